@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/envoy"
+	"weir/policy"
+	"weir/xds"
+)
+
+// status is what /healthz tells of the configuration.
+type status struct {
+	mu      sync.Mutex
+	version string
+	since   time.Time
+	// problems are those of the last attempt to change it, if that failed.
+	problems []string
+	failed   time.Time
+}
+
+func (s *status) adopted(p *policy.Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version, s.since = p.Version, time.Now()
+	s.problems, s.failed = nil, time.Time{}
+}
+
+func (s *status) rejected(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed, s.problems = time.Now(), nil
+	var problems policy.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			s.problems = append(s.problems, p.String())
+		}
+		return
+	}
+	s.problems = []string{err.Error()}
+}
+
+// health is the body of /healthz. Times are RFC 3339.
+type health struct {
+	Status  string        `json:"status"` // ok, or degraded: see problems and envoys
+	Version string        `json:"version"`
+	Ready   bool          `json:"ready"`
+	Config  healthConfig  `json:"config"`
+	Envoys  []healthEnvoy `json:"envoys"`
+}
+
+type healthConfig struct {
+	File     string     `json:"file"`
+	Version  string     `json:"version"`
+	Since    time.Time  `json:"since"`
+	Problems []string   `json:"problems,omitempty"`
+	Failed   *time.Time `json:"failed,omitempty"`
+}
+
+type healthEnvoy struct {
+	Node        string            `json:"node"`
+	Version     string            `json:"version"`
+	ConnectedAt time.Time         `json:"connected_at"`
+	Synced      bool              `json:"synced"`
+	Pending     []string          `json:"pending,omitempty"`
+	Rejections  map[string]string `json:"rejections,omitempty"`
+}
+
+func (g *gateway) health() health {
+	h := health{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}}
+	g.status.mu.Lock()
+	h.Config = healthConfig{File: g.configFile, Version: g.status.version, Since: g.status.since, Problems: g.status.problems}
+	if !g.status.failed.IsZero() {
+		failed := g.status.failed
+		h.Config.Failed = &failed
+		h.Status = "degraded"
+	}
+	g.status.mu.Unlock()
+	for _, n := range g.xds.Nodes() {
+		h.Envoys = append(h.Envoys, healthEnvoy{n.Node, n.Version, n.ConnectedAt, n.Synced, n.Pending, n.Rejections})
+		if !n.Synced || len(n.Rejections) > 0 {
+			h.Status = "degraded"
+		}
+	}
+	return h
+}
+
+// ready: Envoy has acknowledged what is in force, and nobody asked to stop.
+func (g *gateway) ready() bool { return !g.draining.Load() && g.xds.Synced() }
+
+func (g *gateway) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(g.health())
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !g.ready() {
+			http.Error(w, "not ready: no envoy has acknowledged the configuration in force; see /healthz", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// metrics are those of the process; extproc has its own.
+type metrics struct {
+	reloads *prometheus.CounterVec
+}
+
+func newMetrics(g *gateway) *metrics {
+	m := &metrics{reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_config_reloads_total",
+		Help: "Configurations that were put in force (accepted) or turned down (rejected).",
+	}, []string{"result"})}
+	count := func(which func(xds.NodeStatus) bool) func() float64 {
+		return func() float64 {
+			n := 0
+			for _, node := range g.xds.Nodes() {
+				if which(node) {
+					n++
+				}
+			}
+			return float64(n)
+		}
+	}
+	g.registry.MustRegister(m.reloads,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
+		}, count(func(xds.NodeStatus) bool { return true })),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_envoys_synced", Help: "Envoys that have acknowledged the configuration in force.",
+		}, count(func(n xds.NodeStatus) bool { return n.Synced })),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_config_last_reload_successful", Help: "1 if the last configuration was put in force, 0 if it was turned down.",
+		}, func() float64 {
+			g.status.mu.Lock()
+			defer g.status.mu.Unlock()
+			if g.status.failed.IsZero() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_build_info", Help: "Always 1.",
+			ConstLabels: prometheus.Labels{"version": version(), "envoy": envoy.Version},
+		}, func() float64 { return 1 }),
+	)
+	return m
+}
+
+func (m *metrics) reload(accepted bool) {
+	result := "rejected"
+	if accepted {
+		result = "accepted"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}

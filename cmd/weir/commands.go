@@ -1,0 +1,212 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
+
+	"weir/demo"
+	"weir/envoy"
+	"weir/policy"
+)
+
+func (c versionCmd) run(sys system) error {
+	_, err := fmt.Fprintf(sys.stdout, "weir %s (%s/%s, %s)\nenvoy %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), envoy.Version)
+	return err
+}
+
+// version is the module's, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}
+
+// fileSource reads a configuration file.
+func fileSource(sys system, file string) func() (policy.Source, error) {
+	return func() (policy.Source, error) {
+		data, err := os.ReadFile(file)
+		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile}, err
+	}
+}
+
+func (c checkCmd) run(sys system) error {
+	src, err := fileSource(sys, c.Config)()
+	if err != nil {
+		return err
+	}
+	p, problems := policy.Load(src)
+	for _, problem := range problems {
+		fmt.Fprintln(sys.stdout, problem)
+	}
+	switch {
+	case len(problems) > 0:
+		fmt.Fprintf(sys.stderr, "weir: %s: %d problems\n", c.Config, len(problems))
+		return errReported
+	case c.Print:
+		enc := yaml.NewEncoder(sys.stdout)
+		enc.SetIndent(2)
+		return errors.Join(enc.Encode(p.Effective()), enc.Close())
+	}
+	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", c.Config)
+	return err
+}
+
+func (c bootstrapCmd) run(sys system) error {
+	socket := c.Socket
+	if socket == "" && c.Config != "" {
+		src, err := fileSource(sys, c.Config)()
+		if err != nil {
+			return err
+		}
+		p, problems := policy.Load(src)
+		if len(problems) > 0 {
+			return problems
+		}
+		socket = p.Config.Envoy.Socket
+	}
+	yaml, err := envoy.Bootstrap(envoy.BootstrapOptions{
+		NodeID: c.Node, Socket: cmp.Or(socket, defaultSocket(sys)), AdminAddress: c.EnvoyAdmin,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = sys.stdout.Write(yaml)
+	return err
+}
+
+// defaultSocket is where `serve` listens and `bootstrap` points when nothing
+// is said.
+func defaultSocket(sys system) string {
+	if os.Getuid() == 0 {
+		return "/run/weir/weir.sock"
+	}
+	if dir := sys.getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "weir", "weir.sock")
+	}
+	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")
+}
+
+func (c serveCmd) run(ctx context.Context, sys system) error {
+	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
+	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
+	first, err := g.load()
+	if err != nil {
+		return err
+	}
+	socket := cmp.Or(c.Socket, first.Config.Envoy.Socket, defaultSocket(sys))
+	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+		return err
+	}
+	return g.run(ctx, first, socket, func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	})
+}
+
+func (c runCmd) run(ctx context.Context, sys system) error {
+	log := c.logger(sys)
+	services, stop := context.WithCancel(ctx)
+	defer stop()
+	var extra errgroup.Group // the demo provider
+
+	source := fileSource(sys, c.Config)
+	var found *quickstart
+	if c.Config == "" {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		extra.Go(func() error { return serveHTTP(services, listener, demo.Handler()) })
+		found = lookAround(ctx, sys, listener.Addr().String())
+		source = found.source
+	}
+	g := newGateway(sys, log, source)
+	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
+	first, err := g.load()
+	if err != nil {
+		return err
+	}
+	// Envoy shares its port (SO_REUSEPORT), so a second gateway would quietly
+	// take half of the first one's clients: this bind is exclusive.
+	if err := free(g.listenAddress(first)); err != nil {
+		return err
+	}
+	path, err := envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(c.Envoy, first.Config.Envoy.Path), Getenv: sys.getenv, Log: log})
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "weir-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	socket := filepath.Join(dir, "weir.sock")
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
+		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
+	})
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		g.onReady = func(address string) { fmt.Fprint(sys.stdout, found.welcome(address)) }
+	}
+	err = g.run(ctx, first, socket, func(ctx context.Context) error {
+		return envoy.Run(ctx, envoy.Config{
+			Path: path, Bootstrap: bootstrap, Dir: dir,
+			Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
+			DrainTime: first.ShutdownTimeout, Now: g.now, Log: log.With("from", "envoy"),
+			Started: func(pid int) { log.Info("envoy started", "pid", pid, "path", path) },
+		})
+	})
+	stop()
+	return errors.Join(err, extra.Wait())
+}
+
+// free says whether nobody listens on an address.
+func free(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w (is another gateway running? set `listen` or --listen)", address, errors.Unwrap(err))
+	}
+	return l.Close()
+}
+
+// takeSocket makes a Unix socket, over one that a killed process left behind.
+func takeSocket(path string) (net.Listener, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		conn, dialErr := net.Dial("unix", path)
+		if dialErr == nil {
+			return nil, errors.Join(fmt.Errorf("%s: another weir serves this socket", path), conn.Close())
+		}
+		if info, statErr := os.Lstat(path); statErr != nil || info.Mode().Type() != fs.ModeSocket {
+			return nil, err
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+		if l, err = net.Listen("unix", path); err != nil {
+			return nil, err
+		}
+	}
+	return l, os.Chmod(path, 0o660)
+}

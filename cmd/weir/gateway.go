@@ -1,0 +1,220 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"weir/envoy"
+	"weir/extproc"
+	"weir/extproc/wire"
+	"weir/policy"
+	"weir/xds"
+)
+
+// gateway is the running control process: one policy in force, the control
+// plane, the request path, the admin listener.
+type gateway struct {
+	sys    system
+	log    *slog.Logger
+	source func() (policy.Source, error)
+
+	configFile                    string
+	listenOverride, adminOverride string
+
+	current  atomic.Pointer[policy.Policy]
+	xds      *xds.Server
+	registry *prometheus.Registry
+	metrics  *metrics
+	status   status
+	draining atomic.Bool
+	// onReady is called once, with the address for clients.
+	onReady func(address string)
+	// now is closed when waiting has to end.
+	now     chan struct{}
+	hurry   sync.Once
+	changed chan struct{} // a reload is wanted
+
+	// retiring and ports belong to the reload loop.
+	retiring []retired
+	ports    map[string]string
+}
+
+func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
+	g := &gateway{
+		sys: sys, log: log, source: source,
+		xds:      xds.NewServer(log),
+		registry: prometheus.NewRegistry(),
+		now:      make(chan struct{}),
+		changed:  make(chan struct{}, 1),
+		ports:    map[string]string{},
+	}
+	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.metrics = newMetrics(g)
+	return g
+}
+
+// load reads the configuration and makes it a policy, or lists its problems.
+func (g *gateway) load() (*policy.Policy, error) {
+	src, err := g.source()
+	if err != nil {
+		return nil, err
+	}
+	p, problems := policy.Load(src)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if g.listenOverride != "" && !policy.Loopback(g.listenOverride) && len(p.Config.AccessKeys) == 0 && !p.Config.AllowAnonymous {
+		return nil, fmt.Errorf("--listen %s can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", g.listenOverride)
+	}
+	return p, nil
+}
+
+// listenAddress is where Envoy listens for a policy. Port 0 is given a number
+// once, so that a restarted Envoy comes back on the same one.
+func (g *gateway) listenAddress(p *policy.Policy) string {
+	address := cmp.Or(g.listenOverride, p.Listen)
+	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+		if g.ports[address] == "" {
+			if l, err := net.Listen("tcp", address); err == nil {
+				_, chosen, _ := net.SplitHostPort(l.Addr().String())
+				g.ports[address] = net.JoinHostPort(host, chosen)
+				_ = l.Close()
+			}
+		}
+		address = cmp.Or(g.ports[address], address)
+	}
+	return address
+}
+
+// run serves until asked to stop. beside runs next to the services and must
+// return when its context ends; only then do the services end, because what it
+// runs (Envoy, while it drains) still needs them.
+func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, beside func(context.Context) error) error {
+	listener, err := takeSocket(socket)
+	if err != nil {
+		return err
+	}
+	admin, err := net.Listen("tcp", cmp.Or(g.adminOverride, first.AdminListen))
+	if err != nil {
+		return errors.Join(fmt.Errorf("admin: %w", err), listener.Close())
+	}
+	if err := g.adopt(ctx, first); err != nil {
+		return errors.Join(err, listener.Close(), admin.Close())
+	}
+	g.log.Info("weir started", "socket", socket, "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
+
+	server := g.grpcServer(first)
+	services, endServices := context.WithCancel(ctx)
+	work, endWork := context.WithCancel(services)
+	defer endServices()
+	defer endWork()
+
+	group, services := errgroup.WithContext(services)
+	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error { return serveHTTP(services, admin, g.adminHandler()) })
+	group.Go(func() error { return g.announce(work) })
+	group.Go(func() error { return g.watch(work) })
+	group.Go(func() error { return g.reloads(work) })
+	group.Go(func() error { return g.signals(services, endWork) })
+	group.Go(func() error {
+		defer endServices()
+		err := beside(work)
+		endWork()
+		stopServer(server)
+		return err
+	})
+	return group.Wait()
+}
+
+// signals turns requests to stop into ends of contexts.
+func (g *gateway) signals(ctx context.Context, endWork func()) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case s := <-g.sys.stop:
+		g.log.Info("stopping: running requests may finish; once more to stop at once", "signal", s.String())
+		g.draining.Store(true)
+		endWork()
+	}
+	select {
+	case <-ctx.Done():
+	case <-g.sys.stop:
+		g.hurry.Do(func() { close(g.now) })
+	}
+	return nil
+}
+
+// announce says when the first Envoy is ready.
+func (g *gateway) announce(ctx context.Context) error {
+	synced := func(nodes []xds.NodeStatus) bool { return len(nodes) > 0 && nodes[0].Synced }
+	if g.xds.Wait(ctx, synced) != nil {
+		return nil // stopped before
+	}
+	address := g.listenAddress(g.current.Load())
+	g.log.Info("ready", "listen", address)
+	if g.onReady != nil {
+		g.onReady(address)
+	}
+	return nil
+}
+
+// grpcServer carries everything between Envoy and Weir over one socket.
+func (g *gateway) grpcServer(first *policy.Policy) *grpc.Server {
+	// A body may grow by a plan's metadata and Envoy's framing.
+	limit := max(first.MaxBodyBytes, policy.DefaultMaxBodyBytes)*2 + 1<<20
+	options := append(wire.ServerOptions(limit),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: envoy.KeepaliveInterval / 2, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	)
+	server := grpc.NewServer(options...)
+	g.xds.Register(server)
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry)))
+	return server
+}
+
+// stopServer lets decisions that are being made finish. Discovery streams
+// never end by themselves, so the wait is bounded.
+func stopServer(server *grpc.Server) {
+	finished := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(time.Second):
+		server.Stop()
+		<-finished
+	}
+}
+
+// serveHTTP serves until ctx ends.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if server.Shutdown(bounded) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"weir/policy"
+)
+
+// quickstart is the configuration of `weir run` without a file: a demo
+// provider, and what is there on this machine.
+type quickstart struct {
+	sys    system
+	config policy.Config
+	// found says, for people, what was found where.
+	found []string
+}
+
+// localServers are inference servers that developers run, at their default
+// addresses.
+var localServers = []struct{ id, name, base string }{
+	{"ollama", "Ollama", "http://localhost:11434"},
+	{"lmstudio", "LM Studio", "http://localhost:1234"},
+}
+
+// cloudKeys are the environment variables that the providers' own SDKs read.
+var cloudKeys = []struct{ id, env string }{
+	{"openai", "OPENAI_API_KEY"},
+	{"anthropic", "ANTHROPIC_API_KEY"},
+}
+
+// lookAround finds providers. Nothing leaves this machine.
+func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart {
+	q := &quickstart{sys: sys}
+	providers := []policy.ProviderConfig{{
+		ID: "demo", DisplayName: "Weir's built-in demo, not a real model",
+		BaseURL:  "http://" + demoAddress + "/v1",
+		Surfaces: []policy.SurfaceConfig{{Format: policy.OpenAI}, {Format: policy.Anthropic}},
+		Models:   []policy.ModelConfig{{ID: "demo"}, {ID: "demo-echo"}},
+	}}
+	q.found = append(q.found, "demo: a built-in demo provider (its answers are canned); models demo, demo-echo")
+	for _, k := range cloudKeys {
+		if sys.getenv(k.env) == "" {
+			continue
+		}
+		providers = append(providers, policy.ProviderConfig{
+			ID: k.id, APIKeys: []policy.APIKeyConfig{{Value: policy.Template("${secrets.get('" + k.id + "', 'api-key')}")}},
+		})
+		q.found = append(q.found, k.id+": with the key in "+k.env)
+	}
+	for _, s := range localServers {
+		models, err := modelsOf(ctx, s.base)
+		if err != nil {
+			continue
+		}
+		p := policy.ProviderConfig{ID: s.id, DisplayName: s.name, BaseURL: s.base}
+		for _, id := range models {
+			p.Models = append(p.Models, policy.ModelConfig{ID: id})
+		}
+		providers = append(providers, p)
+		q.found = append(q.found, fmt.Sprintf("%s: %s at %s, models: %s", s.id, s.name, s.base, strings.Join(models, ", ")))
+	}
+	q.config = policy.Config{OnHTTPRequest: []policy.RuleConfig{{Type: "ai-gateway", Config: &policy.GatewayConfig{Providers: providers}}}}
+	return q
+}
+
+// modelsOf asks an OpenAI-compatible server for its models.
+func modelsOf(ctx context.Context, base string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/models", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var list struct {
+		Object string
+		Data   []struct{ ID string }
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&list); err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || list.Object != "list" {
+		return nil, errors.New("not an OpenAI-compatible server")
+	}
+	var ids []string
+	for _, m := range list.Data {
+		ids = append(ids, m.ID)
+	}
+	return ids, nil
+}
+
+// source gives the configuration as a file would.
+func (q *quickstart) source() (policy.Source, error) {
+	data, err := yaml.Marshal(q.config)
+	if err != nil {
+		return policy.Source{}, err
+	}
+	return policy.Source{File: "(built-in)", Data: data, ReadFile: os.ReadFile, Getenv: func(name string) string {
+		if v := q.sys.getenv(name); v != "" {
+			return v
+		}
+		for _, k := range cloudKeys {
+			if name == "WEIR_SECRET_"+strings.ToUpper(k.id)+"_API_KEY" {
+				return q.sys.getenv(k.env)
+			}
+		}
+		return ""
+	}}, nil
+}
+
+// welcome is what a person sees who runs Weir for the first time.
+func (q *quickstart) welcome(address string) string {
+	return fmt.Sprintf(`
+Weir listens on http://%[1]s
+
+Providers found:
+  - %[2]s
+
+Try it:
+  curl http://%[1]s/v1/chat/completions \
+    -H 'Content-Type: application/json' \
+    -d '{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}'
+
+Or with the OpenAI SDK (pip install openai):
+  from openai import OpenAI
+  client = OpenAI(base_url="http://%[1]s/v1", api_key="unused")
+  answer = client.chat.completions.create(
+      model="demo", messages=[{"role": "user", "content": "Hello!"}])
+  print(answer.choices[0].message.content)
+
+Ctrl-C stops the gateway and its Envoy.
+`, address, strings.Join(q.found, "\n  - "))
+}

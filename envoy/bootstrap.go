@@ -1,0 +1,278 @@
+package envoy
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
+	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	yaml "go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// ControlCluster is the static cluster that leads to weir's gRPC server: xDS,
+// ext_proc and access logs all go through it.
+const ControlCluster = "weir"
+
+// KeepaliveInterval is how often Envoy pings weir's gRPC server on a
+// connection. grpc-go takes more than one ping in five minutes for an attack
+// and hangs up, so the server's keepalive.EnforcementPolicy needs a MinTime
+// below this interval.
+const KeepaliveInterval = 30 * time.Second
+
+// streamsUnlimited is a circuit breaker's threshold that is never met: every
+// client request is a stream to weir, and Envoy's default of 1024 would refuse
+// the one after that.
+const streamsUnlimited = 1 << 20
+
+// maxSocketPath is what a socket address holds less the closing NUL: 107 bytes
+// on Linux, 103 on macOS.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// BootstrapOptions is what differs from one Envoy to the next.
+type BootstrapOptions struct {
+	NodeID         string        // names this Envoy to weir; required
+	Cluster        string        // the node's cluster; "": "weir"
+	Socket         string        // absolute path of the Unix socket of weir's gRPC server; required
+	AdminSocket    string        // absolute path of the admin interface's Unix socket, or
+	AdminAddress   string        // its host:port; neither: no admin interface
+	MaxConnections int           // client connections at once, the admin's not counted; 0: 50000
+	ConnectTimeout time.Duration // of a connection to Socket; 0: 1s
+}
+
+// Bootstrap gives the configuration that Envoy starts from, as YAML.
+func Bootstrap(o BootstrapOptions) ([]byte, error) {
+	if o.NodeID == "" {
+		return nil, errors.New("node id: missing")
+	}
+	if err := checkSocket(o.Socket); err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if o.MaxConnections < 0 {
+		return nil, fmt.Errorf("max connections: %d: less than none", o.MaxConnections)
+	}
+	admin, err := adminInterface(o)
+	if err != nil {
+		return nil, err
+	}
+	b := &bootstrapv3.Bootstrap{
+		Node:  &corev3.Node{Id: o.NodeID, Cluster: cmp.Or(o.Cluster, ControlCluster)},
+		Admin: admin,
+		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
+			AdsConfig: deltaADS(),
+			LdsConfig: fromADS(),
+			CdsConfig: fromADS(),
+		},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
+			Clusters: []*clusterv3.Cluster{controlCluster(o)},
+		},
+		OverloadManager: connectionLimit(cmp.Or(o.MaxConnections, 50000)),
+	}
+	if err := b.ValidateAll(); err != nil {
+		return nil, err
+	}
+	return toYAML(b)
+}
+
+// deltaADS is the one stream that carries all of the configuration. Envoy's
+// own back-off goes up to 30 s, for which long a restarted weir would be
+// without its Envoys.
+func deltaADS() *corev3.ApiConfigSource {
+	return &corev3.ApiConfigSource{
+		ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
+		TransportApiVersion: corev3.ApiVersion_V3,
+		GrpcServices: []*corev3.GrpcService{{
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
+				ClusterName: ControlCluster,
+				RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
+					BaseInterval: durationpb.New(100 * time.Millisecond),
+					MaxInterval:  durationpb.New(2 * time.Second),
+				}},
+			}},
+		}},
+	}
+}
+
+func fromADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+	}
+}
+
+func controlCluster(o BootstrapOptions) *clusterv3.Cluster {
+	const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	return &clusterv3.Cluster{
+		Name:                 ControlCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       durationpb.New(cmp.Or(o.ConnectTimeout, time.Second)),
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: ControlCluster,
+			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
+				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+					Endpoint: &endpointv3.Endpoint{Address: pipe(o.Socket, 0)},
+				},
+			}}}},
+		},
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections:     wrapperspb.UInt32(streamsUnlimited),
+			MaxPendingRequests: wrapperspb.UInt32(streamsUnlimited),
+			MaxRequests:        wrapperspb.UInt32(streamsUnlimited),
+			MaxRetries:         wrapperspb.UInt32(streamsUnlimited),
+		}}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptions: toAny(&upstreamhttpv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+				ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
+					ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+							// Finds a weir that hangs; one that is gone, the socket tells.
+							ConnectionKeepalive: &corev3.KeepaliveSettings{
+								Interval: durationpb.New(KeepaliveInterval),
+								Timeout:  durationpb.New(10 * time.Second),
+							},
+						},
+					},
+				},
+			},
+		})},
+	}
+}
+
+// connectionLimit also silences Envoy's warning that there is no such limit.
+func connectionLimit(connections int) *overloadv3.OverloadManager {
+	return &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
+		Name: "envoy.resource_monitors.global_downstream_max_connections",
+		ConfigType: &overloadv3.ResourceMonitor_TypedConfig{
+			TypedConfig: toAny(&connectionsv3.DownstreamConnectionsConfig{
+				MaxActiveDownstreamConnections: int64(connections),
+			}),
+		},
+	}}}
+}
+
+func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
+	switch {
+	case o.AdminSocket != "" && o.AdminAddress != "":
+		return nil, errors.New("admin: both a socket and an address")
+	case o.AdminSocket != "":
+		if err := checkSocket(o.AdminSocket); err != nil {
+			return nil, fmt.Errorf("admin socket: %w", err)
+		}
+		// Whoever may open it may stop Envoy and read its configuration.
+		return admin(pipe(o.AdminSocket, 0o600)), nil
+	case o.AdminAddress != "":
+		host, port, err := net.SplitHostPort(o.AdminAddress)
+		if err != nil {
+			return nil, fmt.Errorf("admin address: %w", err)
+		}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || number == 0 {
+			return nil, fmt.Errorf("admin address: %s: the port must be a number from 1 to 65535", o.AdminAddress)
+		}
+		if net.ParseIP(host) == nil {
+			return nil, fmt.Errorf("admin address: %s: Envoy listens on an IP address, not on a name", o.AdminAddress)
+		}
+		return admin(tcp(host, uint32(number))), nil
+	default:
+		return nil, nil
+	}
+}
+
+// admin stays reachable when clients have used up their connections.
+func admin(address *corev3.Address) *bootstrapv3.Admin {
+	return &bootstrapv3.Admin{Address: address, IgnoreGlobalConnLimit: true}
+}
+
+func pipe(path string, mode uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path, Mode: mode}}}
+}
+
+func tcp(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       host,
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+	}}}
+}
+
+// checkSocket refuses paths that would only fail later, in Envoy.
+func checkSocket(path string) error {
+	switch {
+	case path == "":
+		return errors.New("missing")
+	case !filepath.IsAbs(path):
+		return fmt.Errorf("%s: not an absolute path", path)
+	case len(path) > maxSocketPath:
+		return fmt.Errorf("%s: %d bytes, and a Unix socket's path has at most %d: choose a shorter folder",
+			path, len(path), maxSocketPath)
+	default:
+		return nil
+	}
+}
+
+func toAny(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil { // messages built above always marshal
+		panic(err)
+	}
+	return a
+}
+
+// toYAML goes through JSON, which is YAML already: only its layout changes,
+// and the fields keep the order of the protocol.
+func toYAML(m proto.Message) ([]byte, error) {
+	asJSON, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(asJSON, &doc); err != nil {
+		return nil, err
+	}
+	if err := plain(&doc); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// plain drops JSON's braces, and its quotes where a string reads as one without
+// them. That is asked by encoding the string by itself: for nodes the encoder
+// forgets the words that YAML 1.1, and so Envoy, takes for booleans (n, yes).
+func plain(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		var alone yaml.Node
+		if err := alone.Encode(n.Value); err != nil {
+			return err
+		}
+		n.Style = alone.Style
+		return nil
+	}
+	n.Style = 0
+	for _, child := range n.Content {
+		if err := plain(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package envoy
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const wantBootstrap = `node:
+  id: "n"
+  cluster: weir
+static_resources:
+  clusters:
+    - name: weir
+      type: STATIC
+      connect_timeout: 1s
+      load_assignment:
+        cluster_name: weir
+        endpoints:
+          - lb_endpoints:
+              - endpoint:
+                  address:
+                    pipe:
+                      path: /run/weir/grpc.sock
+      circuit_breakers:
+        thresholds:
+          - max_connections: 1048576
+            max_pending_requests: 1048576
+            max_requests: 1048576
+            max_retries: 1048576
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config:
+            http2_protocol_options:
+              connection_keepalive:
+                interval: 30s
+                timeout: 10s
+dynamic_resources:
+  lds_config:
+    ads: {}
+    resource_api_version: V3
+  cds_config:
+    ads: {}
+    resource_api_version: V3
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services:
+      - envoy_grpc:
+          cluster_name: weir
+          retry_policy:
+            retry_back_off:
+              base_interval: 0.100s
+              max_interval: 2s
+admin:
+  address:
+    pipe:
+      path: /run/weir/admin.sock
+      mode: 384
+  ignore_global_conn_limit: true
+overload_manager:
+  resource_monitors:
+    - name: envoy.resource_monitors.global_downstream_max_connections
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+        max_active_downstream_connections: "50000"
+`
+
+func TestBootstrap(t *testing.T) {
+	got, err := Bootstrap(BootstrapOptions{
+		NodeID: "n", // which YAML 1.1 takes for false
+		Socket: "/run/weir/grpc.sock", AdminSocket: "/run/weir/admin.sock",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wantBootstrap, string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// Envoy must take every form without a warning: users read its log.
+func TestBootstrapIsValidForEnvoy(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]BootstrapOptions{
+		"no admin":     {},
+		"admin socket": {AdminSocket: "/run/weir/admin.sock"},
+		"admin TCP":    {AdminAddress: "[::1]:9901"},
+		"all options": {
+			Cluster: "yes", AdminAddress: "127.0.0.1:9901",
+			MaxConnections: 7, ConnectTimeout: 1500 * time.Millisecond,
+		},
+		"odd names": {NodeID: "~: \"ü\n\t😀#'", Cluster: "0x10", AdminSocket: "/run/weir #1/%2f\\é.sock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o.NodeID == "" {
+				o.NodeID = "n"
+			}
+			o.Socket = "/run/weir/grpc.sock"
+			b, err := Bootstrap(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "envoy.yaml")
+			if err := os.WriteFile(file, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), realEnvoy(t),
+				"--mode", "validate", "--config-path", file, "--log-level", "warning").CombinedOutput()
+			if want := "configuration '" + file + "' OK\n"; err != nil || string(out) != want {
+				t.Errorf("%v: %s\n%s", err, out, b)
+			}
+		})
+	}
+}
+
+func TestBootstrapRefuses(t *testing.T) {
+	long := "/" + strings.Repeat("x", maxSocketPath)
+	for _, c := range []struct {
+		change func(*BootstrapOptions)
+		want   string
+	}{
+		{func(o *BootstrapOptions) { o.NodeID = "" }, "node id: missing"},
+		{func(o *BootstrapOptions) { o.Socket = "" }, "socket: missing"},
+		{func(o *BootstrapOptions) { o.Socket = "grpc.sock" }, "socket: grpc.sock: not an absolute path"},
+		{func(o *BootstrapOptions) { o.Socket = long }, "choose a shorter folder"},
+		{func(o *BootstrapOptions) { o.AdminSocket = long }, "admin socket: /xxx"},
+		{func(o *BootstrapOptions) { o.AdminSocket, o.AdminAddress = "/a", "127.0.0.1:1" }, "admin: both a socket and an address"},
+		{func(o *BootstrapOptions) { o.AdminAddress = "127.0.0.1" }, "admin address: address 127.0.0.1: missing port"},
+		{func(o *BootstrapOptions) { o.AdminAddress = "127.0.0.1:0" }, "the port must be a number from 1 to 65535"},
+		{func(o *BootstrapOptions) { o.AdminAddress = "127.0.0.1:http" }, "the port must be a number from 1 to 65535"},
+		{func(o *BootstrapOptions) { o.AdminAddress = "localhost:9901" }, "Envoy listens on an IP address"},
+		{func(o *BootstrapOptions) { o.MaxConnections = -1 }, "max connections: -1"},
+		{func(o *BootstrapOptions) { o.ConnectTimeout = -1 }, "ConnectTimeout"},
+	} {
+		o := BootstrapOptions{NodeID: "n", Socket: "/run/weir/grpc.sock"}
+		c.change(&o)
+		if b, err := Bootstrap(o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want %q\n%s", o, err, c.want, b)
+		}
+	}
+}
+
+// Strings must reach Envoy as they are, whatever YAML makes of them unquoted.
+func TestEnvoyReadsNames(t *testing.T) {
+	t.Parallel()
+	path := realEnvoy(t)
+	for _, name := range []string{
+		"n", "Yes", "off", "true", "~", "null", "1", "010", "0x10", "1e3", ".5", ".inf", "1:30", "1_0", "2026-01-01",
+		" a ", "a: b #c", "- a", "{a}", "@type", "a\n b\n", "\t\"'\\", "\u0001ü😀\u2028",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := shortDir(t)
+			o := BootstrapOptions{NodeID: name, Cluster: name, Socket: dir + "/none.sock", AdminSocket: dir + "/admin.sock"}
+			b, err := Bootstrap(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now, ended := make(chan struct{}), make(chan error, 1)
+			go func() { ended <- Run(context.Background(), Config{Path: path, Bootstrap: b, Dir: dir, Now: now}) }()
+			admin := NewAdmin(o.AdminSocket)
+			var info struct {
+				Node struct{ ID, Cluster string }
+			}
+			until(t, "envoy answers", func() error {
+				body, err := admin.Get(t.Context(), "/server_info")
+				if err != nil {
+					return err
+				}
+				return json.Unmarshal(body, &info)
+			})
+			if info.Node.ID != name || info.Node.Cluster != name {
+				t.Errorf("got %q\n%s", info.Node, b)
+			}
+			close(now)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A path of the greatest length must really work.
+func TestLongestSocketPath(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	name := strings.Repeat("s", maxSocketPath-len(dir)-1)
+	e := startEnvoy(t, Config{Dir: dir}, filepath.Join(dir, name))
+	if _, err := e.admin.Get(context.Background(), "/ready"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,11 @@
+// Package envoy finds, installs, configures and supervises the Envoy that
+// serves weir's traffic, and talks to its admin interface.
+//
+// Find gives the path of an Envoy, Bootstrap the file it starts from, Run
+// keeps it running until it is told to stop. What Envoy then serves comes over
+// xDS and is no concern of this package: it knows no provider, no model and no
+// policy, and it imports nothing of weir.
+//
+// It refuses to guess: an Envoy that the user named is used or is an error, one
+// that merely lies on PATH must be of the release line weir is tested with.
+package envoy

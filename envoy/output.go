@@ -1,0 +1,90 @@
+package envoy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+)
+
+// logFormat makes Envoy write one line per entry, such as
+// `[warning][config] gRPC stream closed`: level, component, and the message
+// with its newlines escaped. The time is slog's.
+const logFormat = "[%l][%n] %_"
+
+// maxLine is the longest line that is kept: Envoy puts whole configurations
+// into its rejections.
+const maxLine = 8 << 10
+
+// keptLines is how many of the last lines an error shows.
+const keptLines = 20
+
+// output is where Envoy writes. It passes each line on to the log.
+type output struct {
+	log  *slog.Logger
+	line []byte
+	cut  bool // the line is longer than what is kept of it
+	tail []string
+}
+
+// Write never fails: Envoy must not stall on its log.
+func (o *output) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		part, rest, ended := bytes.Cut(p, []byte("\n"))
+		keep := min(len(part), maxLine-len(o.line))
+		o.line = append(o.line, part[:keep]...)
+		o.cut = o.cut || keep < len(part)
+		if ended {
+			o.flush()
+		}
+		p = rest
+	}
+	return n, nil
+}
+
+// flush ends the line.
+func (o *output) flush() {
+	line := strings.ToValidUTF8(strings.TrimSuffix(string(o.line), "\r"), "")
+	if o.cut {
+		line += "…"
+	}
+	o.line, o.cut = o.line[:0], false
+	if line == "" {
+		return
+	}
+	if len(o.tail) == keptLines {
+		o.tail = o.tail[1:]
+	}
+	o.tail = append(o.tail, line)
+
+	level, component, message := parseLine(line)
+	o.log.Log(context.Background(), level, message, "envoy", component)
+}
+
+// last gives the last lines, indented for an error.
+func (o *output) last() string {
+	return lastLines([]byte(strings.Join(o.tail, "\n")), keptLines)
+}
+
+var levels = map[string]slog.Level{
+	"trace":    slog.LevelDebug - 4,
+	"debug":    slog.LevelDebug,
+	"info":     slog.LevelInfo,
+	"warning":  slog.LevelWarn,
+	"error":    slog.LevelError,
+	"critical": slog.LevelError,
+}
+
+// parseLine takes a line of logFormat apart. What Envoy writes in no format
+// comes from its libraries or from its death, and is a warning.
+func parseLine(line string) (level slog.Level, component, message string) {
+	rest, ok := strings.CutPrefix(line, "[")
+	name, rest, ok1 := strings.Cut(rest, "][")
+	component, message, ok2 := strings.Cut(rest, "] ")
+	level, ok3 := levels[name]
+	if !ok || !ok1 || !ok2 || !ok3 {
+		return slog.LevelWarn, "stderr", line
+	}
+	return level, component, message
+}

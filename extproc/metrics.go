@@ -1,0 +1,41 @@
+package extproc
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/policy"
+)
+
+// Metrics count decisions. Every label has a closed set of values.
+type Metrics struct {
+	plans   prometheus.Histogram
+	refusal *prometheus.CounterVec
+	retries prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		plans: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_plan_duration_seconds",
+			Help:    "Time to read a request body and plan its attempts.",
+			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
+		}),
+		refusal: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_requests_refused_total",
+			Help: "Requests that Weir answered with an error, by error code.",
+		}, []string{"code"}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_retries_total",
+			Help: "Attempts after the first that were sent to a provider.",
+		}),
+	}
+	r.MustRegister(m.plans, m.refusal, m.retries)
+	return m
+}
+
+func (m *Metrics) planned(d time.Duration)  { m.plans.Observe(d.Seconds()) }
+func (m *Metrics) refused(code policy.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
+func (m *Metrics) retried()                 { m.retries.Inc() }

@@ -1,0 +1,313 @@
+package extproc
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/extproc/wire"
+	"weir/policy"
+)
+
+// Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
+type Processor struct {
+	policy  func() *policy.Policy
+	log     *slog.Logger
+	metrics *Metrics
+	now     func() time.Time
+	pool    sync.Pool // of *exchange
+}
+
+// New makes a Processor. current gives the policy in force; it is asked once
+// for each request.
+func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics) *Processor {
+	return &Processor{
+		policy: current, log: log, metrics: metrics, now: time.Now,
+		pool: sync.Pool{New: func() any { return new(exchange) }},
+	}
+}
+
+// exchange is the memory of one stream, used again for the next.
+type exchange struct {
+	in    wire.Request
+	out   wire.Response
+	body  policy.Body
+	edits []wire.Edit
+	set   []wire.SetHeader
+	names []string
+	chain []byte
+	meta  [2]wire.Metadata
+	field [4]wire.Field
+}
+
+// Process answers one stream: a request, or one retry of a request.
+func (p *Processor) Process(stream *wire.Stream) error {
+	x := p.pool.Get().(*exchange)
+	defer func() {
+		x.in.Free()
+		p.pool.Put(x)
+	}()
+	if err := stream.Recv(&x.in); err != nil {
+		return ended(err)
+	}
+	if x.in.Kind != wire.RequestHeaders {
+		return errors.New("the first message is not request_headers: the filter's processing mode is not Weir's")
+	}
+	if attempt := x.in.Attribute("upstream.request_attempt_count"); attempt != "" {
+		return p.retry(stream, x, attempt)
+	}
+	return p.decide(stream, x)
+}
+
+// ended tells the end of a stream from a failure.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// request is what the headers say.
+type request struct {
+	policy.Route
+	credential string
+	key        *policy.AccessKey
+	boundary   string
+	// anthropic is set when the client speaks Anthropic's dialect of
+	// GET /v1/models.
+	anthropic bool
+}
+
+// decide answers a client's request: with a plan, with the list of models, or
+// with a refusal.
+func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
+	current := p.policy()
+	req, err := readHeaders(current, &x.in)
+	if err != nil {
+		return p.refuse(stream, x, req.Format, err)
+	}
+	if req.Models {
+		return p.models(stream, x, current, req)
+	}
+	x.out = wire.Response{Kind: wire.RequestHeaders}
+	if err := stream.Send(&x.out); err != nil {
+		return err
+	}
+	if err := stream.Recv(&x.in); err != nil {
+		return ended(err)
+	}
+	start := p.now()
+	plan, err := p.plan(current, req, x, start)
+	if err != nil {
+		return p.refuse(stream, x, req.Format, err)
+	}
+	p.respond(x, plan, req.Format)
+	p.metrics.planned(p.now().Sub(start))
+	return stream.Send(&x.out)
+}
+
+func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now time.Time) (*policy.Plan, error) {
+	if len(x.in.Body) > current.MaxBodyBytes {
+		return nil, tooLarge(current)
+	}
+	var err error
+	if req.Endpoint.Multipart {
+		err = policy.ReadMultipart(x.in.Body, req.boundary, &x.body)
+	} else {
+		err = policy.ReadJSON(x.in.Body, &x.body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return current.Plan(&policy.Request{Endpoint: req.Endpoint, Query: req.Query, Key: req.key, Body: &x.body, Now: now})
+}
+
+func tooLarge(current *policy.Policy) error {
+	return policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", current.MaxBodyBytes)
+}
+
+// readHeaders checks everything about a request that its headers tell. The
+// Route's Format is right even with an error.
+func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
+	var method, path, contentType, encoding, length string
+	var credentials [3]string
+	req := request{}
+	for _, h := range in.Headers {
+		switch h.Key {
+		case ":method":
+			method = h.Value
+		case ":path":
+			path = h.Value
+		case "content-type":
+			contentType = h.Value
+		case "content-encoding":
+			encoding = h.Value
+		case "content-length":
+			length = h.Value
+		case "anthropic-version":
+			req.anthropic = true
+		default:
+			for i, name := range policy.ClientCredentials {
+				if h.Key == name && credentials[i] == "" {
+					credentials[i] = credential(name, h.Value)
+				}
+			}
+		}
+	}
+	for _, c := range credentials {
+		if req.credential == "" {
+			req.credential = c
+		}
+	}
+	var err error
+	if req.Route, err = policy.FindRoute(method, path); err != nil {
+		return req, err
+	}
+	if req.Models && req.anthropic {
+		req.Format = policy.Anthropic
+	}
+	if req.key, err = current.Authenticate(req.credential); err != nil {
+		return req, err
+	}
+	if req.Models {
+		return req, nil
+	}
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return req, policy.Errorf(policy.UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
+	}
+	if req.boundary, err = bodyType(req.Endpoint, contentType); err != nil {
+		return req, err
+	}
+	if n, err := strconv.ParseUint(length, 10, 63); err == nil && n > uint64(current.MaxBodyBytes) {
+		return req, tooLarge(current)
+	}
+	if in.EndOfStream {
+		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
+	}
+	return req, nil
+}
+
+// credential takes the key out of a header: Authorization carries it after the
+// word Bearer (RFC 6750 2.1), the others are the key.
+func credential(header, value string) string {
+	if header != "authorization" {
+		return value
+	}
+	scheme, token, ok := strings.Cut(value, " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// bodyType checks Content-Type and gives a multipart body's boundary. A JSON
+// body may come without one, as several clients send it.
+func bodyType(e *policy.Endpoint, contentType string) (string, error) {
+	if !e.Multipart && (contentType == "" || contentType == "application/json") {
+		return "", nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && !e.Multipart && media == "application/json":
+		return "", nil
+	case err == nil && e.Multipart && media == "multipart/form-data":
+		return params["boundary"], nil
+	case e.Multipart:
+		return "", policy.Errorf(policy.InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
+	}
+	return "", policy.Errorf(policy.InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
+}
+
+// respond writes a plan into x.out.
+func (p *Processor) respond(x *exchange, plan *policy.Plan, format policy.Format) {
+	first := &plan.Attempts[0]
+	x.set = append(x.set[:0],
+		wire.SetHeader{Key: ":path", Value: first.Path},
+		wire.SetHeader{Key: ":authority", Value: first.Authority},
+	)
+	if plan.Stream {
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: "1"})
+	}
+	x.names = x.names[:0]
+	for i := range plan.Attempts {
+		x.names = append(x.names, plan.Attempts[i].Cluster.Name)
+	}
+	fields := append(x.field[:0],
+		wire.Field{Key: policy.ModelField, Value: wire.String(first.Model)},
+		wire.Field{Key: policy.FormatField, Value: wire.String(string(format))},
+	)
+	if len(plan.Attempts) > 1 {
+		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
+		fields = append(fields, wire.Field{Key: policy.PlanField, Value: wire.String(plan.Encode())})
+	}
+	if len(plan.Rejected) > 0 {
+		fields = append(fields, wire.Field{Key: policy.RejectedField, Value: wire.String(policy.HeaderList(plan.Rejected))})
+	}
+	x.chain = wire.AppendChain(x.chain[:0], x.names)
+	x.meta = [2]wire.Metadata{
+		{Namespace: policy.ChainNamespace, Struct: x.chain},
+		{Namespace: policy.PlanNamespace, Fields: fields},
+	}
+	x.out = wire.Response{
+		Kind:     wire.RequestBody,
+		Common:   wire.Common{ClearRouteCache: true},
+		Metadata: x.meta[:],
+	}
+	x.patch(first.Edits, first.Length)
+}
+
+// patch adds the edits of the body that was received, with the length that
+// Envoy asks for in the same answer.
+func (x *exchange) patch(edits []policy.Edit, length int) {
+	if len(edits) > 0 {
+		x.edits = x.edits[:0]
+		for _, e := range edits {
+			x.edits = append(x.edits, wire.Edit(e))
+		}
+		x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+		x.set = append(x.set, wire.SetHeader{Key: "content-length", Value: strconv.Itoa(length)})
+	}
+	x.out.Set = x.set
+}
+
+// models answers GET /v1/models and GET /v1/models/{id}.
+func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
+	body, err := current.Models(req.key, req.ModelID, req.Format)
+	if err != nil {
+		return p.refuse(stream, x, req.Format, err)
+	}
+	return x.answer(stream, 200, body, "weir_models")
+}
+
+// refuse answers with an error, in the shape of the client's API.
+func (p *Processor) refuse(stream *wire.Stream, x *exchange, format policy.Format, err error) error {
+	coded := policy.AsError(err)
+	if coded.Code == policy.Internal {
+		p.log.Error("request failed", "error", err)
+	}
+	p.metrics.refused(coded.Code)
+	return x.answer(stream, coded.Code.Status(), coded.Render(format), "weir_"+string(coded.Code))
+}
+
+// answer makes Envoy answer by itself. The metadata tells its local reply
+// mapping that this body is as it should be.
+func (x *exchange) answer(stream *wire.Stream, status int, body []byte, details string) error {
+	x.field[0] = wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}
+	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: x.field[:1]}
+	x.out = wire.Response{
+		Kind: x.in.Kind,
+		Immediate: &wire.Immediate{
+			Status:  status,
+			Headers: []wire.SetHeader{{Key: "content-type", Value: "application/json"}},
+			Body:    body,
+			Details: details,
+		},
+		Metadata: x.meta[:1],
+	}
+	return stream.Send(&x.out)
+}

@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// Codec is the gRPC codec of a server that has the ext_proc service among
+// others: it knows *Request and *Response, and leaves every other message to
+// gRPC's own protobuf codec. Install it with grpc.ForceServerCodecV2.
+type Codec struct {
+	pool mem.BufferPool
+	std  encoding.CodecV2
+}
+
+var _ encoding.CodecV2 = (*Codec)(nil)
+
+// NewCodec returns a codec that takes its buffers from pool.
+func NewCodec(pool mem.BufferPool) *Codec {
+	return &Codec{pool: pool, std: encoding.GetCodecV2(proto.Name)}
+}
+
+// Marshal encodes v, which may refer to the bytes of a received message: they
+// are free when gRPC has written the last of them.
+func (c *Codec) Marshal(v any) (mem.BufferSlice, error) {
+	if r, ok := v.(*Response); ok {
+		return r.encode(c.pool)
+	}
+	return c.std.Marshal(v)
+}
+
+// Unmarshal decodes data into v. A *Request frees what it held and takes a hold
+// on data.
+func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if r, ok := v.(*Request); ok {
+		return r.decode(data, c.pool)
+	}
+	return c.std.Unmarshal(data, v)
+}
+
+// Name is that of the encoding, which is protobuf whoever does it.
+func (c *Codec) Name() string { return proto.Name }

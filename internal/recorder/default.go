@@ -1,0 +1,114 @@
+package recorder
+
+import (
+	"encoding/json"
+	"iter"
+	"net/http"
+	"strings"
+
+	"weir/demo"
+)
+
+// reply is the default answer.
+func (x *Exchange) reply() demo.Reply {
+	get, post := x.HTTP.Method == http.MethodGet, x.HTTP.Method == http.MethodPost
+	path := x.HTTP.URL.Path
+	surface, known := demo.SurfaceOf(path)
+	switch {
+	case post && known:
+		p, err := x.prompt(surface)
+		if err != nil {
+			return surface.Refuse(err)
+		}
+		return surface.Reply(p, x.provider.AnswerText(p.Model))
+	case post && strings.HasSuffix(path, "/audio/transcriptions"):
+		return x.transcription()
+	case get && strings.HasSuffix(path, "/models"):
+		return demo.Models(x.HTTP.Header, x.provider.Name)
+	default:
+		return demo.Refuse(x.HTTP, &demo.Error{
+			Status:  http.StatusNotFound,
+			Code:    "unknown_url",
+			Message: x.provider.Name + " does not know " + x.HTTP.Method + " " + x.Request.Path,
+		})
+	}
+}
+
+// document is the default answer, whole even if a stream was asked for.
+func (x *Exchange) document() demo.Reply {
+	reply := x.reply()
+	if reply.Events == nil {
+		return reply
+	}
+	surface, _ := demo.SurfaceOf(x.HTTP.URL.Path)
+	p, _ := x.prompt(surface)
+	p.Stream = false
+	return surface.Reply(p, x.provider.AnswerText(p.Model))
+}
+
+// stream is a stream with these texts' deltas, or with those of the default
+// answer, whatever was asked for.
+func (x *Exchange) stream(texts ...string) demo.Reply {
+	in := func(surface demo.Surface) demo.Reply {
+		p, _ := x.prompt(surface) // a fault comes whatever the body
+		p.Stream = true
+		if len(texts) == 0 {
+			texts = []string{x.provider.AnswerText(p.Model)}
+		}
+		return surface.Reply(p, strings.Join(texts, ""))
+	}
+	if surface, ok := demo.SurfaceOf(x.HTTP.URL.Path); ok {
+		if reply := in(surface); reply.Events != nil {
+			return reply
+		}
+	}
+	chat, _ := demo.SurfaceOf("/chat/completions")
+	return in(chat)
+}
+
+// prompt reads the body. Its limit of tokens is not for a provider whose text
+// tests compare.
+func (x *Exchange) prompt(surface demo.Surface) (demo.Prompt, error) {
+	p, err := surface.Read(x.Request.Body)
+	p.MaxTokens = 0
+	return p, err
+}
+
+func (x *Exchange) transcription() demo.Reply {
+	const inMemory = 64 << 20
+	if err := x.HTTP.ParseMultipartForm(inMemory); err != nil {
+		return demo.Refuse(x.HTTP, &demo.Error{Status: http.StatusBadRequest, Message: err.Error()})
+	}
+	// A map of strings always encodes.
+	body, _ := json.Marshal(map[string]string{"text": x.provider.AnswerText(x.HTTP.FormValue("model"))})
+	return demo.Reply{Status: http.StatusOK, Body: body}
+}
+
+// send writes a reply, flushing each event. before, if any, is asked ahead of
+// the event with that number whether to go on.
+func (x *Exchange) send(reply demo.Reply, before func(i int) bool) {
+	if reply.Events == nil {
+		x.finishing()
+		reply.Send(x)
+		return
+	}
+	reply.Head(x)
+	x.Flush()
+	next, stop := iter.Pull(reply.Events)
+	defer stop()
+	event, more := next()
+	for i := 0; more; i++ {
+		if before != nil && !before(i) {
+			return
+		}
+		var following []byte
+		if following, more = next(); !more {
+			x.finishing()
+		}
+		if _, err := x.Write(event); err != nil {
+			return
+		}
+		x.Flush()
+		event = following
+	}
+}

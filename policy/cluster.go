@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// Cluster is one way to reach a provider: an origin, how to trust it, and one
+// credential. It is what the control plane makes an Envoy cluster from.
+type Cluster struct {
+	// Name is a function of everything below, and of no secret's value.
+	Name     string
+	Provider string
+	Base     BaseURL
+	// Dial is the host and port to connect to where it differs from Base.
+	DialHost string
+	DialPort int
+	TLS      *ClusterTLS
+	// Set are the headers that this cluster gives to every request.
+	Set []ClusterHeader
+	// Strip are the headers it removes first: every header that any cluster
+	// could have set, and every credential a client could have sent.
+	Strip []string
+}
+
+// ClusterTLS is TLS towards a provider.
+type ClusterTLS struct {
+	ServerName         string
+	CA                 string // PEM; empty: the system's roots
+	InsecureSkipVerify bool
+	// Certificate names the client certificate in Policy.Certificates.
+	Certificate string
+}
+
+// ClusterHeader is a header with its value, or with the name of the secret
+// that holds it.
+type ClusterHeader struct {
+	Name   string
+	Prefix string
+	Value  string
+	Secret string
+}
+
+// Certificate is a client certificate with its key.
+type Certificate struct {
+	Chain string
+	Key   Secret
+}
+
+// name gives the cluster its name: readable first, then unmistakable.
+func (c *Cluster) name() string {
+	named := *c
+	named.Name = ""
+	return "weir/" + c.Provider + "/" + contentHash(named)
+}
+
+// contentHash identifies a value by what it is.
+func contentHash(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil { // plain structs of strings and numbers always marshal
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Surface is one API of a format, by the names that configurations use.
+type Surface string
+
+// The surfaces that a configuration can name. Endpoints outside them have the
+// empty Surface: only a provider that lists a format without a surface serves
+// them.
+const (
+	ChatCompletions Surface = "chat-completions"
+	Responses       Surface = "responses"
+	Messages        Surface = "messages"
+	Completions     Surface = "completions"
+	Embeddings      Surface = "embeddings"
+)
+
+// Endpoint is one API operation that carries a model.
+type Endpoint struct {
+	Path      string
+	Format    Format
+	Surface   Surface
+	Multipart bool
+	// index numbers the endpoints, so that a provider's paths are an array.
+	index int
+}
+
+// The operations come from the OpenAI API reference
+// (https://platform.openai.com/docs/api-reference) and the Anthropic API
+// reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
+// vLLM, Jina and Cohere share.
+var endpoints = []Endpoint{
+	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions},
+	{Path: "/v1/responses", Format: OpenAI, Surface: Responses},
+	{Path: "/v1/completions", Format: OpenAI, Surface: Completions},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings},
+	{Path: "/v1/moderations", Format: OpenAI},
+	{Path: "/v1/images/generations", Format: OpenAI},
+	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true},
+	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true},
+	{Path: "/v1/audio/speech", Format: OpenAI},
+	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true},
+	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true},
+	{Path: "/v1/rerank", Format: OpenAI},
+	{Path: "/v1/messages", Format: Anthropic, Surface: Messages},
+	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages},
+}
+
+var endpointByPath = func() map[string]*Endpoint {
+	m := make(map[string]*Endpoint, len(endpoints))
+	for i := range endpoints {
+		endpoints[i].index = i
+		m[endpoints[i].Path] = &endpoints[i]
+	}
+	return m
+}()
+
+const modelsPath = "/v1/models"
+
+// Route is what a request line asks for: an operation with a body, or the
+// list of models (ModelID empty) or one of them.
+type Route struct {
+	Endpoint *Endpoint
+	Models   bool
+	ModelID  string
+	// Query is the client's, raw.
+	Query string
+	// Format is the shape of errors, known even where the path is not.
+	Format Format
+}
+
+// FormatOf gives the format whose error shape a path's client expects.
+func FormatOf(path string) Format {
+	if path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/") || strings.HasPrefix(path, "/v1/messages?") {
+		return Anthropic
+	}
+	return OpenAI
+}
+
+// FindRoute reads a request line. Paths are compared as bytes: nothing is
+// decoded, cleaned or joined, so no spelling of a path can mean another.
+func FindRoute(method, target string) (Route, error) {
+	path, query, _ := strings.Cut(target, "?")
+	r := Route{Query: query, Format: FormatOf(path)}
+	if e := endpointByPath[path]; e != nil {
+		if method != "POST" {
+			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use POST", clip(method), path)
+		}
+		r.Endpoint = e
+		return r, nil
+	}
+	if path == modelsPath || strings.HasPrefix(path, modelsPath+"/") {
+		if method != "GET" {
+			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", clip(method), clip(path))
+		}
+		r.Models = true
+		if path != modelsPath {
+			id, err := url.PathUnescape(path[len(modelsPath)+1:])
+			if err != nil || id == "" {
+				return r, Errorf(UnknownPath, "%q is not a path of this gateway", clip(path))
+			}
+			r.ModelID = id
+		}
+		return r, nil
+	}
+	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so", clip(path))
+}

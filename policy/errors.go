@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+)
+
+// Code names an error that a client can receive. The set is closed: a code
+// that is not in the table below does not exist.
+type Code string
+
+// The codes, in the order of their HTTP status.
+const (
+	InvalidBody         Code = "invalid_body"
+	DuplicateKey        Code = "duplicate_key"
+	UnsupportedSurface  Code = "unsupported_surface"
+	InvalidAPIKey       Code = "invalid_api_key"
+	ProviderNotAllowed  Code = "provider_not_allowed"
+	ModelNotAllowed     Code = "model_not_allowed"
+	ModelNotFound       Code = "model_not_found"
+	UnknownPath         Code = "unknown_path"
+	RequestTooLarge     Code = "request_too_large"
+	InputTooLarge       Code = "input_too_large"
+	UnsupportedEncoding Code = "unsupported_encoding"
+	NoModelsSelected    Code = "no_models_selected"
+	SecretMissing       Code = "secret_missing"
+	NoProviderKey       Code = "no_provider_key"
+	Internal            Code = "internal"
+	NotImplemented      Code = "not_implemented"
+	ProviderUnreachable Code = "provider_unreachable"
+	GatewayUnavailable  Code = "gateway_unavailable"
+	Timeout             Code = "timeout"
+)
+
+// outcome is what a code means on the wire.
+type outcome struct {
+	status int
+	kind   string
+}
+
+// The types are those of the SDKs: OpenAI's and Anthropic's error classes are
+// chosen by status, their `type` strings are shared where both have one.
+var outcomes = map[Code]outcome{
+	InvalidBody:         {http.StatusBadRequest, "invalid_request_error"},
+	DuplicateKey:        {http.StatusBadRequest, "invalid_request_error"},
+	UnsupportedSurface:  {http.StatusBadRequest, "invalid_request_error"},
+	InvalidAPIKey:       {http.StatusUnauthorized, "authentication_error"},
+	ProviderNotAllowed:  {http.StatusForbidden, "permission_error"},
+	ModelNotAllowed:     {http.StatusForbidden, "permission_error"},
+	ModelNotFound:       {http.StatusNotFound, "not_found_error"},
+	UnknownPath:         {http.StatusNotFound, "not_found_error"},
+	RequestTooLarge:     {http.StatusRequestEntityTooLarge, "invalid_request_error"},
+	InputTooLarge:       {http.StatusRequestEntityTooLarge, "invalid_request_error"},
+	UnsupportedEncoding: {http.StatusUnsupportedMediaType, "invalid_request_error"},
+	NoModelsSelected:    {http.StatusUnprocessableEntity, "invalid_request_error"},
+	SecretMissing:       {http.StatusFailedDependency, "invalid_request_error"},
+	NoProviderKey:       {http.StatusFailedDependency, "invalid_request_error"},
+	Internal:            {http.StatusInternalServerError, "api_error"},
+	NotImplemented:      {http.StatusNotImplemented, "invalid_request_error"},
+	ProviderUnreachable: {http.StatusBadGateway, "api_error"},
+	GatewayUnavailable:  {http.StatusServiceUnavailable, "api_error"},
+	Timeout:             {http.StatusGatewayTimeout, "timeout_error"},
+}
+
+// Status is the HTTP status that goes with the code.
+func (c Code) Status() int { return outcomes[c].status }
+
+// Type is the SDKs' class of the error.
+func (c Code) Type() string { return outcomes[c].kind }
+
+// Error is a refusal. Message is written for the client: it names the
+// offending value and what to do, never a secret or an internal address.
+// Cause is for the log.
+type Error struct {
+	Code    Code
+	Message string
+	Cause   error
+}
+
+// Errorf makes an Error without a cause.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// AsError gives err as an *Error; anything else becomes Internal, with a
+// message that tells the client nothing of its text.
+func AsError(err error) *Error {
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	return &Error{Code: Internal, Message: "the gateway failed to handle this request", Cause: err}
+}
+
+// Format is the family of an API: it decides the shape of an error and the
+// header of a credential.
+type Format string
+
+// The formats.
+const (
+	OpenAI    Format = "openai"
+	Anthropic Format = "anthropic"
+)
+
+// Render gives the error's body in the shape that the format's SDKs parse.
+func (e *Error) Render(f Format) []byte {
+	var v any
+	if f == Anthropic {
+		v = anthropicError{"error", anthropicDetail{e.Code.Type(), e.Message}}
+	} else {
+		v = openaiError{openaiDetail{e.Message, e.Code.Type(), e.Code, nil}}
+	}
+	b, err := json.Marshal(v)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return b
+}
+
+type openaiError struct {
+	Error openaiDetail `json:"error"`
+}
+
+type openaiDetail struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Code    Code    `json:"code"`
+	Param   *string `json:"param"`
+}
+
+type anthropicError struct {
+	Type  string          `json:"type"`
+	Error anthropicDetail `json:"error"`
+}
+
+type anthropicDetail struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+}
+
+// maxEchoed bounds what an error repeats of a client's value, in bytes.
+const maxEchoed = 64
+
+// clip gives what an error may repeat of a client's value.
+func clip(s string) string {
+	if len(s) <= maxEchoed {
+		return s
+	}
+	end := maxEchoed
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

@@ -1,0 +1,238 @@
+package policy
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// ReadJSON reads a body that must be one JSON object in UTF-8, as RFC 8259
+// defines it and no more: no byte order mark, nothing after it, at most
+// maxJSONDepth levels. It fills body, reusing its memory; after an error body is
+// empty. Bytes that two parsers could read as two models are refused.
+func ReadJSON(b []byte, body *Body) error {
+	body.Reset()
+	body.Bytes = b
+	if err := body.readObject(); err != nil {
+		body.Reset()
+		return err
+	}
+	return nil
+}
+
+func (b *Body) readObject() *Error {
+	raw := b.Bytes
+	i, err := openObject(raw)
+	if err != nil {
+		return err
+	}
+	b.open = i
+	i = skipSpace(raw, i)
+	for more := i >= len(raw) || raw[i] != '}'; more; {
+		if i, err = b.readMember(i); err != nil {
+			return err
+		}
+		i = skipSpace(raw, i)
+		switch {
+		case i < len(raw) && raw[i] == ',':
+			i = skipSpace(raw, i+1)
+		case i < len(raw) && raw[i] == '}':
+			more = false
+		default:
+			return unexpected(raw, i, "',' or '}'")
+		}
+	}
+	if i = skipSpace(raw, i+1); i < len(raw) {
+		return Errorf(InvalidBody, "the request body has more after its JSON object, at byte %d", i)
+	}
+	return nil
+}
+
+// openObject gives the place after the opening brace. What people send by
+// mistake gets a message of its own.
+func openObject(raw []byte) (int, *Error) {
+	i := skipSpace(raw, 0)
+	if i == len(raw) {
+		return 0, Errorf(InvalidBody, "the request body is empty, it must be a JSON object")
+	}
+	if raw[i] == '{' {
+		return i + 1, nil
+	}
+	rest := raw[i:]
+	if bytes.HasPrefix(rest, []byte("\xEF\xBB\xBF")) {
+		return 0, Errorf(InvalidBody, "the request body starts with a byte order mark, send it without one")
+	}
+	kind := kindOf(rest[0])
+	if kind == "" || !startsValue(rest) {
+		return 0, unexpected(raw, i, "a JSON object")
+	}
+	return 0, Errorf(InvalidBody, "the request body must be a JSON object, it is %s", kind)
+}
+
+// startsValue tells a JSON value of the wrong kind from text that only begins
+// like one, such as a form's "--boundary" or "name=x".
+func startsValue(rest []byte) bool {
+	switch rest[0] {
+	case '-':
+		return len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9'
+	case 't', 'f', 'n':
+		_, err := skipLiteral(rest, 0)
+		return err == nil
+	}
+	return true
+}
+
+// readMember reads `"key": value` at i and gives the place after it.
+func (b *Body) readMember(i int) (int, *Error) {
+	raw := b.Bytes
+	key, value, err := skipKey(raw, i)
+	if err != nil {
+		return 0, err
+	}
+	end, err := skipValue(raw, value)
+	if err != nil {
+		return 0, err
+	}
+	if len(b.Members) == maxMembers {
+		return 0, Errorf(InvalidBody, "the request body has more than %d top-level keys", maxMembers)
+	}
+	m := Member{Name: keyName(raw[key.Start:key.End]), Key: key, Value: Span{value, end}}
+	b.Members = append(b.Members, m)
+	return end, b.notice(len(b.Members)-1, raw[value:end])
+}
+
+// notice takes from a member what routing needs. Its value is valid JSON.
+func (b *Body) notice(index int, value []byte) *Error {
+	name := b.Members[index].Name
+	// All that folds to either word has between 5 and 7 bytes ("modelſ").
+	if len(name) < len("model") || len(name) > len("models")+1 {
+		return nil
+	}
+	switch {
+	case string(name) == "stream":
+		b.Stream = string(value) == "true"
+	case string(name) == "model":
+		return b.readModel(index, value)
+	case string(name) == "models":
+		return b.readModels(index, value)
+	case bytes.EqualFold(name, []byte("model")):
+		return foldedModel(name, "model")
+	case bytes.EqualFold(name, []byte("models")):
+		return foldedModel(name, "models")
+	}
+	return nil
+}
+
+func (b *Body) readModel(index int, value []byte) *Error {
+	if b.HasModel {
+		return repeatedModel("model")
+	}
+	model, err := modelString(onlyModel, value)
+	if err != nil {
+		return err
+	}
+	b.Model, b.HasModel, b.modelMember = model, true, index
+	return nil
+}
+
+func (b *Body) readModels(index int, value []byte) *Error {
+	if b.HasModels {
+		return repeatedModel("models")
+	}
+	if value[0] != '[' {
+		return Errorf(InvalidBody, "models must be a list of strings, it is %s", kindOf(value[0]))
+	}
+	for i := skipSpace(value, 1); value[i] != ']'; i = skipSpace(value, i) {
+		if value[i] == ',' {
+			i = skipSpace(value, i+1)
+		}
+		if len(b.Models) == maxModels {
+			return Errorf(InvalidBody, "models has more than %d entries", maxModels)
+		}
+		// The list has been validated: this cannot fail.
+		end, _ := skipValue(value, i)
+		model, err := modelString(modelPlace(len(b.Models)), value[i:end])
+		if err != nil {
+			return err
+		}
+		b.Models = append(b.Models, model)
+		i = end
+	}
+	if len(b.Models) == 0 {
+		return Errorf(InvalidBody, "models must not be empty, leave it out instead")
+	}
+	b.HasModels, b.modelsMember = true, index
+	return nil
+}
+
+// modelString decodes a valid JSON value that must be a model.
+func modelString(at modelPlace, value []byte) (string, *Error) {
+	if value[0] != '"' {
+		return "", Errorf(InvalidBody, "%s must be a string, it is %s", at, kindOf(value[0]))
+	}
+	text := value[1 : len(value)-1]
+	if len(text) > maxEscape*maxModelLen {
+		return "", modelTooLong(at)
+	}
+	if bytes.IndexByte(text, '\\') >= 0 {
+		var buf [maxEscape * maxModelLen]byte
+		var lone bool
+		if text, lone = unquote(buf[:0], text); lone {
+			return "", Errorf(InvalidBody, "%s has half of a surrogate pair", at)
+		}
+	}
+	if len(text) > maxModelLen {
+		return "", modelTooLong(at)
+	}
+	model := string(text)
+	return model, checkModel(at, model)
+}
+
+// keyName decodes a key that stands in quotes.
+func keyName(quoted []byte) []byte {
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	name, _ = unquote(make([]byte, 0, len(name)), name)
+	return name
+}
+
+// kindOf names, in an error, the JSON value that starts with c.
+func kindOf(c byte) string {
+	switch c {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	if c == '-' || '0' <= c && c <= '9' {
+		return "a number"
+	}
+	return ""
+}
+
+// unexpected refuses the byte at i, where want should stand.
+func unexpected(raw []byte, i int, want string) *Error {
+	if i >= len(raw) {
+		return truncated(raw)
+	}
+	r, size := utf8.DecodeRune(raw[i:])
+	if r == utf8.RuneError && size == 1 {
+		return notUTF8(i)
+	}
+	return Errorf(InvalidBody, "the request body is not valid JSON at byte %d: found %q, want %s", i, r, want)
+}
+
+func truncated(raw []byte) *Error {
+	return Errorf(InvalidBody, "the request body is truncated: it ends at byte %d, inside its JSON object", len(raw))
+}
+
+func notUTF8(i int) *Error {
+	return Errorf(InvalidBody, "the request body is not valid UTF-8 at byte %d", i)
+}

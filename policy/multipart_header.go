@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"mime"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// splitPart finds the blank line between the headers and the value of a part.
+func splitPart(n int, raw []byte, part Span) (header []byte, value Span, err *Error) {
+	text := raw[part.Start:part.End]
+	end := bytes.Index(text[:min(len(text), maxPartHeader+2*len(crlf))], []byte(crlf+crlf))
+	switch {
+	case end >= 0:
+		after := part.Start + end + 2*len(crlf)
+		return text[:end], Span{after, part.End}, nil
+	case len(text) > maxPartHeader:
+		return nil, value, Errorf(InvalidBody, "the headers of part %d of the form are longer than %d bytes", n, maxPartHeader)
+	}
+	return nil, value, Errorf(InvalidBody, "part %d of the form has no headers that end in an empty line", n)
+}
+
+// partHeader is what the headers of a part say of it.
+type partHeader struct {
+	name         string
+	hasFilename  bool
+	contentTypes []string
+	encodings    []string // Content-Transfer-Encoding
+}
+
+func readPartHeader(n int, header []byte) (p partHeader, err *Error) {
+	seen := false
+	for line := range bytes.SplitSeq(header, []byte(crlf)) {
+		key, value, ok := headerLine(line)
+		if !ok {
+			return p, Errorf(InvalidBody, "part %d of the form has a malformed header line", n)
+		}
+		switch strings.ToLower(key) {
+		case "content-disposition":
+			if seen {
+				return p, Errorf(InvalidBody, "part %d of the form has two Content-Disposition headers", n)
+			}
+			seen = true
+			if err := p.readDisposition(n, value); err != nil {
+				return p, err
+			}
+		case "content-type":
+			p.contentTypes = append(p.contentTypes, value)
+		case "content-transfer-encoding":
+			p.encodings = append(p.encodings, value)
+		}
+	}
+	if !seen {
+		return p, Errorf(InvalidBody, "part %d of the form has no Content-Disposition header", n)
+	}
+	return p, nil
+}
+
+// headerLine splits "Name: value". It refuses what parsers repair in their
+// own ways: bare CR or LF and other control characters, folded lines (they
+// start with a blank), blanks before the colon.
+func headerLine(line []byte) (key, value string, ok bool) {
+	name, rest, ok := bytes.Cut(line, []byte(":"))
+	if !ok || len(name) == 0 {
+		return "", "", false
+	}
+	for _, c := range name {
+		if !isAlphanumeric(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return "", "", false
+		}
+	}
+	for _, c := range rest {
+		if c < ' ' && c != '\t' || c == 0x7F {
+			return "", "", false
+		}
+	}
+	return string(name), strings.Trim(string(rest), " \t"), true
+}
+
+// plainDisposition is the spelling of Content-Disposition that all parsers
+// read alike. Left out are `name*=` and `name*0=` (to some they are `name`),
+// backslashes (an escape to some), blanks around `=` and a last semicolon
+// (busboy drops the part).
+var plainDisposition = regexp.MustCompile("^(?i:form-data)" +
+	"(;[ \t]*([A-Za-z0-9_-]+|(?i:filename)\\*)=" +
+	"(\"[^\"\\\\]*\"|[A-Za-z0-9!#$%&'*+.^_`|~-]+))+$")
+
+func (p *partHeader) readDisposition(n int, value string) *Error {
+	if !plainDisposition.MatchString(value) || !utf8.ValidString(value) {
+		return Errorf(InvalidBody, `part %d of the form must have a Content-Disposition of the form: form-data; name="…"`, n)
+	}
+	_, params, err := mime.ParseMediaType(value)
+	name, ok := params["name"]
+	if err != nil || !ok {
+		message := fmt.Sprintf("part %d of the form must have one name in its Content-Disposition", n)
+		return &Error{Code: InvalidBody, Message: message, Cause: err}
+	}
+	p.name = name
+	// Looser than the parameter, for ParseMediaType leaves out a filename* in
+	// a charset that it does not know.
+	p.hasFilename = strings.Contains(strings.ToLower(value), "filename")
+	return nil
+}
+
+// checkPlainText refuses headers that make some parsers see another value of
+// the model than its bytes, or a file.
+func (p *partHeader) checkPlainText(value []byte) *Error {
+	if p.hasFilename {
+		return Errorf(InvalidBody, "model must be a plain part of the form, it has a filename")
+	}
+	for _, encoding := range p.encodings {
+		switch strings.ToLower(encoding) {
+		case "7bit", "8bit", "binary":
+		default:
+			return Errorf(InvalidBody, "model must not have a Content-Transfer-Encoding other than 7bit, 8bit or binary")
+		}
+	}
+	for _, contentType := range p.contentTypes {
+		if !readsAsUTF8(contentType, value) {
+			return Errorf(InvalidBody, "model must be text/plain in UTF-8")
+		}
+	}
+	return nil
+}
+
+// readsAsUTF8 tells whether a parser that heeds the content type (busboy does)
+// gets the same text as one that takes the bytes for UTF-8.
+func readsAsUTF8(contentType string, value []byte) bool {
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType != "text/plain" || strings.Contains(contentType, "*") {
+		return false // a charset* that Go does not know, others may
+	}
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8":
+		return true
+	case "us-ascii", "iso-8859-1": // what Java's clients write
+		return !bytes.ContainsFunc(value, func(r rune) bool { return r >= utf8.RuneSelf })
+	}
+	return false
+}

@@ -1,0 +1,52 @@
+package policy
+
+// What the control plane and the request path must agree on.
+const (
+	// ChainNamespace is the dynamic metadata from which Envoy's
+	// priority_group cluster specifier takes the chain of clusters
+	// (envoy.extensions.router.cluster_specifiers.priority_group.v3).
+	ChainNamespace = "weir.chain"
+
+	// PlanNamespace is the dynamic metadata that carries a request's plan
+	// from the first decision to its later attempts.
+	PlanNamespace = "weir"
+
+	// The fields of PlanNamespace.
+	PlanField     = "plan"     // Plan.Encode, only where there is a second attempt
+	ModelField    = "model"    // the model of the current attempt
+	FormatField   = "format"   // the Format of the client's API
+	RejectedField = "rejected" // names that the client asked for in vain
+	RefusedField  = "refused"  // set when weir itself answered
+
+	// StreamHeader marks a request whose answer is a stream, so that the
+	// route without a total timeout takes it. Clients cannot set it: every
+	// x-weir-* header of theirs is removed first.
+	StreamHeader = "x-weir-stream"
+
+	// Response headers.
+	AttemptsHeader = "x-weir-attempts"
+	ProviderHeader = "x-weir-provider"
+	ModelHeader    = "x-weir-model"
+	RejectedHeader = "x-weir-rejected-models"
+
+	// ClusterMetadata is the namespace of a cluster's own metadata, and
+	// ProviderField its field.
+	ClusterMetadata = "weir"
+	ProviderField   = "provider"
+)
+
+// ClientCredentials are the request headers that can hold a client's
+// credential, in the order in which Weir looks for one.
+var ClientCredentials = []string{"authorization", "x-api-key", "x-goog-api-key"}
+
+// strippedHeaders never reach a provider, whoever set them: credentials of
+// the client or of another attempt, and the account selectors that only make
+// sense with the client's own credential.
+var strippedHeaders = []string{
+	"authorization", "x-api-key", "x-goog-api-key", "api-key",
+	"proxy-authorization", "cookie", "forwarded", "via",
+	"openai-organization", "openai-project",
+}
+
+// StrippedPrefixes are the families of headers that never reach a provider.
+var StrippedPrefixes = []string{"x-forwarded-", "x-envoy-", "x-weir-"}

@@ -1,0 +1,71 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// What bounds the work for a word that a client wrote: a distance costs at
+// most nearestLength² steps, and there are at most nearestNames of them.
+const (
+	nearestLength = 64   // bytes of a word or a name; longer ones are not compared
+	nearestNames  = 2000 // names looked at; a catalogue has some hundreds
+)
+
+// nearest gives the at most n known names that word was probably meant to be,
+// the best first, equally good ones in their order. Case does not count.
+//
+// A third of the word's letters may be wrong, at most three: more would
+// suggest names that only happen to be as short.
+func nearest(word string, known []string, n int) []string {
+	if word == "" || len(word) > nearestLength || n <= 0 {
+		return nil
+	}
+	want := []rune(strings.ToLower(word))
+	limit := min(max(len(want)/3, 1), 3)
+	byDistance := make([][]string, limit+1)
+	for _, name := range known[:min(len(known), nearestNames)] {
+		if len(name) > nearestLength {
+			continue
+		}
+		if d := editDistance(want, []rune(strings.ToLower(name)), limit); d <= limit && !slices.Contains(byDistance[d], name) {
+			byDistance[d] = append(byDistance[d], name)
+		}
+	}
+	found := slices.Concat(byDistance...)
+	return found[:min(len(found), n)]
+}
+
+// editDistance is the Damerau-Levenshtein distance in its restricted form
+// (optimal string alignment): insertions, deletions, replacements, and swaps
+// of neighbours. It stops with limit+1 where the distance is over limit.
+func editDistance(a, b []rune, limit int) int {
+	if len(a)-len(b) > limit || len(b)-len(a) > limit {
+		return limit + 1
+	}
+	var rows [3][nearestLength + 1]int
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		best := i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+			best = min(best, row[j])
+		}
+		if best > limit {
+			return limit + 1
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"strings"
+	"time"
+)
+
+// Policy is a validated configuration, ready to plan requests. It is never
+// changed after it was built.
+type Policy struct {
+	// Version identifies the configuration by its content.
+	Version string
+	Config  *Config
+	// Files are the files that were read beside the configuration: a change
+	// of one of them is a change of the policy.
+	Files []string
+
+	Clusters     []*Cluster
+	Secrets      map[string]Secret
+	Certificates map[string]Certificate
+
+	Listen            string
+	AdminListen       string
+	MaxBodyBytes      int
+	PerRequestTimeout time.Duration
+	TotalTimeout      time.Duration
+	StreamIdleTimeout time.Duration
+	ShutdownTimeout   time.Duration
+	Failover          Failover
+
+	gateway                 *GatewayConfig
+	onlyConfiguredProviders bool
+	onlyConfiguredModels    bool
+	query                   []Param
+	set                     []KeyValue
+	maxOutputTokens         int
+
+	providers []*provider // in configuration order, catalogue after
+	byName    map[string]*provider
+	byModel   map[string][]*model
+	modelList []string // names for "did you mean"
+	keys      map[[sha256.Size]byte]*AccessKey
+	anonymous bool
+}
+
+// provider is a provider that requests may be sent to.
+type provider struct {
+	id         string
+	configured bool
+	disabled   bool
+	keyed      bool // has a credential, or needs none
+	surfaces   []surface
+	models     []*model
+	byModel    map[string]*model
+	names      []string // of its models, for "did you mean"
+}
+
+// surface is one API of a provider, with everything an attempt needs.
+type surface struct {
+	format   Format
+	surface  Surface // empty: every surface of the format
+	clusters []*Cluster
+	// paths are by Endpoint.index; authority and query are the base URL's.
+	paths     []string
+	authority string
+	base      BaseURL
+	supported map[string]bool // nil: every parameter
+}
+
+// model is one model of a provider.
+type model struct {
+	provider    *provider
+	id          string
+	sent        string // what the provider calls it
+	configured  bool
+	unsupported map[string]bool
+	author      string
+	display     string
+}
+
+// serves finds the surface that serves an endpoint: one that names it before
+// one that lists the whole format.
+func (p *provider) serves(e *Endpoint) *surface {
+	var whole *surface
+	for i := range p.surfaces {
+		s := &p.surfaces[i]
+		if s.format != e.Format {
+			continue
+		}
+		if s.surface == e.Surface && s.surface != "" {
+			return s
+		}
+		if s.surface == "" {
+			whole = s
+		}
+	}
+	return whole
+}
+
+// lower is strings.ToLower, which allocates only where something changes.
+func lower(s string) string { return strings.ToLower(s) }
+
+// AccessKey is a client's credential, known by its hash.
+type AccessKey struct {
+	Name string
+	// providers and models are the allowed ones; nil is no limit.
+	providers map[string]bool
+	models    map[string]bool
+}
+
+// allowsProvider and allowsModel hold a key's scope. The anonymous client
+// (nil) may use everything.
+func (k *AccessKey) allowsProvider(id string) bool {
+	return k == nil || k.providers == nil || k.providers[id]
+}
+
+func (k *AccessKey) allowsModel(provider, model string) bool {
+	return k == nil || k.models == nil || k.models[provider+":"+model]
+}
+
+// Authenticate finds the access key of a credential. Only the hash of the
+// credential is looked up, so timing tells nothing of a key.
+func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
+	if p.anonymous {
+		return nil, nil
+	}
+	if credential == "" {
+		return nil, Errorf(InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
+	}
+	key, ok := p.keys[sha256.Sum256([]byte(credential))]
+	if !ok {
+		return nil, Errorf(InvalidAPIKey, "the access key is not known to this gateway: check that it is copied whole and not deleted")
+	}
+	return key, nil
+}
+
+// Effective is the configuration with its defaults written out. Marshalled,
+// it shows no secret.
+func (p *Policy) Effective() Config {
+	c := *p.Config
+	c.Listen, c.Admin.Listen = p.Listen, p.AdminListen
+	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
+	gateway := *p.gateway
+	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
+	if gateway.FailoverOn == nil {
+		gateway.FailoverOn = failoverDefault
+	}
+	c.ShortProviders = nil
+	c.OnHTTPRequest = []RuleConfig{{Type: "ai-gateway", Config: &gateway}}
+	return c
+}

@@ -1,0 +1,167 @@
+package xds
+
+import (
+	"maps"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+)
+
+// versions are resource versions by resource name.
+type versions = map[string]string
+
+// progress is how far one Envoy is with one resource type. It is a plain
+// value without a lock: Server.mu guards it.
+type progress struct {
+	wildcard bool
+	// names are those it subscribed to besides a wildcard.
+	names map[string]struct{}
+	// held are the versions it has acknowledged.
+	held versions
+	// owed says that a response is due, be it an empty one; unanswered is what
+	// the responses without an answer carry, by nonce.
+	owed       bool
+	unanswered map[string]carried
+	// refused is what it rejected and has not been sent again, in the
+	// publication refusedIn; rejection is what it said.
+	refused   map[string]struct{}
+	refusedIn uint64
+	rejection string
+}
+
+// carried is what one response holds.
+type carried struct {
+	versions versions
+	removed  []string
+}
+
+// newProgress starts a type on a new stream. An Envoy that reconnects says
+// which versions it holds; those that are current are not sent again, so no
+// acknowledgement of them will come.
+func newProgress(initial versions) *progress {
+	p := &progress{
+		held:       versions{},
+		unanswered: map[string]carried{},
+		refused:    map[string]struct{}{},
+	}
+	maps.Copy(p.held, initial)
+	return p
+}
+
+// sent notes a response about to be sent.
+func (p *progress) sent(resp *discoveryv3.DeltaDiscoveryResponse) {
+	c := carried{versions: make(versions, len(resp.GetResources())), removed: resp.GetRemovedResources()}
+	for _, r := range resp.GetResources() {
+		c.versions[r.GetName()] = r.GetVersion()
+		delete(p.refused, r.GetName())
+	}
+	for _, name := range c.removed {
+		delete(p.refused, name)
+	}
+	p.unanswered[resp.GetNonce()] = c
+	p.owed = false
+}
+
+// received notes a request: the answer to a response, a change of the
+// subscription, or both. want is what publication holds of the type. It
+// reports whether the request rejects a response.
+func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, want versions, publication uint64) bool {
+	c, answers := p.unanswered[req.GetResponseNonce()]
+	rejects := answers && req.GetErrorDetail() != nil
+	delete(p.unanswered, req.GetResponseNonce())
+	switch {
+	case rejects:
+		p.refuse(c, want, publication)
+		p.rejection = rejectionText(req)
+	case answers:
+		maps.Copy(p.held, c.versions)
+		for _, name := range c.removed {
+			delete(p.held, name)
+		}
+	}
+
+	p.wildcard = sub.IsWildcard()
+	// go-control-plane always answers this one: Envoy's start waits for it.
+	p.owed = p.owed || p.wildcard && req.GetResponseNonce() == ""
+	p.names = maps.Clone(sub.SubscribedResources()) // the original changes with the next request
+	if !p.wildcard {
+		// Whoever unsubscribes forgets, and is sent it again on subscribing.
+		maps.DeleteFunc(p.held, func(name, _ string) bool { return !p.subscribed(name) })
+		maps.DeleteFunc(p.refused, func(name string, _ struct{}) bool { return !p.subscribed(name) })
+	}
+	if len(p.refused) == 0 && len(p.unanswered) == 0 {
+		p.rejection = ""
+	}
+	return rejects
+}
+
+// refuse notes the rejection of c. Envoy may have applied a part of it (it
+// tries cluster by cluster) or nothing (one resource that it cannot decode).
+func (p *progress) refuse(c carried, want versions, publication uint64) {
+	p.refusedIn = publication
+	for name, version := range c.versions {
+		delete(p.held, name)
+		p.refused[name] = struct{}{}
+		if want[name] != version {
+			p.refusedIn = publication - 1 // sent before the set that is current
+		}
+	}
+	for _, name := range c.removed {
+		delete(p.held, name)
+		p.refused[name] = struct{}{}
+		if _, ok := want[name]; ok {
+			p.refusedIn = publication - 1
+		}
+	}
+}
+
+func (p *progress) subscribed(name string) bool {
+	_, ok := p.names[name]
+	return ok
+}
+
+// current reports whether nothing is to be sent and nothing to be answered.
+func (p *progress) current(want versions) bool {
+	if p.owed || len(p.unanswered) > 0 || len(p.refused) > 0 {
+		return false
+	}
+	if p.wildcard {
+		return maps.Equal(p.held, want)
+	}
+	for name := range p.names {
+		if p.held[name] != want[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// holds reports whether everything in want is acknowledged.
+func (p *progress) holds(want versions) bool {
+	for name, version := range want {
+		if p.held[name] != version {
+			return false
+		}
+	}
+	return true
+}
+
+// pendingTypes names the types in which an Envoy is not where want is. An
+// Envoy asks for listeners only when its clusters are warm, for routes when
+// it has listeners: not having asked is not being done. Only secrets are
+// known by reference alone, and a cluster's acknowledgement waits for them.
+// Of types that no Set holds there is nothing to wait for.
+func pendingTypes(types map[string]*progress, want map[string]versions) []string {
+	var pending []string
+	for _, t := range servedTypes {
+		p := types[t.url]
+		switch {
+		case p == nil && (len(want[t.url]) == 0 || t.url == resourcev3.SecretType):
+		case p == nil || !p.current(want[t.url]),
+			t.url != resourcev3.SecretType && !p.holds(want[t.url]):
+			pending = append(pending, t.name)
+		}
+	}
+	return pending
+}

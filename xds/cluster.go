@@ -1,0 +1,270 @@
+package xds
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
+	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"weir/policy"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	// A pooled connection must go before the provider closes it, or a request
+	// meets the close. Inference servers keep plain connections for about 5 s
+	// (uvicorn's default), clouds keep TLS ones for a minute and more.
+	plainIdleTimeout = 4 * time.Second
+	tlsIdleTimeout   = 50 * time.Second
+	// unlimited takes Envoy's circuit breakers out of the way: their defaults
+	// (1024 requests, 3 retries) are made for a mesh, not for streams of minutes.
+	unlimited = 1 << 30
+)
+
+// cluster builds the Envoy cluster of a policy's cluster.
+func (b *builder) cluster(c *policy.Cluster) *clusterv3.Cluster {
+	out := &clusterv3.Cluster{
+		Name:           c.Name,
+		ConnectTimeout: duration(connectTimeout),
+		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
+		}},
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections: number(unlimited), MaxPendingRequests: number(unlimited),
+			MaxRequests: number(unlimited), MaxRetries: number(unlimited),
+		}}},
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+			KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
+		}},
+	}
+	resolve(out, c)
+	options := &httpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(plainIdleTimeout)},
+		HttpFilters:               b.upstreamFilters(c),
+	}
+	if c.TLS == nil {
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
+		}}
+	} else {
+		options.CommonHttpProtocolOptions.IdleTimeout = duration(tlsIdleTimeout)
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}
+		out.TransportSocket = &corev3.TransportSocket{
+			Name:       "envoy.transport_sockets.tls",
+			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(b.tls(c.TLS))},
+		}
+	}
+	out.TypedExtensionProtocolOptions = map[string]*anypb.Any{
+		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": b.pack(options),
+	}
+	return out
+}
+
+// resolve says how Envoy finds the cluster's hosts.
+func resolve(out *clusterv3.Cluster, c *policy.Cluster) {
+	primary := endpoint(c.DialHost, c.DialPort)
+	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+		LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(primary)},
+	}}}
+	out.LoadAssignment = assignment
+	_, err := netip.ParseAddr(c.DialHost)
+	switch {
+	case err == nil:
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	case c.DialHost == "localhost":
+		// Servers on a developer's machine listen on one family or the other:
+		// one endpoint with both addresses tries them in turn.
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		primary.Address = address("127.0.0.1", c.DialPort)
+		primary.AdditionalAddresses = []*endpointv3.Endpoint_AdditionalAddress{{Address: address("::1", c.DialPort)}}
+	default:
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		out.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
+		out.DnsFailureRefreshRate = &clusterv3.Cluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)}
+		// A cluster without hosts ends a request at once, a refused connection
+		// leads to the next attempt. Nothing can listen on port 0, so this host
+		// takes over exactly when the name does not resolve.
+		assignment.Endpoints = append(assignment.Endpoints, &endpointv3.LocalityLbEndpoints{
+			Priority:    1,
+			LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(endpoint("127.0.0.1", 0))},
+		})
+	}
+}
+
+func endpoint(host string, port int) *endpointv3.Endpoint {
+	return &endpointv3.Endpoint{Address: address(host, port)}
+}
+
+func lbEndpoint(e *endpointv3.Endpoint) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: e}}
+}
+
+// tls builds the context towards a provider. SNI and the name to verify are
+// the cluster's own: Envoy opens the connection before the attempt's
+// :authority is known.
+func (b *builder) tls(t *policy.ClusterTLS) *tlsv3.UpstreamTlsContext {
+	common := &tlsv3.CommonTlsContext{}
+	if t.Certificate != "" {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{{Name: t.Certificate, SdsConfig: ads()}}
+	}
+	out := &tlsv3.UpstreamTlsContext{CommonTlsContext: common}
+	san := &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exactly(t.ServerName)}
+	if _, err := netip.ParseAddr(t.ServerName); err == nil {
+		san.SanType = tlsv3.SubjectAltNameMatcher_IP_ADDRESS
+	} else {
+		out.Sni = t.ServerName
+	}
+	if t.InsecureSkipVerify {
+		return out
+	}
+	validation := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}
+	if t.CA != "" {
+		validation.TrustedCa = inline(t.CA)
+	} else {
+		validation.SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
+	}
+	common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
+	return out
+}
+
+func inline(s string) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
+}
+
+// upstreamFilters run for every attempt on this cluster. Order matters: the
+// retry decision first (it reads the attempt count), then every header goes
+// that another attempt or the client could have set, then come this cluster's.
+func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
+	mutations := &headerv3.Mutations{}
+	for _, name := range c.Strip {
+		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))
+	}
+	for _, prefix := range policy.StrippedPrefixes {
+		mutations.RequestMutations = append(mutations.RequestMutations, removePrefix(prefix))
+	}
+	for _, h := range c.Set {
+		if h.Secret == "" {
+			mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
+				Action: &mutationv3.HeaderMutation_Append{Append: setHeader(h.Name, literal(h.Value))},
+			})
+		}
+	}
+	filters := []*hcmv3.HttpFilter{
+		b.httpFilter("weir.retry", b.onRetry(b.retryProcessor())),
+		b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}),
+	}
+	for _, h := range c.Set {
+		if h.Secret != "" {
+			filters = append(filters, b.httpFilter("weir.credential."+h.Name, &credentialv3.CredentialInjector{
+				Overwrite: true,
+				Credential: b.extension("envoy.http.injected_credentials.generic", &genericv3.Generic{
+					Header: h.Name, HeaderValuePrefix: h.Prefix,
+					Credential: &tlsv3.SdsSecretConfig{Name: h.Secret, SdsConfig: ads()},
+				}),
+			}))
+		}
+	}
+	return append(filters, b.httpFilter("envoy.filters.http.upstream_codec", &codecv3.UpstreamCodec{}))
+}
+
+// literal escapes a value for Envoy's format strings.
+func literal(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+// retryProcessor asks Weir for the body, path and authority of a later
+// attempt. It sees no header: what is there may be another attempt's.
+func (b *builder) retryProcessor() *extprocv3.ExternalProcessor {
+	return &extprocv3.ExternalProcessor{
+		GrpcService:       b.weir(),
+		MessageTimeout:    duration(decisionTimeout),
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		ProcessingMode:    requestMode(),
+		MutationRules:     freeRouting(),
+		RequestAttributes: []string{"xds.cluster_name", "upstream.request_attempt_count"},
+		ForwardRules:      &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly(":path")}}},
+		MetadataOptions: &extprocv3.MetadataOptions{
+			ForwardingNamespaces: namespaces(policy.PlanNamespace),
+			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
+		},
+	}
+}
+
+func requestMode() *extprocv3.ProcessingMode {
+	return &extprocv3.ProcessingMode{
+		RequestHeaderMode:   extprocv3.ProcessingMode_SEND,
+		RequestBodyMode:     extprocv3.ProcessingMode_BUFFERED,
+		RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
+		ResponseHeaderMode:  extprocv3.ProcessingMode_SKIP,
+		ResponseBodyMode:    extprocv3.ProcessingMode_NONE,
+		ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+	}
+}
+
+func freeRouting() *mutationv3.HeaderMutationRules {
+	return &mutationv3.HeaderMutationRules{AllowAllRouting: boolean(true), AllowEnvoy: boolean(true)}
+}
+
+func namespaces(untyped ...string) *extprocv3.MetadataOptions_MetadataNamespaces {
+	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: untyped}
+}
+
+// onRetry skips a filter on the first attempt, which then costs nothing.
+func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	skip := &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+		Action: &xdscorev3.TypedExtensionConfig{Name: "skip", TypedConfig: b.pack(&skipv3.SkipFilter{})},
+	}}
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input: &xdscorev3.TypedExtensionConfig{
+				Name:        "attempt",
+				TypedConfig: b.pack(&matcherv3.HttpRequestHeaderMatchInput{HeaderName: "x-envoy-attempt-count"}),
+			},
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
+				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"1": skip},
+			}},
+		}}},
+	}
+}
+
+// noPlan is the cluster of requests without a plan.
+func (b *builder) noPlan() *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 noPlanCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       duration(connectTimeout),
+		LoadAssignment:       &endpointv3.ClusterLoadAssignment{ClusterName: noPlanCluster},
+	}
+}
+
+func genericSecret(name string, value policy.Secret) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_GenericSecret{
+		GenericSecret: &tlsv3.GenericSecret{Secret: inline(value.Reveal())},
+	}}
+}
+
+func certificateSecret(name string, cert policy.Certificate) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: inline(cert.Chain),
+		PrivateKey:       inline(cert.Key.Reveal()),
+	}}}
+}

@@ -1,0 +1,179 @@
+package xds
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"weir/policy"
+)
+
+const (
+	// headersTimeout bounds a client that sends its headers slowly;
+	// uploadTimeout one that sends its body slowly.
+	headersTimeout = 10 * time.Second
+	uploadTimeout  = 5 * time.Minute
+	// bodySlack is how much larger than max_body_bytes a buffer may get: Weir
+	// itself answers to a body just over the limit, and a longer model name or
+	// a configured body key makes a body grow.
+	bodySlack = 1 << 20
+)
+
+// listener is the one that clients talk to.
+func (b *builder) listener() *listenerv3.Listener {
+	host, port, err := net.SplitHostPort(b.options.Listen)
+	n, perr := strconv.Atoi(port)
+	if b.err == nil {
+		b.err = err
+	}
+	if b.err == nil {
+		b.err = perr
+	}
+	switch host {
+	case "":
+		host = "0.0.0.0"
+	case "localhost":
+		host = "127.0.0.1"
+	}
+	return &listenerv3.Listener{
+		Name:    ListenerName,
+		Address: address(host, n),
+		// ext_proc's BUFFERED mode holds the body under this limit.
+		PerConnectionBufferLimitBytes: number(b.policy.MaxBodyBytes + bodySlack),
+		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
+		}}}},
+	}
+}
+
+func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
+	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-")}}
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix: "weir",
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			ConfigSource: ads(), RouteConfigName: RouteName,
+		}},
+		// Clients' x-envoy-* and x-weir-* headers are orders to Envoy and Weir:
+		// they go before anything reads them.
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.extension("envoy.http.early_header_mutation.header_mutation", early)},
+		UseRemoteAddress:              boolean(true),
+		SkipXffAppend:                 true,
+		NormalizePath:                 boolean(false),
+		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		RequestHeadersTimeout:         duration(headersTimeout),
+		RequestTimeout:                duration(uploadTimeout),
+		LocalReplyConfig:              b.localReplies(),
+		HttpFilters: []*hcmv3.HttpFilter{
+			b.httpFilter("weir.decide", b.decisionProcessor()),
+			b.httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
+		},
+	}
+}
+
+// decisionProcessor asks Weir what to do with a request.
+func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
+	forward := []*matcherv3.StringMatcher{}
+	for _, name := range slices.Concat([]string{":method", ":path", "content-type", "content-encoding", "content-length", "anthropic-version"}, policy.ClientCredentials) {
+		forward = append(forward, exactly(name))
+	}
+	return &extprocv3.ExternalProcessor{
+		GrpcService:    b.weir(),
+		MessageTimeout: duration(decisionTimeout),
+		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		ProcessingMode: requestMode(),
+		MutationRules:  freeRouting(),
+		ForwardRules:   &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: forward}},
+		MetadataOptions: &extprocv3.MetadataOptions{
+			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace),
+		},
+		SendBodyWithoutWaitingForHeaderResponse: true,
+	}
+}
+
+// routes: one for streams, without a total timeout, and one for the rest.
+func (b *builder) routes() *routev3.RouteConfiguration {
+	p := b.policy
+	stream := b.route(0, max(p.StreamIdleTimeout, p.PerRequestTimeout))
+	stream.Match.Headers = []*routev3.HeaderMatcher{{
+		Name:                 policy.StreamHeader,
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly("1")},
+	}}
+	unary := b.route(p.TotalTimeout, max(p.TotalTimeout, uploadTimeout))
+	return &routev3.RouteConfiguration{
+		Name:             RouteName,
+		ValidateClusters: boolean(false),
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name:                       "weir",
+			Domains:                    []string{"*"},
+			Routes:                     []*routev3.Route{stream, unary},
+			IncludeRequestAttemptCount: true,
+			RequestBodyBufferLimit:     wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
+			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
+				setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
+				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
+				setHeader(policy.RejectedHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.RejectedField+")%"),
+			},
+		}},
+	}
+}
+
+func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
+	return &routev3.Route{
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			Timeout:     duration(timeout),
+			IdleTimeout: duration(idle),
+			RetryPolicy: b.retryPolicy(),
+			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
+				Extension: b.extension("envoy.router.cluster_specifier_plugin.priority_group", &groupv3.PriorityGroupClusterSpecifier{
+					OverrideMetadataNamespace: policy.ChainNamespace,
+					PriorityGroups: []*groupv3.PriorityGroup{{
+						Name:     "no plan",
+						Clusters: []*groupv3.ClusterWeight{{ClusterName: noPlanCluster, Weight: number(1)}},
+					}},
+				}),
+			}},
+		}},
+	}
+}
+
+// retryPolicy says what leads to the next attempt; how many there are comes
+// with each request, in x-envoy-max-retries.
+func (b *builder) retryPolicy() *routev3.RetryPolicy {
+	f := b.policy.Failover
+	on := "retriable-status-codes"
+	if f.ConnectFailure {
+		on += ",connect-failure,refused-stream"
+	}
+	if f.Reset || f.Timeout {
+		on += ",reset"
+	}
+	out := &routev3.RetryPolicy{
+		RetryOn:               on,
+		NumRetries:            number(0),
+		PerTryTimeout:         duration(b.policy.PerRequestTimeout),
+		RefreshClusterOnRetry: true,
+		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
+	}
+	for _, status := range f.Statuses {
+		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))
+	}
+	return out
+}

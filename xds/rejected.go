@@ -1,0 +1,63 @@
+package xds
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc/codes"
+)
+
+// Rejected is the error of a Publish that an Envoy refused (NACK).
+type Rejected struct {
+	Node string // its id
+	Type string // clusters, listeners, routes or secrets
+	Text string // Envoy's words without the values of secrets, at most 2 KiB
+}
+
+func (r *Rejected) Error() string {
+	return fmt.Sprintf("xds: envoy %q rejected %s: %s", r.Node, r.Type, r.Text)
+}
+
+// maxRejection bounds what is kept of Envoy's words, in bytes: it may list
+// every resource that it rejects.
+const maxRejection = 2 << 10
+
+// Envoy 1.40 quotes the message that fails its validation, with the values of
+// secrets:
+//
+//	goo.gle/debugstr  \n<the message>: Proto constraint validation failed (<why>)
+//
+// The first word is one of several that protobuf picks from.
+const (
+	dumpStart = "goo.gle/debug"
+	dumpEnd   = ": Proto constraint validation failed"
+)
+
+// quoted is a string in protobuf's text format, or the start of one.
+var quoted = regexp.MustCompile(`"(?s:[^"\\]|\\.)*("|\\?$)`)
+
+// rejectionText is what of Envoy's words is safe to log and return.
+func rejectionText(req *discoveryv3.DeltaDiscoveryRequest) string {
+	detail := req.GetErrorDetail()
+	text := detail.GetMessage()
+	if i := strings.Index(text, dumpStart); i >= 0 {
+		rest := ""
+		if j := strings.LastIndex(text, dumpEnd); j > i {
+			rest = text[j:]
+		}
+		text = text[:i] + "[message]" + rest
+	}
+	if req.GetTypeUrl() == resourcev3.SecretType {
+		// Should an Envoy mark its quotations differently: names go too.
+		text = quoted.ReplaceAllString(text, "[quoted]")
+	}
+	text = codes.Code(detail.GetCode()).String() + ": " + strings.TrimSpace(text)
+	if len(text) > maxRejection {
+		const more = "…"
+		text = strings.ToValidUTF8(text[:maxRejection-len(more)], "") + more
+	}
+	return text
+}

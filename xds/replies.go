@@ -1,0 +1,138 @@
+package xds
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+
+	"weir/policy"
+)
+
+// reply is an answer that Envoy gives by itself, and how to say it in an
+// API's shape.
+type reply struct {
+	when   *accesslogv3.AccessLogFilter
+	status int // of the answer
+	err    *policy.Error
+}
+
+// replies are tried in order. The flags are Envoy's response flags
+// (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage).
+func replies(maxBodyBytes int) []reply {
+	planned := withMetadata(policy.ModelField)
+	return []reply{
+		// UT: the request or an attempt took too long. SI: a stream was silent
+		// too long. DT: it lasted too long.
+		{all(planned, flags("UT", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
+		// NC: the plan names a cluster that this Envoy does not have yet.
+		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
+		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
+		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", maxBodyBytes)},
+		{status(431), 431, policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB")},
+		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP")},
+		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time")},
+		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")},
+	}
+}
+
+// localReplies gives every answer of Envoy's own the shape that the client's
+// SDK parses, and lets those that Weir made itself pass.
+func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
+	attempts := []*corev3.HeaderValueOption{setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")}
+	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
+		Filter: withMetadata(policy.RefusedField), HeadersToAdd: attempts,
+	}}}
+	for _, r := range replies(b.policy.MaxBodyBytes) {
+		for _, f := range []policy.Format{policy.Anthropic, policy.OpenAI} {
+			filter := r.when
+			if f == policy.Anthropic {
+				filter = all(anthropic(), r.when)
+			}
+			if filter == nil {
+				filter = statusFrom(0)
+			}
+			out.Mappers = append(out.Mappers, &hcmv3.ResponseMapper{
+				Filter:     filter,
+				StatusCode: number(r.status),
+				Body:       inline(string(r.err.Render(f))),
+				BodyFormatOverride: &corev3.SubstitutionFormatString{
+					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline("%LOCAL_REPLY_BODY%")},
+					ContentType: "application/json",
+				},
+				HeadersToAdd: attempts,
+			})
+		}
+	}
+	return out
+}
+
+// anthropic matches a request of Anthropic's API: by its plan, because the
+// path may be a provider's by now, or else by its path.
+func anthropic() *accesslogv3.AccessLogFilter {
+	return either(
+		metadata(policy.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(policy.Anthropic))}}),
+		&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+			Header: &routev3.HeaderMatcher{Name: ":path", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: startsWith("/v1/messages")}},
+		}}},
+	)
+}
+
+func withMetadata(field string) *accesslogv3.AccessLogFilter {
+	return metadata(field, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}})
+}
+
+func metadata(field string, value *matcherv3.ValueMatcher) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
+		Matcher: &matcherv3.MetadataMatcher{
+			Filter: policy.PlanNamespace,
+			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: field}}},
+			Value:  value,
+		},
+		MatchIfKeyNotFound: boolean(false),
+	}}}
+}
+
+func flags(names ...string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: names},
+	}}
+}
+
+func status(code int) *accesslogv3.AccessLogFilter {
+	return compare(accesslogv3.ComparisonFilter_EQ, code)
+}
+
+func statusFrom(code int) *accesslogv3.AccessLogFilter {
+	return compare(accesslogv3.ComparisonFilter_GE, code)
+}
+
+func compare(op accesslogv3.ComparisonFilter_Op, code int) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
+		Comparison: &accesslogv3.ComparisonFilter{Op: op, Value: &corev3.RuntimeUInt32{DefaultValue: uint32(code), RuntimeKey: "weir.local_reply_status"}},
+	}}}
+}
+
+// all and either leave out filters that are nil.
+func all(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
+	filters = present(filters)
+	if len(filters) == 1 {
+		return filters[0]
+	}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: filters}}}
+}
+
+func either(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{Filters: present(filters)}}}
+}
+
+func present(filters []*accesslogv3.AccessLogFilter) []*accesslogv3.AccessLogFilter {
+	var out []*accesslogv3.AccessLogFilter
+	for _, f := range filters {
+		if f != nil {
+			out = append(out, f)
+		}
+	}
+	return out
+}

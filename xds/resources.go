@@ -1,0 +1,70 @@
+package xds
+
+import (
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+
+	"weir/policy"
+)
+
+// Names of resources that do not depend on the configuration.
+const (
+	ListenerName = "weir"
+	RouteName    = "weir"
+	// noPlanCluster is where a request goes that no plan was made for: it has
+	// no endpoint, so Envoy itself answers with an error.
+	noPlanCluster = "weir/no-plan"
+)
+
+// Options are what the resources depend on beside the policy.
+type Options struct {
+	// ControlCluster is the bootstrap's cluster that leads back to Weir.
+	ControlCluster string
+	// Listen is the address for clients, with the port decided.
+	Listen string
+}
+
+// decisionTimeout bounds one message of an ext_proc exchange. It is not the
+// time to plan (microseconds) but to move the largest body on a busy machine.
+const decisionTimeout = 10 * time.Second
+
+// Resources builds what Envoy needs for a policy. The clusters and secrets of
+// the retiring policies stay, for requests that were planned with them.
+func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, error) {
+	b := &builder{policy: p, options: o}
+	set := Set{}
+	seen := map[string]bool{}
+	for _, from := range append([]*policy.Policy{p}, retiring...) {
+		for _, c := range from.Clusters {
+			if !seen[c.Name] {
+				seen[c.Name] = true
+				set.Clusters = append(set.Clusters, b.cluster(c))
+			}
+		}
+		for name, value := range from.Secrets {
+			if !seen[name] {
+				seen[name] = true
+				set.Secrets = append(set.Secrets, genericSecret(name, value))
+			}
+		}
+		for name, cert := range from.Certificates {
+			if !seen[name] {
+				seen[name] = true
+				set.Secrets = append(set.Secrets, certificateSecret(name, cert))
+			}
+		}
+	}
+	set.Clusters = append(set.Clusters, b.noPlan())
+	set.Routes = []types.Resource{b.routes()}
+	set.Listeners = []types.Resource{b.listener()}
+	return set, b.err
+}
+
+// builder keeps the first error of packing a message, so that the functions
+// below read as the configuration that they build.
+type builder struct {
+	policy  *policy.Policy
+	options Options
+	err     error
+}

@@ -1,0 +1,282 @@
+package xds
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"google.golang.org/grpc"
+)
+
+// Server serves one Set to all Envoys by delta ADS, and knows what each has
+// acknowledged. It logs no resource.
+type Server struct {
+	log *slog.Logger
+	// publishing holds a token while a Publish is at work.
+	publishing chan struct{}
+
+	// mu is held around calls of the cache too, so that what the cache serves
+	// and what is wanted are the same. They do not block: see CreateDeltaWatch.
+	mu          sync.Mutex
+	cache       cachev3.SnapshotCache
+	publication uint64              // counts sets; 0 is before the first
+	want        map[string]versions // by type URL
+	streams     []*stream           // of Envoys, in the order they came
+	changed     chan struct{}       // closed at the next change of anything above
+}
+
+// NewServer returns a server without a set: Envoys that connect wait.
+func NewServer(log *slog.Logger) *Server {
+	return &Server{
+		log:        log,
+		publishing: make(chan struct{}, 1),
+		cache:      cachev3.NewSnapshotCache(true, sameForAll{}, nil),
+		changed:    make(chan struct{}),
+	}
+}
+
+// Register adds aggregated discovery to g. An Envoy that vanishes without
+// closing its connection is noticed by g's keepalive, if it has one. The
+// streams do not end by themselves: g.GracefulStop would wait for them.
+func (s *Server) Register(g *grpc.Server) {
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, aggregated{server: s})
+}
+
+// sameForAll is the cache key of every node: all get the same set.
+type sameForAll struct{}
+
+const cacheKey = "all"
+
+func (sameForAll) ID(*corev3.Node) string { return cacheKey }
+
+// Publish makes set the desired state and waits until every connected Envoy
+// has acknowledged what of it it is subscribed to. It returns *Rejected as
+// soon as one refuses, and when ctx ends an error that names those missing.
+// The set stays published in both cases; publishing the one before takes it
+// back, and publishing it again sends again what was rejected.
+//
+// Envoy acknowledges clusters only when they are warm: DNS resolved, secrets
+// received or given up (after their initial_fetch_timeout, 15 s by default).
+// Until then it is sent no other clusters, so that taking back a set that
+// timed out may take that long too. Envoys that connect in the meantime are
+// waited for, and those that leave are not; with none, Publish returns at
+// once. All types are sent together, clusters first, without waiting in
+// between: to replace a cluster under load, publish it beside the old one
+// first.
+//
+// One Publish runs at a time; a second waits.
+func (s *Server) Publish(ctx context.Context, set Set) error {
+	snap, err := set.snapshot()
+	if err != nil {
+		return fmt.Errorf("xds: %w", err)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("xds: not published: %w", context.Cause(ctx))
+	}
+	select {
+	case s.publishing <- struct{}{}:
+		defer func() { <-s.publishing }()
+	case <-ctx.Done():
+		return fmt.Errorf("xds: not published, another publication is at work: %w", context.Cause(ctx))
+	}
+
+	if err := s.serve(snap); err != nil {
+		return fmt.Errorf("xds: %w", err)
+	}
+	for {
+		s.mu.Lock()
+		missing, rejected, changed := s.missing(), s.rejected(), s.changed
+		s.mu.Unlock()
+		if rejected != nil {
+			return rejected
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("xds: not acknowledged by %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
+		}
+	}
+}
+
+// serve makes snap the desired state, and queues for each Envoy what it lacks.
+func (s *Server) serve(snap *cachev3.Snapshot) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.want = snap.VersionMap
+	s.publication++
+	for _, st := range s.streams {
+		st.pending = pendingTypes(st.types, s.want)
+	}
+	s.notify()
+	// No context: if one ended in between, some Envoys would get the set.
+	return s.cache.SetSnapshot(context.Background(), cacheKey, snap)
+}
+
+// missing names the Envoys that are not where the set is, and their types.
+func (s *Server) missing() []string {
+	var missing []string
+	for _, st := range s.streams {
+		if len(st.pending) > 0 {
+			missing = append(missing, fmt.Sprintf("envoy %q (%s)", st.node, strings.Join(st.pending, ", ")))
+		}
+	}
+	return missing
+}
+
+// rejected is the first rejection of the current set, or nil.
+func (s *Server) rejected() *Rejected {
+	for _, st := range s.streams {
+		for _, t := range servedTypes {
+			if p := st.types[t.url]; p != nil && len(p.refused) > 0 && p.refusedIn == s.publication {
+				return &Rejected{Node: st.node, Type: t.name, Text: p.rejection}
+			}
+		}
+	}
+	return nil
+}
+
+// NodeStatus is what the server knows of one connected Envoy. Two that share
+// a node id are two.
+type NodeStatus struct {
+	Node        string // its id
+	Address     string // of its end of the connection; for a Unix socket often empty or "@"
+	Version     string // of Envoy, like "1.40.0"
+	ConnectedAt time.Time
+	// Synced says that it has acknowledged the current set; Pending names the
+	// types in which it has not.
+	Synced  bool
+	Pending []string
+	// Rejections is what it last said in rejecting a type, until it has
+	// acknowledged what it rejected, or its replacement.
+	Rejections map[string]string
+}
+
+// Nodes lists the connected Envoys in the order they came.
+func (s *Server) Nodes() []NodeStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes()
+}
+
+func (s *Server) nodes() []NodeStatus {
+	nodes := make([]NodeStatus, 0, len(s.streams))
+	for _, st := range s.streams {
+		n := NodeStatus{
+			Node:        st.node,
+			Address:     st.address,
+			Version:     st.version,
+			ConnectedAt: st.connectedAt,
+			Synced:      s.synced(st),
+			Pending:     slices.Clone(st.pending),
+			Rejections:  map[string]string{},
+		}
+		for url, p := range st.types {
+			if p.rejection != "" {
+				n.Rejections[typeName(url)] = p.rejection
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// Synced reports whether at least one Envoy is connected and all of them have
+// acknowledged the current set.
+func (s *Server) Synced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		if !s.synced(st) {
+			return false
+		}
+	}
+	return len(s.streams) > 0
+}
+
+func (s *Server) synced(st *stream) bool {
+	return s.publication > 0 && len(st.pending) == 0
+}
+
+// Wait returns nil once done holds of Nodes, which it asks at every change,
+// or the cause of ctx's end.
+func (s *Server) Wait(ctx context.Context, done func([]NodeStatus) bool) error {
+	for {
+		s.mu.Lock()
+		nodes, changed := s.nodes(), s.changed
+		s.mu.Unlock()
+		if done(nodes) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// answer notes a request and passes it to the cache.
+func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, out chan cachev3.DeltaResponse) (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st.connectedAt.IsZero() {
+		st.connectedAt = time.Now()
+		st.node = req.GetNode().GetId()
+		st.version = envoyVersion(req.GetNode())
+		s.streams = append(s.streams, st)
+		s.log.Info("envoy connected", "node", st.node, "address", st.address, "version", st.version)
+	}
+	url := req.GetTypeUrl()
+	p := st.types[url]
+	if p == nil {
+		p = newProgress(req.GetInitialResourceVersions())
+		st.types[url] = p
+	}
+	if p.received(req, sub, s.want[url], s.publication) {
+		s.log.Error("envoy rejected an update", "node", st.node, "type", typeName(url), "text", p.rejection)
+	}
+	s.moved(st)
+	return s.cache.CreateDeltaWatch(req, s.resubscribe(sub, p), out)
+}
+
+// sending notes a response about to be sent.
+func (s *Server) sending(st *stream, resp *discoveryv3.DeltaDiscoveryResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.types[resp.GetTypeUrl()].sent(resp)
+	s.moved(st)
+}
+
+// disconnected forgets an Envoy.
+func (s *Server) disconnected(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st.connectedAt.IsZero() {
+		return // it never said anything
+	}
+	s.streams = slices.DeleteFunc(s.streams, func(other *stream) bool { return other == st })
+	s.notify()
+	s.log.Info("envoy disconnected", "node", st.node, "address", st.address)
+}
+
+// moved follows a change of st.types.
+func (s *Server) moved(st *stream) {
+	st.pending = pendingTypes(st.types, s.want)
+	s.notify()
+}
+
+// notify wakes whoever waits for a change.
+func (s *Server) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}

@@ -1,0 +1,87 @@
+package xds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// Set is the desired state of all Envoys, by resource type. The server keeps
+// the resources: they must not change after Publish.
+type Set struct {
+	Clusters, Listeners, Routes, Secrets []types.Resource
+}
+
+// servedTypes are the types a Set holds, in the order in which they are sent,
+// with the names that statuses, errors and logs give them.
+var servedTypes = []struct{ url, name string }{
+	{resourcev3.ClusterType, "clusters"},
+	{resourcev3.ListenerType, "listeners"},
+	{resourcev3.RouteType, "routes"},
+	{resourcev3.SecretType, "secrets"},
+}
+
+// typeName is the short name of a type; one that no Set holds keeps its own.
+func typeName(url string) string {
+	for _, t := range servedTypes {
+		if t.url == url {
+			return t.name
+		}
+	}
+	return strings.TrimPrefix(url, resourcev3.APITypePrefix)
+}
+
+// snapshot checks the set and gives every type and resource a version that is
+// a hash of its content.
+func (s Set) snapshot() (*cachev3.Snapshot, error) {
+	snap := &cachev3.Snapshot{}
+	for i, resources := range [][]types.Resource{s.Clusters, s.Listeners, s.Routes, s.Secrets} {
+		t := servedTypes[i]
+		seen := make(map[string]bool, len(resources))
+		for j, r := range resources {
+			name := cachev3.GetResourceName(r)
+			switch {
+			case resourcev3.APITypePrefix+string(proto.MessageName(r)) != t.url:
+				return nil, fmt.Errorf("%s[%d]: is a %q", t.name, j, proto.MessageName(r))
+			case name == "":
+				return nil, fmt.Errorf("%s[%d]: no name", t.name, j)
+			case seen[name]:
+				return nil, fmt.Errorf("%s[%d]: a second %q", t.name, j, name)
+			}
+			seen[name] = true
+		}
+		snap.Resources[cachev3.GetResponseType(t.url)] = cachev3.NewResources("", resources)
+	}
+	// Envoy asks for a route when a listener refers to it: a listener without
+	// its route would never start, and a route without a listener would never
+	// be acknowledged. With listeners of Envoy's own, we cannot know.
+	if len(s.Listeners) > 0 {
+		if err := snap.Consistent(); err != nil {
+			return nil, err
+		}
+	}
+	if err := snap.ConstructVersionMap(); err != nil {
+		return nil, err
+	}
+	for _, t := range servedTypes {
+		snap.Resources[cachev3.GetResponseType(t.url)].Version = versionOf(snap.VersionMap[t.url])
+	}
+	return snap, nil
+}
+
+// versionOf is the version of a type: a hash of its resources' versions.
+func versionOf(resources map[string]string) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		fmt.Fprintf(h, "%q %s\n", name, resources[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
