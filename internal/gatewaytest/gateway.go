@@ -1,0 +1,430 @@
+// Package gatewaytest runs the product for tests: the built weir command with
+// a real Envoy, on ports of their own. What a test's configuration calls a
+// secret is looked for, at the end, in everything that Weir and Envoy show.
+package gatewaytest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/envoy"
+)
+
+// Patience bounds every wait; nothing should come near it.
+const Patience = 60 * time.Second
+
+// Option changes how a gateway is started.
+type Option func(*Gateway)
+
+// Env adds a variable to the environment of weir and Envoy.
+func Env(name, value string) Option {
+	return func(g *Gateway) { g.env = append(g.env, name+"="+value) }
+}
+
+// Secrets are values that must not show in a log, a dump, an error or a
+// metric.
+func Secrets(values ...string) Option {
+	return func(g *Gateway) { g.secrets = append(g.secrets, values...) }
+}
+
+// Args adds arguments to the command line.
+func Args(args ...string) Option {
+	return func(g *Gateway) { g.args = append(g.args, args...) }
+}
+
+// Gateway is a running weir.
+type Gateway struct {
+	t       testing.TB
+	env     []string
+	args    []string
+	secrets []string
+
+	// Config is the path of the configuration file.
+	Config string
+	// URL and AdminURL have no path.
+	URL, AdminURL string
+	// EnvoyAdmin talks to Envoy's own admin interface; `run` only.
+	EnvoyAdmin *envoy.Admin
+	// Cmd is the running process.
+	Cmd *exec.Cmd
+
+	mu     sync.Mutex
+	log    bytes.Buffer
+	stdout bytes.Buffer
+	lines  chan struct{} // closed and replaced at every line
+	exited chan struct{}
+	err    error // after exited
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "weirbin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "weir")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/weir")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", &buildError{string(out), err}
+	}
+	return path, nil
+})
+
+type buildError struct {
+	out string
+	err error
+}
+
+func (e *buildError) Error() string { return "go build ./cmd/weir: " + e.err.Error() + "\n" + e.out }
+
+// Root is the folder of the module.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Binary builds the weir command once for all tests of a process. Call
+// Cleanup in TestMain.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Main runs the tests of a package and removes the built binary after.
+func Main(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// Start runs `weir run` with a configuration and waits until it is ready.
+func Start(t testing.TB, config string, options ...Option) *Gateway {
+	t.Helper()
+	g := New(t, config, options...)
+	g.Launch("run", "-c", g.Config)
+	g.WaitReady()
+	g.EnvoyAdmin = envoy.NewAdmin(filepath.Join(filepath.Dir(g.Field("weir started", "socket")), "envoy.sock"))
+	return g
+}
+
+// New writes the configuration and starts nothing.
+func New(t testing.TB, config string, options ...Option) *Gateway {
+	t.Helper()
+	g := &Gateway{t: t, Config: filepath.Join(t.TempDir(), "weir.yaml"), lines: make(chan struct{})}
+	for _, o := range options {
+		o(g)
+	}
+	g.Write(config)
+	return g
+}
+
+// Write replaces the configuration file, as an editor would: at once.
+func (g *Gateway) Write(config string) {
+	g.t.Helper()
+	next := g.Config + ".next"
+	if err := os.WriteFile(next, []byte(config), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.Rename(next, g.Config); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// Launch starts the weir command; it is stopped at the end of the test.
+func (g *Gateway) Launch(args ...string) {
+	g.t.Helper()
+	args = append(args, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
+	g.Cmd = exec.Command(Binary(g.t), append(args, g.args...)...)
+	g.Cmd.Env = append(os.Environ(), g.env...)
+	g.Cmd.Stdout = writer(func(p []byte) { g.stdout.Write(p) }, &g.mu)
+	pipe, err := g.Cmd.StderrPipe()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := g.Cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	g.exited = exited
+	cmd := g.Cmd
+	go func() {
+		lines := bufio.NewReader(pipe)
+		for {
+			line, err := lines.ReadBytes('\n')
+			g.mu.Lock()
+			g.log.Write(line)
+			close(g.lines)
+			g.lines = make(chan struct{})
+			g.mu.Unlock()
+			if err != nil {
+				break
+			}
+		}
+		err := cmd.Wait()
+		g.mu.Lock()
+		g.err = err
+		g.mu.Unlock()
+		close(exited)
+	}()
+	g.t.Cleanup(func() { g.end(cmd, exited) })
+}
+
+type lockedWriter struct {
+	write func([]byte)
+	mu    *sync.Mutex
+}
+
+func writer(write func([]byte), mu *sync.Mutex) io.Writer { return lockedWriter{write, mu} }
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write(p)
+	return len(p), nil
+}
+
+// end checks what was shown, stops the process, and prints its log if the
+// test failed.
+func (g *Gateway) end(cmd *exec.Cmd, exited <-chan struct{}) {
+	select {
+	case <-exited:
+	default:
+		if len(g.secrets) > 0 {
+			g.CheckSecrets()
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-exited:
+		case <-time.After(Patience):
+			g.t.Error("weir did not stop")
+			_ = cmd.Process.Kill()
+			<-exited
+		}
+	}
+	for _, s := range g.secrets {
+		if strings.Contains(g.Log()+g.Stdout(), s) {
+			g.t.Errorf("the log shows the secret %q", s)
+		}
+	}
+	if g.t.Failed() {
+		g.t.Logf("log of weir:\n%s", g.Log())
+	}
+}
+
+// CheckSecrets looks for secrets in everything that can be asked for.
+func (g *Gateway) CheckSecrets() {
+	g.t.Helper()
+	shown := map[string]string{"log": g.Log(), "/healthz": g.Admin("/healthz"), "/metrics": g.Admin("/metrics")}
+	if g.EnvoyAdmin != nil {
+		for _, path := range []string{"/config_dump?include_eds", "/stats", "/clusters", "/listeners", "/certs"} {
+			ctx, cancel := context.WithTimeout(context.Background(), Patience)
+			if b, err := g.EnvoyAdmin.Get(ctx, path); err == nil {
+				shown["envoy"+path] = string(b)
+			}
+			cancel()
+		}
+	}
+	for where, text := range shown {
+		for _, s := range g.secrets {
+			if strings.Contains(text, s) {
+				g.t.Errorf("%s shows the secret %q", where, s)
+			}
+		}
+	}
+}
+
+// Log is what weir has written to standard error so far.
+func (g *Gateway) Log() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.log.String()
+}
+
+// Stdout is what weir has written to standard output so far.
+func (g *Gateway) Stdout() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stdout.String()
+}
+
+// WaitReady waits for the line that says that Envoy is ready, and learns the
+// addresses.
+func (g *Gateway) WaitReady() {
+	g.t.Helper()
+	g.URL = "http://" + g.Field("ready", "listen")
+	g.AdminURL = "http://" + g.Field("weir started", "admin")
+}
+
+// Field waits for the newest log line with a message and gives one of its
+// fields.
+func (g *Gateway) Field(message, field string) string {
+	g.t.Helper()
+	var found string
+	g.WaitLog(func(lines []map[string]any) bool {
+		ok := false
+		for _, l := range lines {
+			if l["msg"] == message {
+				found, ok = l[field].(string), true
+			}
+		}
+		return ok
+	}, "a log line "+message)
+	return found
+}
+
+// WaitLog waits until the log, parsed, satisfies a condition.
+func (g *Gateway) WaitLog(done func(lines []map[string]any) bool, what string) {
+	g.t.Helper()
+	limit := time.After(Patience)
+	for {
+		g.mu.Lock()
+		text, next := g.log.String(), g.lines
+		g.mu.Unlock()
+		var lines []map[string]any
+		for line := range strings.Lines(text) {
+			var l map[string]any
+			if json.Unmarshal([]byte(line), &l) == nil {
+				lines = append(lines, l)
+			}
+		}
+		if done(lines) {
+			return
+		}
+		select {
+		case <-next:
+		case <-g.exited:
+			g.t.Fatalf("weir ended (%v) while waiting for %s:\n%s", g.err, what, text)
+		case <-limit:
+			g.t.Fatalf("waited in vain for %s:\n%s", what, text)
+		}
+	}
+}
+
+// Reload writes a configuration and waits until it is in force.
+func (g *Gateway) Reload(config string) {
+	g.t.Helper()
+	before := g.count("configuration in force")
+	g.Write(config)
+	g.WaitLog(func(lines []map[string]any) bool {
+		n := 0
+		for _, l := range lines {
+			if l["msg"] == "configuration in force" {
+				n++
+			}
+		}
+		return n > before
+	}, "a new configuration")
+}
+
+func (g *Gateway) count(message string) int {
+	return strings.Count(g.Log(), `"msg":"`+message+`"`)
+}
+
+// Wait waits for the process to end by itself and gives its error.
+func (g *Gateway) Wait() error {
+	g.t.Helper()
+	select {
+	case <-g.exited:
+		return g.err
+	case <-time.After(Patience):
+		g.t.Fatalf("weir did not end:\n%s", g.Log())
+		return nil
+	}
+}
+
+// Admin gives the body of a GET on the admin listener.
+func (g *Gateway) Admin(path string) string {
+	g.t.Helper()
+	resp, err := http.Get(g.AdminURL + path)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Answer is what a client got.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+	// Err is a failure while the body was read.
+	Err error
+}
+
+// Post sends a JSON body. header holds names and values in turn.
+func (g *Gateway) Post(path, body string, header ...string) Answer {
+	g.t.Helper()
+	return g.Send(http.MethodPost, path, strings.NewReader(body), append([]string{"Content-Type", "application/json"}, header...)...)
+}
+
+// Get sends a request without a body.
+func (g *Gateway) Get(path string, header ...string) Answer {
+	g.t.Helper()
+	return g.Send(http.MethodGet, path, nil, header...)
+}
+
+// Send sends any request on a connection of its own.
+func (g *Gateway) Send(method, path string, body io.Reader, header ...string) Answer {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, g.URL+path, body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+			continue
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return Answer{resp.StatusCode, resp.Header, string(b), err}
+}
+
+// Address is the host and port for clients that speak raw bytes.
+func (g *Gateway) Address() string { return strings.TrimPrefix(g.URL, "http://") }
+
+// Dial opens a raw connection to the gateway.
+func (g *Gateway) Dial() net.Conn {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", g.Address())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(Patience))
+	return conn
+}
