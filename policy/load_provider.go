@@ -35,7 +35,8 @@ func secretHashes(p *Policy) []string {
 		sum := sha256Sum(p.Certificates[name].Key)
 		out = append(out, name, p.Certificates[name].Chain, hex.EncodeToString(sum[:4]))
 	}
-	return out
+	roots := sha256.Sum256([]byte(p.Roots))
+	return append(out, hex.EncodeToString(roots[:4]))
 }
 
 // providers builds every provider: the configured ones in their order, then
@@ -410,6 +411,9 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 		return nil
 	}
 	out := &ClusterTLS{ServerName: base.Host}
+	if c.TLS == nil || c.TLS.CAFile == "" && !c.TLS.InsecureSkipVerify {
+		b.systemRoots(path)
+	}
 	if c.TLS == nil {
 		return out
 	}
@@ -436,6 +440,37 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 		b.policy.Certificates[out.Certificate] = cert
 	}
 	return out
+}
+
+// rootFiles are where systems keep their trusted certificates: Debian and
+// Alpine, Fedora and RHEL (two), SUSE, macOS and BSD. SSL_CERT_FILE, which
+// OpenSSL and Go read as well, comes first.
+var rootFiles = []string{
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+}
+
+// systemRoots reads the trusted certificates of this system, once.
+func (b *clusterBuilder) systemRoots(path string) {
+	if b.policy.Roots != "" {
+		return
+	}
+	files := rootFiles
+	if named := b.src.Getenv("SSL_CERT_FILE"); named != "" {
+		files = []string{named}
+	}
+	for _, file := range files {
+		pem, err := b.src.ReadFile(file)
+		if err == nil && x509.NewCertPool().AppendCertsFromPEM(pem) {
+			b.policy.Roots = string(pem)
+			b.files[file] = true
+			return
+		}
+	}
+	b.problem(path+".base_url", "needs the system's trusted certificates, and there are none in %s: install ca-certificates, or set SSL_CERT_FILE or tls.ca_file", strings.Join(files, ", "))
 }
 
 // finish gives every cluster the full list of headers to strip, then its

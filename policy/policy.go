@@ -19,6 +19,9 @@ type Policy struct {
 	Clusters     []*Cluster
 	Secrets      map[string]Secret
 	Certificates map[string]Certificate
+	// Roots are the system's trusted certificates, PEM; empty where no cluster
+	// needs them.
+	Roots string
 
 	Listen            string
 	AdminListen       string

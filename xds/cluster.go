@@ -11,6 +11,8 @@ import (
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
@@ -57,7 +59,7 @@ func (b *builder) cluster(c *policy.Cluster) *clusterv3.Cluster {
 			KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
 		}},
 	}
-	resolve(out, c)
+	b.resolve(out, c)
 	options := &httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(plainIdleTimeout)},
 		HttpFilters:               b.upstreamFilters(c),
@@ -81,7 +83,7 @@ func (b *builder) cluster(c *policy.Cluster) *clusterv3.Cluster {
 }
 
 // resolve says how Envoy finds the cluster's hosts.
-func resolve(out *clusterv3.Cluster, c *policy.Cluster) {
+func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) {
 	primary := endpoint(c.DialHost, c.DialPort)
 	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 		LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(primary)},
@@ -98,9 +100,13 @@ func resolve(out *clusterv3.Cluster, c *policy.Cluster) {
 		primary.Address = address("127.0.0.1", c.DialPort)
 		primary.AdditionalAddresses = []*endpointv3.Endpoint_AdditionalAddress{{Address: address("::1", c.DialPort)}}
 	default:
-		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
-		out.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
-		out.DnsFailureRefreshRate = &clusterv3.Cluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)}
+		out.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+			Name: "envoy.cluster.dns",
+			TypedConfig: b.pack(&dnsclusterv3.DnsCluster{
+				DnsLookupFamily:       dnsv3.DnsLookupFamily_V4_PREFERRED,
+				DnsFailureRefreshRate: &dnsclusterv3.DnsCluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)},
+			}),
+		}}
 		// A cluster without hosts ends a request at once, a refused connection
 		// leads to the next attempt. Nothing can listen on port 0, so this host
 		// takes over exactly when the name does not resolve.
@@ -140,10 +146,17 @@ func (b *builder) tls(t *policy.ClusterTLS) *tlsv3.UpstreamTlsContext {
 	validation := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}
 	if t.CA != "" {
 		validation.TrustedCa = inline(t.CA)
-	} else {
-		validation.SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
+		return out
 	}
-	common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
+	// Envoy knows no system roots of its own: Weir's go to it once, as a secret
+	// that every cluster refers to.
+	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
+		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         validation,
+			ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: rootsSecret, SdsConfig: ads()},
+		},
+	}
 	return out
 }
 
@@ -267,4 +280,13 @@ func certificateSecret(name string, cert policy.Certificate) *tlsv3.Secret {
 		CertificateChain: inline(cert.Chain),
 		PrivateKey:       inline(cert.Key.Reveal()),
 	}}}
+}
+
+// rootsSecret is the name of the system's roots.
+const rootsSecret = "weir/system-roots"
+
+func roots(pem string) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: rootsSecret, Type: &tlsv3.Secret_ValidationContext{
+		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(pem)},
+	}}
 }

@@ -36,6 +36,10 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 	set := Set{}
 	seen := map[string]bool{}
 	for _, from := range append([]*policy.Policy{p}, retiring...) {
+		if from.Roots != "" && !seen[rootsSecret] {
+			seen[rootsSecret] = true
+			set.Secrets = append(set.Secrets, roots(from.Roots))
+		}
 		for _, c := range from.Clusters {
 			if !seen[c.Name] {
 				seen[c.Name] = true

@@ -7,13 +7,14 @@ import (
 )
 
 func ServerOptions(maxMessage int) []grpc.ServerOption {
-	return serverOptions(maxMessage, NewPool())
+	pool := NewPool()
+	return serverOptions(maxMessage, pool, pool)
 }
 
-func serverOptions(maxMessage int, pool mem.BufferPool) []grpc.ServerOption {
+func serverOptions(maxMessage int, pool, frames mem.BufferPool) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(NewCodec(pool)),
-		experimental.BufferPool(pool),
+		experimental.BufferPool(frames),
 		grpc.MaxRecvMsgSize(maxMessage),
 	}
 }

@@ -52,10 +52,14 @@ func ResetBeforeHeaders(x *Exchange) { x.ResetConn() }
 // over HTTP/2 it ends the stream with an error.
 func CloseBeforeHeaders(x *Exchange) { x.Abort() }
 
-// CutMidStream resets the connection after n events of the default stream.
+// CutMidStream resets the connection after n events of the default stream;
+// over HTTP/2 it resets the stream, which leaves the events their order.
 func CutMidStream(n int) Answer {
 	return func(x *Exchange) {
 		x.SendEvents(n)
+		if x.HTTP.ProtoMajor == 2 {
+			x.Abort()
+		}
 		x.ResetConn()
 	}
 }

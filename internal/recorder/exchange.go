@@ -1,6 +1,9 @@
 package recorder
 
-import "net/http"
+import (
+	"net/http"
+	"sync"
+)
 
 // Exchange is a recorded request and the means to answer it.
 type Exchange struct {
@@ -9,9 +12,20 @@ type Exchange struct {
 	HTTP    *http.Request // as net/http has it, with the body to read again
 
 	provider *Provider
-	// finishing is called before the last bytes: a peer that has all it
-	// wants and leaves is not one that left too early.
-	finishing func() bool
+	settled  sync.Once // whether the peer or the provider ended the answer
+}
+
+// finishing is called before the last bytes: a peer that has all it wants and
+// leaves is not one that left too early.
+func (x *Exchange) finishing() { x.settle(nil) }
+
+// settle closes the channel, if any, unless it was settled before.
+func (x *Exchange) settle(closed chan struct{}) {
+	x.settled.Do(func() {
+		if closed != nil {
+			close(closed)
+		}
+	})
 }
 
 // Flush sends what was written.
@@ -44,7 +58,8 @@ func (x *Exchange) Abort() {
 }
 
 // ResetConn ends the connection with a TCP RST and does not return. Over
-// HTTP/2 this ends every stream on it.
+// HTTP/2 this ends every stream on it, and what was written last may be lost
+// in the server's buffer.
 func (x *Exchange) ResetConn() {
 	x.finishing()
 	x.HTTP.Context().Value(connKey{}).(*conn).reset()

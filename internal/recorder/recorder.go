@@ -81,8 +81,14 @@ func WithName(name string) Option { return func(o *options) { o.name = name } }
 // is reached by IPv6; 127.0.0.1:0 by default.
 func WithAddr(addr string) Option { return func(o *options) { o.addr = addr } }
 
-// WithTLS serves TLS with a certificate for these host names and IP addresses.
-func WithTLS(names ...string) Option { return func(o *options) { o.tlsNames = names } }
+// WithTLS serves TLS with a certificate for these host names and IP addresses;
+// without any, for 127.0.0.1 and localhost.
+func WithTLS(names ...string) Option {
+	if len(names) == 0 {
+		names = []string{"127.0.0.1", "localhost"}
+	}
+	return func(o *options) { o.tlsNames = names }
+}
 
 // WithCA signs the certificate of WithTLS by ca; by default the provider has a
 // CA of its own.
@@ -214,7 +220,7 @@ func (p *Provider) Last(t testing.TB) Request {
 
 // waitLimit is for a test that would otherwise hang: nothing depends on it in
 // a test that passes.
-const waitLimit = 20 * time.Second
+const waitLimit = 2 * time.Second
 
 // WaitRequests waits until n requests are recorded and returns all there are.
 func (p *Provider) WaitRequests(t testing.TB, n int) []Request {
@@ -276,9 +282,16 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		HTTP:           r,
 		Request:        readRequest(r, closed, done),
 		provider:       p,
-		finishing:      context.AfterFunc(r.Context(), func() { close(closed) }),
 	}
-	defer x.finishing()
+	stop := context.AfterFunc(r.Context(), func() { x.settle(closed) })
+	defer stop()
+	// An answer that ends because the peer is gone may get here before the
+	// function above does.
+	defer func() {
+		if r.Context().Err() != nil {
+			x.settle(closed)
+		}
+	}()
 	p.record(x.Request)(x)
 }
 
