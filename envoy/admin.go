@@ -84,8 +84,8 @@ func (a *Admin) Listeners(ctx context.Context) ([]Listener, error) {
 	}
 	var answer struct {
 		Statuses []struct {
-			Name    string  `json:"name"`
-			Address address `json:"local_address"`
+			Name    string       `json:"name"`
+			Address adminAddress `json:"local_address"`
 		} `json:"listener_statuses"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
@@ -141,8 +141,8 @@ func (a *Admin) removeSocket() {
 	}
 }
 
-// address is Envoy's core.v3.Address, in the two shapes that are used here.
-type address struct {
+// adminAddress is Envoy's core.v3.Address, in the two shapes that are used here.
+type adminAddress struct {
 	Pipe struct {
 		Path string `json:"path" yaml:"path"`
 	} `json:"pipe" yaml:"pipe"`
@@ -152,7 +152,7 @@ type address struct {
 	} `json:"socket_address" yaml:"socket_address"`
 }
 
-func (a address) String() string {
+func (a adminAddress) String() string {
 	switch {
 	case a.Pipe.Path != "":
 		return a.Pipe.Path

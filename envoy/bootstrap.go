@@ -31,9 +31,9 @@ import (
 const ControlCluster = "weir"
 
 // KeepaliveInterval is how often Envoy pings weir's gRPC server on a
-// connection. grpc-go takes more than one ping in five minutes for an attack
-// and hangs up, so the server's keepalive.EnforcementPolicy needs a MinTime
-// below this interval.
+// connection. grpc-go takes several pings in five minutes for an attack and
+// hangs up, with all streams: the server needs a keepalive.EnforcementPolicy
+// with a MinTime below this interval and PermitWithoutStream.
 const KeepaliveInterval = 30 * time.Second
 
 // streamsUnlimited is a circuit breaker's threshold that is never met: every
@@ -175,7 +175,7 @@ func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
 			return nil, fmt.Errorf("admin socket: %w", err)
 		}
 		// Whoever may open it may stop Envoy and read its configuration.
-		return admin(pipe(o.AdminSocket, 0o600)), nil
+		return adminOn(pipe(o.AdminSocket, 0o600)), nil
 	case o.AdminAddress != "":
 		host, port, err := net.SplitHostPort(o.AdminAddress)
 		if err != nil {
@@ -188,14 +188,14 @@ func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
 		if net.ParseIP(host) == nil {
 			return nil, fmt.Errorf("admin address: %s: Envoy listens on an IP address, not on a name", o.AdminAddress)
 		}
-		return admin(tcp(host, uint32(number))), nil
+		return adminOn(tcp(host, uint32(number))), nil
 	default:
 		return nil, nil
 	}
 }
 
-// admin stays reachable when clients have used up their connections.
-func admin(address *corev3.Address) *bootstrapv3.Admin {
+// adminOn gives an admin interface that stays reachable when clients have used up their connections.
+func adminOn(address *corev3.Address) *bootstrapv3.Admin {
 	return &bootstrapv3.Admin{Address: address, IgnoreGlobalConnLimit: true}
 }
 

@@ -17,13 +17,16 @@ import (
 	"testing"
 	"time"
 
+	logv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	grpclogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -209,17 +212,39 @@ func startUpstream(t *testing.T) *upstream {
 
 const nodeID = "test"
 
-// adsServer is a real delta ADS server on a Unix socket.
+// logFlush is how long Envoy keeps access log entries to itself.
+const logFlush = 500 * time.Millisecond
+
+// adsServer is a real delta ADS server on a Unix socket, which takes access
+// logs as well.
 type adsServer struct {
+	accesslogv3.UnimplementedAccessLogServiceServer
+
 	t      *testing.T
 	socket string
 	cache  cachev3.SnapshotCache
 	stop   func()
+	logged chan string // the path of every request in the access log
+}
+
+func (s *adsServer) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		for _, entry := range m.GetHttpLogs().GetLogEntry() {
+			s.logged <- entry.GetRequest().GetPath()
+		}
+	}
 }
 
 func startADS(t *testing.T, socket string) *adsServer {
 	t.Helper()
-	s := &adsServer{t: t, socket: socket, cache: cachev3.NewSnapshotCache(true, cachev3.IDHash{}, nil)}
+	s := &adsServer{
+		t: t, socket: socket, logged: make(chan string, 1000),
+		cache: cachev3.NewSnapshotCache(true, cachev3.IDHash{}, nil),
+	}
 	s.start()
 	t.Cleanup(func() { s.stop() })
 	return s
@@ -231,9 +256,12 @@ func (s *adsServer) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: KeepaliveInterval / 2}))
+	g := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+		MinTime: KeepaliveInterval / 2, PermitWithoutStream: true,
+	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, serverv3.NewServer(ctx, s.cache, nil))
+	accesslogv3.RegisterAccessLogServiceServer(g, s)
 	done := make(chan struct{})
 	go func() { defer close(done); g.Serve(l) }()
 	s.stop = sync.OnceFunc(func() { cancel(); g.Stop(); <-done })
@@ -260,6 +288,13 @@ func (s *adsServer) publish(name, upstream string) {
 			}}}},
 		},
 	}
+	accessLog := &grpclogv3.HttpGrpcAccessLogConfig{CommonConfig: &grpclogv3.CommonGrpcAccessLogConfig{
+		LogName: "requests", TransportApiVersion: corev3.ApiVersion_V3,
+		BufferFlushInterval: durationpb.New(logFlush),
+		GrpcService: &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+			EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: ControlCluster},
+		}},
+	}}
 	manager := &hcmv3.HttpConnectionManager{
 		StatPrefix: "in",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
@@ -273,6 +308,10 @@ func (s *adsServer) publish(name, upstream string) {
 					}},
 				}},
 			}},
+		}},
+		AccessLog: []*logv3.AccessLog{{
+			Name:       "requests",
+			ConfigType: &logv3.AccessLog_TypedConfig{TypedConfig: toAny(accessLog)},
 		}},
 		HttpFilters: []*hcmv3.HttpFilter{{
 			Name:       "router",

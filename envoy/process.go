@@ -24,13 +24,16 @@ type Config struct {
 	Concurrency int             // worker threads; 0: one for each CPU
 	LogLevel    string          // trace to critical, or off; "": warning
 	DrainTime   time.Duration   // longest wait for running requests when ctx ends; 0: none
+	LogFlush    time.Duration   // the largest buffer_flush_interval of the gRPC access loggers that weir sends Envoy
 	Now         <-chan struct{} // closed: stop without (further) waiting for requests; may be nil
 	Log         *slog.Logger    // for Envoy's log and the supervisor's; nil: silent
 	Started     func(pid int)   // called after every start; may be nil
 }
 
-// killAfter is how long Envoy may take to obey SIGTERM.
-const killAfter = 5 * time.Second
+const (
+	killAfter = 5 * time.Second       // how long Envoy may take to obey SIGTERM
+	drainPoll = 50 * time.Millisecond // between two looks at the running requests
+)
 
 // Run keeps an Envoy running until ctx ends, then stops it and gives nil. An
 // Envoy that dies is started again. Run fails only when Envoy cannot be started
@@ -68,7 +71,7 @@ func Run(ctx context.Context, c Config) error {
 		}
 		select {
 		case <-ctx.Done():
-			envoy.drain(context.WithoutCancel(ctx), admin, c.DrainTime, c.Now)
+			envoy.drain(context.WithoutCancel(ctx), admin, c)
 			envoy.stop()
 			return nil
 		case <-c.Now:
@@ -76,10 +79,10 @@ func Run(ctx context.Context, c Config) error {
 			return nil
 		case <-envoy.exited:
 		}
-		wait, again := history.next(envoy.lived)
+		wait, again := history.next(envoy.lived, envoy.crashed)
 		if !again {
-			return fmt.Errorf("envoy dies as soon as it is started, %d times in a row: %w%s",
-				history.early, envoy.err, envoy.output.last())
+			return fmt.Errorf("envoy does not come up, %d times in a row: %w%s",
+				history.failed, envoy.err, envoy.output.last())
 		}
 		log.Error("envoy died", "pid", envoy.pid, "error", envoy.err, "lived", envoy.lived, "restart_in", wait)
 		select {
@@ -94,25 +97,32 @@ func Run(ctx context.Context, c Config) error {
 
 // restarts decides when a dead Envoy is started again.
 type restarts struct {
-	wait  time.Duration // before the latest restart
-	early int           // deaths within a second of the start, in a row
+	wait   time.Duration // before the latest restart
+	failed int           // starts that came to nothing, in a row
 }
 
-// next is told how long the latest Envoy lived. It gives the wait before
-// another is started, or false when there is no hope in one.
-func (r *restarts) next(lived time.Duration) (wait time.Duration, again bool) {
-	const first, longest = 100 * time.Millisecond, 5 * time.Second
-
-	if lived >= time.Second {
-		r.early = 0
-	} else if r.early++; r.early == 5 {
-		return 0, false
+// next is told how long the latest Envoy lived and whether a signal ended it.
+// It gives the wait before another is started, or false when there is no hope
+// in one.
+//
+// A start has come to nothing when Envoy dies within a second. On a busy
+// machine it may take longer to refuse its configuration, but then it exits by
+// itself, as it never does later on: a crash is a signal.
+func (r *restarts) next(lived time.Duration, crashed bool) (wait time.Duration, again bool) {
+	const (
+		first, longest = 100 * time.Millisecond, 5 * time.Second
+		healthy        = 10 * time.Second
+	)
+	if lived < time.Second || !crashed && lived < healthy {
+		r.failed++
+	} else {
+		r.failed = 0
 	}
-	if lived >= 10*time.Second {
+	if lived >= healthy {
 		r.wait = 0
 	}
 	r.wait = min(max(2*r.wait, first), longest)
-	return r.wait, true
+	return r.wait, r.failed < 5
 }
 
 // process is one started Envoy.
@@ -122,9 +132,10 @@ type process struct {
 	output *output
 	log    *slog.Logger
 
-	exited chan struct{} // closed once the fields below hold
-	err    error
-	lived  time.Duration
+	exited  chan struct{} // closed once the fields below hold
+	err     error         // its status, never nil
+	lived   time.Duration
+	crashed bool // a signal ended it
 }
 
 func start(c Config, file string, log *slog.Logger) (*process, error) {
@@ -158,35 +169,39 @@ func start(c Config, file string, log *slog.Logger) (*process, error) {
 	go func() {
 		p.err = cmp.Or(cmd.Wait(), errors.New("exit status 0"))
 		p.lived = time.Since(started)
+		p.crashed = !cmd.ProcessState.Exited()
 		out.flush()
 		close(p.exited)
 	}()
 	return p, nil
 }
 
-// drain closes the listeners and waits until no request is left, for limit at
+// drain closes the listeners and waits until no request is left, for DrainTime at
 // most. It is http.Server.Shutdown for Envoy. The admin interface could also
 // keep accepting for a while (?graceful), but under load there would then
 // always be a request to cut off in the end.
-func (p *process) drain(ctx context.Context, admin *Admin, limit time.Duration, now <-chan struct{}) {
-	if limit <= 0 || admin == nil {
+//
+// Connections that Envoy has not accepted yet are reset by the kernel, as with
+// any server. Who wants none of that keeps clients away before ctx ends.
+func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
+	if c.DrainTime <= 0 || admin == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, c.DrainTime)
 	defer cancel()
 	if _, err := admin.Post(ctx, "/drain_listeners"); err != nil {
 		p.log.Warn("envoy is not drained", "error", err)
 		return
 	}
 	active := -1 // not known yet
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for active != 0 {
 		select {
 		case <-tick.C:
 		case <-p.exited:
 			return
-		case <-now:
+		case <-c.Now:
 			p.log.Warn("envoy is told to stop with requests running", "requests", active)
 			return
 		case <-ctx.Done():
@@ -195,6 +210,16 @@ func (p *process) drain(ctx context.Context, admin *Admin, limit time.Duration, 
 		}
 		if n, err := admin.ActiveRequests(ctx); err == nil {
 			active = n
+		}
+	}
+	// An Envoy that exits drops the log entries that it has not sent yet, and
+	// with them what those requests have cost.
+	if c.LogFlush > 0 {
+		select {
+		case <-time.After(c.LogFlush + drainPoll):
+		case <-p.exited:
+		case <-c.Now:
+		case <-ctx.Done():
 		}
 	}
 }
@@ -238,7 +263,7 @@ func writeConfig(dir string, bootstrap []byte) (path string, err error) {
 func adminIn(bootstrap []byte) (*Admin, error) {
 	var b struct {
 		Admin struct {
-			Address address `yaml:"address"`
+			Address adminAddress `yaml:"address"`
 		} `yaml:"admin"`
 	}
 	if err := yaml.Unmarshal(bootstrap, &b); err != nil {

@@ -80,6 +80,31 @@ func TestRunDrains(t *testing.T) {
 	}
 }
 
+// The entry of the very last request is what it has cost.
+func TestRunLosesNoAccessLog(t *testing.T) {
+	t.Parallel()
+	e := startEnvoy(t, Config{DrainTime: deadline, LogFlush: logFlush}, "")
+	held := e.hold()
+	e.cancel()
+	e.upstream.release()
+	if _, err := held.finish(); err != nil {
+		t.Error(err)
+	}
+	if err := e.wait(); err != nil {
+		t.Error(err)
+	}
+	for {
+		select {
+		case path := <-e.ads.logged:
+			if path == "/hold" {
+				return
+			}
+		case <-time.After(deadline):
+			t.Fatal("the request was not logged")
+		}
+	}
+}
+
 // A request that would run for ever holds nothing up for longer than allowed.
 func TestRunCutsTheDrainShort(t *testing.T) {
 	t.Parallel()
@@ -212,25 +237,27 @@ func TestRunRefuses(t *testing.T) {
 
 func TestRestarts(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
-	for _, c := range []struct {
-		lived, want []time.Duration // -1: gives up
-	}{
-		{[]time.Duration{0, 0, 0, 0, 0}, []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, -1}},
-		{[]time.Duration{0, 0, 0, 0, s, 0, 0, 0, 0, 0},
-			[]time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 5 * s, 5 * s, 5 * s, -1}},
-		{[]time.Duration{2 * s, 2 * s, 10 * s, 2 * s, time.Hour}, []time.Duration{100 * ms, 200 * ms, 100 * ms, 200 * ms, 100 * ms}},
+	type death struct {
+		lived   time.Duration
+		crashed bool
+		want    time.Duration // -1: gives up
+	}
+	for _, deaths := range [][]death{
+		{{0, true, 100 * ms}, {0, false, 200 * ms}, {0, true, 400 * ms}, {999 * ms, true, 800 * ms}, {0, true, -1}},
+		{{9 * s, false, 100 * ms}, {9 * s, false, 200 * ms}, {9 * s, false, 400 * ms}, {9 * s, false, 800 * ms}, {9 * s, false, -1}},
+		{{0, true, 100 * ms}, {0, true, 200 * ms}, {0, true, 400 * ms}, {0, true, 800 * ms}, {1 * s, true, 1600 * ms},
+			{9 * s, true, 3200 * ms}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}},
+		{{2 * s, true, 100 * ms}, {2 * s, true, 200 * ms}, {10 * s, true, 100 * ms}, {2 * s, true, 200 * ms}, {time.Hour, false, 100 * ms}},
 	} {
 		var r restarts
-		var got []time.Duration
-		for _, lived := range c.lived {
-			wait, again := r.next(lived)
+		for i, d := range deaths {
+			wait, again := r.next(d.lived, d.crashed)
 			if !again {
 				wait = -1
 			}
-			got = append(got, wait)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("lived %v: got %v, want %v", c.lived, got, c.want)
+			if wait != d.want {
+				t.Errorf("%v: death %d: got %v", deaths, i, wait)
+			}
 		}
 	}
 }

@@ -64,22 +64,24 @@ func (p modelPlace) String() string {
 	return fmt.Sprintf("models[%d]", int(p))
 }
 
-// checkModel holds the rule of one model as the client wrote it.
-func checkModel(at modelPlace, model string) *Error {
+// checkModel holds the rule of one model as the client wrote it, decoded, and
+// copies it out of the body.
+func checkModel(at modelPlace, text []byte) (string, *Error) {
 	switch {
-	case model == "":
-		return Errorf(InvalidBody, "%s must not be empty", at)
-	case len(model) > maxModelLen:
-		return modelTooLong(at)
-	case !utf8.ValidString(model):
-		return Errorf(InvalidBody, "%s is not valid UTF-8", at)
+	case len(text) == 0:
+		return "", Errorf(InvalidBody, "%s must not be empty", at)
+	case len(text) > maxModelLen:
+		return "", modelTooLong(at)
+	case !utf8.Valid(text):
+		return "", Errorf(InvalidBody, "%s is not valid UTF-8", at)
 	}
+	model := string(text)
 	for _, r := range model {
 		if unicode.IsControl(r) {
-			return Errorf(InvalidBody, "%s has a control character: %q", at, clip(model))
+			return "", Errorf(InvalidBody, "%s has a control character: %q", at, clip(model))
 		}
 	}
-	return nil
+	return model, nil
 }
 
 func modelTooLong(at modelPlace) *Error {

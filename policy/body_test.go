@@ -71,12 +71,12 @@ func TestReadJSON(t *testing.T) {
 }
 
 func TestReadJSONMembers(t *testing.T) {
-	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ]}`
+	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ],"\b\f\n\r\t\/":2}`
 	var got []string
 	for _, m := range readBody(t, text).Members {
 		got = append(got, fmt.Sprintf("%s %s %s", m.Name, text[m.Key.Start:m.Key.End], text[m.Value.Start:m.Value.End]))
 	}
-	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`}
+	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`, "\b\f\n\r\t/ \"\\b\\f\\n\\r\\t\\/\" 2"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

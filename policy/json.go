@@ -180,11 +180,7 @@ func modelString(at modelPlace, value []byte) (string, *Error) {
 			return "", Errorf(InvalidBody, "%s has half of a surrogate pair", at)
 		}
 	}
-	if len(text) > maxModelLen {
-		return "", modelTooLong(at)
-	}
-	model := string(text)
-	return model, checkModel(at, model)
+	return checkModel(at, text)
 }
 
 // keyName decodes a key that stands in quotes.

@@ -51,6 +51,9 @@ func (b *Body) readForm(boundary string) *Error {
 	if at > 0 && !bytes.HasSuffix(raw[:at], []byte(crlf)) {
 		return strayBoundary(at)
 	}
+	if bytes.Contains(raw[:at], []byte(crlf+crlf)) { // tornado reads a part there
+		return Errorf(InvalidBody, "the form has an empty line before its first boundary")
+	}
 	b.open = at
 	for n := 1; ; n++ {
 		head := at + len(mark)
@@ -148,11 +151,12 @@ func (b *Body) readModelPart(p partHeader, value Span) *Error {
 	if err := p.checkPlainText(text); err != nil {
 		return err
 	}
-	if len(text) > maxModelLen {
-		return modelTooLong(onlyModel)
+	model, err := checkModel(onlyModel, text)
+	if err != nil {
+		return err
 	}
-	b.Model, b.HasModel, b.modelPart = string(text), true, value
-	return checkModel(onlyModel, b.Model)
+	b.Model, b.HasModel, b.modelPart = model, true, value
+	return nil
 }
 
 // editForm replaces the value of the model part, or puts a part before all

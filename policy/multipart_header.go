@@ -82,10 +82,10 @@ func headerLine(line []byte) (key, value string, ok bool) {
 
 // plainDisposition is the spelling of Content-Disposition that all parsers
 // read alike. Left out are `name*=` and `name*0=` (to some they are `name`),
-// backslashes (an escape to some), blanks around `=` and a last semicolon
-// (busboy drops the part).
+// backslashes (an escape to some), tabs (multipart takes them for part of the
+// name), blanks around `=` and a last semicolon (busboy drops the part).
 var plainDisposition = regexp.MustCompile("^(?i:form-data)" +
-	"(;[ \t]*([A-Za-z0-9_-]+|(?i:filename)\\*)=" +
+	"(; *([A-Za-z0-9_-]+|(?i:filename)\\*)=" +
 	"(\"[^\"\\\\]*\"|[A-Za-z0-9!#$%&'*+.^_`|~-]+))+$")
 
 func (p *partHeader) readDisposition(n int, value string) *Error {

@@ -50,7 +50,8 @@ func TestReadMultipart(t *testing.T) {
 	f(testForm(filePart, modelPart, `Content-Disposition: form-data; name="stream"||true`), want{model: "m", stream: true})
 	f(testForm(filePart, `Content-Disposition: form-data; name="stream"||True`), want{})
 	f(testForm(`Content-Disposition: form-data; name="x"||`, modelPart), want{model: "m"})
-	f("preamble\r\n\r\n"+testForm(modelPart)+"epilogue", want{model: "m"})
+	f("preamble\r\n"+testForm(modelPart)+"epilogue\r\n\r\n", want{model: "m"})
+	f("\r\n"+testForm(modelPart), want{model: "m"})
 	f(strings.TrimSuffix(testForm(modelPart), "\r\n"), want{model: "m"})
 	f(strings.TrimSuffix(testForm(modelPart), "\r\n")+" \t", want{model: "m"})
 	f(header(`content-DISPOSITION:form-data;name=model`), want{model: "m"})
@@ -124,6 +125,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 	f("--b--\n", "the form's closing boundary must end its line, at byte 5")
 
 	// Where parsers disagree on what a part is.
+	f(testPart("model", "m")+form, "the form has an empty line before its first boundary")
 	f("--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n--b--\r\n", "part 1 of the form has no headers that end in an empty line")
 	f(testForm("|m"), "part 1 of the form has no headers that end in an empty line")
 	f(testForm(modelPart, "X: "+strings.Repeat("x", 8<<10)+"||m"), "the headers of part 2 of the form are longer than 8192 bytes")
@@ -148,6 +150,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 	nameOnly(`name="x"; filename="a\"; name=\"model"`, shape)
 	nameOnly(`name = "model"`, shape)
 	nameOnly(`name="model";`, shape)
+	nameOnly("\tname=\"model\"", shape)
 	nameOnly(`name="model`, shape)
 	nameOnly(`name="mo"del`, shape)
 	nameOnly("name=\"mod\xffel\"", shape)

@@ -6,7 +6,8 @@ import (
 )
 
 // What bounds the work for a word that a client wrote: a distance costs at
-// most nearestLength² steps, and there are at most nearestNames of them.
+// most nearestLength rows of seven steps, and there are at most nearestNames
+// of them.
 const (
 	nearestLength = 64   // bytes of a word or a name; longer ones are not compared
 	nearestNames  = 2000 // names looked at; a catalogue has some hundreds
@@ -38,7 +39,8 @@ func nearest(word string, known []string, n int) []string {
 
 // editDistance is the Damerau-Levenshtein distance in its restricted form
 // (optimal string alignment): insertions, deletions, replacements, and swaps
-// of neighbours. It stops with limit+1 where the distance is over limit.
+// of neighbours. It stops with limit+1 where the distance is over limit, and
+// so looks only at the band of the matrix that can stay under it.
 func editDistance(a, b []rune, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1
@@ -49,9 +51,16 @@ func editDistance(a, b []rune, limit int) int {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		best := i
-		for j := 1; j <= len(b); j++ {
+		low, high := max(1, i-limit), min(len(b), i+limit)
+		row[low-1] = limit + 1
+		if low == 1 {
+			row[0] = i
+		}
+		if high < len(b) {
+			row[high+1] = limit + 1
+		}
+		best := row[low-1]
+		for j := low; j <= high; j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
 				cost = 0
@@ -67,5 +76,5 @@ func editDistance(a, b []rune, limit int) int {
 		}
 		before, last, row = last, row, before
 	}
-	return last[len(b)]
+	return min(last[len(b)], limit+1)
 }

@@ -21,7 +21,7 @@ func TestNearest(t *testing.T) {
 		{"model", 1, "models"},
 		{"metdata", 3, "metadata"},
 		{"ip", 1, "id"},
-		{"mdeosl", 1, "models"}, // two swaps
+		{"omdesl", 1, "models"}, // two swaps
 		{"mdoxyz", 1, ""},
 		{"", 1, ""},
 		{"base_url", 0, ""},
@@ -41,13 +41,34 @@ func TestEditDistance(t *testing.T) {
 	}{
 		{"", "", 3, 0}, {"", "abc", 3, 3}, {"abc", "", 3, 3}, {"abc", "abc", 0, 0},
 		{"abc", "acb", 3, 1}, {"abcd", "badc", 3, 2}, {"ca", "abc", 3, 3}, // restricted: not 2
-		{"kitten", "sitting", 3, 3}, {"kitten", "sitting", 2, 3}, {"größe", "grosse", 3, 2}, {"abc", "xyz", 2, 3},
+		{"kitten", "sitting", 3, 3}, {"kitten", "sitting", 2, 3}, {"größe", "grosse", 3, 3}, {"abc", "xyz", 2, 3},
 	} {
 		if got := editDistance([]rune(c.a), []rune(c.b), c.limit); got != c.want {
 			t.Errorf("editDistance(%q, %q, %d) = %d, want %d", c.a, c.b, c.limit, got, c.want)
 		}
 		if got := editDistance([]rune(c.b), []rune(c.a), c.limit); got != c.want {
 			t.Errorf("editDistance(%q, %q, %d) = %d, want %d", c.b, c.a, c.limit, got, c.want)
+		}
+	}
+}
+
+// The band must not change a distance: for all short words, a limit that lets
+// the whole matrix be looked at gives the same.
+func TestEditDistanceBand(t *testing.T) {
+	words := [][]rune{{}}
+	for i := 0; len(words) < 121; i++ { // up to four letters
+		for _, r := range "abc" {
+			words = append(words, append(words[i][:len(words[i]):len(words[i])], r))
+		}
+	}
+	for _, a := range words {
+		for _, b := range words {
+			whole := editDistance(a, b, nearestLength)
+			for limit := range 4 {
+				if got, want := editDistance(a, b, limit), min(whole, limit+1); got != want {
+					t.Fatalf("editDistance(%q, %q, %d) = %d, want %d", string(a), string(b), limit, got, want)
+				}
+			}
 		}
 	}
 }

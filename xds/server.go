@@ -91,19 +91,21 @@ func (s *Server) Publish(ctx context.Context, set Set) error {
 		return fmt.Errorf("xds: %w", err)
 	}
 	for {
+		ended := ctx.Err() != nil // before looking, so that the error is of now
 		s.mu.Lock()
 		missing, rejected, changed := s.missing(), s.rejected(), s.changed
 		s.mu.Unlock()
-		if rejected != nil {
+		switch {
+		case rejected != nil:
 			return rejected
-		}
-		if len(missing) == 0 {
+		case len(missing) == 0:
 			return nil
+		case ended:
+			return fmt.Errorf("xds: not acknowledged by %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("xds: not acknowledged by %s: %w", strings.Join(missing, ", "), context.Cause(ctx))
 		}
 	}
 }

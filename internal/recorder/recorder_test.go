@@ -69,7 +69,7 @@ func TestRecordsHTTP1AsReceived(t *testing.T) {
 	c := dial(t, p.Addr())
 	io.WriteString(c, "POST /providers/meta-llama%2FLlama-3.1/v1/chat/completions?a=%20b&c HTTP/1.1\r\n"+
 		"hOsT: api.example.com:8443\r\nX-B: 2\r\nx-a: 1\r\nX-B:3\r\nTransfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n"+
-		"5;ext=1\r\n{\"mod\r\nb\r\nel\":\"caf\xc3\xa9\"}\r\n0\r\nX-End: yes\r\n\r\n"+
+		"5;ext=1\r\n{\"mod\r\nc\r\nel\":\"caf\xc3\xa9\"}\r\n0\r\nX-End: yes\r\n\r\n"+
 		// The next request on the same connection, sent before the first answer.
 		"POST /v1/embeddings HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}"+
 		"GET /v1/models HTTP/1.1\r\nHost: c\r\n\r\n")

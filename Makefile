@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Fuzz targets run this long each.
+FUZZTIME ?= 30s
+# Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
+BENCH ?=
+
+.PHONY: help build run test check race e2e bench fuzz
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build bin/weir.
+	CGO_ENABLED=0 go build -trimpath -o bin/weir ./cmd/weir
+
+run: build ## Run the gateway on 127.0.0.1:8080 with a demo provider and what is found on this machine.
+	bin/weir run
+
+test: ## Run all tests, those with the real Envoy included.
+	go test -timeout 15m ./...
+
+check: ## Check format, vet, lint and module files.
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt would change: $$files"; exit 1; fi
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+race: ## Run the tests that need no Envoy under the race detector.
+	go test -race -timeout 15m ./policy/... ./extproc/... ./xds/... ./demo/... ./internal/recorder/...
+
+e2e: ## Run only the end-to-end tests.
+	go test -count=1 ./e2e/... ./examples/...
+
+bench: ## Compare with the bare Envoy and with the smallest possible external processor.
+	go test -run '^$$' -bench . -benchmem ./policy ./extproc/wire
+	go run ./bench $(BENCH)
+
+fuzz: ## Run every fuzz target for FUZZTIME.
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done

@@ -1,0 +1,163 @@
+// Command bench compares Weir with what it stands on: the bare Envoy, and the
+// smallest possible external processor (plain go-grpc, generated types, splices
+// the same bytes and decides nothing). All run on this machine, in one run, in
+// turns, against the same provider and with the same load.
+//
+// Figures that mean something here are ratios and CPU time; wall times on a
+// shared machine are shown, not judged.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"weir/envoy"
+)
+
+func main() {
+	log.SetFlags(0)
+	rounds := flag.Int("rounds", 5, "rounds; in each, every subject runs every load once")
+	seconds := flag.Float64("seconds", 2, "seconds of one load on one subject, about")
+	providers := flag.Int("providers", 1, "providers in Weir's configuration")
+	only := flag.String("only", "", "run only loads whose name contains this")
+	role := flag.String("role", "", "internal: provider or processor")
+	address := flag.String("address", "", "internal: where the role listens")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	switch *role {
+	case "provider":
+		err = runProvider(*address)
+	case "processor":
+		err = runProcessor(*address)
+	default:
+		err = compare(ctx, *rounds, *seconds, *providers, *only)
+	}
+	if err != nil {
+		log.Fatal("bench: ", err)
+	}
+}
+
+// loads are what is measured. events is the length of a streamed answer.
+var loads = []load{
+	{name: "1 KiB", body: 1 << 10, connections: 16},
+	{name: "100 KiB", body: 100 << 10, connections: 8},
+	{name: "1 MiB", body: 1 << 20, connections: 4},
+	{name: "100-event streams", body: 1 << 10, events: 100, connections: 16},
+}
+
+type load struct {
+	name        string
+	body        int
+	events      int
+	connections int
+}
+
+func compare(ctx context.Context, rounds int, seconds float64, providers int, only string) error {
+	dir, err := os.MkdirTemp("", "weirbench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	envoyPath, err := envoy.Find(ctx, envoy.FindOptions{})
+	if err != nil {
+		return err
+	}
+	provider, err := startSelf(ctx, "provider", filepath.Join(dir, "provider.address"))
+	if err != nil {
+		return err
+	}
+	defer provider.stop()
+	upstream, err := provider.address()
+	if err != nil {
+		return err
+	}
+	subjects := []*subject{}
+	defer func() {
+		for _, s := range subjects {
+			s.stop()
+		}
+	}()
+	for _, start := range []func() (*subject, error){
+		func() (*subject, error) { return startBare(ctx, envoyPath, dir, upstream) },
+		func() (*subject, error) { return startSmallest(ctx, envoyPath, dir, upstream) },
+		func() (*subject, error) { return startWeir(ctx, envoyPath, dir, upstream, providers) },
+	} {
+		s, err := start()
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, s)
+	}
+
+	chosen := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return !strings.Contains(l.name, only) })
+	results := map[string][]figures{}
+	for round := range rounds + 1 { // the first warms up and is not counted
+		for _, l := range chosen {
+			for _, s := range subjects {
+				f, err := s.measure(ctx, l, time.Duration(seconds*float64(time.Second)))
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", s.name, l.name, err)
+				}
+				if round > 0 {
+					key := l.name + "/" + s.name
+					results[key] = append(results[key], f)
+				}
+			}
+		}
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round, rounds)
+	}
+	return report(chosen, subjects, results)
+}
+
+// report prints the medians, and each subject's CPU against the two it is
+// compared with.
+func report(loads []load, subjects []*subject, results map[string][]figures) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
+	for _, l := range loads {
+		cpu := map[string]float64{}
+		for _, s := range subjects {
+			rounds := results[l.name+"/"+s.name]
+			median := func(f func(figures) float64) float64 {
+				values := []float64{}
+				for _, r := range rounds {
+					values = append(values, f(r))
+				}
+				slices.Sort(values)
+				return values[len(values)/2]
+			}
+			cpu[s.name] = median(func(f figures) float64 { return f.cpuPerThousand })
+			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name, cpu[s.name],
+				pairwise(rounds, results[l.name+"/"+subjects[0].name]),
+				pairwise(rounds, results[l.name+"/"+subjects[min(1, len(subjects)-1)].name]),
+				median(func(f figures) float64 { return f.p50.Seconds() * 1000 }),
+				median(func(f figures) float64 { return f.p99.Seconds() * 1000 }),
+				median(func(f figures) float64 { return f.perSecond }),
+				median(func(f figures) float64 { return f.rssEnvoy }),
+				median(func(f figures) float64 { return f.rssProcessor }))
+		}
+	}
+	return w.Flush()
+}
+
+// pairwise is the median over rounds of the ratio of CPU times, so that a
+// machine that drifts between rounds drifts out.
+func pairwise(a, b []figures) float64 {
+	var ratios []float64
+	for i := range a {
+		ratios = append(ratios, a[i].cpuPerThousand/b[i].cpuPerThousand)
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}

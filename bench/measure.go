@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// figures are one load on one subject.
+type figures struct {
+	cpuPerThousand         float64 // seconds, Envoy and processor
+	p50, p99               time.Duration
+	perSecond              float64
+	rssEnvoy, rssProcessor float64 // MiB, after
+}
+
+// measure runs a load for about a duration.
+func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures, error) {
+	payload := []byte(l.request())
+	before := cpu(s.envoy) + cpu(s.processor)
+	begin := time.Now()
+	times := make([][]time.Duration, l.connections)
+	errs := make([]error, l.connections)
+	var wg sync.WaitGroup
+	for i := range l.connections {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			times[i], errs[i] = one(ctx, s.target, payload, begin.Add(d))
+		}()
+	}
+	wg.Wait()
+	elapsed := time.Since(begin)
+	used := cpu(s.envoy) + cpu(s.processor) - before
+	for _, err := range errs {
+		if err != nil {
+			return figures{}, err
+		}
+	}
+	all := slices.Concat(times...)
+	slices.Sort(all)
+	n := float64(len(all))
+	return figures{
+		cpuPerThousand: used / n * 1000,
+		p50:            all[len(all)/2], p99: all[len(all)*99/100],
+		perSecond: n / elapsed.Seconds(),
+		rssEnvoy:  rss(s.envoy), rssProcessor: rss(s.processor),
+	}, nil
+}
+
+func (l load) request() string {
+	stream := ""
+	if l.events > 0 {
+		stream = fmt.Sprintf(`"stream":true,"events":%d,`, l.events)
+	}
+	head := `{"model":"bench:m",` + stream + `"messages":[{"role":"user","content":"`
+	body := head + strings.Repeat("x", max(0, l.body-len(head)-4)) + `"}]}`
+	return "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer an-access-key-for-the-bench\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+}
+
+// one is a client with one connection that sends requests in turn.
+func one(ctx context.Context, target string, payload []byte, until time.Time) ([]time.Duration, error) {
+	conn, err := net.Dial("tcp", target)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(until.Add(30 * time.Second))
+	r := bufio.NewReaderSize(conn, 64<<10)
+	var times []time.Duration
+	for time.Now().Before(until) && ctx.Err() == nil {
+		start := time.Now()
+		if _, err := conn.Write(payload); err != nil {
+			return nil, err
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("status %d", resp.StatusCode)
+		}
+		times = append(times, time.Since(start))
+	}
+	return times, ctx.Err()
+}
+
+// cpu is the CPU time of a process in seconds (proc(5): utime and stime in
+// clock ticks, of which Linux has 100 a second).
+func cpu(pid int) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if pid == 0 || err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
+}
+
+// rss is the resident memory of a process in MiB.
+func rss(pid int) float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if pid == 0 || err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024
+		}
+	}
+	return 0
+}
