@@ -194,7 +194,8 @@ func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
 	}
 }
 
-// adminOn gives an admin interface that stays reachable when clients have used up their connections.
+// adminOn gives an admin interface that stays reachable when clients have used
+// up their connections.
 func adminOn(address *corev3.Address) *bootstrapv3.Admin {
 	return &bootstrapv3.Admin{Address: address, IgnoreGlobalConnLimit: true}
 }

@@ -212,7 +212,11 @@ func bodyType(e *policy.Endpoint, contentType string) (string, error) {
 		return "", nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
+	charset := params["charset"]
 	switch {
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+		// A provider that decodes by it could read another model than Weir.
+		return "", policy.Errorf(policy.InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
 	case err == nil && !e.Multipart && media == "application/json":
 		return "", nil
 	case err == nil && e.Multipart && media == "multipart/form-data":

@@ -52,8 +52,6 @@ func (b *builder) listener() *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name:    ListenerName,
 		Address: address(host, n),
-		// ext_proc's BUFFERED mode holds the body under this limit.
-		PerConnectionBufferLimitBytes: number(b.policy.MaxBodyBytes + bodySlack),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
@@ -123,6 +121,9 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			Domains:                    []string{"*"},
 			Routes:                     []*routev3.Route{stream, unary},
 			IncludeRequestAttemptCount: true,
+			// How much of a request ext_proc and the retries may hold. The
+			// connection's own limit stays small: it also bounds what is held of
+			// an answer for a client that reads slowly.
 			RequestBodyBufferLimit:     wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
 				setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),

@@ -117,7 +117,7 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	}
 	g.log.Info("weir started", "socket", socket, "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
 
-	server := g.grpcServer(first)
+	server := g.grpcServer()
 	services, endServices := context.WithCancel(ctx)
 	work, endWork := context.WithCancel(services)
 	defer endServices()
@@ -173,10 +173,10 @@ func (g *gateway) announce(ctx context.Context) error {
 }
 
 // grpcServer carries everything between Envoy and Weir over one socket.
-func (g *gateway) grpcServer(first *policy.Policy) *grpc.Server {
-	// A body may grow by a plan's metadata and Envoy's framing.
-	limit := max(first.MaxBodyBytes, policy.DefaultMaxBodyBytes)*2 + 1<<20
-	options := append(wire.ServerOptions(limit),
+func (g *gateway) grpcServer() *grpc.Server {
+	// The largest body that any configuration allows, with its plan; Envoy
+	// holds the limit of the one in force.
+	options := append(wire.ServerOptions(policy.MaxMaxBodyBytes+8<<20),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: envoy.KeepaliveInterval / 2, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	)
