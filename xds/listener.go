@@ -124,7 +124,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// How much of a request ext_proc and the retries may hold. The
 			// connection's own limit stays small: it also bounds what is held of
 			// an answer for a client that reads slowly.
-			RequestBodyBufferLimit:     wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
+			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
 				setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),

@@ -1,0 +1,31 @@
+"""What the clients' scripts share.
+
+A script runs the steps in its first argument, a JSON list of
+{"op", "model", "prompt", "options"}, and prints for each one line of JSON: what
+the client made of the answer, or how it reported the error.
+"""
+
+import json
+import sys
+
+
+def run(operations, api_error):
+    for step in json.loads(sys.argv[1]):
+        try:
+            line = operations[step["op"]](step)
+        except api_error as e:
+            line = {"error": describe(e)}
+        print(json.dumps(line))
+
+
+def describe(e):
+    # OpenAI's SDK gives the error object itself, Anthropic's what is around it.
+    body = e.body or {}
+    error = body.get("error", body)
+    return {
+        "class": type(e).__name__,
+        "status": e.status_code,
+        "message": error.get("message"),
+        "type": error.get("type"),
+        "code": getattr(e, "code", None),
+    }
