@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"unicode/utf8"
 )
 
@@ -44,25 +43,25 @@ type outcome struct {
 // The types are those of the SDKs: OpenAI's and Anthropic's error classes are
 // chosen by status, their `type` strings are shared where both have one.
 var outcomes = map[Code]outcome{
-	InvalidBody:         {http.StatusBadRequest, "invalid_request_error"},
-	DuplicateKey:        {http.StatusBadRequest, "invalid_request_error"},
-	UnsupportedSurface:  {http.StatusBadRequest, "invalid_request_error"},
-	InvalidAPIKey:       {http.StatusUnauthorized, "authentication_error"},
-	ProviderNotAllowed:  {http.StatusForbidden, "permission_error"},
-	ModelNotAllowed:     {http.StatusForbidden, "permission_error"},
-	ModelNotFound:       {http.StatusNotFound, "not_found_error"},
-	UnknownPath:         {http.StatusNotFound, "not_found_error"},
-	RequestTooLarge:     {http.StatusRequestEntityTooLarge, "invalid_request_error"},
-	InputTooLarge:       {http.StatusRequestEntityTooLarge, "invalid_request_error"},
-	UnsupportedEncoding: {http.StatusUnsupportedMediaType, "invalid_request_error"},
-	NoModelsSelected:    {http.StatusUnprocessableEntity, "invalid_request_error"},
-	SecretMissing:       {http.StatusFailedDependency, "invalid_request_error"},
-	NoProviderKey:       {http.StatusFailedDependency, "invalid_request_error"},
-	Internal:            {http.StatusInternalServerError, "api_error"},
-	NotImplemented:      {http.StatusNotImplemented, "invalid_request_error"},
-	ProviderUnreachable: {http.StatusBadGateway, "api_error"},
-	GatewayUnavailable:  {http.StatusServiceUnavailable, "api_error"},
-	Timeout:             {http.StatusGatewayTimeout, "timeout_error"},
+	InvalidBody:         {400, "invalid_request_error"},
+	DuplicateKey:        {400, "invalid_request_error"},
+	UnsupportedSurface:  {400, "invalid_request_error"},
+	InvalidAPIKey:       {401, "authentication_error"},
+	ProviderNotAllowed:  {403, "permission_error"},
+	ModelNotAllowed:     {403, "permission_error"},
+	ModelNotFound:       {404, "not_found_error"},
+	UnknownPath:         {404, "not_found_error"},
+	RequestTooLarge:     {413, "invalid_request_error"},
+	InputTooLarge:       {413, "invalid_request_error"},
+	UnsupportedEncoding: {415, "invalid_request_error"},
+	NoModelsSelected:    {422, "invalid_request_error"},
+	SecretMissing:       {424, "invalid_request_error"},
+	NoProviderKey:       {424, "invalid_request_error"},
+	Internal:            {500, "api_error"},
+	NotImplemented:      {501, "invalid_request_error"},
+	ProviderUnreachable: {502, "api_error"},
+	GatewayUnavailable:  {503, "api_error"},
+	Timeout:             {504, "timeout_error"},
 }
 
 // Status is the HTTP status that goes with the code.

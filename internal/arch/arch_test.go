@@ -1,0 +1,76 @@
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package, what it may import of Weir, and what it
+// must never import, even through others, with the reason.
+var allowed = map[string]struct {
+	may    []string
+	never  []string
+	reason string
+}{
+	"weir/policy":               {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http", "google.golang.org/protobuf"}, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
+	"weir/extproc/wire":         {nil, []string{"github.com/envoyproxy"}, "it speaks bytes, so that bodies are not copied into generated types"},
+	"weir/extproc":              {[]string{"weir/policy", "weir/extproc/wire"}, []string{"github.com/envoyproxy"}, "the request path agrees with the control plane through policy alone"},
+	"weir/xds":                  {[]string{"weir/policy"}, []string{"github.com/prometheus"}, "the control plane agrees with the request path through policy alone"},
+	"weir/envoy":                {nil, nil, "finding and running Envoy is nobody's business"},
+	"weir/demo":                 {nil, []string{"google.golang.org/grpc"}, "a provider like any other"},
+	"weir/cmd/weir":             {[]string{"weir/policy", "weir/extproc", "weir/extproc/wire", "weir/xds", "weir/envoy", "weir/demo"}, nil, "wiring"},
+	"weir/bench":                {[]string{"weir/envoy"}, nil, "it measures the product from outside"},
+	"weir/e2e":                  {nil, nil, "tests only"},
+	"weir/examples":             {nil, nil, "tests only"},
+	"weir/internal/arch":        {nil, nil, "tests only"},
+	"weir/internal/recorder":    {[]string{"weir/demo"}, []string{"google.golang.org/grpc"}, "a provider like any other"},
+	"weir/internal/gatewaytest": {[]string{"weir/envoy"}, []string{"weir/policy"}, "it drives the built command"},
+}
+
+func TestArrows(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "weir/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath    string
+			Imports, Deps []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		rule, ok := allowed[p.ImportPath]
+		if !ok {
+			t.Errorf("%s has no rule here: say what it may import, and why", p.ImportPath)
+			continue
+		}
+		seen[p.ImportPath] = true
+		for _, i := range p.Imports {
+			if strings.HasPrefix(i, "weir/") && !slices.Contains(rule.may, i) {
+				t.Errorf("%s imports %s, which it may not: %s", p.ImportPath, i, rule.reason)
+			}
+		}
+		for _, d := range p.Deps {
+			for _, never := range rule.never {
+				if d == never || strings.HasPrefix(d, never+"/") {
+					t.Errorf("%s depends on %s, which it must not: %s", p.ImportPath, d, rule.reason)
+				}
+			}
+		}
+	}
+	for path := range allowed {
+		if !seen[path] {
+			t.Errorf("%s has a rule and does not exist", path)
+		}
+	}
+}
