@@ -28,7 +28,7 @@ type script struct {
 	// env are the variables that the client reads its base URL and key from:
 	// nothing else in it is changed.
 	env func(base, key string) []string
-	cmd func(t *testing.T, ctx context.Context, steps string) *exec.Cmd
+	cmd func(t *testing.T, ctx context.Context, stepsFile string) *exec.Cmd
 }
 
 func openaiEnv(base, key string) []string {
@@ -40,20 +40,20 @@ func anthropicEnv(base, key string) []string {
 }
 
 func python(file string) func(*testing.T, context.Context, string) *exec.Cmd {
-	return func(t *testing.T, ctx context.Context, steps string) *exec.Cmd {
+	return func(t *testing.T, ctx context.Context, stepsFile string) *exec.Cmd {
 		// -I would hide steps.py, -B keeps the sources' folder clean.
-		return exec.CommandContext(ctx, pythonEnv(t), "-B", filepath.Join(clientsDir(), file), steps)
+		return exec.CommandContext(ctx, pythonEnv(t), "-B", filepath.Join(clientsDir(), file), stepsFile)
 	}
 }
 
 func node(file string) func(*testing.T, context.Context, string) *exec.Cmd {
-	return func(t *testing.T, ctx context.Context, steps string) *exec.Cmd {
+	return func(t *testing.T, ctx context.Context, stepsFile string) *exec.Cmd {
 		source, err := os.Open(filepath.Join(clientsDir(), file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = source.Close() })
-		cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-", steps)
+		cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-", stepsFile)
 		// A module from standard input finds its packages from here.
 		cmd.Dir = nodeEnv(t)
 		cmd.Stdin = source

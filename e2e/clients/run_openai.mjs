@@ -1,5 +1,7 @@
 // The npm package `openai`, as its documentation uses it. The steps and what is
 // printed are those of steps.py.
+import { readFileSync } from "node:fs";
+
 import OpenAI, { APIError, toFile } from "openai";
 
 const client = new OpenAI(); // OPENAI_BASE_URL and OPENAI_API_KEY
@@ -59,7 +61,7 @@ const describe = (e) => ({
   class: e.constructor.name, status: e.status, message: e.error?.message, type: e.type, code: e.code,
 });
 
-for (const step of JSON.parse(process.argv.at(-1))) {
+for (const step of JSON.parse(readFileSync(process.argv.at(-1), "utf8"))) {
   const { api_key: apiKey, max_retries: maxRetries } = step.options ?? {};
   const options = { ...(apiKey && { apiKey }), ...(maxRetries !== undefined && { maxRetries }) };
   let line;

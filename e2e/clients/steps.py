@@ -1,6 +1,6 @@
 """What the clients' scripts share.
 
-A script runs the steps in its first argument, a JSON list of
+A script runs the steps in the file that is its argument, a JSON list of
 {"op", "model", "prompt", "options"}, and prints for each one line of JSON: what
 the client made of the answer, or how it reported the error.
 """
@@ -10,7 +10,7 @@ import sys
 
 
 def run(operations, api_error):
-    for step in json.loads(sys.argv[1]):
+    for step in json.load(open(sys.argv[1], encoding="utf-8")):
         try:
             line = operations[step["op"]](step)
         except api_error as e:
