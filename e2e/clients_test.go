@@ -53,31 +53,37 @@ type apiError struct {
 	Code    string
 }
 
-// clients are official SDKs: ops are what each does with a provider; classes
-// are the SDK's own for the refusals of TestClients, in their order.
+// clients are official SDKs: ops are what each does with a provider, key is the
+// header that the provider takes its key from, and classes are the SDK's own
+// for the refusals below, in their order.
 var clients = []struct {
 	script
 	ops     []string
+	key     string
 	classes []string
 }{
 	{
 		script{"python-openai", openaiEnv, python("run_openai.py")},
 		[]string{"chat", "chat_stream", "responses", "responses_stream", "completions", "embeddings", "transcription"},
+		"Authorization",
 		[]string{"AuthenticationError", "NotFoundError", "APIStatusError", "BadRequestError", "InternalServerError", "InternalServerError"},
 	},
 	{
 		script{"python-anthropic", anthropicEnv, python("run_anthropic.py")},
 		[]string{"messages", "messages_stream", "count_tokens"},
-		[]string{"AuthenticationError", "NotFoundError", "RequestTooLargeError", "BadRequestError", "InternalServerError", "DeadlineExceededError"},
+		"X-Api-Key",
+		[]string{"AuthenticationError", "NotFoundError", "ContentTooLargeError", "BadRequestError", "InternalServerError", "GatewayTimeoutError"},
 	},
 	{
 		script{"langchain-openai", openaiEnv, python("run_langchain.py")},
 		[]string{"chat", "chat_stream", "responses", "tools"},
-		[]string{"AuthenticationError", "NotFoundError", "APIStatusError", "BadRequestError", "InternalServerError", "InternalServerError"},
+		"Authorization",
+		[]string{"OpenAIAuthenticationError", "OpenAIModelNotFoundError", "APIStatusError", "OpenAIInvalidRequestError", "OpenAIAPIError", "OpenAIAPIError"},
 	},
 	{
 		script{"node-openai", openaiEnv, node("run_openai.mjs")},
 		[]string{"chat", "chat_stream", "responses", "responses_stream", "completions", "embeddings", "transcription"},
+		"Authorization",
 		[]string{"AuthenticationError", "NotFoundError", "APIError", "BadRequestError", "InternalServerError", "InternalServerError"},
 	},
 }
@@ -154,7 +160,7 @@ on_http_request:
 				t.Fatalf("the provider received %d requests from the client, %d from the gateway, want %d", len(sent), len(received), len(c.ops))
 			}
 			for i := range sent {
-				sameRequest(t, sent[i], received[i])
+				sameRequest(t, sent[i], received[i], c.key, "key-of-"+c.name)
 			}
 			got = got[len(c.ops):]
 			if lists {
@@ -222,8 +228,8 @@ func checkResult(t *testing.T, op string, r result, text string) {
 }
 
 // sameRequest compares what the provider received from a client and from the
-// gateway.
-func sameRequest(t *testing.T, sent, received recorder.Request) {
+// gateway, which has a key of its own.
+func sameRequest(t *testing.T, sent, received recorder.Request, keyHeader, key string) {
 	t.Helper()
 	if sent.Method != received.Method || sent.Path != received.Path || sent.Authority != received.Authority {
 		t.Errorf("sent %s %s to %s, received %s %s for %s", sent.Method, sent.Path, sent.Authority, received.Method, received.Path, received.Authority)
@@ -231,10 +237,16 @@ func sameRequest(t *testing.T, sent, received recorder.Request) {
 	if received.Header.Get("X-Request-Id") == "" {
 		t.Error("the provider received no x-request-id to find the request by")
 	}
-	// All else is the client's own; the connection is not, and the key is the
-	// one that the client has for the provider itself.
-	received.Header.Del("X-Request-Id")
-	sent.Header.Del("Connection")
+	if got := strings.TrimPrefix(received.Header.Get(keyHeader), "Bearer "); got != key {
+		t.Errorf("the provider received the key %q, want %q", got, key)
+	}
+	// All else is the client's own, but for what belongs to its connection.
+	for _, name := range []string{"X-Request-Id", keyHeader} {
+		received.Header.Del(name)
+	}
+	for _, name := range []string{"Authorization", "X-Api-Key", "Connection", "Expect"} {
+		sent.Header.Del(name)
+	}
 	if media, params, err := mime.ParseMediaType(sent.Header.Get("Content-Type")); err == nil && media == "multipart/form-data" {
 		// A boundary is random, and as long each time.
 		_, now, err := mime.ParseMediaType(received.Header.Get("Content-Type"))
@@ -335,25 +347,24 @@ providers:
 	for _, c := range []struct {
 		name   string
 		header string // that carries the key
-		key    string // as the provider has it
 		args   func(model string) []string
 	}{
-		{"chat", "Authorization: Bearer ", "Bearer key-of-alpha", func(m string) []string {
+		{"chat", "Authorization: Bearer ", func(m string) []string {
 			return []string{"/v1/chat/completions", "-H", "Content-Type: application/json", "-d", `{"model": "` + m + `",` + content}
 		}},
-		{"chat, streamed", "Authorization: Bearer ", "Bearer key-of-alpha", func(m string) []string {
+		{"chat, streamed", "Authorization: Bearer ", func(m string) []string {
 			return []string{"/v1/chat/completions", "-H", "Content-Type: application/json", "-d", `{"model": "` + m + `", "stream": true, ` + content}
 		}},
-		{"responses, streamed", "Authorization: Bearer ", "Bearer key-of-alpha", func(m string) []string {
+		{"responses, streamed", "Authorization: Bearer ", func(m string) []string {
 			return []string{"/v1/responses", "-H", "Content-Type: application/json", "-d", `{"model": "` + m + `", "stream": true, "input": "Hi"}`}
 		}},
-		{"messages, streamed", "x-api-key: ", "key-of-alpha", func(m string) []string {
+		{"messages, streamed", "x-api-key: ", func(m string) []string {
 			return []string{"/v1/messages", "-H", "Content-Type: application/json", "-H", "anthropic-version: 2023-06-01", "-d", `{"model": "` + m + `", "stream": true, "max_tokens": 1024, ` + content}
 		}},
-		{"transcription", "Authorization: Bearer ", "Bearer key-of-alpha", func(m string) []string {
+		{"transcription", "Authorization: Bearer ", func(m string) []string {
 			return []string{"/v1/audio/transcriptions", "-F", "model=" + m, "-F", "file=@" + sound}
 		}},
-		{"Expect: 100-continue", "Authorization: Bearer ", "Bearer key-of-alpha", func(m string) []string {
+		{"Expect: 100-continue", "Authorization: Bearer ", func(m string) []string {
 			large := write("large.json", `{"model": "`+m+`", "filler": "`+strings.Repeat("x", 2<<20)+`", `+content)
 			return []string{"/v1/chat/completions", "-H", "Content-Type: application/json", "-H", "Expect: 100-continue", "-T", large, "-X", "POST"}
 		}},
@@ -366,12 +377,8 @@ providers:
 				t.Errorf("at the provider:\n%s\nthrough the gateway:\n%s", direct, through)
 			}
 			r := p.WaitRequests(t, 2)
-			r[0].Header.Del("Expect") // Envoy answers it, and sends what it has whole
-			sameRequest(t, r[0], r[1])
 			name, _, _ := strings.Cut(c.header, ":")
-			if got := r[1].Header.Get(name); got != c.key {
-				t.Errorf("the provider received the key %q", got)
-			}
+			sameRequest(t, r[0], r[1], name, "key-of-alpha")
 		})
 	}
 	t.Run("models", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"regexp"
 	"strings"
 )
 
@@ -53,6 +54,7 @@ func (o *output) flush() {
 	if line == "" {
 		return
 	}
+	line = inlineData.ReplaceAllString(line, `$1"[redacted]"`)
 	if len(o.tail) == keptLines {
 		o.tail = o.tail[1:]
 	}
@@ -61,6 +63,11 @@ func (o *output) flush() {
 	level, component, message := parseLine(line)
 	o.log.Log(context.Background(), level, message, "envoy", component)
 }
+
+// inlineData is a DataSource in the text form in which Envoy repeats a
+// resource that it rejects; of a secret, that is the secret. A line may have
+// been cut before the closing quote.
+var inlineData = regexp.MustCompile(`(inline_(?:string|bytes): ?)\\?"(?:[^"\\]|\\.)*"?`)
 
 // last gives the last lines, indented for an error.
 func (o *output) last() string {

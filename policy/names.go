@@ -46,6 +46,7 @@ var strippedHeaders = []string{
 	"authorization", "x-api-key", "x-goog-api-key", "api-key",
 	"proxy-authorization", "cookie", "forwarded", "via",
 	"openai-organization", "openai-project",
+	"expect", // addressed to the gateway; Envoy itself takes out 100-continue only
 }
 
 // StrippedPrefixes are the families of headers that never reach a provider.

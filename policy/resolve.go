@@ -129,10 +129,12 @@ func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey) []choice {
 // err makes the client's error of a rejection.
 func (r rejection) err(p *Policy, e *Endpoint, key *AccessKey) *Error {
 	switch r.code {
+	// The client's own words and no more: who offers what a key may not use is
+	// none of its business.
 	case ProviderNotAllowed:
-		return Errorf(r.code, "provider %q is not allowed here (asked for as %q)", r.provider.id, clip(r.entry))
+		return Errorf(r.code, "%q is not allowed here: its provider is outside of what you may use; GET /v1/models lists what is inside", clip(r.entry))
 	case ModelNotAllowed:
-		return Errorf(r.code, "model %q of provider %q is not allowed here", clip(r.entry), r.provider.id)
+		return Errorf(r.code, "%q is not allowed here: the model is outside of what you may use; GET /v1/models lists what is inside", clip(r.entry))
 	case UnsupportedSurface:
 		return Errorf(r.code, "provider %q does not serve %s (asked for as %q)", r.provider.id, e.Path, clip(r.entry))
 	case NoProviderKey:

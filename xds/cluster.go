@@ -168,7 +168,8 @@ func inline(s string) *corev3.DataSource {
 // retry decision first (it reads the attempt count), then every header goes
 // that another attempt or the client could have set, then come this cluster's.
 func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
-	mutations := &headerv3.Mutations{}
+	// No API has request trailers, and a credential in one is a credential.
+	mutations := &headerv3.Mutations{RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()}}
 	for _, name := range c.Strip {
 		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))
 	}

@@ -74,9 +74,12 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		NormalizePath:                 boolean(false),
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
-		RequestHeadersTimeout:         duration(headersTimeout),
-		RequestTimeout:                duration(uploadTimeout),
-		LocalReplyConfig:              b.localReplies(),
+		// Many servers read x_api_key and x-api-key as one header: such a one
+		// would reach a provider past everything that removes credentials.
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER},
+		RequestHeadersTimeout:     duration(headersTimeout),
+		RequestTimeout:            duration(uploadTimeout),
+		LocalReplyConfig:          b.localReplies(),
 		HttpFilters: []*hcmv3.HttpFilter{
 			b.httpFilter("weir.decide", b.decisionProcessor()),
 			b.httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),

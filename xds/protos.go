@@ -37,8 +37,14 @@ func (b *builder) weir() *corev3.GrpcService {
 	}}
 }
 
+// fetchTimeout is how long Envoy waits for a resource that another refers to.
+// They are published together, so this only bounds how long a mistake keeps a
+// cluster warming, and with it the acknowledgement of every cluster.
+const fetchTimeout = 3 * time.Second
+
 func ads() *corev3.ConfigSource {
 	return &corev3.ConfigSource{
+		InitialFetchTimeout:   duration(fetchTimeout),
 		ResourceApiVersion:    corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
 	}
@@ -63,6 +69,13 @@ func removeHeader(name string) *mutationv3.HeaderMutation {
 func removePrefix(prefix string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
 		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: startsWith(prefix)},
+	}}
+}
+
+func removeAll() *mutationv3.HeaderMutation {
+	any := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: ".*"}}}
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: any},
 	}}
 }
 

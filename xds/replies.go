@@ -29,9 +29,17 @@ func replies(maxBodyBytes int) []reply {
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
+		// UH without a plan: the request went to noPlanCluster. Envoy asks Weir
+		// about every request whose body has an end; one that has trailers in
+		// the place of a body is the only one left.
+		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model")},
 		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", maxBodyBytes)},
-		{status(431), 431, policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB")},
+		{status(431), 431, policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")},
 		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP")},
+		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no protocol upgrade, WebSocket for one, and no https:// request target")},
+		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway")},
+		{status(426), 426, policy.Errorf(policy.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)")},
+		{status(501), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no Transfer-Encoding but chunked")},
 		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time")},
 		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")},
 	}

@@ -112,7 +112,8 @@ func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.P
 	bounded, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	err = g.xds.Publish(bounded, set)
-	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+	var rejected *xds.Rejected
+	if err != nil && !errors.As(err, &rejected) && ctx.Err() == nil && bounded.Err() != nil {
 		g.log.Warn("not every envoy has taken the configuration in time", "reason", err)
 		return nil
 	}

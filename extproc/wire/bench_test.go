@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -70,22 +72,11 @@ func (splice) Process(s *Stream) error {
 			}
 			return err
 		}
-		reply := Response{Kind: r.Kind}
+		reply := &Response{Kind: r.Kind}
 		if r.Kind == RequestBody {
-			patch := BodyPatch{Source: &r, Edits: []Edit{benchModel}}
-			reply.Common = Common{
-				Set: []SetHeader{
-					{":path", "/v1/chat/completions"}, {":authority", "api.openai.com"},
-					{"content-length", strconv.Itoa(patch.Len())}, {"x-envoy-max-retries", "1"},
-				},
-				Remove: []string{"authorization"}, Body: &patch, ClearRouteCache: true,
-			}
-			reply.Metadata = []Metadata{
-				{Namespace: "weir.chain", Struct: AppendChain(nil, benchChain)},
-				{Namespace: "weir.plan", Fields: []Field{{"plan", String("the plan")}, {"attempts", Number(2)}}},
-			}
+			reply = bodyReply(&r)
 		}
-		if err := s.Send(&reply); err != nil {
+		if err := s.Send(reply); err != nil {
 			return err
 		}
 	}
@@ -337,30 +328,33 @@ func benchmark(b *testing.B, variant string, size, streams int) {
 // benchVariants are servers with the same work to do.
 func benchVariants() map[string][]grpc.ServerOption {
 	const maxMessage = 64 << 20
-	with := func(opts ...grpc.ServerOption) []grpc.ServerOption {
-		return append([]grpc.ServerOption{grpc.ForceServerCodecV2(NewCodec(NewPool())), grpc.MaxRecvMsgSize(maxMessage)}, opts...)
+	codec := func(opts ...grpc.ServerOption) []grpc.ServerOption {
+		return append(opts, grpc.ForceServerCodecV2(NewCodec(NewPool())), grpc.MaxRecvMsgSize(maxMessage))
 	}
-	full := func(opts ...grpc.ServerOption) []grpc.ServerOption { return append(ServerOptions(maxMessage), opts...) }
+	wire := func(opts ...grpc.ServerOption) []grpc.ServerOption { return append(ServerOptions(maxMessage), opts...) }
 	return map[string][]grpc.ServerOption{
-		"generated":     {grpc.MaxRecvMsgSize(maxMessage)},
-		"wire":          ServerOptions(maxMessage),
-		"codec":         with(),
-		"full+workers":  full(grpc.NumStreamWorkers(16)),
-		"full+read128":  full(grpc.ReadBufferSize(128 << 10)),
-		"full+read0":    full(grpc.ReadBufferSize(0)),
-		"full+write128": full(grpc.WriteBufferSize(128 << 10)),
-		"full+write0":   full(grpc.WriteBufferSize(0)),
-		"full+noshare":  full(grpc.SharedWriteBuffer(false)),
-		"full+conn16":   full(grpc.StaticConnWindowSize(16<<20), grpc.StaticStreamWindowSize(64<<10)),
-		"full+win256":   full(grpc.StaticConnWindowSize(16<<20), grpc.StaticStreamWindowSize(256<<10)),
-		"full+win1m":    full(grpc.StaticConnWindowSize(16<<20), grpc.StaticStreamWindowSize(1<<20)),
-		"full+win4m":    full(grpc.StaticConnWindowSize(16<<20), grpc.StaticStreamWindowSize(4<<20)),
+		"generated":      {grpc.MaxRecvMsgSize(maxMessage)},
+		"codec":          codec(),
+		"codec+frames":   codec(experimental.BufferPool(NewPool())),
+		"codec+workers":  codec(grpc.NumStreamWorkers(streamWorkers)),
+		"codec+windows":  codec(grpc.StaticConnWindowSize(connWindow), grpc.StaticStreamWindowSize(streamWindow)),
+		"wire":           wire(),
+		"wire+read0":     wire(grpc.ReadBufferSize(0)),
+		"wire+read128":   wire(grpc.ReadBufferSize(128 << 10)),
+		"wire+write0":    wire(grpc.WriteBufferSize(0)),
+		"wire+write128":  wire(grpc.WriteBufferSize(128 << 10)),
+		"wire+window64":  wire(grpc.StaticStreamWindowSize(64 << 10)),
+		"wire+window1m":  wire(grpc.StaticStreamWindowSize(1 << 20)),
+		"wire+workers16": wire(grpc.NumStreamWorkers(16)),
 	}
 }
 
+var benchSizes = []int{1 << 10, 100 << 10, 1 << 20}
+
+// BenchmarkSplice compares this package to the generated types.
 func BenchmarkSplice(b *testing.B) {
-	for _, size := range []int{1 << 10, 100 << 10, 1 << 20} {
-		for _, variant := range []string{"generated", "codec", "wire"} {
+	for _, size := range benchSizes {
+		for _, variant := range []string{"generated", "wire"} {
 			b.Run(fmt.Sprintf("%dKiB/%s", size>>10, variant), func(b *testing.B) { benchmark(b, variant, size, 16) })
 		}
 	}
@@ -368,16 +362,60 @@ func BenchmarkSplice(b *testing.B) {
 
 // BenchmarkOptions is what the choice in ServerOptions rests on.
 func BenchmarkOptions(b *testing.B) {
-	var names []string
-	for name := range benchVariants() {
-		if strings.HasPrefix(name, "full+") {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, size := range []int{1 << 10, 100 << 10, 1 << 20} {
-		for _, variant := range append([]string{"wire"}, names...) {
+	for _, size := range benchSizes {
+		for _, variant := range slices.Sorted(maps.Keys(benchVariants())) {
 			b.Run(fmt.Sprintf("%dKiB/%s", size>>10, variant), func(b *testing.B) { benchmark(b, variant, size, 16) })
 		}
+	}
+}
+
+// BenchmarkDecodeHeaders and BenchmarkEncodeBody are the codec without gRPC.
+func BenchmarkDecodeHeaders(b *testing.B) {
+	pool := NewPool()
+	data := marshal(b, headersMessage(), 1<<20, pool)
+	codec := NewCodec(pool)
+	var r Request
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := codec.Unmarshal(data, &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncodeBody(b *testing.B) {
+	for _, size := range benchSizes {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			pool := NewPool()
+			codec := NewCodec(pool)
+			reply := bodyReply(received(b, bodyMessage(benchBody(size)), pool))
+			b.ReportAllocs()
+			for b.Loop() {
+				data, err := codec.Marshal(reply)
+				if err != nil {
+					b.Fatal(err)
+				}
+				data.Free()
+			}
+		})
+	}
+}
+
+// bodyReply is the answer to a typical request body.
+func bodyReply(r *Request) *Response {
+	patch := &BodyPatch{Source: r, Edits: []Edit{benchModel}}
+	return &Response{
+		Kind: RequestBody,
+		Common: Common{
+			Set: []SetHeader{
+				{":path", "/v1/chat/completions"}, {":authority", "api.openai.com"},
+				{"content-length", strconv.Itoa(patch.Len())}, {"x-envoy-max-retries", "1"},
+			},
+			Remove: []string{"authorization"}, Body: patch, ClearRouteCache: true,
+		},
+		Metadata: []Metadata{
+			{Namespace: "weir.chain", Struct: AppendChain(nil, benchChain)},
+			{Namespace: "weir.plan", Fields: []Field{{"plan", String("the plan")}, {"attempts", Number(2)}}},
+		},
 	}
 }
