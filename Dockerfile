@@ -5,7 +5,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/weir ./cmd/weir \
+RUN CGO_ENABLED=0 go build -ldflags='-s -w' -o /out/weir ./cmd/weir \
  && mkdir -p /out/run/weir /out/etc/weir
 
 FROM scratch

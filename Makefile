@@ -1,6 +1,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
+# One way of building for the product and its tests: nothing is compiled twice,
+# and no C compiler is needed.
+export CGO_ENABLED := 0
+
 # Fuzz targets run this long each.
 FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
@@ -12,7 +16,7 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/weir.
-	CGO_ENABLED=0 go build -trimpath -o bin/weir ./cmd/weir
+	go build -o bin/weir ./cmd/weir
 
 run: build ## Run the gateway on 127.0.0.1:8080 with a demo provider and what is found on this machine.
 	bin/weir run
@@ -28,7 +32,7 @@ check: ## Check format, vet, lint and module files.
 	cd tools && go mod tidy -diff
 
 race: ## Run the tests that need no Envoy under the race detector.
-	go test -race -timeout 15m ./policy/... ./extproc/... ./xds/... ./demo/... ./internal/recorder/...
+	CGO_ENABLED=1 go test -race -timeout 15m ./policy/... ./extproc/... ./xds/... ./demo/... ./internal/recorder/...
 
 e2e: ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...

@@ -54,6 +54,7 @@ var loads = []load{
 	{name: "100 KiB", body: 100 << 10, connections: 8},
 	{name: "1 MiB", body: 1 << 20, connections: 4},
 	{name: "100-event streams", body: 1 << 10, events: 100, connections: 16},
+	{name: "2000-event streams", body: 1 << 10, events: 2000, connections: 16},
 }
 
 type load struct {
@@ -126,38 +127,69 @@ func report(loads []load, subjects []*subject, results map[string][]figures) err
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
 	for _, l := range loads {
-		cpu := map[string]float64{}
+		bare, smallest := results[l.name+"/"+subjects[0].name], results[l.name+"/"+subjects[1].name]
 		for _, s := range subjects {
 			rounds := results[l.name+"/"+s.name]
-			median := func(f func(figures) float64) float64 {
+			of := func(f func(figures) float64) float64 {
 				values := []float64{}
 				for _, r := range rounds {
 					values = append(values, f(r))
 				}
-				slices.Sort(values)
-				return values[len(values)/2]
+				return median(values)
 			}
-			cpu[s.name] = median(func(f figures) float64 { return f.cpuPerThousand })
-			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name, cpu[s.name],
-				pairwise(rounds, results[l.name+"/"+subjects[0].name]),
-				pairwise(rounds, results[l.name+"/"+subjects[min(1, len(subjects)-1)].name]),
-				median(func(f figures) float64 { return f.p50.Seconds() * 1000 }),
-				median(func(f figures) float64 { return f.p99.Seconds() * 1000 }),
-				median(func(f figures) float64 { return f.perSecond }),
-				median(func(f figures) float64 { return f.rssEnvoy }),
-				median(func(f figures) float64 { return f.rssProcessor }))
+			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name,
+				of(figures.cpu), ratio(rounds, bare, figures.cpu), ratio(rounds, smallest, figures.cpu),
+				of(func(f figures) float64 { return f.p50.Seconds() * 1000 }),
+				of(func(f figures) float64 { return f.p99.Seconds() * 1000 }),
+				of(func(f figures) float64 { return f.perSecond }),
+				of(func(f figures) float64 { return f.rssEnvoy }),
+				of(func(f figures) float64 { return f.rssProcessor }))
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return reportEvents(loads, subjects, results)
 }
 
-// pairwise is the median over rounds of the ratio of CPU times, so that a
-// machine that drifts between rounds drifts out.
-func pairwise(a, b []figures) float64 {
+// reportEvents prints what one more event of a stream costs: the difference
+// between long and short streams, over the difference in events. What a
+// request costs once drops out.
+func reportEvents(loads []load, subjects []*subject, results map[string][]figures) error {
+	streams := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return l.events == 0 })
+	if len(streams) < 2 {
+		return nil
+	}
+	short, long := streams[0], streams[len(streams)-1]
+	perEvent := map[string][]float64{}
+	for _, s := range subjects {
+		for i, f := range results[long.name+"/"+s.name] {
+			d := f.cpuPerThousand - results[short.name+"/"+s.name][i].cpuPerThousand
+			perEvent[s.name] = append(perEvent[s.name], d/float64(long.events-short.events)*1000)
+		}
+	}
+	fmt.Println("\nCPU per event of a stream:")
+	for _, s := range subjects {
+		var ratios []float64
+		for i, v := range perEvent[s.name] {
+			ratios = append(ratios, v/perEvent[subjects[0].name][i])
+		}
+		fmt.Printf("  %-8s  %.2f us, %.2f of bare\n", s.name, median(perEvent[s.name]), median(ratios))
+	}
+	return nil
+}
+
+// ratio is the median over rounds of the ratio of two figures, so that a
+// machine that drifts from round to round drifts out.
+func ratio(a, b []figures, f func(figures) float64) float64 {
 	var ratios []float64
 	for i := range a {
-		ratios = append(ratios, a[i].cpuPerThousand/b[i].cpuPerThousand)
+		ratios = append(ratios, f(a[i])/f(b[i]))
 	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
+	return median(ratios)
+}
+
+func median(values []float64) float64 {
+	values = slices.Sorted(slices.Values(values))
+	return values[len(values)/2]
 }

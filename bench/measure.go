@@ -24,10 +24,12 @@ type figures struct {
 	rssEnvoy, rssProcessor float64 // MiB, after
 }
 
+func (f figures) cpu() float64 { return f.cpuPerThousand }
+
 // measure runs a load for about a duration.
 func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures, error) {
 	payload := []byte(l.request())
-	before := cpu(s.envoy) + cpu(s.processor)
+	before := cpuTime(s.envoy) + cpuTime(s.processor)
 	begin := time.Now()
 	times := make([][]time.Duration, l.connections)
 	errs := make([]error, l.connections)
@@ -41,7 +43,7 @@ func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures
 	}
 	wg.Wait()
 	elapsed := time.Since(begin)
-	used := cpu(s.envoy) + cpu(s.processor) - before
+	used := cpuTime(s.envoy) + cpuTime(s.processor) - before
 	for _, err := range errs {
 		if err != nil {
 			return figures{}, err
@@ -98,9 +100,9 @@ func one(ctx context.Context, target string, payload []byte, until time.Time) ([
 	return times, ctx.Err()
 }
 
-// cpu is the CPU time of a process in seconds (proc(5): utime and stime in
+// cpuTime is the CPU time of a process in seconds (proc(5): utime and stime in
 // clock ticks, of which Linux has 100 a second).
-func cpu(pid int) float64 {
+func cpuTime(pid int) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if pid == 0 || err != nil {
 		return 0

@@ -29,9 +29,8 @@ func replies(maxBodyBytes int) []reply {
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
-		// UH without a plan: the request went to noPlanCluster. Envoy asks Weir
-		// about every request whose body has an end; one that has trailers in
-		// the place of a body is the only one left.
+		// UH without a plan: noPlanCluster. Only a request with trailers in the
+		// place of a body gets there, Envoy asks Weir about all others.
 		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model")},
 		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", maxBodyBytes)},
 		{status(431), 431, policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")},

@@ -46,12 +46,20 @@ func Args(args ...string) Option {
 	return func(g *Gateway) { g.args = append(g.args, args...) }
 }
 
+// Command runs another weir than the one that Binary builds, set up by a
+// function that may be nil.
+func Command(path string, setUp func(*exec.Cmd)) Option {
+	return func(g *Gateway) { g.binary, g.setUp = path, setUp }
+}
+
 // Gateway is a running weir.
 type Gateway struct {
 	t       testing.TB
 	env     []string
 	args    []string
 	secrets []string
+	binary  string
+	setUp   func(*exec.Cmd)
 
 	// Config is the path of the configuration file.
 	Config string
@@ -154,8 +162,14 @@ func (g *Gateway) Write(config string) {
 func (g *Gateway) Launch(args ...string) {
 	g.t.Helper()
 	args = append(args, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
-	g.Cmd = exec.Command(Binary(g.t), append(args, g.args...)...)
+	if g.binary == "" {
+		g.binary = Binary(g.t)
+	}
+	g.Cmd = exec.Command(g.binary, append(args, g.args...)...)
 	g.Cmd.Env = append(os.Environ(), g.env...)
+	if g.setUp != nil {
+		g.setUp(g.Cmd)
+	}
 	g.Cmd.Stdout = writer(func(p []byte) { g.stdout.Write(p) }, &g.mu)
 	pipe, err := g.Cmd.StderrPipe()
 	if err != nil {
