@@ -48,19 +48,22 @@ func main() {
 	}
 }
 
-// loads are what is measured. events is the length of a streamed answer.
+// loads are what is measured. events is the length of a streamed answer, pause
+// the time between two of them.
 var loads = []load{
 	{name: "1 KiB", body: 1 << 10, connections: 16},
 	{name: "100 KiB", body: 100 << 10, connections: 8},
 	{name: "1 MiB", body: 1 << 20, connections: 4},
 	{name: "100-event streams", body: 1 << 10, events: 100, connections: 16},
-	{name: "2000-event streams", body: 1 << 10, events: 2000, connections: 16},
+	{name: "50 events, 2 ms apart", body: 1 << 10, events: 50, pause: 2 * time.Millisecond, connections: 32},
+	{name: "250 events, 2 ms apart", body: 1 << 10, events: 250, pause: 2 * time.Millisecond, connections: 32},
 }
 
 type load struct {
 	name        string
 	body        int
 	events      int
+	pause       time.Duration
 	connections int
 }
 
@@ -152,15 +155,15 @@ func report(loads []load, subjects []*subject, results map[string][]figures) err
 	return reportEvents(loads, subjects, results)
 }
 
-// reportEvents prints what one more event of a stream costs: the difference
-// between long and short streams, over the difference in events. What a
+// reportEvents prints what one more event of a paced stream costs: the
+// difference between long and short ones, over the difference in events. What a
 // request costs once drops out.
 func reportEvents(loads []load, subjects []*subject, results map[string][]figures) error {
-	streams := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return l.events == 0 })
-	if len(streams) < 2 {
+	paced := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return l.pause == 0 })
+	if len(paced) < 2 {
 		return nil
 	}
-	short, long := streams[0], streams[len(streams)-1]
+	short, long := paced[0], paced[len(paced)-1]
 	perEvent := map[string][]float64{}
 	for _, s := range subjects {
 		for i, f := range results[long.name+"/"+s.name] {
@@ -168,13 +171,13 @@ func reportEvents(loads []load, subjects []*subject, results map[string][]figure
 			perEvent[s.name] = append(perEvent[s.name], d/float64(long.events-short.events)*1000)
 		}
 	}
-	fmt.Println("\nCPU per event of a stream:")
+	fmt.Printf("\nCPU per event (from %s to %s):\n", short.name, long.name)
 	for _, s := range subjects {
 		var ratios []float64
 		for i, v := range perEvent[s.name] {
 			ratios = append(ratios, v/perEvent[subjects[0].name][i])
 		}
-		fmt.Printf("  %-8s  %.2f us, %.2f of bare\n", s.name, median(perEvent[s.name]), median(ratios))
+		fmt.Printf("  %-8s  %.1f us, %.2f of bare\n", s.name, median(perEvent[s.name]), median(ratios))
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures
 func (l load) request() string {
 	stream := ""
 	if l.events > 0 {
-		stream = fmt.Sprintf(`"stream":true,"events":%d,`, l.events)
+		stream = fmt.Sprintf(`"stream":true,"events":%d,"pause":%d,`, l.events, l.pause.Microseconds())
 	}
 	head := `{"model":"bench:m",` + stream + `"messages":[{"role":"user","content":"`
 	body := head + strings.Repeat("x", max(0, l.body-len(head)-4)) + `"}]}`

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -28,25 +29,35 @@ func runProvider(file string) error {
 		if err != nil {
 			return
 		}
-		head := body[:min(len(body), 200)]
-		_, rest, stream := bytes.Cut(head, []byte(`"events":`))
-		if !stream {
+		events := number(body, `"events":`)
+		if events == 0 {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write(answer)
 			return
 		}
-		number, _, _ := bytes.Cut(rest, []byte(","))
-		n, _ := strconv.Atoi(string(number))
+		pause := time.Duration(number(body, `"pause":`)) * time.Microsecond
 		w.Header().Set("Content-Type", "text/event-stream")
-		for range n {
+		for range events {
 			_, _ = w.Write(event)
 			_ = http.NewResponseController(w).Flush()
+			if pause > 0 {
+				time.Sleep(pause)
+			}
 		}
 	})
 	if err := os.WriteFile(file, []byte(l.Addr().String()), 0o600); err != nil {
 		return err
 	}
 	return http.Serve(l, handler)
+}
+
+// number reads a number that load.request wrote near the start of a body; 0
+// if it did not.
+func number(body []byte, key string) int {
+	_, rest, _ := bytes.Cut(body[:min(len(body), 200)], []byte(key))
+	digits, _, _ := bytes.Cut(rest, []byte(","))
+	n, _ := strconv.Atoi(string(digits))
+	return n
 }
 
 // runProcessor is the smallest external processor: go-grpc's defaults but for

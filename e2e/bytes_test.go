@@ -112,24 +112,24 @@ providers:
 	}
 
 	head, tail := prompt30MB()
-	whole := func(model string) []byte { return []byte(head + strconv.Quote(model) + tail) }
 	for _, tr := range transports {
 		t.Run("30 MB, "+tr.name, func(t *testing.T) {
 			for _, p := range []*recorder.Provider{first, second, third} {
 				p.Reset()
 			}
-			// The other two providers of this request fail.
 			first.Script(recorder.Status(503, nil, "busy"))
+			// The first time there is no connection to this provider yet while
+			// Weir is asked for the body: Envoy crashed on that (see
+			// envoy.controlCluster).
 			second.Script(recorder.CloseBeforeHeaders)
-			body := []byte(head + `"first:m", "models":["second:org/a-longer-name", "third:"]` + tail)
-			body = bytes.Replace(body, []byte(`"third:"`), []byte(`"third:x"`), 1)
+			body := []byte(head + `"first:m", "models":["second:org/a-longer-name", "third:x"]` + tail)
 			a := post(t, tr.client(t), g.URL+"/v1/chat/completions", body, tr.length)
 			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "3" || !strings.Contains(a.Body, third.AnswerText("x")) {
 				t.Errorf("answer %d after %s attempts: %s", a.Status, a.Header.Get("X-Weir-Attempts"), a.Body)
 			}
-			sameBody(t, "first", whole("m"), first.Last(t).Body)
-			sameBody(t, "second", whole("org/a-longer-name"), second.Last(t).Body)
-			sameBody(t, "third", whole("x"), third.Last(t).Body)
+			sameBody(t, "first", []byte(head+`"m"`+tail), first.Last(t).Body)
+			sameBody(t, "second", []byte(head+`"org/a-longer-name"`+tail), second.Last(t).Body)
+			sameBody(t, "third", []byte(head+`"x"`+tail), third.Last(t).Body)
 		})
 	}
 }

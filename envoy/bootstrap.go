@@ -122,6 +122,13 @@ func controlCluster(o BootstrapOptions) *clusterv3.Cluster {
 		Name:                 ControlCluster,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       durationpb.New(cmp.Or(o.ConnectTimeout, time.Second)),
+		// No limit, here and for each stream below. When what waits for weir
+		// passes a limit, ext_proc tells its filter chain to pause reading, and in
+		// a provider cluster's chain Envoy 1.40.0 then follows a null pointer for
+		// as long as the provider's connection is not there yet
+		// (UpstreamCodecFilter::onAboveWriteBufferHighWatermark): it crashed on a
+		// 2 MB failover. What waits is bounded by the listener's request bodies.
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(0),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: ControlCluster,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
@@ -141,6 +148,7 @@ func controlCluster(o BootstrapOptions) *clusterv3.Cluster {
 				ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
 					ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
 						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+							InitialStreamWindowSize: wrapperspb.UInt32(1<<31 - 1), // also what may wait in a stream
 							// Finds a weir that hangs; one that is gone, the socket tells.
 							ConnectionKeepalive: &corev3.KeepaliveSettings{
 								Interval: durationpb.New(KeepaliveInterval),

@@ -21,6 +21,7 @@ static_resources:
     - name: weir
       type: STATIC
       connect_timeout: 1s
+      per_connection_buffer_limit_bytes: 0
       load_assignment:
         cluster_name: weir
         endpoints:
@@ -40,6 +41,7 @@ static_resources:
           '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
           explicit_http_config:
             http2_protocol_options:
+              initial_stream_window_size: 2147483647
               connection_keepalive:
                 interval: 30s
                 timeout: 10s

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,18 +43,20 @@ type Plan struct {
 	Rejected []string
 
 	attempts [MaxAttempts]Attempt
-	edits    [4]Edit
+	edits    [12]Edit // memory of the attempts' edits, as far as it goes
 }
 
 // auto model names ask for no model in particular.
-func isAuto(name string) bool { return name == "weir/auto" || name == "ngrok/auto" }
+func isAuto(name string) bool {
+	return strings.EqualFold(name, "weir/auto") || strings.EqualFold(name, "ngrok/auto")
+}
 
 // Plan decides who serves the request and in which order. It is a pure
 // function of the policy and the request.
 func (p *Policy) Plan(req *Request) (*Plan, error) {
 	var buffer [MaxAttempts]choice
 	choices := buffer[:0]
-	out := &Plan{Stream: req.Body.Stream, Deadline: req.Now.Add(p.TotalTimeout)}
+	out := &Plan{Stream: p.streams(req), Deadline: req.Now.Add(p.TotalTimeout)}
 
 	var first rejection
 	asked := 0
@@ -91,6 +94,14 @@ func (p *Policy) Plan(req *Request) (*Plan, error) {
 	return out, nil
 }
 
+// streams says whether the answer will be a stream.
+func (p *Policy) streams(req *Request) bool {
+	if p.stream != nil && !req.Endpoint.Multipart {
+		return *p.stream
+	}
+	return req.Body.Stream
+}
+
 // repeated says whether entry i of models was asked for before.
 func repeated(b *Body, i int) bool {
 	if b.HasModel && b.Models[i] == b.Model {
@@ -104,57 +115,107 @@ func repeated(b *Body, i int) bool {
 	return false
 }
 
+// maxPlanText bounds what the later attempts of a plan may hold of bodies. A
+// parameter that only the first attempt leaves out has to travel with the plan,
+// once for each attempt that puts it back; attempts beyond the bound are left
+// out, because a plan that is too large for gRPC would end the request.
+const maxPlanText = 1 << 20
+
 // attempt turns the choices into attempts: each model with each key of its
 // provider.
 func (p *Policy) attempt(out *Plan, choices []choice, req *Request) {
 	out.Attempts = out.attempts[:0]
+	arena := out.edits[:0]
 	var original []Edit // of the first attempt, against the client's body
+	text := 0
 	for i := range choices {
 		c := &choices[i]
-		var scratch []Edit
+		edits, _ := req.Body.Edit(arena, p.change(c, req))
+		a := Attempt{Model: c.sent, Path: p.target(c, req), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
 		if i == 0 {
-			scratch = out.edits[:0]
-		}
-		edits, _ := req.Body.Edit(scratch, p.change(c, req))
-		length := EditedLen(len(req.Body.Bytes), edits)
-		if i == 0 {
-			original = edits
+			original, arena = edits, edits[len(edits):]
 		} else {
-			edits = rebase(req.Body.Bytes, original, edits)
-		}
-		path := c.surface.paths[req.Endpoint.index]
-		if query := MergeQuery(c.surface.base.RawQuery, p.query, req.Query); query != "" {
-			path += "?" + query
+			edits = rebase(edits[len(edits):], req.Body.Bytes, original, edits)
+			arena = edits[len(edits):]
 		}
 		for k, cluster := range c.surface.clusters {
-			if len(out.Attempts) == MaxAttempts {
-				return
-			}
-			a := Attempt{Cluster: cluster, Model: c.sent, Path: path, Authority: c.surface.authority, Edits: edits, Length: length}
-			if i == 0 && k > 0 {
+			if a.Cluster, a.Edits = cluster, edits; i == 0 && k > 0 {
 				a.Edits = nil // the same model again, with the next key
+			}
+			if len(out.Attempts) > 0 {
+				text += textOf(a.Edits)
+			}
+			if len(out.Attempts) == MaxAttempts || text > maxPlanText {
+				return
 			}
 			out.Attempts = append(out.Attempts, a)
 		}
 	}
 }
 
-// change is what a choice's body differs in from the client's.
-func (p *Policy) change(c *choice, req *Request) Change {
-	change := Change{Model: c.sent, Set: p.set}
-	if supported := c.surface.supported; supported != nil || c.drop != nil {
-		change.Drop = func(name []byte) bool {
-			return supported != nil && !supported[string(name)] || c.drop[string(name)]
-		}
+// target is the path with its query.
+func (p *Policy) target(c *choice, req *Request) string {
+	if req.Query == "" {
+		return c.surface.targets[req.Endpoint.index]
 	}
-	if p.maxOutputTokens > 0 {
-		change.Set = p.clampOutput(c, req)
-	}
-	return change
+	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, p.query, req.Query))
 }
 
-// Encoded plans: what a later attempt needs to know, as JSON, so that it can
-// be read in a dump. It holds no credential.
+func textOf(edits []Edit) int {
+	n := 0
+	for _, e := range edits {
+		n += len(e.With)
+	}
+	return n
+}
+
+// Encode gives the later attempts of a plan for the request's metadata, or
+// nothing where there is only one attempt. It is JSON, so that it can be read
+// in a dump: encodedPlan. It holds no credential.
+func (p *Plan) Encode() string {
+	if len(p.Attempts) < 2 {
+		return ""
+	}
+	size := 64
+	for i := range p.Attempts[1:] {
+		a := &p.Attempts[i+1]
+		size += len(a.Cluster.Name) + len(a.Model) + len(a.Path) + len(a.Authority) + textOf(a.Edits) + 64 + 64*len(a.Edits)
+	}
+	b := make([]byte, 0, size)
+	b = strconv.AppendInt(append(b, `{"deadline":`...), p.Deadline.UnixMilli(), 10)
+	b = strconv.AppendInt(append(b, `,"length":`...), int64(p.Attempts[0].Length), 10)
+	b = append(b, `,"attempts":[`...)
+	for i := range p.Attempts[1:] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.Attempts[i+1].encode(b)
+	}
+	return string(append(b, "]}"...))
+}
+
+func (a *Attempt) encode(b []byte) []byte {
+	b = appendJSONString(append(b, `{"cluster":`...), a.Cluster.Name)
+	b = appendJSONString(append(b, `,"model":`...), a.Model)
+	b = appendJSONString(append(b, `,"path":`...), a.Path)
+	b = appendJSONString(append(b, `,"authority":`...), a.Authority)
+	for i, e := range a.Edits {
+		if i == 0 {
+			b = append(b, `,"edits":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, `{"at":`...), int64(e.At), 10)
+		b = strconv.AppendInt(append(b, `,"len":`...), int64(e.Len), 10)
+		b = append(appendJSONString(append(b, `,"with":`...), string(e.With)), '}')
+		if i == len(a.Edits)-1 {
+			b = append(b, ']')
+		}
+	}
+	return append(b, '}')
+}
+
+// encodedPlan is what Encode writes.
 type encodedPlan struct {
 	Deadline int64            `json:"deadline"` // Unix milliseconds
 	Length   int              `json:"length"`   // of the first attempt's body
@@ -166,36 +227,13 @@ type encodedAttempt struct {
 	Model     string        `json:"model"`
 	Path      string        `json:"path"`
 	Authority string        `json:"authority"`
-	Edits     []encodedEdit `json:"edits,omitempty"`
+	Edits     []encodedEdit `json:"edits"`
 }
 
 type encodedEdit struct {
 	At   int    `json:"at"`
 	Len  int    `json:"len"`
 	With string `json:"with"`
-}
-
-// Encode gives the later attempts of a plan for the request's metadata, or
-// nothing where there is only one attempt.
-func (p *Plan) Encode() string {
-	if len(p.Attempts) < 2 {
-		return ""
-	}
-	e := encodedPlan{Deadline: p.Deadline.UnixMilli(), Length: p.Attempts[0].Length}
-	for _, a := range p.Attempts[1:] {
-		edits := make([]encodedEdit, 0, len(a.Edits))
-		for _, ed := range a.Edits {
-			edits = append(edits, encodedEdit{ed.At, ed.Len, string(ed.With)})
-		}
-		e.Attempts = append(e.Attempts, encodedAttempt{a.Cluster.Name, a.Model, a.Path, a.Authority, edits})
-	}
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil { // strings and numbers always encode
-		panic(err)
-	}
-	return b.String()
 }
 
 // Retry is a later attempt as an encoded plan tells it.
@@ -230,7 +268,7 @@ func DecodeRetry(encoded string, n int, cluster string, length int, now time.Tim
 	r := Retry{Model: a.Model, Path: a.Path, Authority: a.Authority, Expired: now.UnixMilli() > e.Deadline}
 	at := 0
 	for _, ed := range a.Edits {
-		if ed.At < at || ed.Len < 0 || ed.At+ed.Len > length {
+		if ed.At < at || ed.At > length || ed.Len < 0 || ed.Len > length-ed.At {
 			return Retry{}, fmt.Errorf("attempt %d has an edit outside of its body", n)
 		}
 		at = ed.At + ed.Len

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,15 +37,19 @@ type Policy struct {
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
 	query                   []Param
-	set                     []KeyValue
-	maxOutputTokens         int
+	set                     []KeyValue // in every JSON body
+	stream                  *bool      // what set says of it
+	outputLimit             outputLimit
+	// guarded are the keys whose value the policy decides.
+	guarded [][]byte
 
 	providers []*provider // in configuration order, catalogue after
 	byName    map[string]*provider
 	byModel   map[string][]*model
-	modelList []string // names for "did you mean"
-	keys      map[[sha256.Size]byte]*AccessKey
-	anonymous bool
+	// Names for "did you mean", as they are written.
+	providerNames, modelNames []string
+	keys                      map[[sha256.Size]byte]*AccessKey
+	anonymous                 bool
 }
 
 // provider is a provider that requests may be sent to.
@@ -55,8 +60,8 @@ type provider struct {
 	keyed      bool // has a credential, or needs none
 	surfaces   []surface
 	models     []*model
-	byModel    map[string]*model
-	names      []string // of its models, for "did you mean"
+	byModel    map[string]*model // disabled ones too
+	names      []string          // of its models, for "did you mean"
 }
 
 // surface is one API of a provider, with everything an attempt needs.
@@ -64,11 +69,12 @@ type surface struct {
 	format   Format
 	surface  Surface // empty: every surface of the format
 	clusters []*Cluster
-	// paths are by Endpoint.index; authority and query are the base URL's.
-	paths     []string
-	authority string
-	base      BaseURL
-	supported map[string]bool // nil: every parameter
+	// By Endpoint.index: the paths, and the paths with the query of a request
+	// that brings none of its own.
+	paths, targets []string
+	authority      string
+	base           BaseURL
+	supported      map[string]bool // nil: every parameter
 }
 
 // model is one model of a provider.
@@ -77,6 +83,7 @@ type model struct {
 	id          string
 	sent        string // what the provider calls it
 	configured  bool
+	disabled    bool
 	unsupported map[string]bool
 	author      string
 	display     string
@@ -109,8 +116,11 @@ type AccessKey struct {
 	Name string
 	// providers and models are the allowed ones; nil is no limit.
 	providers map[string]bool
-	models    map[string]bool
+	models    map[modelRef]bool
 }
+
+// modelRef is what a key's configuration writes as provider:model.
+type modelRef struct{ provider, model string }
 
 // allowsProvider and allowsModel hold a key's scope. The anonymous client
 // (nil) may use everything.
@@ -119,7 +129,7 @@ func (k *AccessKey) allowsProvider(id string) bool {
 }
 
 func (k *AccessKey) allowsModel(provider, model string) bool {
-	return k == nil || k.models == nil || k.models[provider+":"+model]
+	return k == nil || k.models == nil || k.models[modelRef{provider, model}]
 }
 
 // Authenticate finds the access key of a credential. Only the hash of the
@@ -149,7 +159,38 @@ func (p *Policy) Effective() Config {
 	if gateway.FailoverOn == nil {
 		gateway.FailoverOn = failoverDefault
 	}
+	gateway.Providers = slices.Clone(gateway.Providers)
+	for i := range gateway.Providers {
+		gateway.Providers[i] = gateway.Providers[i].presentable()
+	}
 	c.ShortProviders = nil
 	c.OnHTTPRequest = []RuleConfig{{Type: "ai-gateway", Config: &gateway}}
 	return c
+}
+
+// presentable hides credentials in base URLs. Templates hide themselves.
+func (c ProviderConfig) presentable() ProviderConfig {
+	c.BaseURL = redactQuery(c.BaseURL)
+	c.Surfaces = slices.Clone(c.Surfaces)
+	for i := range c.Surfaces {
+		c.Surfaces[i].BaseURL = redactQuery(c.Surfaces[i].BaseURL)
+	}
+	return c
+}
+
+// redactQuery hides the values of a URL's parameters that are named like a
+// credential.
+func redactQuery(raw string) string {
+	url, query, ok := strings.Cut(raw, "?")
+	if !ok {
+		return raw
+	}
+	params := strings.Split(query, "&")
+	for i, p := range params {
+		if name, _ := paramName(p); queryCredentials[foldCredential.Replace(name)] {
+			written, _, _ := strings.Cut(p, "=")
+			params[i] = written + "=" + redacted
+		}
+	}
+	return url + "?" + strings.Join(params, "&")
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -16,6 +17,15 @@ type choice struct {
 	drop     map[string]bool
 }
 
+func (m *model) choice() choice {
+	return choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported}
+}
+
+// drops says whether a body for this choice must not have a key.
+func (c *choice) drops(key string) bool {
+	return c.drop[key] || c.surface.supported != nil && !c.surface.supported[key]
+}
+
 // rejection says why an entry of the client's list, or one provider of it, is
 // no candidate. The message is made only when it is needed.
 type rejection struct {
@@ -24,35 +34,50 @@ type rejection struct {
 	provider *provider
 }
 
+// reasons are in the order in which admit looks for them.
+var reasons = []Code{ProviderNotAllowed, ModelNotAllowed, UnsupportedSurface, NoProviderKey}
+
+// worsens says whether a reason came earlier than the rejection's: of several
+// providers, the one that came nearest to serving tells the client most, and
+// tells it of none that it may not use.
+func (r rejection) worsens(code Code) bool {
+	return slices.Index(reasons, code) <= slices.Index(reasons, r.code)
+}
+
 // resolve finds who may serve one entry of the client's list. It appends to
-// dst; when it adds nothing, the rejection says why.
+// dst, up to the length of a plan; the rejection says why there is nobody.
 func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey) ([]choice, rejection) {
-	name := lower(entry)
-	if offers := p.byModel[name]; len(offers) > 0 {
-		why := rejection{code: ModelNotFound, entry: entry}
-		before := len(dst)
+	why := rejection{code: ModelNotFound, entry: entry}
+	if offers := p.byModel[lower(entry)]; len(offers) > 0 {
+		served := false
 		for _, m := range offers {
-			c := choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported}
-			code := p.admit(&c, m.configured, e, key)
-			if code == "" {
+			c := m.choice()
+			if code := p.admit(&c, m.configured, e, key); code == "" {
+				served = true
 				dst = appendChoice(dst, c)
-			} else if why.provider == nil {
+			} else if !why.worsens(code) {
 				why = rejection{code, entry, m.provider}
 			}
+			if served && len(dst) == MaxAttempts {
+				break // the others would never be tried
+			}
 		}
-		if len(dst) > before {
+		if served {
 			return dst, rejection{}
 		}
 		return dst, why
 	}
-	owner, rest := p.owner(entry, name)
+	owner, rest := p.owner(entry)
 	if owner == nil || rest == "" || owner.disabled {
-		return dst, rejection{code: ModelNotFound, entry: entry}
+		return dst, why
 	}
 	c := choice{provider: owner, id: rest, sent: rest}
 	configured := false
 	if m := owner.byModel[lower(rest)]; m != nil {
-		c.id, c.sent, c.drop, configured = m.id, m.sent, m.unsupported, m.configured
+		if m.disabled {
+			return dst, why
+		}
+		c, configured = m.choice(), m.configured
 	}
 	if code := p.admit(&c, configured, e, key); code != "" {
 		return dst, rejection{code, entry, owner}
@@ -62,10 +87,10 @@ func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey
 
 // owner splits provider:model at the first colon or provider/model at the
 // first slash, where the part before it names a provider.
-func (p *Policy) owner(entry, name string) (*provider, string) {
+func (p *Policy) owner(entry string) (*provider, string) {
 	for _, sep := range []byte{':', '/'} {
-		if i := strings.IndexByte(name, sep); i > 0 {
-			if owner := p.byName[name[:i]]; owner != nil && len(name) == len(entry) {
+		if i := strings.IndexByte(entry, sep); i > 0 {
+			if owner := p.byName[lower(entry[:i])]; owner != nil {
 				return owner, entry[i+1:]
 			}
 		}
@@ -96,8 +121,12 @@ func (p *Policy) admit(c *choice, configured bool, e *Endpoint, key *AccessKey) 
 	return ""
 }
 
-// appendChoice leaves out what the list already has.
+// appendChoice leaves out what the list already has, and what no plan has room
+// for: each choice is at least one attempt.
 func appendChoice(dst []choice, c choice) []choice {
+	if len(dst) == MaxAttempts {
+		return dst
+	}
 	for i := range dst {
 		if dst[i].provider == c.provider && dst[i].sent == c.sent {
 			return dst
@@ -114,7 +143,7 @@ func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey) []choice {
 			continue
 		}
 		for _, m := range owner.models {
-			c := choice{provider: owner, id: m.id, sent: m.sent, drop: m.unsupported}
+			c := m.choice()
 			if p.admit(&c, m.configured, e, key) != "" {
 				continue
 			}
@@ -149,21 +178,31 @@ func (r rejection) err(p *Policy, e *Endpoint, key *AccessKey) *Error {
 
 // near gives the nearest names that this very key could use.
 func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
-	owner, rest := p.owner(entry, lower(entry))
-	prefix, known := "", p.modelList
-	if owner != nil {
-		if !key.allowsProvider(owner.id) {
-			return nil
-		}
-		prefix, entry, known = owner.id+":", rest, owner.names
-	}
+	const most = 3
 	var usable []string
-	for _, name := range nearest(entry, known, 8) {
-		if choices, _ := p.resolve(nil, prefix+name, e, key); len(choices) > 0 {
-			usable = append(usable, prefix+name)
+	try := func(name string) {
+		if choices, _ := p.resolve(nil, name, e, key); len(choices) > 0 && len(usable) < most {
+			usable = append(usable, name)
 		}
 	}
-	return usable[:min(3, len(usable))]
+	// Look at more than are shown: some may be out of reach of this key.
+	const looked = 8
+	if owner, rest := p.owner(entry); owner != nil {
+		for _, name := range nearest(rest, owner.names, looked) {
+			try(owner.id + ":" + name)
+		}
+		return usable
+	}
+	for _, name := range nearest(entry, p.modelNames, looked) {
+		try(name)
+	}
+	if i := strings.IndexAny(entry, ":/"); i > 0 && len(usable) == 0 {
+		for _, name := range nearest(entry[:i], p.providerNames, looked) {
+			try(name + ":" + entry[i+1:])
+		}
+		try(entry[i+1:])
+	}
+	return usable
 }
 
 // checkModelName refuses names that no provider has and no log should hold.

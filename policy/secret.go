@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -13,13 +14,21 @@ const redacted = "[redacted]"
 
 // Secret is a value that must never be shown. Every form of printing,
 // logging and marshalling gives "[redacted]"; only Reveal gives the value.
-type Secret struct{ value string }
+//
+// It is a pointer because fmt cannot call the methods of what is in an
+// unexported field: it would print a string there, and prints an address.
+type Secret struct{ value *string }
 
 // NewSecret wraps a value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret { return Secret{&value} }
 
 // Reveal gives the value, for the one place that sends it to Envoy.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // String, GoString, Format, the marshallers and LogValue all redact.
 func (s Secret) String() string { return redacted }
@@ -40,7 +49,7 @@ func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // SecretStore looks secrets up: first in the environment, then in a
-// directory.
+// directory. The management store, which comes before both, is not there yet.
 type SecretStore struct {
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
@@ -69,8 +78,11 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 		}
 		file = filepath.Join(s.Dir, store, key)
 		b, err := s.ReadFile(file)
-		if err == nil {
+		switch {
+		case err == nil:
 			return s.checked(store, key, strings.TrimRight(string(b), "\r\n"))
+		case !errors.Is(err, fs.ErrNotExist):
+			file += " (" + err.Error() + ")"
 		}
 	}
 	return Secret{}, fmt.Errorf("secret %q of store %q is missing: looked in the management store (none), in the environment as %s, and in %s", key, store, name, file)

@@ -1,7 +1,8 @@
 package policy
 
 import (
-	"cmp"
+	"bytes"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -26,75 +27,138 @@ func outputFields(s Surface, native bool) []string {
 	return nil
 }
 
-// clampOutput adds to what is set in a body: the request's own output limit,
-// where it is absent or above max_output_tokens.
+// allOutputFields are those of every surface.
+var allOutputFields = []string{"max_tokens", "max_completion_tokens", "max_output_tokens"}
+
+func isOutputField(key string) bool { return slices.Contains(allOutputFields, key) }
+
+// outputLimit is max_output_tokens, 0 where there is none.
+type outputLimit struct {
+	tokens int
+	json   []byte
+}
+
+// exceededBy says whether a JSON value asks for more, or cannot be compared.
+func (o outputLimit) exceededBy(value []byte) bool {
+	n, err := strconv.ParseFloat(string(value), 64)
+	return err != nil || n > float64(o.tokens) || n < 0
+}
+
+// clampOutput gives what is set in a body where the length of answers is
+// limited: the request's own limit too, where it is absent or above the
+// policy's. A field that this model or surface does not take stays out; what
+// the policy itself sets was checked when it was loaded.
 func (p *Policy) clampOutput(c *choice, req *Request) []KeyValue {
 	if req.Endpoint.Path == "/v1/messages/count_tokens" {
 		return p.set
 	}
-	fields := outputFields(req.Endpoint.Surface, c.provider.id == "openai")
-	if fields == nil {
-		return p.set
-	}
-	limit := []byte(strconv.Itoa(p.maxOutputTokens))
-	set := slices.Clone(p.set)
-	found := false
-	for _, m := range req.Body.Members {
-		if !slices.Contains(fields, string(m.Name)) {
+	set := slices.Clip(p.set) // so that appending copies
+	lacking, found := "", false
+	for _, field := range outputFields(req.Endpoint.Surface, c.provider.id == "openai") {
+		if c.drops(field) {
 			continue
 		}
-		value := string(req.Body.Bytes[m.Value.Start:m.Value.End])
-		n, err := strconv.ParseFloat(value, 64)
-		if value == "null" {
-			continue // the same as absent
+		if lacking == "" {
+			lacking = field
 		}
-		found = true
-		if err != nil || n > float64(p.maxOutputTokens) || n < 0 {
-			set = append(set, KeyValue{Key: string(m.Name), Value: limit})
+		if slices.ContainsFunc(p.set, func(kv KeyValue) bool { return kv.Key == field }) {
+			found = true
+			continue
+		}
+		over := false
+		for _, m := range req.Body.Members {
+			value := req.Body.Bytes[m.Value.Start:m.Value.End]
+			if string(m.Name) == field && string(value) != "null" { // null is the same as absent
+				found = true
+				over = over || p.outputLimit.exceededBy(value)
+			}
+		}
+		if over {
+			set = append(set, KeyValue{Key: field, Value: p.outputLimit.json})
 		}
 	}
-	if !found {
-		set = append(set, KeyValue{Key: fields[0], Value: limit})
+	if !found && lacking != "" {
+		set = append(set, KeyValue{Key: lacking, Value: p.outputLimit.json})
 	}
 	return set
 }
 
-// rebase turns edits of the client's body (later) into edits of the body that
-// the first attempt sent (first): where the two differ, and only there.
-func rebase(body []byte, first, later []Edit) []Edit {
-	regions := make([]Span, 0, len(first)+len(later))
-	for _, list := range [2][]Edit{first, later} {
-		for _, e := range list {
-			regions = append(regions, Span{e.At, e.At + e.Len})
-		}
+// change is what a choice's body differs in from the client's.
+func (p *Policy) change(c *choice, req *Request) Change {
+	change := Change{Model: c.sent, Set: p.set}
+	if p.outputLimit.tokens > 0 {
+		change.Set = p.clampOutput(c, req)
 	}
-	slices.SortFunc(regions, func(a, b Span) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
-	})
-	var out []Edit
-	shift := 0
-	for i := 0; i < len(regions); {
-		r := regions[i]
-		for i++; i < len(regions) && regions[i].Start <= r.End; i++ {
-			r.End = max(r.End, regions[i].End)
-		}
-		was, becomes := within(body, r, first), within(body, r, later)
-		if string(was) != string(becomes) {
-			out = append(out, Edit{At: r.Start + shift, Len: len(was), With: becomes})
-		}
-		shift += len(was) - (r.End - r.Start)
+	supported, unsupported, guarded := c.surface.supported, c.drop, p.guarded
+	if supported == nil && unsupported == nil && guarded == nil {
+		return change
 	}
-	return out
+	if supported != nil || unsupported != nil {
+		change.Set = slices.DeleteFunc(slices.Clone(change.Set), func(kv KeyValue) bool { return c.drops(kv.Key) })
+	}
+	change.Drop = func(name []byte) bool {
+		return supported != nil && !supported[string(name)] || unsupported[string(name)] || evades(name, guarded)
+	}
+	return change
 }
 
-// within applies those of the edits that lie inside r to that part of body.
+// evades says whether a key is another spelling of one whose value the policy
+// decides. Some servers (Go's encoding/json) take it for that one.
+func evades(name []byte, guarded [][]byte) bool {
+	return slices.ContainsFunc(guarded, func(g []byte) bool { return bytes.EqualFold(name, g) && !bytes.Equal(name, g) })
+}
+
+// rebase appends to dst the edits that turn the body that the first attempt
+// sent (body with the edits first) into that of a later one (body with the
+// edits later): where the two differ, and only there.
+func rebase(dst []Edit, body []byte, first, later []Edit) []Edit {
+	shift := 0
+	for len(first) > 0 || len(later) > 0 {
+		// The next region that either of them touches, with all that overlaps or
+		// adjoins it, is n edits of the first and m of the later.
+		r, n, m := region(first, later)
+		was, becomes := within(body, r, first[:n]), within(body, r, later[:m])
+		if !bytes.Equal(was, becomes) {
+			dst = append(dst, Edit{At: r.Start + shift, Len: len(was), With: becomes})
+		}
+		shift += len(was) - (r.End - r.Start)
+		first, later = first[n:], later[m:]
+	}
+	return dst
+}
+
+// region takes the edits of both lists that stand in one piece, from the front.
+func region(first, later []Edit) (r Span, n, m int) {
+	r.Start = math.MaxInt
+	for _, list := range [2][]Edit{first, later} {
+		if len(list) > 0 && list[0].At < r.Start {
+			r = Span{list[0].At, list[0].At}
+		}
+	}
+	for grown := true; grown; {
+		grown = false
+		for ; n < len(first) && first[n].At <= r.End; n++ {
+			r.End, grown = max(r.End, first[n].At+first[n].Len), true
+		}
+		for ; m < len(later) && later[m].At <= r.End; m++ {
+			r.End, grown = max(r.End, later[m].At+later[m].Len), true
+		}
+	}
+	return r, n, m
+}
+
+// within gives the part r of body after the edits, all of which lie in it. It
+// copies only where it must.
 func within(body []byte, r Span, edits []Edit) []byte {
-	out := make([]byte, 0, r.End-r.Start+16)
+	switch {
+	case len(edits) == 0:
+		return body[r.Start:r.End]
+	case len(edits) == 1 && edits[0].At == r.Start && edits[0].Len == r.End-r.Start:
+		return edits[0].With
+	}
+	out := make([]byte, 0, EditedLen(r.End-r.Start, edits))
 	at := r.Start
 	for _, e := range edits {
-		if e.At < r.Start || e.At > r.End || e.At+e.Len > r.End {
-			continue
-		}
 		out = append(out, body[at:e.At]...)
 		out = append(out, e.With...)
 		at = e.At + e.Len

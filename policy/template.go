@@ -3,46 +3,61 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// Template is a string of the configuration that may contain ${…}.
+// Template is a string of the configuration that may contain ${…}. What is
+// written literally in it may be a credential, so it prints as its references,
+// in every form.
 type Template string
 
-// MarshalYAML shows the expressions of a template and hides what was written
-// literally around them: in a key value it may be the key itself.
-func (t Template) MarshalYAML() (any, error) {
-	refs := secretCall.FindAllString(string(t), -1)
-	if len(refs) == 0 && t != "" {
-		return redacted, nil
+// String shows the expressions of a template and hides what is around them.
+func (t Template) String() string {
+	if t == "" {
+		return ""
 	}
-	return strings.Join(refs, ""), nil
+	if refs := t.references(); refs != "" {
+		return refs
+	}
+	return redacted
 }
+
+// Format shows String under every verb.
+func (t Template) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
+
+// MarshalText shows String in JSON and text encodings.
+func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// MarshalYAML shows String in YAML.
+func (t Template) MarshalYAML() (any, error) { return t.String(), nil }
+
+// LogValue shows String in structured logs.
+func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 var (
 	interpolation = regexp.MustCompile(`\$\{([^}]*)\}`)
 	secretCall    = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
 )
 
-// expanded is a template with its secrets filled in.
-type expanded struct {
-	value Secret
-	// secret says whether any part came from a secret.
-	secret bool
+// references are the secrets that a template names: what it is, without
+// anything that it holds.
+func (t Template) references() string {
+	return strings.Join(secretCall.FindAllString(string(t), -1), "")
 }
 
-// expand fills the template's secrets in. The errors name no secret's value.
-func (t Template) expand(store SecretStore) (expanded, error) {
+// expand fills the template's secrets in. The errors name no secret's value,
+// and repeat nothing of the template: it could be a key in braces.
+func (t Template) expand(store SecretStore) (Secret, error) {
 	var errs []error
-	out := expanded{}
 	text := interpolation.ReplaceAllStringFunc(string(t), func(expr string) string {
 		m := secretCall.FindStringSubmatch(expr)
 		if m == nil || m[0] != expr {
-			errs = append(errs, fmt.Errorf("%s: only ${secrets.get('store', 'key')} can be used here; other expressions are not supported yet", expr))
+			errs = append(errs, errors.New("only ${secrets.get('store', 'key')} can be used here; other expressions are not supported yet"))
 			return ""
 		}
-		out.secret = true
 		v, err := store.Get(m[1]+m[2], m[3]+m[4])
 		if err != nil {
 			errs = append(errs, err)
@@ -56,6 +71,20 @@ func (t Template) expand(store SecretStore) (expanded, error) {
 	if err := headerValueError(text); err != nil && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("the value %w", err))
 	}
-	out.value = NewSecret(text)
-	return out, errors.Join(errs...)
+	return NewSecret(text), errors.Join(errs...)
+}
+
+// credentialWords are parts of the names of headers that carry a credential.
+var credentialWords = []string{"auth", "key", "token", "secret", "passw", "credential", "cookie", "session", "signature"}
+
+// credentialPrefixes begin values that are one: the schemes of RFC 7617 and
+// RFC 6750, and the keys of OpenAI and those who follow it.
+var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
+
+// credential says whether a header with this value is to be treated as a
+// secret: it holds one, its name says so, or it looks like one.
+func (t Template) credential(header string) bool {
+	begins := func(p string) bool { return strings.HasPrefix(lower(string(t)), p) }
+	names := func(word string) bool { return strings.Contains(header, word) }
+	return t.references() != "" || slices.ContainsFunc(credentialWords, names) || slices.ContainsFunc(credentialPrefixes, begins)
 }

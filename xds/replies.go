@@ -22,6 +22,7 @@ type reply struct {
 // (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage).
 func replies(maxBodyBytes int) []reply {
 	planned := withMetadata(policy.ModelField)
+	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
 		// UT: the request or an attempt took too long. SI: a stream was silent
 		// too long. DT: it lasted too long.
@@ -29,11 +30,14 @@ func replies(maxBodyBytes int) []reply {
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
+		// Decided, but never sent: with what Weir adds, the headers are over the
+		// limit.
+		{all(planned, unsent(), status(503)), 431, headersTooLarge},
 		// UH without a plan: noPlanCluster. Only a request with trailers in the
 		// place of a body gets there, Envoy asks Weir about all others.
 		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model")},
 		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", maxBodyBytes)},
-		{status(431), 431, policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")},
+		{status(431), 431, headersTooLarge},
 		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP")},
 		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no protocol upgrade, WebSocket for one, and no https:// request target")},
 		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway")},
@@ -80,10 +84,18 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
 		metadata(policy.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(policy.Anthropic))}}),
-		&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
-			Header: &routev3.HeaderMatcher{Name: ":path", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: startsWith("/v1/messages")}},
-		}}},
+		header(&routev3.HeaderMatcher{Name: ":path", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: startsWith("/v1/messages")}}),
 	)
+}
+
+// unsent matches a request that has not had an attempt: the router counts them
+// in this header.
+func unsent() *accesslogv3.AccessLogFilter {
+	return header(&routev3.HeaderMatcher{Name: "x-envoy-attempt-count", HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false}})
+}
+
+func header(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: m}}}
 }
 
 func withMetadata(field string) *accesslogv3.AccessLogFilter {

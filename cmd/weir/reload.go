@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -98,6 +99,8 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	}
 	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
 	g.status.adopted(next)
+	// Building and sending every resource took several times what is kept.
+	debug.FreeOSMemory()
 	g.metrics.reload(true)
 	return nil
 }

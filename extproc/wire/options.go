@@ -24,34 +24,32 @@ const (
 
 // ServerOptions are the options for a server that has the ext_proc service,
 // alone or with others. maxMessage is the size of the largest message it
-// accepts, in bytes: of the largest body with the metadata around it. Envoy sees
-// a larger one as a failed stream with the status RESOURCE_EXHAUSTED.
+// accepts, in bytes: of the largest body with the metadata around it. A larger
+// one ends its stream with RESOURCE_EXHAUSTED.
 //
-// What they are for, as measured with Envoy 1.40.0 on a Unix socket and with
-// this package's benchmarks (two busy cores, 16 requests at a time, medians of
-// the server's CPU time):
+// What they are for, in CPU time of the server (BenchmarkOptions; a Unix socket,
+// two cores, 16 requests at a time, medians; the last digit is noise):
 //
-//	ForceServerCodecV2        the Codec: a half to two thirds less than with the
-//	                          generated types at 100 KiB and 1 MiB
-//	experimental.BufferPool   received frames come from the same Pool, which does
-//	                          not clear them: 3 % less at 1 KiB, 5 % at 100 KiB
-//	NumStreamWorkers          no stack to grow in every stream: 6 to 20 % less at
-//	                          1 KiB, 5 % at 100 KiB
+//	ForceServerCodecV2        the Codec. 51 % less than the generated types at
+//	                          1 KiB, 65 % at 100 KiB, 57 % at 1 MiB
+//	NumStreamWorkers          no stack to grow in every stream: 14 % less at
+//	                          1 KiB, 10 % at 100 KiB
 //	Static…WindowSize         no pings to measure the bandwidth of a local socket:
-//	                          8 % less at 1 KiB with Envoy. A stream window of
-//	                          1 MiB is no faster than 256 KiB and costs 12 MiB at
-//	                          16 bodies of 1 MiB
+//	                          7 % less at 100 KiB, and with Envoy as the client 8 %
+//	                          at 1 KiB
+//	experimental.BufferPool   frames are received into the Pool, which does not
+//	                          clear them first: 7 % less at 100 KiB
 //
-// What they leave alone, because it did not pay: ReadBufferSize and
-// WriteBufferSize of 128 KiB instead of 32 KiB change nothing that can be
-// measured, without a write buffer it is 20 % more; the write buffer is shared
-// by default.
+// What they leave alone, because it does not pay: read and write buffers of
+// 128 KiB change nothing that can be measured; without a write buffer it is 20 to
+// 30 % more, without a read buffer up to 15 %; sharing the write buffer is the
+// default. A stream window of 1 MiB is no faster than one of 256 KiB and cost
+// 12 MiB with Envoy and 16 bodies of 1 MiB at a time.
 //
-// A message takes its own size in frames and as much again in one piece while it
-// is decoded, and the second half until the answer is written. Sixteen bodies of
-// 1 MiB at once keep the process near 40 MiB; one of 30 MiB needs 80 MiB, and
-// takes twice that unless a memory limit (GOMEMLIMIT) makes the collector work
-// for it.
+// Memory: a message takes its size in frames and as much again in one piece
+// while it is decoded; the piece stays until the answer is written. Sixteen
+// bodies of 1 MiB at a time keep a process at 40 to 55 MiB. One of 30 MiB needs 80,
+// and takes 175 unless a memory limit (GOMEMLIMIT) tells the collector.
 func ServerOptions(maxMessage int) []grpc.ServerOption {
 	pool := NewPool()
 	return serverOptions(maxMessage, pool, pool)

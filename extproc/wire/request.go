@@ -47,7 +47,9 @@ type Header struct {
 const attributesOf = "envoy.filters.http.ext_proc"
 
 // Attribute returns the attribute of this name, such as "xds.cluster_name", as
-// text; a number is written as JSON would. It is "" when Envoy did not send it.
+// text; a number has no exponent. It is "" when Envoy did not send it: attributes
+// come with the first message of a stream only, unlike metadata, which comes with
+// every one.
 func (r *Request) Attribute(name string) string {
 	var v scalar
 	for _, entry := range r.attributes {

@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// gateway finds the one ai-gateway action and where its fields stand.
+func (l *loader) gateway() (*GatewayConfig, string) {
+	var found *GatewayConfig
+	at := ""
+	action := func(path, kind string, c *GatewayConfig) {
+		switch {
+		case kind == "":
+			l.problem(path+".type", "is missing: write ai-gateway")
+		case kind != "ai-gateway":
+			l.problem(path+".type", "%q is no action of Weir: it has ai-gateway only", clip(kind))
+		case found != nil:
+			l.problem(path, "a second ai-gateway action: there can be one")
+		default:
+			if c == nil {
+				c = &GatewayConfig{}
+			}
+			found, at = c, path+".config."
+		}
+	}
+	for i, r := range l.cfg.OnHTTPRequest {
+		path := fmt.Sprintf("on_http_request[%d]", i)
+		if len(r.Expressions) > 0 {
+			l.problem(path+".expressions", "must be empty: an ai-gateway action takes every request")
+		}
+		if len(r.Actions) == 0 {
+			action(path, r.Type, r.Config)
+			continue
+		}
+		if r.Type != "" || r.Config != nil {
+			l.problem(path, "write either actions, or type and config")
+		}
+		for j, a := range r.Actions {
+			action(fmt.Sprintf("%s.actions[%d]", path, j), a.Type, a.Config)
+		}
+	}
+	switch {
+	case found == nil:
+		return &GatewayConfig{Providers: l.cfg.ShortProviders}, ""
+	case l.cfg.ShortProviders != nil:
+		l.problem("providers", "belongs into %sproviders when there is an ai-gateway action", at)
+	}
+	return found, at
+}
+
+func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
+	p.onlyConfiguredProviders = g.OnlyConfiguredProviders
+	p.onlyConfiguredModels = g.OnlyConfiguredModels
+	l.strategy(at+"model_selection.strategy", g.ModelSelection)
+	l.strategy(at+"api_key_selection.strategy", g.APIKeySelection)
+	switch g.OnError {
+	case "", "halt":
+	case "continue":
+		l.problem(at+"on_error", "continue needs an action after ai-gateway, and there is none: write halt")
+	default:
+		l.problem(at+"on_error", "%q is unknown: write halt", clip(g.OnError))
+	}
+	if g.MaxInputTokens != 0 {
+		l.problem(at+"max_input_tokens", "is not supported yet")
+	}
+	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > maxTokens {
+		l.problem(at+"max_output_tokens", "must be from 1 to %d", maxTokens)
+	}
+	p.outputLimit.tokens = g.MaxOutputTokens
+	p.outputLimit.json = strconv.AppendInt(nil, int64(g.MaxOutputTokens), 10)
+
+	list := g.FailoverOn
+	if list == nil {
+		list = failoverDefault
+	}
+	failover, problems := list.parse()
+	for i, err := range problems {
+		l.problem(indexed(at+"failover_on", i), "%v", err)
+	}
+	p.Failover = failover
+
+	for _, name := range sortedKeys(g.QueryParams) {
+		v := string(g.QueryParams[name])
+		switch {
+		case name == "":
+			l.problem(at+"query_params", "a parameter has no name")
+		case strings.Contains(v, "${"):
+			l.problem(at+"query_params."+name, "expressions are not supported yet, and a secret in a URL ends up in logs: use headers")
+		}
+		p.query = append(p.query, Param{Name: name, Value: v})
+	}
+	l.body(p, g, at+"body")
+}
+
+func (l *loader) strategy(path string, s *StrategyConfig) {
+	if s != nil && len(s.Strategy) > 0 {
+		l.problem(path, "CEL strategies are not supported yet")
+	}
+}
+
+// body reads what is set in every request body.
+func (l *loader) body(p *Policy, g *GatewayConfig, path string) {
+	for _, name := range sortedKeys(g.Body) {
+		value := []byte(g.Body[name])
+		switch {
+		case strings.EqualFold(name, "model"), strings.EqualFold(name, "models"):
+			l.problem(path+"."+name, "which model serves a request is not set here")
+		case bytes.Contains(value, []byte("${")):
+			l.problem(path+"."+name, "expressions are not supported yet")
+		case p.outputLimit.tokens > 0 && isOutputField(name) && p.outputLimit.exceededBy(value):
+			l.problem(path+"."+name, "must be a number up to max_output_tokens (%d)", p.outputLimit.tokens)
+		}
+		if name == "stream" {
+			stream := string(value) == "true"
+			p.stream = &stream
+		}
+		p.set = append(p.set, KeyValue{Key: name, Value: value})
+		p.guarded = append(p.guarded, []byte(name))
+	}
+	if p.outputLimit.tokens > 0 {
+		for _, name := range allOutputFields {
+			p.guarded = append(p.guarded, []byte(name))
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
+
+// connectTo checks what stands left in connect_to: an entry without a port
+// would be found by no base URL.
+func (l *loader) connectTo() {
+	for _, from := range sortedKeys(l.cfg.ConnectTo) {
+		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {
+			l.problem(join("connect_to", from), "is no address: write host:port, as it stands in a base URL")
+		}
+	}
+}
+
+func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, keys []keyRef, path string) {
+	for i, s := range c.Surfaces {
+		at := indexed(path+".supported_api_surfaces", i)
+		same := func(o surface) bool { return o.format == s.Format && o.surface == s.Surface }
+		known := func(e Endpoint) bool { return e.Format == s.Format && e.Surface == s.Surface }
+		switch {
+		case s.Format != OpenAI && s.Format != Anthropic:
+			l.problem(at+".format", "%q is unknown: write openai or anthropic", clip(string(s.Format)))
+			continue
+		case s.Surface != "" && !slices.ContainsFunc(endpoints, known):
+			l.problem(at+".surface", "%q is no surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", clip(string(s.Surface)), s.Format)
+			continue
+		case slices.ContainsFunc(out.surfaces, same):
+			l.problem(at, "the same format and surface stand twice")
+			continue
+		case s.SupportedParams != nil && s.Surface == "":
+			l.problem(at+".supported_params", "needs surface")
+		}
+		l.params(s.SupportedParams, at+".supported_params")
+		raw, where := c.BaseURL, path+".base_url"
+		if s.BaseURL != "" {
+			raw, where = s.BaseURL, at+".base_url"
+		}
+		if raw == "" {
+			l.problem(where, "is missing: %q is not in the catalogue%s", c.ID, catalogueHint(c.ID))
+			return
+		}
+		base, err := ParseBaseURL(raw, l.cfg.AllowHTTPHosts)
+		if err != nil {
+			l.problem(where, "%v", err)
+			continue
+		}
+		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
+		sf.paths, sf.targets = make([]string, len(endpoints)), make([]string, len(endpoints))
+		for _, e := range endpoints {
+			if e.Format == s.Format {
+				sf.paths[e.index] = Join(base, e.Path)
+				sf.targets[e.index] = withQuery(sf.paths[e.index], MergeQuery(base.RawQuery, b.policy.query, ""))
+			}
+		}
+		sf.clusters = b.clusters(c, base, s.Format, keys, path)
+		out.surfaces = append(out.surfaces, sf)
+	}
+}
+
+// catalogueHint says which provider of the catalogue an id was probably meant
+// to be.
+func catalogueHint(id string) string {
+	var ids []string
+	for _, c := range readCatalogue() {
+		if slices.Contains(c.IDAliases, lower(id)) {
+			return fmt.Sprintf(", where it is an alias: write %q", c.ID)
+		}
+		ids = append(ids, c.ID)
+	}
+	if near := nearest(id, ids, 1); len(near) > 0 {
+		return fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return ""
+}
+
+func withQuery(path, query string) string {
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+// keyRef is a provider's key: where it stands in the file identifies it, not
+// its value.
+type keyRef struct {
+	source string
+	value  Secret
+}
+
+// clusterBuilder makes clusters; what they strip is known when all are made.
+type clusterBuilder struct {
+	*loader
+	policy *Policy
+	global map[string]Template
+	at     string
+	strip  map[string]bool
+	made   [][]*Cluster
+	roots  bool // the system's trusted certificates were looked for
+}
+
+func (b *clusterBuilder) keys(path string, keys []APIKeyConfig) []keyRef {
+	var out []keyRef
+	for i, k := range keys {
+		at := indexed(path+".api_keys", i) + ".value"
+		if k.Value == "" {
+			b.problem(at, "is empty")
+			continue
+		}
+		v, err := k.Value.expand(b.store)
+		if err != nil {
+			b.problem(at, "%v", err)
+			continue
+		}
+		out = append(out, keyRef{"#" + strconv.Itoa(i) + k.Value.references(), v})
+	}
+	return out
+}
+
+// ownedByWeir are headers that HTTP itself or the gateway sets, and those that
+// say what the client's body is.
+var ownedByWeir = []string{
+	"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "trailer", "keep-alive", "proxy-connection",
+	"content-type", "content-encoding",
+}
+
+func reserved(header string) bool {
+	return slices.Contains(ownedByWeir, header) ||
+		slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(header, p) })
+}
+
+// headers checks configured header names and remembers them: they belong to
+// the gateway, so no client's and no other attempt's value gets through.
+func (b *clusterBuilder) headers(path string, headers map[string]Template) {
+	seen := map[string]bool{}
+	for _, name := range sortedKeys(headers) {
+		low := lower(name)
+		switch {
+		case !headerPattern.MatchString(name):
+			b.problem(path+"."+name, "is no header name")
+		case reserved(low):
+			b.problem(path+"."+name, "cannot be set: it belongs to HTTP or to the gateway")
+		case seen[low]:
+			b.problem(path+"."+name, "stands twice, in another case")
+		}
+		seen[low] = true
+		b.strip[low] = true
+	}
+}
+
+// clusters makes one cluster for each key, or one without.
+func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format, keys []keyRef, path string) []*Cluster {
+	header, prefix := b.auth(c, base, format, path)
+	b.strip[header] = true
+
+	template := Cluster{Provider: c.ID, Base: base}
+	template.DialHost, template.DialPort = b.dial(base)
+	template.TLS = b.clusterTLS(c, base, path)
+	template.Set = b.set(c, &template, header, path)
+	if keys == nil {
+		b.made = append(b.made, []*Cluster{&template})
+		return b.made[len(b.made)-1]
+	}
+	out := make([]*Cluster, 0, len(keys))
+	for _, k := range keys {
+		cl := template
+		cl.Set = append(slices.Clone(template.Set), ClusterHeader{Name: header, Prefix: prefix, Secret: b.secret(&template, header, k.source, k.value)})
+		out = append(out, &cl)
+	}
+	b.made = append(b.made, out)
+	return out
+}
+
+// auth gives the header that carries a provider's key, and what stands in it
+// before the key. Sources: the API references of OpenAI and Anthropic, and
+// https://learn.microsoft.com/azure/ai-services/openai/reference.
+func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, path string) (header, prefix string) {
+	header, prefix = "authorization", "Bearer "
+	switch {
+	case strings.HasSuffix(base.Host, ".openai.azure.com"):
+		header, prefix = "api-key", ""
+	case format == Anthropic:
+		header, prefix = "x-api-key", ""
+	}
+	if c.Auth == nil {
+		return header, prefix
+	}
+	if c.Auth.Header != "" {
+		header, prefix = lower(c.Auth.Header), ""
+		if header == "authorization" {
+			prefix = "Bearer "
+		}
+		if !headerPattern.MatchString(header) || reserved(header) {
+			b.problem(path+".auth.header", "%q cannot carry a key", clip(c.Auth.Header))
+		}
+	}
+	if c.Auth.Prefix != nil {
+		prefix = *c.Auth.Prefix
+		if strings.ContainsFunc(prefix, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
+			b.problem(path+".auth.prefix", "must be printable ASCII")
+		}
+	}
+	return header, prefix
+}
+
+// secret files a value under a name that changes with where it is sent, so
+// that a cluster which outlives a reload never gets another origin's key.
+func (b *clusterBuilder) secret(c *Cluster, header, source string, value Secret) string {
+	name := "weir/" + c.Provider + "/" + contentHash([]any{c.Base, c.DialHost, c.DialPort, c.TLS, header, source})
+	b.policy.Secrets[name] = value
+	return name
+}
+
+// set gives the headers of every request to this cluster: the policy's, then
+// the provider's own over them.
+func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path string) []ClusterHeader {
+	type value struct {
+		t  Template
+		at string
+	}
+	all := map[string]value{}
+	for name, t := range b.global {
+		all[lower(name)] = value{t, b.at + "headers." + name}
+	}
+	for name, t := range c.Headers {
+		all[lower(name)] = value{t, path + ".headers." + name}
+	}
+	var out []ClusterHeader
+	for _, name := range sortedKeys(all) {
+		t := all[name].t
+		if name == authHeader && len(c.APIKeys) > 0 {
+			b.problem(all[name].at, "also carries the key of provider %q: set one of the two", c.ID)
+			continue
+		}
+		v, err := t.expand(b.store)
+		switch {
+		case err != nil:
+			b.problem(all[name].at, "%v", err)
+		case t == "":
+			// Nothing to set: that the client's own is taken out is all.
+		case t.credential(name):
+			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.references(), v)})
+		default:
+			out = append(out, ClusterHeader{Name: name, Value: v.Reveal()})
+		}
+	}
+	return out
+}
+
+// dial gives the address to connect to. What connect_to leads to has to stand
+// the same test as a base URL.
+func (b *clusterBuilder) dial(base BaseURL) (string, int) {
+	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
+	to, ok := b.cfg.ConnectTo[from]
+	if !ok {
+		return base.Host, base.Port
+	}
+	path := join("connect_to", from)
+	if _, port, err := net.SplitHostPort(to); err != nil || port == "" || strings.ContainsAny(to, "/?") {
+		b.problem(path, "%q is no address: write host:port", clip(to))
+		return base.Host, base.Port
+	}
+	target, err := ParseBaseURL(base.Scheme+"://"+to, b.cfg.AllowHTTPHosts)
+	if err != nil {
+		b.problem(path, "%q: %v", clip(to), err)
+	}
+	return cmp.Or(target.Host, base.Host), cmp.Or(target.Port, base.Port)
+}
+
+// finish gives every cluster the full list of headers to strip, then its
+// name, and shares the clusters that are the same.
+func (b *clusterBuilder) finish() {
+	for _, h := range strippedHeaders {
+		b.strip[h] = true
+	}
+	strip := sortedKeys(b.strip)
+	seen := map[string]*Cluster{}
+	for _, list := range b.made {
+		for i, c := range list {
+			c.Strip = strip
+			c.Name = c.name()
+			if seen[c.Name] == nil {
+				seen[c.Name] = c
+				b.policy.Clusters = append(b.policy.Clusters, c)
+			}
+			list[i] = seen[c.Name]
+		}
+	}
+	slices.SortFunc(b.policy.Clusters, func(a, c *Cluster) int { return strings.Compare(a.Name, c.Name) })
+}

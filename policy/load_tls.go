@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"strings"
+)
+
+func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string) *ClusterTLS {
+	if !base.TLS() {
+		if c.TLS != nil {
+			b.problem(path+".tls", "has no effect: base_url is not https")
+		}
+		return nil
+	}
+	out := &ClusterTLS{ServerName: base.Host}
+	if c.TLS == nil || c.TLS.CAFile == "" && !c.TLS.InsecureSkipVerify {
+		b.systemRoots(path)
+	}
+	if c.TLS == nil {
+		return out
+	}
+	out.InsecureSkipVerify = c.TLS.InsecureSkipVerify
+	if c.TLS.ServerName != "" {
+		out.ServerName = lower(c.TLS.ServerName)
+		if _, err := netip.ParseAddr(out.ServerName); err != nil {
+			if err := checkHostName(out.ServerName); err != nil {
+				b.problem(path+".tls.server_name", "%v", err)
+			}
+		}
+	}
+	if c.TLS.CAFile != "" {
+		out.CA = b.readFile(path+".tls.ca_file", c.TLS.CAFile)
+		if out.CA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(out.CA)) {
+			b.problem(path+".tls.ca_file", "%s holds no PEM certificate", c.TLS.CAFile)
+		}
+	}
+	out.Certificate = b.certificate(c, base, path)
+	return out
+}
+
+// certificate files what Weir shows to a provider under a name that changes
+// with where it is shown.
+func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string) string {
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		b.problem(path+".tls", "cert_file and key_file go together")
+	}
+	if c.TLS.CertFile == "" || c.TLS.KeyFile == "" {
+		return ""
+	}
+	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
+	if cert.Chain != "" && cert.Key.Reveal() != "" {
+		if _, err := tls.X509KeyPair([]byte(cert.Chain), []byte(cert.Key.Reveal())); err != nil {
+			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)
+		}
+	}
+	name := "weir/" + c.ID + "/" + contentHash([]any{"certificate", base, c.TLS.CertFile, c.TLS.KeyFile})
+	b.policy.Certificates[name] = cert
+	return name
+}
+
+// rootFiles are where systems keep their trusted certificates: Debian and
+// Alpine, Fedora and RHEL (two), SUSE, macOS and BSD. SSL_CERT_FILE, which
+// OpenSSL and Go read as well, comes first.
+var rootFiles = []string{
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+}
+
+// systemRoots reads the trusted certificates of this system, once.
+func (b *clusterBuilder) systemRoots(path string) {
+	if b.roots {
+		return
+	}
+	b.roots = true
+	files := rootFiles
+	if named := b.src.Getenv("SSL_CERT_FILE"); named != "" {
+		files = []string{named}
+	}
+	for _, file := range files {
+		pem, err := b.src.ReadFile(file)
+		if err == nil && x509.NewCertPool().AppendCertsFromPEM(pem) {
+			b.policy.Roots = string(pem)
+			return
+		}
+	}
+	b.problem(path+".base_url", "needs the system's trusted certificates, and there are none in %s: install ca-certificates, or set SSL_CERT_FILE or tls.ca_file", strings.Join(files, ", "))
+}
