@@ -76,7 +76,7 @@ func pythonEnv(t *testing.T) string {
 var pythonClients = sync.OnceValues(func() (string, error) {
 	version, err := exec.Command("python3", "-c", "import sys; print('%d.%02d' % sys.version_info[:2], sys.prefix)").Output()
 	if err != nil {
-		return "", fmt.Errorf("the tests with Python clients need python3: %w", err)
+		return "", fmt.Errorf("the tests with Python clients need python3 on PATH: %w", err)
 	}
 	if string(version) < "3.11" {
 		return "", fmt.Errorf("the tests with Python clients need Python 3.11, python3 is %s", version)

@@ -227,6 +227,10 @@ func bodyType(e *policy.Endpoint, contentType string) (string, error) {
 	return "", policy.Errorf(policy.InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
 }
 
+// durationSlack lets the attempt's own timeout, which is answered as one, come
+// first while no headers have come.
+const durationSlack = 100 * time.Millisecond
+
 // respond writes a plan into x.out.
 func (p *Processor) respond(x *exchange, plan *policy.Plan, format policy.Format) {
 	first := &plan.Attempts[0]
@@ -235,7 +239,11 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, format policy.Format
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: "1"})
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+	} else {
+		// The attempt's timeout of the route ends with its headers; this one
+		// also cuts an answer that trickles.
+		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
 	}
 	x.names = x.names[:0]
 	for i := range plan.Attempts {

@@ -44,6 +44,8 @@ type loader struct {
 	problems Problems
 	seen     map[Problem]bool
 	store    SecretStore
+	// catalogue are the providers that need no configuration.
+	catalogue []ProviderConfig
 
 	files  map[string]bool   // that were asked for, there or not
 	inputs map[string]string // what came from outside of the file, by its hash
@@ -131,6 +133,8 @@ func (l *loader) policy() *Policy {
 	}
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
 	l.accessKeys(p)
+	l.envoy()
+	l.httpHosts()
 	l.connectTo()
 
 	gateway, at := l.gateway()
@@ -184,4 +188,38 @@ func (l *loader) duration(path string, value, fallback time.Duration) time.Durat
 		l.problem(path, "%s is out of range: write a duration from 1ms to 24h", value)
 	}
 	return value
+}
+
+// logLevels are Envoy's (https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/cli).
+var logLevels = []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
+
+func (l *loader) envoy() {
+	c := l.cfg.Envoy
+	if c.Concurrency < 0 {
+		l.problem("envoy.concurrency", "must not be negative")
+	}
+	if c.LogLevel != "" && !slices.Contains(logLevels, c.LogLevel) {
+		l.problem("envoy.log_level", "%q is unknown: write one of %s", clip(c.LogLevel), strings.Join(logLevels, ", "))
+	}
+}
+
+// httpHosts checks what base URLs are compared with: an entry with a scheme or
+// a port would be none of them.
+func (l *loader) httpHosts() {
+	for i, host := range l.cfg.AllowHTTPHosts {
+		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+		if _, err := netip.ParseAddr(bare); err != nil && checkHostName(lower(bare)) != nil {
+			l.problem(indexed("allow_http_hosts", i), "%q is no host: write a name or an address, without scheme and port", clip(host))
+		}
+	}
+}
+
+// connectTo checks what base URLs are looked up by: an entry without a port
+// would be found by none of them.
+func (l *loader) connectTo() {
+	for _, from := range sortedKeys(l.cfg.ConnectTo) {
+		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {
+			l.problem(join("connect_to", from), "is no address: write host:port, as it stands in a base URL")
+		}
+	}
 }

@@ -46,9 +46,9 @@ func (l *loader) providers(p *Policy, g *GatewayConfig, at string) {
 }
 
 func (l *loader) entries(g *GatewayConfig, at string) []*entry {
-	catalogue := readCatalogue()
+	l.catalogue = readCatalogue()
 	known := map[string]ProviderConfig{}
-	for _, c := range catalogue {
+	for _, c := range l.catalogue {
 		known[c.ID] = c
 	}
 	var out []*entry
@@ -70,7 +70,7 @@ func (l *loader) entries(g *GatewayConfig, at string) []*entry {
 		}
 		out = append(out, e)
 	}
-	for _, c := range catalogue {
+	for _, c := range l.catalogue {
 		if !configured[c.ID] {
 			out = append(out, &entry{base: c, catalogue: true, out: &provider{id: c.ID, byModel: map[string]*model{}}})
 		}

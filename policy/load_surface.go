@@ -12,16 +12,6 @@ import (
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
 
-// connectTo checks what stands left in connect_to: an entry without a port
-// would be found by no base URL.
-func (l *loader) connectTo() {
-	for _, from := range sortedKeys(l.cfg.ConnectTo) {
-		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {
-			l.problem(join("connect_to", from), "is no address: write host:port, as it stands in a base URL")
-		}
-	}
-}
-
 func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, keys []keyRef, path string) {
 	for i, s := range c.Surfaces {
 		at := indexed(path+".supported_api_surfaces", i)
@@ -46,7 +36,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 			raw, where = s.BaseURL, at+".base_url"
 		}
 		if raw == "" {
-			l.problem(where, "is missing: %q is not in the catalogue%s", c.ID, catalogueHint(c.ID))
+			l.problem(where, "is missing: %q is not in the catalogue%s", c.ID, l.catalogueHint(c.ID))
 			return
 		}
 		base, err := ParseBaseURL(raw, l.cfg.AllowHTTPHosts)
@@ -69,9 +59,9 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 
 // catalogueHint says which provider of the catalogue an id was probably meant
 // to be.
-func catalogueHint(id string) string {
+func (l *loader) catalogueHint(id string) string {
 	var ids []string
-	for _, c := range readCatalogue() {
+	for _, c := range l.catalogue {
 		if slices.Contains(c.IDAliases, lower(id)) {
 			return fmt.Sprintf(", where it is an alias: write %q", c.ID)
 		}

@@ -18,8 +18,8 @@ const (
 	RejectedField = "rejected" // names that the client asked for in vain
 	RefusedField  = "refused"  // set when weir itself answered
 
-	// StreamHeader marks a request whose answer is a stream, so that the
-	// route without a total timeout takes it. Clients cannot set it: every
+	// StreamHeader marks a request whose answer is a stream, with the number of
+	// its attempts, so that a route without a total timeout takes it. Clients cannot set it: every
 	// x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
 

@@ -37,13 +37,18 @@ type Attempt struct {
 type Plan struct {
 	Attempts []Attempt
 	Stream   bool
+	// AttemptTimeout bounds each attempt.
+	AttemptTimeout time.Duration
 	// Deadline bounds when a later attempt may start.
 	Deadline time.Time
 	// Rejected are the entries of the client's list that cannot serve it.
 	Rejected []string
 
 	attempts [MaxAttempts]Attempt
-	edits    [12]Edit // memory of the attempts' edits, as far as it goes
+	// Memory of the attempts' edits, as far as it goes, and of those of one
+	// attempt against the client's body.
+	edits   [MaxAttempts]Edit
+	scratch [4]Edit
 }
 
 // auto model names ask for no model in particular.
@@ -56,7 +61,7 @@ func isAuto(name string) bool {
 func (p *Policy) Plan(req *Request) (*Plan, error) {
 	var buffer [MaxAttempts]choice
 	choices := buffer[:0]
-	out := &Plan{Stream: p.streams(req), Deadline: req.Now.Add(p.TotalTimeout)}
+	out := &Plan{Stream: p.streams(req), AttemptTimeout: p.PerRequestTimeout, Deadline: req.Now.Add(p.TotalTimeout)}
 
 	var first rejection
 	asked := 0
@@ -125,19 +130,20 @@ const maxPlanText = 1 << 20
 // provider.
 func (p *Policy) attempt(out *Plan, choices []choice, req *Request) {
 	out.Attempts = out.attempts[:0]
-	arena := out.edits[:0]
 	var original []Edit // of the first attempt, against the client's body
+	unused := out.edits[:0]
 	text := 0
 	for i := range choices {
 		c := &choices[i]
-		edits, _ := req.Body.Edit(arena, p.change(c, req))
+		edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req))
 		a := Attempt{Model: c.sent, Path: p.target(c, req), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
 		if i == 0 {
-			original, arena = edits, edits[len(edits):]
+			edits = append(unused, edits...)
+			original = edits
 		} else {
-			edits = rebase(edits[len(edits):], req.Body.Bytes, original, edits)
-			arena = edits[len(edits):]
+			edits = rebase(unused, req.Body.Bytes, original, edits)
 		}
+		unused = edits[len(edits):]
 		for k, cluster := range c.surface.clusters {
 			if a.Cluster, a.Edits = cluster, edits; i == 0 && k > 0 {
 				a.Edits = nil // the same model again, with the next key

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -31,9 +30,11 @@ func planned(t testing.TB, p *Policy, e *Endpoint, query string, key *AccessKey,
 // or the error as status, code and message. A request is
 //
 //	> [key=NAME] [PATH] BODY
-func TestPlan(t *testing.T) {
+func TestPlan(t *testing.T) { goldenPlans(t, "testdata/plan/*.txtar") }
+
+func goldenPlans(t *testing.T, pattern string) {
 	var p *Policy
-	golden(t, "testdata/plan/*.txtar", func(t *testing.T, w world, name, input string) string {
+	golden(t, pattern, func(t *testing.T, w world, name, input string) string {
 		if strings.HasSuffix(name, ".yaml") {
 			p = w.load(t, input)
 			return input
@@ -115,36 +116,6 @@ func describe(p *Policy, plan *Plan, body *Body) string {
 	return out.String()
 }
 
-// checkRetries holds that Encode and DecodeRetry tell the later attempts as
-// they were planned.
-func checkRetries(t testing.TB, plan *Plan) {
-	t.Helper()
-	encoded := plan.Encode()
-	if (encoded == "") != (len(plan.Attempts) == 1) {
-		t.Errorf("%d attempts are encoded as %q", len(plan.Attempts), encoded)
-	}
-	for i, a := range plan.Attempts {
-		if i == 0 {
-			continue
-		}
-		r, err := DecodeRetry(encoded, i+1, a.Cluster.Name, plan.Attempts[0].Length, testNow)
-		if err != nil {
-			t.Errorf("attempt %d: %v\n%s", i+1, err, encoded)
-			continue
-		}
-		got := []any{r.Model, r.Path, r.Authority, r.Length, r.Expired, len(r.Edits)}
-		want := []any{a.Model, a.Path, a.Authority, a.Length, false, len(a.Edits)}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("attempt %d: (-want +got)\n%s", i+1, diff)
-		}
-		for j, e := range r.Edits {
-			if w := a.Edits[j]; e.At != w.At || e.Len != w.Len || !bytes.Equal(e.With, w.With) {
-				t.Errorf("attempt %d: edit %v, want %v", i+1, e, w)
-			}
-		}
-	}
-}
-
 // checkRebased holds that every attempt sends what it would send if it were
 // the first: nothing of another's.
 func checkRebased(t testing.TB, p *Policy, plan *Plan, req *Request) {
@@ -187,4 +158,136 @@ func choiceOf(p *Policy, a Attempt, req *Request) (choice, bool) {
 		return choice{provider: owner, surface: s, id: a.Model, sent: a.Model}, true
 	}
 	return choice{}, false
+}
+
+// A form has a model and nothing else that policy changes.
+func TestPlanForm(t *testing.T) {
+	p := newWorld().load(t, `
+on_http_request:
+  - type: ai-gateway
+    config:
+      max_output_tokens: 100
+      body: {store: false, stream: true}
+      providers:
+        - {id: a, base_url: http://a.internal, models: [{id: m, provider_model_id: a long/name}]}
+        - {id: b, base_url: http://b.internal, models: [{id: m}]}
+`)
+	for _, form := range []string{
+		testForm(filePart, modelPart),
+		testForm(strings.Replace(modelPart, "||m", "||b:m", 1), filePart),
+		testForm(filePart),
+	} {
+		var body Body
+		if err := ReadMultipart([]byte(form), "b", &body); err != nil {
+			t.Fatal(err)
+		}
+		req := &Request{Endpoint: endpointByPath["/v1/audio/transcriptions"], Body: &body, Now: testNow}
+		plan, err := p.Plan(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Stream {
+			t.Error("a key of JSON bodies makes a form's answer a stream")
+		}
+		checkRetries(t, plan)
+		checkRebased(t, p, plan, req)
+	}
+}
+
+// Whatever two attempts make of a body, the later one's edits of what the
+// first sent give what it would have sent by itself.
+func TestRebase(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	keys := []string{"a", "b", "c", "d", "model", "models", "ü", "e\\u0066"}
+	values := []string{`1`, `"x"`, `""`, `[1, {"a":2}]`, `{ }`, `null`, `"ü\"\\"`, `1e400`}
+	spaces := []string{"", " ", "\n\t"}
+	pick := func(list []string) string { return list[r.IntN(len(list))] }
+	text := func() string {
+		var b strings.Builder
+		b.WriteString(pick(spaces) + "{" + pick(spaces))
+		used := map[string]bool{}
+		for range r.IntN(7) {
+			key, value := pick(keys), pick(values)
+			switch {
+			case strings.HasPrefix(key, "model") && used[key]:
+				continue
+			case key == "model":
+				value = `"` + pick([]string{"m", "one", "a longer name"}) + `"`
+			case key == "models":
+				value = `["m"]`
+			}
+			if len(used) > 0 {
+				b.WriteString("," + pick(spaces))
+			}
+			used[key] = true
+			fmt.Fprintf(&b, `"%s"%s:%s%s%s`, key, pick(spaces), pick(spaces), value, pick(spaces))
+		}
+		return b.String() + "}" + pick(spaces)
+	}
+	change := func() Change {
+		c := Change{Model: pick([]string{"m", "one", "another"})}
+		dropped := map[string]bool{}
+		for _, key := range []string{"a", "b", "c", "ef", "ü", "new", "newer"} {
+			switch r.IntN(4) {
+			case 0:
+				c.Set = append(c.Set, KeyValue{key, []byte(pick(values))})
+			case 1:
+				dropped[key] = true
+			}
+		}
+		c.Drop = func(name []byte) bool { return dropped[string(name)] }
+		return c
+	}
+	for range 20_000 {
+		body := readBody(t, text())
+		first, _ := body.Edit(nil, change())
+		later, _ := body.Edit(nil, change())
+		checkRebase(t, body.Bytes, first, later)
+	}
+}
+
+func checkRebase(t testing.TB, body []byte, first, later []Edit) {
+	t.Helper()
+	sent, want := Apply(nil, body, first), Apply(nil, body, later)
+	edits := rebase(nil, body, first, later)
+	end := 0
+	for _, e := range edits {
+		if e.At < end || e.Len < 0 || e.At+e.Len > len(sent) {
+			t.Fatalf("edits are not sorted, overlap or leave the body: %v", edits)
+		}
+		end = e.At + e.Len
+	}
+	if got := Apply(nil, sent, edits); !bytes.Equal(got, want) {
+		t.Fatalf("client %s\nfirst  %s\ngot    %s\nwant   %s\nedits  %v", body, sent, got, want, edits)
+	}
+	if bytes.Equal(sent, want) && len(edits) > 0 {
+		t.Fatalf("%d edits where nothing differs: %s", len(edits), sent)
+	}
+}
+
+// A plan carries what later attempts put back, up to a bound.
+func TestPlanIsBounded(t *testing.T) {
+	p := newWorld().load(t, `
+providers:
+  - {id: a, base_url: http://a.internal, models: [{id: m, unsupported_params: [{name: tools}]}]}
+  - {id: b, base_url: http://b.internal, api_keys: [{value: k1}, {value: k2}, {value: k3}]}
+`)
+	f := func(bytes, want int) {
+		t.Helper()
+		plan := planned(t, p, &endpoints[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
+		if len(plan.Attempts) != want {
+			t.Errorf("%d bytes to put back: %d attempts, want %d", bytes, len(plan.Attempts), want)
+		}
+		checkRetries(t, plan)
+	}
+	f(1000, 4)
+	f(maxPlanText/3-100, 4)
+	f(maxPlanText/3+100, 3)
+	f(maxPlanText/2+100, 2)
+	f(maxPlanText, 1)
+	// What all attempts send need not travel, however large it is.
+	plan := planned(t, p, &endpoints[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
+	if encoded := plan.Encode(); len(plan.Attempts) != 4 || len(encoded) > 2000 {
+		t.Errorf("%d attempts in %d bytes", len(plan.Attempts), len(encoded))
+	}
 }

@@ -13,8 +13,8 @@ type Policy struct {
 	// Version identifies the configuration by its content.
 	Version string
 	Config  *Config
-	// Files are the files that were read beside the configuration: a change
-	// of one of them is a change of the policy.
+	// Files are the files that were asked for beside the configuration, there
+	// or not: a change of one of them is a change of the policy. Sorted.
 	Files []string
 
 	Clusters     []*Cluster

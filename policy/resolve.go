@@ -48,7 +48,8 @@ func (r rejection) worsens(code Code) bool {
 // dst, up to the length of a plan; the rejection says why there is nobody.
 func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey) ([]choice, rejection) {
 	why := rejection{code: ModelNotFound, entry: entry}
-	if offers := p.byModel[lower(entry)]; len(offers) > 0 {
+	name := lower(entry)
+	if offers := p.byModel[name]; len(offers) > 0 {
 		served := false
 		for _, m := range offers {
 			c := m.choice()
@@ -67,13 +68,13 @@ func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey
 		}
 		return dst, why
 	}
-	owner, rest := p.owner(entry)
+	owner, rest, low := p.owner(entry, name)
 	if owner == nil || rest == "" || owner.disabled {
 		return dst, why
 	}
 	c := choice{provider: owner, id: rest, sent: rest}
 	configured := false
-	if m := owner.byModel[lower(rest)]; m != nil {
+	if m := owner.byModel[low]; m != nil {
 		if m.disabled {
 			return dst, why
 		}
@@ -86,16 +87,16 @@ func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey
 }
 
 // owner splits provider:model at the first colon or provider/model at the
-// first slash, where the part before it names a provider.
-func (p *Policy) owner(entry string) (*provider, string) {
-	for _, sep := range []byte{':', '/'} {
-		if i := strings.IndexByte(entry, sep); i > 0 {
-			if owner := p.byName[lower(entry[:i])]; owner != nil {
-				return owner, entry[i+1:]
-			}
+// first slash, where the part before it names a provider. name is entry in
+// lower case; low is what is left of that.
+func (p *Policy) owner(entry, name string) (owner *provider, rest, low string) {
+	for _, sep := range []string{":", "/"} {
+		if id, low, found := strings.Cut(name, sep); found && p.byName[id] != nil {
+			_, rest, _ := strings.Cut(entry, sep)
+			return p.byName[id], rest, low
 		}
 	}
-	return nil, ""
+	return nil, "", ""
 }
 
 // admit applies, in the order in which a client can mend it, what may keep a
@@ -187,7 +188,7 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	}
 	// Look at more than are shown: some may be out of reach of this key.
 	const looked = 8
-	if owner, rest := p.owner(entry); owner != nil {
+	if owner, rest, _ := p.owner(entry, lower(entry)); owner != nil {
 		for _, name := range nearest(rest, owner.names, looked) {
 			try(owner.id + ":" + name)
 		}
@@ -196,10 +197,17 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	for _, name := range nearest(entry, p.modelNames, looked) {
 		try(name)
 	}
-	if i := strings.IndexAny(entry, ":/"); i > 0 && len(usable) == 0 {
+	i := strings.IndexAny(entry, ":/")
+	if i < 0 || len(usable) > 0 {
+		return usable
+	}
+	const telling = 3 // letters: shorter ids are near to everything
+	if i >= telling {
 		for _, name := range nearest(entry[:i], p.providerNames, looked) {
 			try(name + ":" + entry[i+1:])
 		}
+	}
+	if len(usable) == 0 {
 		try(entry[i+1:])
 	}
 	return usable

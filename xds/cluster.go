@@ -1,7 +1,11 @@
 package xds
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +15,7 @@ import (
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
 	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
@@ -21,12 +26,15 @@ import (
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
+	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"weir/policy"
 )
@@ -43,8 +51,10 @@ const (
 	unlimited = 1 << 30
 )
 
-// cluster builds the Envoy cluster of a policy's cluster.
-func (b *builder) cluster(c *policy.Cluster) *clusterv3.Cluster {
+// clusters builds what a policy's cluster is in Envoy. One of them has its
+// name and its filters. If its host has to be looked up, the host is a cluster
+// of its own behind that one: see lookedUp.
+func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name:           c.Name,
 		ConnectTimeout: duration(connectTimeout),
@@ -59,70 +69,109 @@ func (b *builder) cluster(c *policy.Cluster) *clusterv3.Cluster {
 			KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
 		}},
 	}
-	b.resolve(out, c)
-	options := &httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: duration(plainIdleTimeout)},
-		HttpFilters:               b.upstreamFilters(c),
-	}
-	if c.TLS == nil {
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
-		}}
-	} else {
-		options.CommonHttpProtocolOptions.IdleTimeout = duration(tlsIdleTimeout)
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}
+	if c.TLS != nil {
 		out.TransportSocket = &corev3.TransportSocket{
 			Name:       "envoy.transport_sockets.tls",
 			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(b.tls(c.TLS))},
 		}
 	}
+	b.protocol(out, c.TLS, nil)
+	behind := b.resolve(out, c)
+	b.protocol(out, c.TLS, b.upstreamFilters(c))
+	return append(behind, out)
+}
+
+// protocol sets the HTTP options of a cluster.
+func (b *builder) protocol(out *clusterv3.Cluster, tls *policy.ClusterTLS, filters []*hcmv3.HttpFilter) {
+	options := &httpv3.HttpProtocolOptions{HttpFilters: filters}
+	if tls == nil {
+		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(plainIdleTimeout)}
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
+		}}
+	} else {
+		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(tlsIdleTimeout)}
+		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}
+	}
 	out.TypedExtensionProtocolOptions = map[string]*anypb.Any{
 		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": b.pack(options),
 	}
-	return out
 }
 
-// resolve says how Envoy finds the cluster's hosts.
-func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) {
-	primary := endpoint(c.DialHost, c.DialPort)
-	assignment := &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
-		LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(primary)},
-	}}}
-	out.LoadAssignment = assignment
+// resolve says how Envoy finds the cluster's hosts, and gives the clusters that
+// it needs for that.
+func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) []*clusterv3.Cluster {
 	_, err := netip.ParseAddr(c.DialHost)
 	switch {
 	case err == nil:
-		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		fixed(out, endpoint(c.DialHost, c.DialPort))
 	case c.DialHost == "localhost":
 		// Servers on a developer's machine listen on one family or the other:
 		// one endpoint with both addresses tries them in turn.
-		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		primary.Address = address("127.0.0.1", c.DialPort)
-		primary.AdditionalAddresses = []*endpointv3.Endpoint_AdditionalAddress{{Address: address("::1", c.DialPort)}}
+		both := endpoint("127.0.0.1", c.DialPort)
+		both.AdditionalAddresses = []*endpointv3.Endpoint_AdditionalAddress{{Address: address("::1", c.DialPort)}}
+		fixed(out, both)
 	default:
-		out.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
-			Name: "envoy.cluster.dns",
-			TypedConfig: b.pack(&dnsclusterv3.DnsCluster{
-				DnsLookupFamily:       dnsv3.DnsLookupFamily_V4_PREFERRED,
-				DnsFailureRefreshRate: &dnsclusterv3.DnsCluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)},
-			}),
-		}}
-		// A cluster without hosts ends a request at once, a refused connection
-		// leads to the next attempt. Nothing can listen on port 0, so this host
-		// takes over exactly when the name does not resolve.
-		assignment.Endpoints = append(assignment.Endpoints, &endpointv3.LocalityLbEndpoints{
-			Priority:    1,
-			LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(endpoint("127.0.0.1", 0))},
-		})
+		return []*clusterv3.Cluster{b.lookedUp(out, c)}
 	}
+	return nil
+}
+
+// fixed gives a cluster the one host that it has.
+func fixed(out *clusterv3.Cluster, host *endpointv3.Endpoint) {
+	out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	out.LoadAssignment = assignment(out.Name, host)
+}
+
+// lookedUp puts a cluster in front of one that looks its host up, and of one
+// that refuses every connection and takes over when the name does not resolve:
+// a cluster without hosts would end a request at once, a refused connection
+// leads to the next attempt.
+//
+// With both hosts in one cluster, Envoy would take the cluster for ready before
+// the name is resolved, and the first requests would be refused. This way it
+// acknowledges a cluster whose host is known, or known to be unknown.
+//
+// The host's name is a function of what it is, without keys and headers: where
+// only those change, nothing is looked up again.
+func (b *builder) lookedUp(out *clusterv3.Cluster, c *policy.Cluster) *clusterv3.Cluster {
+	host := proto.CloneOf(out)
+	host.Metadata = nil
+	host.ClusterDiscoveryType = custom("envoy.cluster.dns", b.pack(&dnsclusterv3.DnsCluster{
+		DnsLookupFamily:       dnsv3.DnsLookupFamily_V4_PREFERRED,
+		DnsFailureRefreshRate: &dnsclusterv3.DnsCluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)},
+		TypedDnsResolverConfig: b.extension("envoy.network.dns_resolver.cares", &caresv3.CaresDnsResolverConfig{
+			QueryTimeoutSeconds: wrapperspb.UInt64(1),
+			QueryTries:          number(1),
+		}),
+	}))
+	host.Name = ""
+	host.LoadAssignment = assignment("", endpoint(c.DialHost, c.DialPort))
+	sum := sha256.Sum256(b.pack(host).Value)
+	host.Name = "weir/host/" + net.JoinHostPort(c.DialHost, strconv.Itoa(c.DialPort)) + "/" + hex.EncodeToString(sum[:8])
+	host.LoadAssignment.ClusterName = host.Name
+
+	out.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
+	out.ClusterDiscoveryType = custom("envoy.clusters.aggregate", b.pack(&aggregatev3.ClusterConfig{
+		Clusters: []string{host.Name, refusingCluster},
+	}))
+	return host
+}
+
+func custom(name string, config *anypb.Any) *clusterv3.Cluster_ClusterType {
+	return &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{Name: name, TypedConfig: config}}
+}
+
+func assignment(cluster string, hosts ...*endpointv3.Endpoint) *endpointv3.ClusterLoadAssignment {
+	locality := &endpointv3.LocalityLbEndpoints{}
+	for _, h := range hosts {
+		locality.LbEndpoints = append(locality.LbEndpoints, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: h}})
+	}
+	return &endpointv3.ClusterLoadAssignment{ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{locality}}
 }
 
 func endpoint(host string, port int) *endpointv3.Endpoint {
 	return &endpointv3.Endpoint{Address: address(host, port)}
-}
-
-func lbEndpoint(e *endpointv3.Endpoint) *endpointv3.LbEndpoint {
-	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: e}}
 }
 
 // tls builds the context towards a provider. SNI and the name to verify are
@@ -268,6 +317,14 @@ func (b *builder) noPlan() *clusterv3.Cluster {
 		ConnectTimeout:       duration(connectTimeout),
 		LoadAssignment:       &endpointv3.ClusterLoadAssignment{ClusterName: noPlanCluster},
 	}
+}
+
+// refusing is the cluster in whose place nothing can be reached: nothing
+// listens on port 0.
+func refusing() *clusterv3.Cluster {
+	out := &clusterv3.Cluster{Name: refusingCluster, ConnectTimeout: duration(connectTimeout)}
+	fixed(out, endpoint("127.0.0.1", 0))
+	return out
 }
 
 func genericSecret(name string, value policy.Secret) *tlsv3.Secret {

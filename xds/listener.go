@@ -17,6 +17,7 @@ import (
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"weir/policy"
@@ -24,13 +25,20 @@ import (
 
 const (
 	// headersTimeout bounds a client that sends its headers slowly;
-	// uploadTimeout one that sends its body slowly.
+	// UploadTimeout one that sends its body slowly.
 	headersTimeout = 10 * time.Second
-	uploadTimeout  = 5 * time.Minute
+	UploadTimeout  = 5 * time.Minute
 	// bodySlack is how much larger than max_body_bytes a buffer may get: Weir
 	// itself answers to a body just over the limit, and a longer model name or
 	// a configured body key makes a body grow.
 	bodySlack = 1 << 20
+	// idleSlack is for what is between attempts, so that the attempt's own
+	// timeout comes first.
+	idleSlack = 500 * time.Millisecond
+	// routeMetadata is the namespace of the routes' metadata, maxBodyField its
+	// field with the limit as text.
+	routeMetadata = "weir"
+	maxBodyField  = "max_body_bytes"
 )
 
 // listener is the one that clients talk to.
@@ -78,7 +86,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		// would reach a provider past everything that removes credentials.
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER},
 		RequestHeadersTimeout:     duration(headersTimeout),
-		RequestTimeout:            duration(uploadTimeout),
+		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),
 		HttpFilters: []*hcmv3.HttpFilter{
 			b.httpFilter("weir.decide", b.decisionProcessor()),
@@ -107,22 +115,29 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// routes: one for streams, without a total timeout, and one for the rest.
+// routes: one for the rest, and those for streams, which have no total timeout.
+// Envoy's idle timer runs from the request on, through all attempts: a stream
+// that may have to wait for several has a route that lets it.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
-	stream := b.route(0, max(p.StreamIdleTimeout, p.PerRequestTimeout))
-	stream.Match.Headers = []*routev3.HeaderMatcher{{
-		Name:                 policy.StreamHeader,
-		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly("1")},
-	}}
-	unary := b.route(p.TotalTimeout, max(p.TotalTimeout, uploadTimeout))
+	var routes []*routev3.Route
+	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
+		wait := min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout+p.PerRequestTimeout)
+		stream := b.route(0, max(p.StreamIdleTimeout, wait+idleSlack))
+		stream.Match.Headers = []*routev3.HeaderMatcher{{
+			Name:                 policy.StreamHeader,
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
+		}}
+		routes = append(routes, stream)
+	}
+	routes = append(routes, b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)))
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name:                       "weir",
 			Domains:                    []string{"*"},
-			Routes:                     []*routev3.Route{stream, unary},
+			Routes:                     routes,
 			IncludeRequestAttemptCount: true,
 			// How much of a request ext_proc and the retries may hold. The
 			// connection's own limit stays small: it also bounds what is held of
@@ -141,6 +156,9 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 	return &routev3.Route{
 		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
+			routeMetadata: {Fields: map[string]*structpb.Value{maxBodyField: structpb.NewStringValue(strconv.Itoa(b.policy.MaxBodyBytes))}},
+		}},
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			Timeout:     duration(timeout),
 			IdleTimeout: duration(idle),

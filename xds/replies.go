@@ -20,7 +20,11 @@ type reply struct {
 
 // replies are tried in order. The flags are Envoy's response flags
 // (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage).
-func replies(maxBodyBytes int) []reply {
+//
+// Messages are format strings of Envoy's. What depends on the configuration
+// comes from the route: a listener that changed would drain its connections,
+// and cut the streams that outlast its drain time.
+func replies() []reply {
 	planned := withMetadata(policy.ModelField)
 	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
@@ -36,7 +40,7 @@ func replies(maxBodyBytes int) []reply {
 		// UH without a plan: noPlanCluster. Only a request with trailers in the
 		// place of a body gets there, Envoy asks Weir about all others.
 		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model")},
-		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", maxBodyBytes)},
+		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%")},
 		{status(431), 431, headersTooLarge},
 		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP")},
 		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no protocol upgrade, WebSocket for one, and no https:// request target")},
@@ -55,7 +59,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
 		Filter: withMetadata(policy.RefusedField), HeadersToAdd: attempts,
 	}}}
-	for _, r := range replies(b.policy.MaxBodyBytes) {
+	for _, r := range replies() {
 		for _, f := range []policy.Format{policy.Anthropic, policy.OpenAI} {
 			filter := r.when
 			if f == policy.Anthropic {
@@ -67,9 +71,8 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 			out.Mappers = append(out.Mappers, &hcmv3.ResponseMapper{
 				Filter:     filter,
 				StatusCode: number(r.status),
-				Body:       inline(string(r.err.Render(f))),
 				BodyFormatOverride: &corev3.SubstitutionFormatString{
-					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline("%LOCAL_REPLY_BODY%")},
+					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline(string(r.err.Render(f)))},
 					ContentType: "application/json",
 				},
 				HeadersToAdd: attempts,

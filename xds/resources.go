@@ -15,6 +15,8 @@ const (
 	// noPlanCluster is where a request goes that no plan was made for: it has
 	// no endpoint, so Envoy itself answers with an error.
 	noPlanCluster = "weir/no-plan"
+	// refusingCluster stands in for a host whose name does not resolve.
+	refusingCluster = "weir/refusing"
 )
 
 // Options are what the resources depend on beside the policy.
@@ -41,9 +43,11 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 			set.Secrets = append(set.Secrets, roots(from.Roots))
 		}
 		for _, c := range from.Clusters {
-			if !seen[c.Name] {
-				seen[c.Name] = true
-				set.Clusters = append(set.Clusters, b.cluster(c))
+			for _, cluster := range b.clusters(c) {
+				if !seen[cluster.Name] {
+					seen[cluster.Name] = true
+					set.Clusters = append(set.Clusters, cluster)
+				}
 			}
 		}
 		for name, value := range from.Secrets {
@@ -59,7 +63,7 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 			}
 		}
 	}
-	set.Clusters = append(set.Clusters, b.noPlan())
+	set.Clusters = append(set.Clusters, b.noPlan(), refusing())
 	set.Routes = []types.Resource{b.routes()}
 	set.Listeners = []types.Resource{b.listener()}
 	return set, b.err

@@ -117,7 +117,7 @@ func (s *Server) serve(snap *cachev3.Snapshot) error {
 	s.want = snap.VersionMap
 	s.publication++
 	for _, st := range s.streams {
-		st.pending = pendingTypes(st.types, s.want)
+		s.compare(st)
 	}
 	s.notify()
 	// No context: if one ended in between, some Envoys would get the set.
@@ -158,6 +158,9 @@ type NodeStatus struct {
 	// types in which it has not.
 	Synced  bool
 	Pending []string
+	// Acknowledged is the last publication that it has acknowledged whole on
+	// this connection; 0 is none.
+	Acknowledged uint64
 	// Rejections is what it last said in rejecting a type, until it has
 	// acknowledged what it rejected, or its replacement.
 	Rejections map[string]string
@@ -174,13 +177,14 @@ func (s *Server) nodes() []NodeStatus {
 	nodes := make([]NodeStatus, 0, len(s.streams))
 	for _, st := range s.streams {
 		n := NodeStatus{
-			Node:        st.node,
-			Address:     st.address,
-			Version:     st.version,
-			ConnectedAt: st.connectedAt,
-			Synced:      s.synced(st),
-			Pending:     slices.Clone(st.pending),
-			Rejections:  map[string]string{},
+			Node:         st.node,
+			Address:      st.address,
+			Version:      st.version,
+			ConnectedAt:  st.connectedAt,
+			Synced:       s.synced(st),
+			Pending:      slices.Clone(st.pending),
+			Acknowledged: st.acknowledged,
+			Rejections:   map[string]string{},
 		}
 		for url, p := range st.types {
 			if p.rejection != "" {
@@ -190,6 +194,13 @@ func (s *Server) nodes() []NodeStatus {
 		nodes = append(nodes, n)
 	}
 	return nodes
+}
+
+// Publication numbers the current set; 0 is before the first.
+func (s *Server) Publication() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.publication
 }
 
 // Synced reports whether at least one Envoy is connected and all of them have
@@ -273,8 +284,16 @@ func (s *Server) disconnected(st *stream) {
 
 // moved follows a change of st.types.
 func (s *Server) moved(st *stream) {
-	st.pending = pendingTypes(st.types, s.want)
+	s.compare(st)
 	s.notify()
+}
+
+// compare finds out how far an Envoy is from the set.
+func (s *Server) compare(st *stream) {
+	st.pending = pendingTypes(st.types, s.want)
+	if len(st.pending) == 0 {
+		st.acknowledged = s.publication
+	}
 }
 
 // notify wakes whoever waits for a change.

@@ -58,6 +58,8 @@ type stream struct {
 	version     string
 	types       map[string]*progress // by type URL
 	pending     []string
+	// acknowledged is the last publication of which nothing was pending.
+	acknowledged uint64
 }
 
 var (

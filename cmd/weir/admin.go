@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,18 +33,31 @@ func (s *status) adopted(p *policy.Policy) {
 	s.problems, s.failed = nil, time.Time{}
 }
 
-func (s *status) rejected(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed, s.problems = time.Now(), nil
+// rejected says whether it is news.
+func (s *status) rejected(err error) bool {
+	list := []string{err.Error()}
 	var problems policy.Problems
 	if errors.As(err, &problems) {
+		list = nil
 		for _, p := range problems {
-			s.problems = append(s.problems, p.String())
+			list = append(list, p.String())
 		}
-		return
 	}
-	s.problems = []string{err.Error()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := s.failed.IsZero() || !slices.Equal(s.problems, list)
+	s.failed, s.problems = time.Now(), list
+	return news
+}
+
+// recovered is told that the configuration is again the one in force, and says
+// whether that is news.
+func (s *status) recovered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := !s.failed.IsZero()
+	s.problems, s.failed = nil, time.Time{}
+	return news
 }
 
 // health is the body of /healthz. Times are RFC 3339.
@@ -92,7 +106,13 @@ func (g *gateway) health() health {
 }
 
 // ready: Envoy has acknowledged what is in force, and nobody asked to stop.
-func (g *gateway) ready() bool { return !g.draining.Load() && g.xds.Synced() }
+func (g *gateway) ready() bool { return !g.draining.Load() && g.served(g.xds.Nodes()) }
+
+// served says whether an Envoy has all that the policy in force needs. It goes
+// on having it while the next configuration is on its way to it.
+func (g *gateway) served(nodes []xds.NodeStatus) bool {
+	return slices.ContainsFunc(nodes, func(n xds.NodeStatus) bool { return n.Acknowledged >= g.inForce.Load() })
+}
 
 func (g *gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -103,11 +123,14 @@ func (g *gateway) adminHandler() http.Handler {
 		_ = enc.Encode(g.health())
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !g.ready() {
+		switch {
+		case g.draining.Load():
+			http.Error(w, "not ready: stopping", http.StatusServiceUnavailable)
+		case !g.ready():
 			http.Error(w, "not ready: no envoy has acknowledged the configuration in force; see /healthz", http.StatusServiceUnavailable)
-			return
+		default:
+			_, _ = w.Write([]byte("ready\n"))
 		}
-		_, _ = w.Write([]byte("ready\n"))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
 	return mux

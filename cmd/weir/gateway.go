@@ -34,8 +34,14 @@ type gateway struct {
 
 	configFile                    string
 	listenOverride, adminOverride string
+	// ackTimeout bounds the wait for Envoys; uploadTimeout is Envoy's own
+	// bound for a request's body.
+	ackTimeout, uploadTimeout time.Duration
 
-	current  atomic.Pointer[policy.Policy]
+	current atomic.Pointer[policy.Policy]
+	// inForce is the publication that brought the current policy.
+	inForce  atomic.Uint64
+	inputs   inputs
 	xds      *xds.Server
 	registry *prometheus.Registry
 	metrics  *metrics
@@ -48,14 +54,20 @@ type gateway struct {
 	hurry   sync.Once
 	changed chan struct{} // a reload is wanted
 
-	// retiring and ports belong to the reload loop.
+	// retiring and refused belong to the reload loop. refused is the version
+	// of the configuration that an Envoy turned down last.
 	retiring []retired
-	ports    map[string]string
+	refused  string
+
+	portsMu sync.Mutex
+	ports   map[string]string // what port 0 of an address became
 }
 
 func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
 	g := &gateway{
 		sys: sys, log: log, source: source,
+		ackTimeout: ackTimeout, uploadTimeout: xds.UploadTimeout,
+		inputs:   inputs{changed: make(chan struct{}, 1)},
 		xds:      xds.NewServer(log),
 		registry: prometheus.NewRegistry(),
 		now:      make(chan struct{}),
@@ -69,9 +81,16 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 
 // load reads the configuration and makes it a policy, or lists its problems.
 func (g *gateway) load() (*policy.Policy, error) {
+	files := []string{g.configFile}
+	defer func() { g.inputs.set(files) }()
 	src, err := g.source()
 	if err != nil {
 		return nil, err
+	}
+	readFile := src.ReadFile
+	src.ReadFile = func(name string) ([]byte, error) {
+		files = append(files, name)
+		return readFile(name)
 	}
 	p, problems := policy.Load(src)
 	if len(problems) > 0 {
@@ -87,6 +106,8 @@ func (g *gateway) load() (*policy.Policy, error) {
 // once, so that a restarted Envoy comes back on the same one.
 func (g *gateway) listenAddress(p *policy.Policy) string {
 	address := cmp.Or(g.listenOverride, p.Listen)
+	g.portsMu.Lock()
+	defer g.portsMu.Unlock()
 	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
 		if g.ports[address] == "" {
 			if l, err := net.Listen("tcp", address); err == nil {
@@ -160,8 +181,7 @@ func (g *gateway) signals(ctx context.Context, endWork func()) error {
 
 // announce says when the first Envoy is ready.
 func (g *gateway) announce(ctx context.Context) error {
-	synced := func(nodes []xds.NodeStatus) bool { return len(nodes) > 0 && nodes[0].Synced }
-	if g.xds.Wait(ctx, synced) != nil {
+	if g.xds.Wait(ctx, g.served) != nil {
 		return nil // stopped before
 	}
 	address := g.listenAddress(g.current.Load())

@@ -4,26 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"weir/envoy"
 	"weir/policy"
 	"weir/xds"
 )
 
-const (
-	// ackTimeout bounds the wait for Envoys to take a configuration: a
-	// provider whose name does not resolve keeps its cluster from warming.
-	ackTimeout = 20 * time.Second
-	// settle is how long files must be quiet before they are read: editors and
-	// Kubernetes write in several steps.
-	settle = 100 * time.Millisecond
-)
+// ackTimeout bounds the wait for Envoys to take a configuration: one may hang,
+// and the others must not wait for it for ever.
+const ackTimeout = 20 * time.Second
 
 // retired is a policy that requests in flight were planned with.
 type retired struct {
@@ -38,7 +30,8 @@ func (g *gateway) reloads(ctx context.Context) error {
 	defer retire.Stop()
 	for {
 		if len(g.retiring) > 0 {
-			retire.Reset(time.Until(g.retiring[0].until))
+			next := slices.MinFunc(g.retiring, func(a, b retired) int { return a.until.Compare(b.until) })
+			retire.Reset(time.Until(next.until))
 		}
 		select {
 		case <-ctx.Done():
@@ -53,18 +46,29 @@ func (g *gateway) reloads(ctx context.Context) error {
 	}
 }
 
-// reload reads the configuration again. A bad one changes nothing.
+// reload reads the configuration again. A bad one changes nothing. What is
+// known, good or bad, is only looked at again when always is set.
 func (g *gateway) reload(ctx context.Context, always bool) {
 	next, err := g.load()
 	if err == nil {
-		if current := g.current.Load(); !always && next.Version == current.Version {
+		switch current := g.current.Load(); {
+		case always:
+		case next.Version == current.Version:
+			g.refused = ""
+			if g.status.recovered() {
+				g.log.Info("configuration in force", "config", g.configFile, "version", current.Version, "clusters", len(current.Clusters))
+			}
+			return
+		case next.Version == g.refused:
 			return
 		}
 		err = g.adopt(ctx, next)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if g.status.rejected(err) || always {
 		g.log.Error("configuration rejected, the one before stays in force", "config", g.configFile, "reason", err)
-		g.status.rejected(err)
 		g.metrics.reload(false)
 	}
 }
@@ -86,6 +90,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		if !errors.As(err, &rejected) {
 			return err
 		}
+		g.refused = next.Version
 		if previous != nil {
 			if back := g.publish(ctx, previous, old[1:]); back != nil {
 				err = errors.Join(err, fmt.Errorf("back to the one before: %w", back))
@@ -94,8 +99,13 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		return err
 	}
 	g.current.Store(next)
+	g.inForce.Store(g.xds.Publication())
+	g.refused = ""
 	if previous != nil {
-		g.retiring = append(g.retiring, retired{previous, time.Now().Add(previous.TotalTimeout + previous.PerRequestTimeout)})
+		// A request keeps the policy that was in force when its headers came.
+		// Its attempts begin, at most, a total timeout after its body is here.
+		last := g.uploadTimeout + previous.TotalTimeout + previous.PerRequestTimeout
+		g.retiring = append(g.retiring, retired{previous, time.Now().Add(last)})
 	}
 	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
 	g.status.adopted(next)
@@ -112,7 +122,7 @@ func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.P
 	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, ackTimeout)
+	bounded, cancel := context.WithTimeout(ctx, g.ackTimeout)
 	defer cancel()
 	err = g.xds.Publish(bounded, set)
 	var rejected *xds.Rejected
@@ -134,50 +144,4 @@ func (g *gateway) retire(ctx context.Context) {
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)
 	}
-}
-
-// watch asks for a reload when a file that the policy was made from changes.
-// It watches folders, because files are replaced rather than written.
-func (g *gateway) watch(ctx context.Context) error {
-	if g.configFile == "" {
-		return nil
-	}
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watching %s: %w", g.configFile, err)
-	}
-	defer watcher.Close()
-	quiet := time.NewTimer(time.Hour)
-	quiet.Stop()
-	watched := map[string]bool{}
-	for {
-		for dir := range g.folders() {
-			if !watched[dir] && watcher.Add(dir) == nil {
-				watched[dir] = true
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-watcher.Events:
-			quiet.Reset(settle)
-		case err := <-watcher.Errors:
-			g.log.Warn("watching files", "reason", err)
-			quiet.Reset(settle) // events may have been lost
-		case <-quiet.C:
-			select {
-			case g.changed <- struct{}{}:
-			default:
-			}
-		}
-	}
-}
-
-// folders are those of the configuration and of every file it refers to.
-func (g *gateway) folders() map[string]bool {
-	dirs := map[string]bool{}
-	for _, file := range append(slices.Clone(g.current.Load().Files), g.configFile) {
-		dirs[filepath.Dir(file)] = true
-	}
-	return dirs
 }

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// settle is how long files must be quiet before they are read: editors and
+	// Kubernetes write in several steps.
+	settle = 100 * time.Millisecond
+	// longestSettle bounds that where something in the folder never is quiet.
+	longestSettle = 2 * time.Second
+)
+
+// inputs are the files that the last reading of the configuration asked for,
+// be they there or not: one that is missing may come.
+type inputs struct {
+	mu      sync.Mutex
+	files   []string
+	changed chan struct{} // of capacity 1
+}
+
+func (in *inputs) set(files []string) {
+	in.mu.Lock()
+	in.files = files
+	in.mu.Unlock()
+	select {
+	case in.changed <- struct{}{}:
+	default:
+	}
+}
+
+// folders are those in which a change can change an input.
+func (in *inputs) folders() map[string]bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	dirs := map[string]bool{}
+	for _, file := range in.files {
+		for _, dir := range foldersOf(file) {
+			dirs[dir] = true
+		}
+	}
+	return dirs
+}
+
+// watch asks for a reload when an input changes. It watches folders, because
+// files are replaced rather than written.
+func (g *gateway) watch(ctx context.Context) error {
+	if g.configFile == "" {
+		return nil
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching %s: %w", g.configFile, err)
+	}
+	defer watcher.Close()
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	var since time.Time // of the first event that was not acted upon
+	changed := func() {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		quiet.Reset(min(settle, time.Until(since.Add(longestSettle))))
+	}
+	for {
+		// Before a folder was watched, a file in it may have changed after it
+		// was read.
+		if follow(watcher, g.inputs.folders()) {
+			changed()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.inputs.changed:
+		case <-watcher.Events:
+			changed()
+		case err := <-watcher.Errors:
+			g.log.Warn("watching files", "reason", err)
+			changed() // events may have been lost
+		case <-quiet.C:
+			since = time.Time{}
+			select {
+			case g.changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// follow watches these folders and no others, and says whether one is new. The
+// watcher itself forgets a folder that is deleted or moved.
+func follow(watcher *fsnotify.Watcher, dirs map[string]bool) (added bool) {
+	watched := map[string]bool{}
+	for _, dir := range watcher.WatchList() {
+		watched[dir] = true
+		if !dirs[dir] {
+			_ = watcher.Remove(dir)
+		}
+	}
+	for dir := range dirs {
+		if !watched[dir] && watcher.Add(dir) == nil {
+			added = true
+		}
+	}
+	return added
+}
+
+// foldersOf gives the folders in which a change can make a path lead to
+// another file: the one that holds the file, and those that hold a link on the
+// way to it. Kubernetes changes what it mounts by moving such a link. Where
+// the way ends early, it is the folder in which it could go on.
+func foldersOf(path string) []string {
+	const maxLinks = 40 // as Linux has it
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil
+	}
+	dirs := map[string]bool{}
+	at, links := "/", 0
+	for rest := steps(path); len(rest) > 0; {
+		step := rest[0]
+		rest = rest[1:]
+		next := filepath.Join(at, step)
+		info, err := os.Lstat(next)
+		switch {
+		case err != nil:
+			dirs[at], rest = true, nil
+		case info.Mode().Type() == os.ModeSymlink && links < maxLinks:
+			links++
+			dirs[at] = true
+			target, err := os.Readlink(next)
+			if err != nil {
+				break // it was there a moment ago: its folder is watched
+			}
+			if filepath.IsAbs(target) {
+				at = "/"
+			}
+			rest = slices.Concat(steps(target), rest)
+		case len(rest) == 0:
+			dirs[at] = true
+		default:
+			at = next
+		}
+	}
+	return slices.Sorted(maps.Keys(dirs))
+}
+
+// steps are the names in a path; ".." stays one of them.
+func steps(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." })
+}

@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// manyProviders has a thousand providers with a model each.
+func manyProviders(t testing.TB) *Policy {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("access_keys: [{name: k, value: 0123456789abcdef, configuration: {access: {models: {allow: [\"p-7:model-7\"")
+	for i := range 1000 {
+		fmt.Fprintf(&b, ", \"p-%d:model-%d\"", i, i)
+	}
+	b.WriteString("]}}}}]\nproviders:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  - {id: p-%d, base_url: 'http://p-%d.internal/v1', api_keys: [{value: k%d}], models: [{id: model-%d, provider_model_id: org/model-%d}]}\n", i, i, i, i, i)
+	}
+	return newWorld().load(t, b.String())
+}
+
+// planCases are what is measured, with the most allocations that each may make.
+var planCases = []struct {
+	name, query, body string
+	key               bool
+	allocs            float64
+}{
+	{"single", "", `{"model":"model-500","messages":[{"role":"user","content":"Hello"}],"stream":true}`, false, 2},
+	{"prefixed", "", `{"model":"p-500:model-500","messages":[{"role":"user","content":"Hello"}]}`, false, 2},
+	{"scoped", "", `{"model":"p-500/model-500","messages":[{"role":"user","content":"Hello"}]}`, true, 2},
+	{"fallback3", "", `{"model":"model-500","models":["p-7:model-7","model-999","p-1/unlisted"],"messages":[{"role":"user","content":"Hello"}]}`, false, 5},
+	{"fallback3-upper-case", "", `{"model":"Model-500","models":["P-7:Model-7","Model-999","P-1/unlisted"],"messages":[]}`, false, 9},
+	{"auto", "", `{"messages":[{"role":"user","content":"Hello"}]}`, false, 31},
+}
+
+func (c *planRequest) plan(b testing.TB) *Plan {
+	plan, err := c.policy.Plan(&c.request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plan
+}
+
+type planRequest struct {
+	policy  *Policy
+	request Request
+}
+
+func newPlanRequest(t testing.TB, p *Policy, query, body string, scoped bool) *planRequest {
+	r := &planRequest{policy: p, request: Request{Endpoint: &endpoints[0], Query: query, Body: readBody(t, body), Now: testNow}}
+	if scoped {
+		key, err := p.Authenticate("0123456789abcdef")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.request.Key = key
+	}
+	return r
+}
+
+func BenchmarkPlan(b *testing.B) {
+	p := manyProviders(b)
+	for _, c := range planCases {
+		r := newPlanRequest(b, p, c.query, c.body, c.key)
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.plan(b)
+			}
+		})
+		if len(r.plan(b).Attempts) == 1 {
+			continue
+		}
+		b.Run(c.name+"/encoded", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.plan(b).Encode()
+			}
+		})
+	}
+}
+
+func BenchmarkDecodeRetry(b *testing.B) {
+	p := manyProviders(b)
+	plan := newPlanRequest(b, p, "", planCases[3].body, false).plan(b)
+	encoded := plan.Encode()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeRetry(encoded, 3, plan.Attempts[2].Cluster.Name, plan.Attempts[0].Length, testNow); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Budgets of the request path.
+func TestPlanAllocations(t *testing.T) {
+	p := manyProviders(t)
+	for _, c := range planCases {
+		r := newPlanRequest(t, p, c.query, c.body, c.key)
+		if got := testing.AllocsPerRun(100, func() { r.plan(t) }); got > c.allocs {
+			t.Errorf("%s: %v allocations, the budget is %v", c.name, got, c.allocs)
+		}
+		plan := r.plan(t)
+		if got := testing.AllocsPerRun(100, func() { plan.Encode() }); got > 2 {
+			t.Errorf("%s: Encode makes %v allocations, the budget is 2", c.name, got)
+		}
+	}
+}
