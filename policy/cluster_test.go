@@ -28,7 +28,7 @@ func TestClusterNames(t *testing.T) {
 		t.Helper()
 		return clusterNames(w.load(t, "allow_http_hosts: [p.example.com]\nproviders: ["+providers+"]"))
 	}
-	for _, c := range []string{
+	different := []string{
 		base,
 		`{id: q, base_url: "https://p.internal/v1", api_keys: [{value: k1}]}`,
 		`{id: p, base_url: "https://q.internal/v1", api_keys: [{value: k1}]}`,
@@ -50,7 +50,14 @@ func TestClusterNames(t *testing.T) {
 		`{id: p, base_url: "https://p.internal/v1", api_keys: [{value: k1}], tls: {server_name: q.internal}}`,
 		`{id: p, base_url: "https://p.internal/v1", api_keys: [{value: k1}], tls: {cert_file: cert.pem, key_file: key.pem}}`,
 		`{id: p, base_url: "https://p.internal/v1", api_keys: [{value: k1}], supported_api_surfaces: [{format: anthropic}]}`,
-	} {
+	}
+	// The same without keys: the secrets' names must not be all that differs.
+	for _, c := range different {
+		if keyless := strings.Replace(c, ", api_keys: [{value: k1}]", "", 1); !slices.Contains(different, keyless) && !strings.Contains(c, "auth") {
+			different = append(different, keyless)
+		}
+	}
+	for _, c := range different {
 		got := names(c)
 		if len(got) != 1 || !strings.HasPrefix(got[0], "weir/"+c[len("{id: "):][:1]+"/") {
 			t.Errorf("%s: names %q", c, got)
@@ -94,6 +101,47 @@ func TestClusterNames(t *testing.T) {
 	after := names(`{id: p, base_url: "https://p.internal", api_keys: [{value: "z-${secrets.get('s', 'a')}"}], headers: {x-a: "z-${secrets.get('s', 'b')}"}}`)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("rotated secrets: %s", diff)
+	}
+}
+
+// A secret goes by another name wherever it is sent elsewhere: an old cluster
+// that outlives a reload must not get the key of the new one's origin.
+func TestSecretNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, c := range []string{
+		`{id: p, base_url: "https://p.internal"}`,
+		`{id: q, base_url: "https://p.internal"}`,
+		`{id: p, base_url: "http://p.internal:443"}`,
+		`{id: p, base_url: "https://q.internal"}`,
+		`{id: p, base_url: "https://p.internal:8443"}`,
+		`{id: p, base_url: "https://p.internal/v2"}`,
+		`{id: p, base_url: "https://p.internal", auth: {header: x-key}}`,
+		`{id: p, base_url: "https://p.internal", tls: {server_name: q.internal}}`,
+		`{id: p, base_url: "https://p.internal", tls: {ca_file: ca.pem}}`,
+		`{id: p, base_url: "https://dialled.internal"}`,
+	} {
+		c = strings.TrimSuffix(c, "}") + `, api_keys: [{value: k}], headers: {x-token: t}}`
+		config := "providers: [" + c + "]"
+		if strings.Contains(c, "dialled") {
+			for _, port := range []string{"1", "2"} {
+				for name := range newWorld().load(t, "connect_to: {'dialled.internal:443': '10.0.0.1:"+port+"'}\n"+config).Secrets {
+					if seen[name] != "" {
+						t.Errorf("%s: one name for two places", c)
+					}
+					seen[name] = c
+				}
+			}
+		}
+		p := newWorld().load(t, config)
+		if len(p.Secrets) != 2 {
+			t.Errorf("%s: %d secrets", c, len(p.Secrets))
+		}
+		for name := range p.Secrets {
+			if seen[name] != "" {
+				t.Errorf("one name for\n%s\n%s", seen[name], c)
+			}
+			seen[name] = c
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ func TestModels(t *testing.T) {
 		return "on_http_request: [{type: ai-gateway, config: {" + fields + ", providers: [{id: deepseek, api_keys: [{value: k}], models: [{id: mine}, {id: deepseek-chat}]}, {id: groq}]}}]"
 	}
 	f(only("on_error: halt"), "", "deepseek:mine deepseek:deepseek-chat deepseek:deepseek-reasoner")
+	f("providers: [{id: deepseek, api_keys: [{value: k}], models: [{id: mine, id_aliases: [DeepSeek-Chat]}]}]", "", "deepseek:mine deepseek:deepseek-reasoner")
 	f(only("only_allow_configured_models: true"), "", "deepseek:mine deepseek:deepseek-chat")
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -40,10 +41,14 @@ func version() string {
 	return info.Main.Version
 }
 
-// fileSource reads a configuration file.
+// fileSource reads a configuration file. An empty one would be valid; it is far
+// more likely one that is being written.
 func fileSource(sys system, file string) func() (policy.Source, error) {
 	return func() (policy.Source, error) {
 		data, err := os.ReadFile(file)
+		if err == nil && len(bytes.TrimSpace(data)) == 0 {
+			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", file)
+		}
 		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile}, err
 	}
 }

@@ -68,8 +68,8 @@ func (g *gateway) reload(ctx context.Context, always bool) {
 		return
 	}
 	if g.status.rejected(err) || always {
-		g.log.Error("configuration rejected, the one before stays in force", "config", g.configFile, "reason", err)
 		g.metrics.reload(false)
+		g.log.Error("configuration rejected, the one before stays in force", "config", g.configFile, "reason", err)
 	}
 }
 
@@ -107,11 +107,11 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		last := g.uploadTimeout + previous.TotalTimeout + previous.PerRequestTimeout
 		g.retiring = append(g.retiring, retired{previous, time.Now().Add(last)})
 	}
-	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
 	g.status.adopted(next)
+	g.metrics.reload(true)
+	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
 	// Building and sending every resource took several times what is kept.
 	debug.FreeOSMemory()
-	g.metrics.reload(true)
 	return nil
 }
 

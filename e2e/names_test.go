@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
+	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"weir/envoy"
+	"weir/policy"
+	"weir/xds"
+)
+
+// nameServer answers DNS queries (RFC 1035) over UDP on loopback: A queries
+// with 127.0.0.1, others with nothing.
+type nameServer struct {
+	delay          time.Duration
+	unknown, quiet bool
+}
+
+// start gives the port.
+func (n nameServer) start(t *testing.T) uint32 {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		for {
+			query := make([]byte, 512)
+			size, from, err := conn.ReadFrom(query)
+			if err != nil {
+				return
+			}
+			if !n.quiet {
+				time.AfterFunc(n.delay, func() { _, _ = conn.WriteTo(n.answer(query[:size]), from) })
+			}
+		}
+	}()
+	return uint32(conn.LocalAddr().(*net.UDPAddr).Port)
+}
+
+func (n nameServer) answer(query []byte) []byte {
+	const header, typeA = 12, 1
+	end := header
+	for query[end] != 0 {
+		end += 1 + int(query[end])
+	}
+	end += 5 // the root label, type and class
+	out := append([]byte{}, query[:end]...)
+	out[2], out[3] = 0x81, 0x80 // a response, recursion desired and available
+	clear(out[6:header])        // no records
+	switch {
+	case n.unknown:
+		out[3] |= 3 // NXDOMAIN
+	case binary.BigEndian.Uint16(out[end-4:]) == typeA:
+		out[7] = 1
+		out = append(out, 0xc0, header, 0, typeA, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1)
+	}
+	return out
+}
+
+// TestNames looks at when Envoy acknowledges a provider whose name has to be
+// looked up: not before it can be used, and in bounded time where it cannot.
+func TestNames(t *testing.T) {
+	cases := []struct {
+		name     string
+		server   nameServer
+		resolved bool
+		from, to time.Duration // how long the acknowledgement takes
+	}{
+		{"resolves at once", nameServer{}, true, 0, time.Second},
+		{"resolves slowly", nameServer{delay: 500 * time.Millisecond}, true, 500 * time.Millisecond, 2 * time.Second},
+		{"does not exist", nameServer{unknown: true}, false, 0, time.Second},
+		// A query for IPv4 and one for IPv6, a second each.
+		{"server does not answer", nameServer{quiet: true}, false, time.Second, 4 * time.Second},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			server := xds.NewServer(slog.New(slog.NewTextHandler(t.Output(), nil)))
+			services := grpc.NewServer()
+			server.Register(services)
+			listener, err := net.Listen("unix", filepath.Join(dir, "weir.sock"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { _ = services.Serve(listener) }()
+			t.Cleanup(services.Stop)
+			startEnvoy(t, "envoy", filepath.Join(dir, "weir.sock"), filepath.Join(dir, "admin.sock"))
+			admin := envoy.NewAdmin(filepath.Join(dir, "admin.sock"))
+
+			resolver := c.server.start(t)
+			if err := server.Publish(t.Context(), resources(t, setup{}, resolver)); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Wait(t.Context(), func(nodes []xds.NodeStatus) bool { return len(nodes) == 1 && nodes[0].Synced }); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			named := setup{providers: []string{"id: alpha, base_url: http://alpha.internal:8123"}}
+			if err := server.Publish(t.Context(), resources(t, named, resolver)); err != nil {
+				t.Fatal(err)
+			}
+			took := time.Since(start)
+			t.Logf("acknowledged after %v", took)
+			if took < c.from || took > c.to {
+				t.Errorf("acknowledged after %v, want between %v and %v", took, c.from, c.to)
+			}
+			if got := hosts(t, admin, "weir/host/"); slices.Contains(got, "127.0.0.1:8123") != c.resolved {
+				t.Errorf("Envoy has the hosts %v, resolved is %v", got, c.resolved)
+			}
+
+			// Other headers are another cluster, and the same host: nothing is
+			// looked up again.
+			start = time.Now()
+			named.providers[0] += ", headers: {x-new: header}"
+			if err := server.Publish(t.Context(), resources(t, named, resolver)); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("other headers are acknowledged after %v", took)
+			}
+		})
+	}
+}
+
+// resources are those of a configuration, with names looked up at a port of
+// this machine.
+func resources(t *testing.T, config setup, resolver uint32) xds.Set {
+	t.Helper()
+	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config.String()), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: envoy.ControlCluster, Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range set.Clusters {
+		custom := r.(*clusterv3.Cluster).GetClusterType()
+		dns, cares := &dnsclusterv3.DnsCluster{}, &caresv3.CaresDnsResolverConfig{}
+		if custom == nil || custom.TypedConfig.UnmarshalTo(dns) != nil {
+			continue
+		}
+		if err := dns.TypedDnsResolverConfig.TypedConfig.UnmarshalTo(cares); err != nil {
+			t.Fatal(err)
+		}
+		cares.Resolvers = []*corev3.Address{{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+			Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: resolver},
+		}}}}
+		if dns.TypedDnsResolverConfig.TypedConfig, err = anypb.New(cares); err != nil {
+			t.Fatal(err)
+		}
+		if custom.TypedConfig, err = anypb.New(dns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return set
+}
+
+// hosts are the addresses that Envoy has for the clusters with a prefix.
+func hosts(t *testing.T, admin *envoy.Admin, prefix string) []string {
+	t.Helper()
+	body, err := admin.Get(t.Context(), "/clusters?format=json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Statuses []struct {
+			Name  string
+			Hosts []struct {
+				Address struct {
+					Socket struct {
+						Address string
+						Port    int `json:"port_value"`
+					} `json:"socket_address"`
+				}
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, c := range answer.Statuses {
+		if strings.HasPrefix(c.Name, prefix) {
+			for _, h := range c.Hosts {
+				out = append(out, fmt.Sprintf("%s:%d", h.Address.Socket.Address, h.Address.Socket.Port))
+			}
+		}
+	}
+	return out
+}
