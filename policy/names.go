@@ -45,6 +45,7 @@ var ClientCredentials = []string{"authorization", "x-api-key", "x-goog-api-key"}
 var strippedHeaders = []string{
 	"authorization", "x-api-key", "x-goog-api-key", "api-key",
 	"proxy-authorization", "cookie", "forwarded", "via",
+	"x-real-ip", "true-client-ip", // as x-forwarded-for: who the client is stays here
 	"openai-organization", "openai-project",
 	"expect", // addressed to the gateway; Envoy itself takes out 100-continue only
 }
