@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"weir/envoy"
+	"weir/internal/gatewaytest"
+	"weir/internal/recorder"
 	"weir/policy"
 	"weir/xds"
 )
@@ -78,17 +81,18 @@ func (n nameServer) answer(query []byte) []byte {
 // TestNames looks at when Envoy acknowledges a provider whose name has to be
 // looked up: not before it can be used, and in bounded time where it cannot.
 func TestNames(t *testing.T) {
+	const patience = 15 * time.Second // well below ackTimeout, well above what it takes
 	cases := []struct {
 		name     string
 		server   nameServer
 		resolved bool
 		from, to time.Duration // how long the acknowledgement takes
 	}{
-		{"resolves at once", nameServer{}, true, 0, time.Second},
-		{"resolves slowly", nameServer{delay: 500 * time.Millisecond}, true, 500 * time.Millisecond, 2 * time.Second},
-		{"does not exist", nameServer{unknown: true}, false, 0, time.Second},
-		// A query for IPv4 and one for IPv6, a second each.
-		{"server does not answer", nameServer{quiet: true}, false, time.Second, 4 * time.Second},
+		{"resolves at once", nameServer{}, true, 0, patience},
+		{"resolves slowly", nameServer{delay: 500 * time.Millisecond}, true, 500 * time.Millisecond, patience},
+		{"does not exist", nameServer{unknown: true}, false, 0, patience},
+		// Queries for IPv4 and for IPv6, a second each, every one twice.
+		{"server does not answer", nameServer{quiet: true}, false, time.Second, patience},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,13 +133,17 @@ func TestNames(t *testing.T) {
 
 			// Other headers are another cluster, and the same host: nothing is
 			// looked up again.
-			start = time.Now()
+			before := hosts(t, admin, "weir/host/")
+			added := counter(t, admin, "cluster_manager.cluster_added")
 			named.providers[0] += ", headers: {x-new: header}"
 			if err := server.Publish(t.Context(), resources(t, named, resolver)); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("other headers are acknowledged after %v", took)
+			if after := hosts(t, admin, "weir/host/"); !slices.Equal(before, after) {
+				t.Errorf("other headers changed the hosts from %v to %v", before, after)
+			}
+			if n := counter(t, admin, "cluster_manager.cluster_added") - added; n != 1 {
+				t.Errorf("other headers added %d clusters, want 1: the host stays", n)
 			}
 		})
 	}
@@ -207,4 +215,75 @@ func hosts(t *testing.T, admin *envoy.Admin, prefix string) []string {
 		}
 	}
 	return out
+}
+
+// counter reads one of Envoy's counters.
+func counter(t *testing.T, admin *envoy.Admin, name string) int {
+	t.Helper()
+	body, err := admin.Get(t.Context(), "/stats?filter="+url.QueryEscape("^"+name+"$"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if _, err := fmt.Sscanf(string(body), name+": %d", &n); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return n
+}
+
+// TestNamedProviders: providers whose names are looked up, over TLS and plain,
+// in both orders of failover. (Every name under localhost is loopback, RFC 6761.)
+func TestNamedProviders(t *testing.T) {
+	ca := recorder.NewCA(t)
+	plain := recorder.Start(t, recorder.WithName("plain"))
+	secure := recorder.Start(t, recorder.WithName("secure"), recorder.WithTLS("secure.internal"), recorder.WithCA(ca))
+	g := gatewaytest.Start(t, fmt.Sprintf(`
+connect_to:
+  plain.internal:80: plain.localhost:%s
+  secure.internal:443: secure.localhost:%s
+  wrong.internal:443: secure.localhost:%[2]s
+providers:
+  - {id: plain, base_url: http://plain.internal, api_keys: [{value: key-of-plain}], headers: {x-of-plain: a}}
+  - {id: secure, base_url: https://secure.internal, api_keys: [{value: key-of-secure}], auth: {header: x-secure-key}}
+  - {id: wrong, base_url: https://wrong.internal, api_keys: [{value: key-of-wrong}]}
+  - {id: nowhere, base_url: http://nowhere.internal, api_keys: [{value: key-of-nowhere}]}
+`, port(t, plain), port(t, secure)), gatewaytest.Env("SSL_CERT_FILE", ca.File(t)), gatewaytest.Secrets("key-of-plain", "key-of-secure", "key-of-wrong"))
+
+	for _, c := range []struct {
+		models, attempts string
+		failing          *recorder.Provider
+		answers          *recorder.Provider
+	}{
+		{`["plain:m"]`, "1", nil, plain},
+		{`["secure:m"]`, "1", nil, secure},
+		{`["plain:m","secure:m"]`, "2", plain, secure},
+		{`["secure:m","plain:m"]`, "2", secure, plain},
+		{`["wrong:m","secure:m"]`, "2", nil, secure},
+		{`["nowhere:m","wrong:m","plain:m"]`, "3", nil, plain},
+	} {
+		t.Run(c.models, func(t *testing.T) {
+			plain.Reset()
+			secure.Reset()
+			if c.failing != nil {
+				c.failing.Script(recorder.Status(503, nil, "busy"))
+			}
+			a := g.Post("/v1/chat/completions", `{"models":`+c.models+`}`)
+			if a.Status != 200 || !strings.Contains(a.Body, c.answers.AnswerText("m")) || a.Header.Get("X-Weir-Attempts") != c.attempts {
+				t.Fatalf("answer %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
+			}
+			if got := a.Header.Get("X-Weir-Provider"); got != c.answers.Name {
+				t.Errorf("x-weir-provider: %q", got)
+			}
+			r := c.answers.Last(t)
+			if c.answers == plain {
+				if r.Header.Get("Authorization") != "Bearer key-of-plain" || r.Authority != "plain.internal" || r.Header.Get("X-Secure-Key") != "" {
+					t.Errorf("received %s %v", r.Authority, r.Header)
+				}
+				return
+			}
+			if r.Header.Get("X-Secure-Key") != "key-of-secure" || r.Authority != "secure.internal" || r.SNI != "secure.internal" || r.Header.Get("Authorization") != "" || r.Header.Get("X-Of-Plain") != "" {
+				t.Errorf("received %s (SNI %s) %v", r.Authority, r.SNI, r.Header)
+			}
+		})
+	}
 }

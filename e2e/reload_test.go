@@ -173,7 +173,10 @@ func content(answer string) (text string, whole bool) {
 func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewaytest.Answer {
 	t.Helper()
 	done := make(chan gatewaytest.Answer, 1)
-	go func() { done <- g.Post("/v1/chat/completions", body) }()
+	go func() {
+		defer close(done) // Post may end the goroutine
+		done <- g.Post("/v1/chat/completions", body)
+	}()
 	return func() gatewaytest.Answer {
 		t.Helper()
 		select {
@@ -421,8 +424,11 @@ func TestFailoverAcrossReload(t *testing.T) {
 				}
 				gate := make(chan struct{})
 				first.Script(func(x *recorder.Exchange) {
-					<-gate
-					recorder.Error(http.StatusServiceUnavailable)(x)
+					select {
+					case <-gate:
+						recorder.Error(http.StatusServiceUnavailable)(x)
+					case <-x.HTTP.Context().Done():
+					}
 				})
 				answer := background(t, g, fmt.Sprintf(`{"model":"first:m","models":["second:n"],"stream":%v}`, stream))
 				first.WaitRequests(t, 1)

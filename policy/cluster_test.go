@@ -119,7 +119,7 @@ func TestSecretNames(t *testing.T) {
 		`{id: p, base_url: "https://p.internal", tls: {ca_file: ca.pem}}`,
 		`{id: p, base_url: "https://dialled.internal"}`,
 	} {
-		c = strings.TrimSuffix(c, "}") + `, api_keys: [{value: k}], headers: {x-token: t}}`
+		c = strings.TrimSuffix(c, "}") + `, api_keys: [{value: k}]}`
 		config := "providers: [" + c + "]"
 		if strings.Contains(c, "dialled") {
 			for _, port := range []string{"1", "2"} {
@@ -132,7 +132,7 @@ func TestSecretNames(t *testing.T) {
 			}
 		}
 		p := newWorld().load(t, config)
-		if len(p.Secrets) != 2 {
+		if len(p.Secrets) != 1 {
 			t.Errorf("%s: %d secrets", c, len(p.Secrets))
 		}
 		for name := range p.Secrets {

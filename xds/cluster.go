@@ -142,7 +142,7 @@ func (b *builder) lookedUp(out *clusterv3.Cluster, c *policy.Cluster) *clusterv3
 		DnsFailureRefreshRate: &dnsclusterv3.DnsCluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)},
 		TypedDnsResolverConfig: b.extension("envoy.network.dns_resolver.cares", &caresv3.CaresDnsResolverConfig{
 			QueryTimeoutSeconds: wrapperspb.UInt64(1),
-			QueryTries:          number(1),
+			QueryTries:          number(2),
 		}),
 	}))
 	host.Name = ""

@@ -64,7 +64,7 @@ func (c checkCmd) run(sys system) error {
 	}
 	switch {
 	case len(problems) > 0:
-		fmt.Fprintf(sys.stderr, "weir: %s: %d problems\n", c.Config, len(problems))
+		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", c.Config, counted(len(problems), "problem"))
 		return errReported
 	case c.Print:
 		enc := yaml.NewEncoder(sys.stdout)
@@ -73,6 +73,14 @@ func (c checkCmd) run(sys system) error {
 	}
 	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", c.Config)
 	return err
+}
+
+// counted gives "1 problem", "2 problems".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
 }
 
 func (c bootstrapCmd) run(sys system) error {

@@ -21,7 +21,7 @@ func main() {
 	signal.Notify(reload, syscall.SIGHUP)
 	os.Exit(run(context.Background(), system{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		getenv: os.Getenv, stop: stop, reload: reload,
+		getenv: os.Getenv, stop: stop, reload: reload, localServers: localServers,
 	}))
 }
 
@@ -35,6 +35,8 @@ type system struct {
 	// stop asks for an orderly end, a second time for one at once; reload for
 	// the configuration to be read again.
 	stop, reload <-chan os.Signal
+	// localServers are looked for when there is no configuration.
+	localServers []localServer
 }
 
 // run gives the exit code: 0, 1 for a failure, 2 for a wrong command line.

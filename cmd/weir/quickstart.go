@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +25,12 @@ type quickstart struct {
 	found []string
 }
 
-// localServers are inference servers that developers run, at their default
-// addresses.
-var localServers = []struct{ id, name, base string }{
+// localServer is an inference server that a developer may run. base has no
+// path.
+type localServer struct{ id, name, base string }
+
+// localServers have these addresses by default.
+var localServers = []localServer{
 	{"ollama", "Ollama", "http://localhost:11434"},
 	{"lmstudio", "LM Studio", "http://localhost:1234"},
 }
@@ -56,7 +60,7 @@ func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart
 		})
 		q.found = append(q.found, k.id+": with the key in "+k.env)
 	}
-	for _, s := range localServers {
+	for _, s := range sys.localServers {
 		models, err := modelsOf(ctx, s.base)
 		if err != nil {
 			continue
@@ -97,7 +101,10 @@ func modelsOf(ctx context.Context, base string) ([]string, error) {
 	}
 	var ids []string
 	for _, m := range list.Data {
-		ids = append(ids, m.ID)
+		same := func(id string) bool { return strings.EqualFold(id, m.ID) }
+		if m.ID != "" && !slices.ContainsFunc(ids, same) {
+			ids = append(ids, m.ID)
+		}
 	}
 	return ids, nil
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/envoy"
+)
+
+var update = flag.Bool("update", false, "write testdata/help.txt anew")
+
+// outside is what a command sees of the world, with nothing in it.
+type outside struct {
+	system
+	stdout, stderr output
+	stop, reload   chan os.Signal
+}
+
+func newOutside(env map[string]string, args ...string) *outside {
+	o := &outside{stop: make(chan os.Signal, 2), reload: make(chan os.Signal, 1)}
+	o.system = system{
+		args: args, stdin: strings.NewReader(""), stdout: &o.stdout, stderr: &o.stderr,
+		getenv: func(name string) string { return env[name] },
+		stop:   o.stop, reload: o.reload,
+	}
+	return o
+}
+
+// output may be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// weir runs a command to its end.
+func weir(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	o := newOutside(env, args...)
+	code = run(t.Context(), o.system)
+	return code, o.stdout.String(), o.stderr.String()
+}
+
+// TestHelp compares with testdata/help.txt; go test ./cmd/weir -update writes
+// it.
+func TestHelp(t *testing.T) {
+	var got strings.Builder
+	for _, args := range [][]string{
+		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"version", "--help"},
+	} {
+		code, stdout, stderr := weir(t, nil, args...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%v: exit code %d, %s", args, code, stderr)
+		}
+		fmt.Fprintf(&got, "$ weir %s\n%s\n", strings.Join(args, " "), stdout)
+	}
+	const file = "testdata/help.txt"
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("help (-want +got):\n%s", diff)
+	}
+	if code, stdout, _ := weir(t, nil); code != 0 || !strings.HasPrefix(got.String(), "$ weir --help\n"+stdout) {
+		t.Errorf("without a command: exit code %d, %s", code, stdout)
+	}
+}
+
+func TestWrongCommandLine(t *testing.T) {
+	cases := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"fly"}, "unexpected argument fly"},
+		{[]string{"run", "--nope"}, "unknown flag --nope"},
+		{[]string{"run", "extra"}, "unexpected argument extra"},
+		{[]string{"serve"}, "missing flags: --config=FILE"},
+		{[]string{"check"}, "missing flags: --config=FILE"},
+		{[]string{"check", "-c"}, "--config: expected string value"},
+		{[]string{"run", "--log-format", "xml"}, `--log-format must be one of "text","json" but got "xml"`},
+		{[]string{"run", "--log-level", "loud"}, "--log-level must be one of"},
+		{[]string{"--version"}, "unknown flag --version"},
+	}
+	for _, c := range cases {
+		code, stdout, stderr := weir(t, nil, c.args...)
+		if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "weir: "+c.want) || !strings.HasSuffix(stderr, "\nTry 'weir --help'.\n") {
+			t.Errorf("%q: exit code %d, %q, %q, want %s", c.args, code, stdout, stderr, c.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, stderr := weir(t, nil, "version")
+	lines := strings.Split(stdout, "\n")
+	if code != 0 || stderr != "" || len(lines) != 3 ||
+		!strings.HasPrefix(lines[0], "weir ") || !strings.HasSuffix(lines[0], " ("+runtime.GOOS+"/"+runtime.GOARCH+", "+runtime.Version()+")") ||
+		lines[1] != "envoy "+envoy.Version {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"weir/envoy"
+	"weir/policy"
+)
+
+// file writes a file into a folder of the test's own.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const checked = `
+listen: 127.0.0.1:9090
+max_body_bytes: 1048576
+access_keys:
+  - {name: team, value: "${secrets.get('clients', 'team')}", configuration: {access: {providers: {allow: [local]}}}}
+  - {name: hashed, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+on_http_request:
+  - type: ai-gateway
+    config:
+      per_request_timeout: 90s
+      failover_on: [429, 5xx, timeout]
+      max_output_tokens: 100
+      body: {temperature: 0.10, seed: 12345678901234567890}
+      providers:
+        - id: local
+          id_aliases: [near]
+          base_url: http://127.0.0.1:11434
+          metadata: {region: here}
+          models:
+            - {id: small, id_aliases: [tiny], provider_model_id: "small:1b", pricing: {input: "0.10"}, unsupported_params: [{name: logprobs}]}
+        - id: openai
+          api_keys: [{value: "${secrets.get('openai', 'api-key')}"}]
+        - id: own
+          base_url: https://own.internal/base?version=1
+          tls: {insecure_skip_verify: true, server_name: another.internal}
+          auth: {header: x-own-key, prefix: ""}
+          headers: {x-own: "${secrets.get('own', 'header')}"}
+          supported_api_surfaces: [{format: anthropic, surface: messages, supported_params: [{name: model}]}]
+`
+
+var checkedEnv = map[string]string{
+	"WEIR_SECRET_CLIENTS_TEAM":   "secret-key-of-the-team",
+	"WEIR_SECRET_OPENAI_API_KEY": "secret-sk-openai",
+	"WEIR_SECRET_OWN_HEADER":     "secret-header",
+}
+
+func TestCheck(t *testing.T) {
+	good := file(t, "weir.yaml", checked)
+	code, stdout, stderr := weir(t, checkedEnv, "check", "-c", good)
+	if code != 0 || stdout != good+": ok\n" || stderr != "" {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+
+	bad := file(t, "weir.yaml", `listen: 0.0.0.0:8080
+nonsense: 1
+on_http_request:
+  - type: ai-gateway
+    config:
+      per_request_timeout: 3 parsecs
+      providers:
+        - id: a
+          base_url: http://example.com
+          api_keys: [{value: "${secrets.get('store', 'key')}"}]
+        - base_url: https://b.internal
+`)
+	code, stdout, stderr = weir(t, nil, "check", "-c", bad)
+	// The messages are policy's business; here it is that all of them come,
+	// each with its place.
+	places := []string{
+		bad + ":1: listen: ", bad + ":2: ", bad + ":6: on_http_request[0].config.per_request_timeout: ",
+		bad + ":9: on_http_request[0].config.providers[0].base_url: ",
+		bad + ":10: on_http_request[0].config.providers[0].api_keys[0].value: ",
+		bad + ":11: on_http_request[0].config.providers[1].id: ",
+	}
+	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	if code != 1 || stderr != "weir: "+bad+": 6 problems\n" || len(lines) != len(places) {
+		t.Fatalf("exit code %d, %q\n%s", code, stderr, stdout)
+	}
+	for i, want := range places {
+		if !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d is %q, want %s", i+1, lines[i], want)
+		}
+	}
+
+	for name, c := range map[string]struct{ path, want string }{
+		"one problem": {file(t, "weir.yaml", "listen: x\n"), ": 1 problem\n"},
+		"no file":     {"/does/not/exist.yaml", "weir: open /does/not/exist.yaml: no such file or directory\n"},
+		"empty":       {file(t, "weir.yaml", "\n"), ": is empty (a configuration without any key is {})\n"},
+	} {
+		if code, _, stderr := weir(t, nil, "check", "-c", c.path); code != 1 || !strings.HasSuffix(stderr, c.want) {
+			t.Errorf("%s: exit code %d, %q, want %q", name, code, stderr, c.want)
+		}
+	}
+}
+
+// TestCheckPrint loads what is printed, and compares.
+func TestCheckPrint(t *testing.T) {
+	load := func(path string) *policy.Policy {
+		t.Helper()
+		src, err := fileSource(system{getenv: func(name string) string { return checkedEnv[name] }}, path)()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, problems := policy.Load(src)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		return p
+	}
+	print := func(path string) string {
+		t.Helper()
+		code, stdout, stderr := weir(t, checkedEnv, "check", "--print", "-c", path)
+		if code != 0 || stderr != "" {
+			t.Fatalf("exit code %d, %s", code, stderr)
+		}
+		for name, value := range checkedEnv {
+			if strings.Contains(stdout, value) {
+				t.Errorf("shows %s:\n%s", name, stdout)
+			}
+		}
+		return stdout
+	}
+	original := file(t, "weir.yaml", checked)
+	printed := print(original)
+	again := file(t, "weir.yaml", printed)
+	if diff := cmp.Diff(printed, print(again)); diff != "" {
+		t.Errorf("printing what was printed (-first +second):\n%s", diff)
+	}
+	for _, want := range []string{"total_timeout: 6m0s", "shutdown_timeout: 10s", "listen: 127.0.0.1:8081", "temperature: 0.10", "seed: 12345678901234567890"} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("%s is missing in\n%s", want, printed)
+		}
+	}
+	// Clusters, secrets and everything that a Policy shows are the same, and
+	// their versions differ as the files do.
+	a, b := load(original), load(again)
+	a.Version, b.Version = "", ""
+	ignore := cmp.Options{
+		cmpopts.IgnoreUnexported(policy.Policy{}),
+		cmpopts.IgnoreFields(policy.Policy{}, "Config"),
+		cmp.Comparer(func(x, y policy.Secret) bool { return x.Reveal() == y.Reveal() }),
+		cmpopts.SortSlices(strings.Compare),
+	}
+	if diff := cmp.Diff(a, b, ignore); diff != "" {
+		t.Errorf("policy (-original +printed):\n%s", diff)
+	}
+
+	// What is written literally may be a secret, wherever a secret can stand.
+	literal := file(t, "weir.yaml", `
+access_keys: [{name: a, value: literal-access-key-of-a}]
+providers:
+  - {id: p, base_url: http://127.0.0.1, api_keys: [{value: literal-api-key}], headers: {x-token: "Bearer literal-header"}}
+`)
+	shown := print(literal)
+	for _, secret := range []string{"literal-access-key-of-a", "literal-api-key", "literal-header"} {
+		if strings.Contains(shown, secret) {
+			t.Errorf("shows %s:\n%s", secret, shown)
+		}
+	}
+	if n := strings.Count(shown, "[redacted]"); n != 3 {
+		t.Errorf("%d values are redacted, want 3:\n%s", n, shown)
+	}
+}
+
+func TestBootstrap(t *testing.T) {
+	config := file(t, "weir.yaml", "envoy: {socket: /run/of/file.sock}\n")
+	runtimeDir := t.TempDir()
+	fallback := runtimeDir + "/weir/weir.sock"
+	if os.Getuid() == 0 {
+		fallback = "/run/weir/weir.sock"
+	}
+	cases := []struct {
+		args []string
+		want []string
+	}{
+		{nil, []string{"path: " + fallback, "id: envoy"}},
+		{[]string{"-c", config}, []string{"path: /run/of/file.sock"}},
+		{[]string{"-c", config, "--socket", "/run/of/flag.sock"}, []string{"path: /run/of/flag.sock"}},
+		{[]string{"--node", "edge-1", "--envoy-admin", "127.0.0.1:9901"}, []string{"id: edge-1", "port_value: 9901"}},
+	}
+	path, err := envoy.Find(t.Context(), envoy.FindOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		code, stdout, stderr := weir(t, map[string]string{"XDG_RUNTIME_DIR": runtimeDir}, append([]string{"bootstrap"}, c.args...)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%v: exit code %d, %s", c.args, code, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%v: no %q in\n%s", c.args, want, stdout)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), path, "--mode", "validate", "--config-path", file(t, "envoy.yaml", stdout))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: envoy: %v\n%s", c.args, err, out)
+		}
+	}
+	for _, args := range [][]string{{"--socket", "relative.sock"}, {"-c", file(t, "weir.yaml", "nonsense: 1\n")}, {"--envoy-admin", "nowhere"}} {
+		if code, stdout, stderr := weir(t, nil, append([]string{"bootstrap"}, args...)...); code != 1 || stdout != "" || !strings.HasPrefix(stderr, "weir: ") {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestStartFails: what keeps a gateway from starting is said at once.
+func TestStartFails(t *testing.T) {
+	good := file(t, "weir.yaml", "providers: [{id: a, base_url: http://127.0.0.1:1}]\n")
+	taken, err := takeSocket(filepath.Join(t.TempDir(), "taken.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	cases := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no file", []string{"serve", "-c", "/does/not/exist"}, "weir: open /does/not/exist: no such file"},
+		{"problems", []string{"serve", "-c", file(t, "weir.yaml", "a: 1\nb: 2\n")}, ":2: "},
+		{"open to all", []string{"serve", "-c", good, "--listen", "0.0.0.0:8080"}, "weir: --listen 0.0.0.0:8080 can be reached from other machines"},
+		{"socket taken", []string{"serve", "-c", good, "--socket", taken.Addr().String()}, "another weir serves this socket"},
+		{"admin taken", []string{"serve", "-c", good, "--socket", filepath.Join(t.TempDir(), "weir.sock"), "--admin", "256.0.0.1:1"}, "weir: admin: "},
+		{"no such envoy", []string{"run", "-c", good, "--listen", "127.0.0.1:0", "--envoy", "/does/not/exist"}, "weir: --envoy: "},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := weir(t, nil, c.args...)
+			if code != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit code %d, %q, %q, want %s", code, stdout, stderr, c.want)
+			}
+		})
+	}
+	// A socket that a killed weir left behind is no obstacle.
+	left := filepath.Join(t.TempDir(), "left.sock")
+	l, err := takeSocket(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = l.Close()
+	l, err = takeSocket(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	if _, err := takeSocket(good); err == nil {
+		t.Error("a file that is no socket was taken")
+	}
+	if _, err := os.Stat(good); err != nil {
+		t.Error("the file that is no socket is gone")
+	}
+}

@@ -1,0 +1,409 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/envoy"
+	"weir/internal/recorder"
+	"weir/policy"
+	"weir/xds"
+)
+
+// patience bounds every wait; nothing should come near it.
+const patience = 30 * time.Second
+
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// rig is a gateway in this process, whose reload loop is the test.
+type rig struct {
+	*gateway
+	t      *testing.T
+	config string // what the next load reads
+	log    output
+	socket string
+	admin  *httptest.Server
+}
+
+func newRig(t *testing.T, config string) *rig {
+	t.Helper()
+	b := &rig{t: t, config: config}
+	b.gateway = newGateway(newOutside(nil).system, slog.New(slog.NewTextHandler(&b.log, nil)), func() (policy.Source, error) {
+		return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
+	})
+	b.listenOverride = "127.0.0.1:0"
+	first, err := b.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.adopt(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of weir:\n%s", b.log.String())
+		}
+	})
+	return b
+}
+
+// serve opens what Envoys and operators connect to.
+func (b *rig) serve() {
+	b.t.Helper()
+	b.socket = filepath.Join(b.t.TempDir(), "weir.sock")
+	l, err := net.Listen("unix", b.socket)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	server := b.grpcServer()
+	go func() { _ = server.Serve(l) }()
+	b.t.Cleanup(func() { stopServer(server) })
+	b.admin = httptest.NewServer(b.adminHandler())
+	b.t.Cleanup(b.admin.Close)
+}
+
+// envoy runs an Envoy until the end of the test, and waits until it has the
+// configuration.
+func (b *rig) envoy(node string) (pid int, admin *envoy.Admin) {
+	b.t.Helper()
+	path, err := envoy.Find(b.t.Context(), envoy.FindOptions{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	dir := b.t.TempDir()
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{NodeID: node, Socket: b.socket, AdminSocket: filepath.Join(dir, "admin.sock")})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pids := make(chan int, 8)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- envoy.Run(ctx, envoy.Config{
+			Path: path, Bootstrap: bootstrap, Dir: dir, Concurrency: 1, LogLevel: "error",
+			Log: slog.New(slog.NewTextHandler(&b.log, nil)), Started: func(pid int) { pids <- pid },
+		})
+	}()
+	b.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.t.Error(err)
+		}
+	})
+	b.wait(node+" to be synced", func(nodes []xds.NodeStatus) bool {
+		return slices.ContainsFunc(nodes, func(n xds.NodeStatus) bool { return n.Node == node && n.Synced })
+	})
+	return <-pids, envoy.NewAdmin(filepath.Join(dir, "admin.sock"))
+}
+
+func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	if b.xds.Wait(ctx, holds) != nil {
+		b.t.Fatalf("waited in vain for %s: %+v", what, b.xds.Nodes())
+	}
+}
+
+// get asks the admin listener.
+func (b *rig) get(path string) (int, string) {
+	b.t.Helper()
+	resp, err := http.Get(b.admin.URL + path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func (b *rig) ask(body string) (*http.Response, error) {
+	return http.Post("http://"+b.listenAddress(b.current.Load())+"/v1/chat/completions", "application/json", strings.NewReader(body))
+}
+
+func send(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func provider(id, url string) string {
+	return fmt.Sprintf("providers: [{id: %s, base_url: %s}]\n", id, url)
+}
+
+// TestTwoEnvoys: both get everything, a change waits for both, and one that
+// hangs holds it up for as long as is bounded.
+func TestTwoEnvoys(t *testing.T) {
+	b := newRig(t, provider("first", "http://127.0.0.1:1"))
+	b.serve()
+	_, admin := b.envoy("one")
+	pid, hangingAdmin := b.envoy("two")
+	for name, a := range map[string]*envoy.Admin{"one": admin, "two": hangingAdmin} {
+		dump, err := a.ConfigDump(t.Context())
+		if err != nil || !strings.Contains(string(dump), "weir/first/") {
+			t.Errorf("%s: %v, no cluster of the provider", name, err)
+		}
+	}
+
+	// A change waits for both.
+	send(t, pid, syscall.SIGSTOP)
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	version := b.current.Load().Version
+	b.config = provider("second", "http://127.0.0.1:1")
+	b.ackTimeout = patience
+	done := make(chan struct{})
+	go func() {
+		b.reload(t.Context(), false)
+		close(done)
+	}()
+	b.wait("one to have the change", func(nodes []xds.NodeStatus) bool {
+		return nodes[0].Node == "one" && nodes[0].Acknowledged == 2 && nodes[1].Acknowledged == 1
+	})
+	if got := b.current.Load().Version; got != version {
+		t.Error("the change is in force before both have it")
+	}
+	if code, body := b.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	send(t, pid, syscall.SIGCONT)
+	<-done
+	if got := b.current.Load().Version; got == version || !b.xds.Synced() {
+		t.Errorf("version %s, nodes %+v", got, b.xds.Nodes())
+	}
+
+	// One that hangs is not waited for forever.
+	send(t, pid, syscall.SIGSTOP)
+	b.ackTimeout = 500 * time.Millisecond
+	b.config = provider("third", "http://127.0.0.1:1")
+	start := time.Now()
+	b.reload(t.Context(), false)
+	if took := time.Since(start); took < b.ackTimeout || took > 10*b.ackTimeout {
+		t.Errorf("the change took %v, with a bound of %v", took, b.ackTimeout)
+	}
+	if p := b.current.Load(); len(p.Clusters) != 1 || p.Clusters[0].Provider != "third" {
+		t.Error("the change is not in force")
+	}
+	if !strings.Contains(b.log.String(), `xds: not acknowledged by envoy \"two\"`) {
+		t.Error("the log does not name the Envoy that hangs")
+	}
+	if code, body := b.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	if _, body := b.get("/healthz"); !strings.Contains(body, `"status": "degraded"`) {
+		t.Errorf("/healthz: %s", body)
+	}
+	if _, body := b.get("/metrics"); !strings.Contains(body, "\nweir_envoys_connected 2\n") || !strings.Contains(body, "\nweir_envoys_synced 1\n") {
+		t.Error("/metrics does not count the Envoys")
+	}
+	send(t, pid, syscall.SIGCONT)
+	b.wait("both to be synced", func(nodes []xds.NodeStatus) bool {
+		return len(nodes) == 2 && nodes[0].Synced && nodes[1].Synced
+	})
+	if _, body := b.get("/healthz"); !strings.Contains(body, `"status": "ok"`) {
+		t.Errorf("/healthz: %s", body)
+	}
+}
+
+// TestNotReadyWithoutAcknowledgement: the only Envoy hangs, so nobody has what
+// is in force.
+func TestNotReadyWithoutAcknowledgement(t *testing.T) {
+	b := newRig(t, provider("first", "http://127.0.0.1:1"))
+	b.serve()
+	if code, _ := b.get("/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz without an Envoy: %d", code)
+	}
+	pid, _ := b.envoy("one")
+	if code, _ := b.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d", code)
+	}
+	send(t, pid, syscall.SIGSTOP)
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	b.ackTimeout = 100 * time.Millisecond
+	b.config = provider("second", "http://127.0.0.1:1")
+	b.reload(t.Context(), false)
+	if code, body := b.get("/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("/readyz with an Envoy that hangs: %d %s", code, body)
+	}
+	send(t, pid, syscall.SIGCONT)
+	waitFor(t, "being ready", func() bool { code, _ := b.get("/readyz"); return code == http.StatusOK })
+	b.draining.Store(true)
+	if code, body := b.get("/readyz"); code != http.StatusServiceUnavailable || body != "not ready: stopping\n" {
+		t.Errorf("/readyz while stopping: %d %s", code, body)
+	}
+}
+
+// TestRetire takes the clusters of an old policy away when its last request
+// can have begun its last attempt; what still runs on them goes on.
+func TestRetire(t *testing.T) {
+	p := recorder.Start(t)
+	timeouts := "on_http_request: [{type: ai-gateway, config: {total_timeout: 100ms, per_request_timeout: 100ms, "
+	b := newRig(t, timeouts+"providers: [{id: old, base_url: "+p.URL()+"}]}}]\n")
+	b.uploadTimeout = 0
+	b.serve()
+	_, admin := b.envoy("one")
+	gate := make(chan struct{})
+	p.Script(recorder.Gated(gate))
+	resp, err := b.ask(`{"model":"old:m","stream":true}`)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(err, resp)
+	}
+	defer resp.Body.Close()
+
+	b.config = timeouts + "providers: [{id: new, base_url: " + p.URL() + "}]}}]\n"
+	b.reload(t.Context(), false)
+	has := func(provider string) bool {
+		clusters, err := admin.Get(t.Context(), "/clusters")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(clusters), "weir/"+provider+"/")
+	}
+	if !has("old") || !has("new") {
+		t.Errorf("after the change Envoy has old %v, new %v", has("old"), has("new"))
+	}
+	waitFor(t, "the old policy to be over", func() bool { return time.Now().After(b.retiring[0].until) })
+	b.retire(t.Context())
+	if has("old") || !has("new") || len(b.retiring) != 0 {
+		t.Errorf("after it retired Envoy has old %v, new %v", has("old"), has("new"))
+	}
+	close(gate)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+		t.Errorf("the stream on the old cluster: %v, %q", err, body)
+	}
+	if code, _ := b.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d", code)
+	}
+}
+
+// TestRetireAfterUpload: a request that is still being uploaded has its policy,
+// and its attempts are to come.
+func TestRetireAfterUpload(t *testing.T) {
+	b := newRig(t, "on_http_request: [{type: ai-gateway, config: {total_timeout: 2s, per_request_timeout: 1s}}]\n")
+	b.config = "listen: 127.0.0.1:0\n"
+	before := time.Now()
+	b.reload(t.Context(), false)
+	earliest := before.Add(xds.UploadTimeout + 3*time.Second)
+	if until := b.retiring[0].until; until.Before(earliest) || until.After(earliest.Add(time.Second)) {
+		t.Errorf("retires in %v, want %v", until.Sub(before), earliest.Sub(before))
+	}
+}
+
+func TestReload(t *testing.T) {
+	b := newRig(t, provider("first", "http://127.0.0.1:1"))
+	good, version := b.config, b.current.Load().Version
+	lines := func(message string) int { return strings.Count(b.log.String(), message) }
+	check := func(what string, wantVersion string, inForce, rejected int, problems ...string) {
+		t.Helper()
+		if got := b.current.Load().Version; got != wantVersion {
+			t.Errorf("%s: version %s, want %s", what, got, wantVersion)
+		}
+		if got := lines("configuration in force"); got != inForce {
+			t.Errorf("%s: in force %d times, want %d", what, got, inForce)
+		}
+		if got := lines("configuration rejected"); got != rejected {
+			t.Errorf("%s: rejected %d times, want %d", what, got, rejected)
+		}
+		if got := b.health().Config.Problems; !slices.Equal(got, problems) {
+			t.Errorf("%s: problems %q, want %q", what, got, problems)
+		}
+	}
+	const unknown = `weir.yaml:1: unknown field "nonsense"`
+	check("at first", version, 1, 0)
+	b.reload(t.Context(), false)
+	check("nothing changed", version, 1, 0)
+	b.reload(t.Context(), true)
+	check("asked to", version, 2, 0)
+
+	b.config = "nonsense: 1\n"
+	b.reload(t.Context(), false)
+	check("a bad one", version, 2, 1, unknown)
+	b.reload(t.Context(), false)
+	check("the same bad one", version, 2, 1, unknown)
+	b.reload(t.Context(), true)
+	check("the same bad one, asked to", version, 2, 2, unknown)
+	b.config = good
+	b.reload(t.Context(), false)
+	check("the good one is back", version, 3, 2)
+	b.config = "nonsense: 1\n"
+	b.reload(t.Context(), false)
+	check("and the bad one", version, 3, 3, unknown)
+
+	b.config = provider("second", "http://127.0.0.1:1")
+	b.reload(t.Context(), false)
+	check("another good one", b.current.Load().Version, 4, 3)
+	if b.current.Load().Version == version {
+		t.Error("the version is the same")
+	}
+	reads := b.source
+	b.source = func() (policy.Source, error) { return policy.Source{}, errors.New("gone") }
+	version = b.current.Load().Version
+	b.reload(t.Context(), false)
+	check("no file", version, 4, 4, "gone")
+	b.source = reads
+	b.reload(t.Context(), false)
+	check("the file is back", version, 5, 4)
+}
+
+// TestRefusedOnce: what Envoy has turned down is not sent again because
+// something else in the folder changed.
+func TestRefusedOnce(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	b := newRig(t, provider("first", "http://127.0.0.1:1"))
+	b.serve()
+	b.envoy("one")
+	good := b.config
+	b.listenOverride = ""
+	b.config = "listen: " + taken.Addr().String() + "\n" + good
+	refused := func() int { return strings.Count(b.log.String(), "configuration rejected") }
+	for i, c := range []struct {
+		always bool
+		want   int
+	}{{false, 1}, {false, 1}, {true, 2}, {false, 2}} {
+		publication := b.xds.Publication()
+		b.reload(t.Context(), c.always)
+		if got := refused(); got != c.want {
+			t.Errorf("%d: rejected %d times, want %d", i, got, c.want)
+		}
+		if published := b.xds.Publication() != publication; published != (i%2 == 0) {
+			t.Errorf("%d: published %v", i, published)
+		}
+	}
+	// The way back is no other: the one before is in force everywhere.
+	b.wait("the Envoy to be synced", func(nodes []xds.NodeStatus) bool { return nodes[0].Synced })
+	b.config = "# better\nlisten: 127.0.0.1:0\n" + good
+	b.reload(t.Context(), false)
+	if h := b.health(); h.Status != "ok" || !h.Ready {
+		t.Errorf("/healthz %+v", h)
+	}
+}
