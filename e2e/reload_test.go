@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -878,4 +879,35 @@ func TestFilesAreNoticed(t *testing.T) {
 		sees(t, g, "key-1", "v2", func() { link(t, "releases/2", dir+"/current") })
 		sees(t, g, "key-1", "v3", func() { write(t, dir+"/releases/2/weir.yaml", config("secrets", "v3")) })
 	})
+}
+
+// TestUploadAcrossReload: a request that is still being sent keeps the policy
+// that was in force when it began.
+func TestUploadAcrossReload(t *testing.T) {
+	p := recorder.Start(t)
+	g := gatewaytest.Start(t, setup{providers: []string{"id: alpha, base_url: " + p.URL() + ", api_keys: [{value: key-of-alpha}]"}}.String())
+	body := `{"model":"alpha:m"}`
+	conn := g.Dial()
+	fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:5])
+	gatewaytest.Eventually(t, "Weir to have the headers", func() bool {
+		stats, err := g.EnvoyAdmin.Get(t.Context(), "/stats?usedonly&filter=ext_proc.streams_started")
+		return err == nil && strings.Contains(string(stats), "streams_started: 1")
+	})
+	g.Reload(setup{}.String())
+	if a := g.Post("/v1/chat/completions", body); a.Status != http.StatusNotFound {
+		t.Errorf("answer %d %s to a new request", a.Status, a.Body)
+	}
+	_, _ = io.WriteString(conn, body[5:])
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if text, _ := content(string(answer)); err != nil || resp.StatusCode != http.StatusOK || text != p.AnswerText("m") {
+		t.Errorf("answer %d %s, %v", resp.StatusCode, answer, err)
+	}
+	if got := p.Last(t).Header.Get("Authorization"); got != "Bearer key-of-alpha" {
+		t.Errorf("the provider received the key %q", got)
+	}
 }

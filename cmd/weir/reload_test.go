@@ -261,9 +261,16 @@ func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 // TestRetire takes the clusters of an old policy away when its last request
 // can have begun its last attempt; what still runs on them goes on.
 func TestRetire(t *testing.T) {
+	t.Run("by address", func(t *testing.T) { testRetire(t, "127.0.0.1") })
+	t.Run("by name", func(t *testing.T) { testRetire(t, "retire.localhost") })
+}
+
+func testRetire(t *testing.T, host string) {
 	p := recorder.Start(t)
-	timeouts := "on_http_request: [{type: ai-gateway, config: {total_timeout: 100ms, per_request_timeout: 100ms, "
-	b := newRig(t, timeouts+"providers: [{id: old, base_url: "+p.URL()+"}]}}]\n")
+	_, port, _ := net.SplitHostPort(p.Addr())
+	timeouts := "connect_to: {'old.internal:80': '" + net.JoinHostPort(host, port) + "'}\n" +
+		"on_http_request: [{type: ai-gateway, config: {total_timeout: 100ms, per_request_timeout: 100ms, "
+	b := newRig(t, timeouts+"providers: [{id: old, base_url: http://old.internal}]}}]\n")
 	b.uploadTimeout = 0
 	b.serve()
 	_, admin := b.envoy("one")
@@ -282,7 +289,7 @@ func TestRetire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(string(clusters), "weir/"+provider+"/")
+		return strings.Contains(string(clusters), "weir/"+provider+"/") || provider == "old" && strings.Contains(string(clusters), "weir/host/")
 	}
 	if !has("old") || !has("new") {
 		t.Errorf("after the change Envoy has old %v, new %v", has("old"), has("new"))

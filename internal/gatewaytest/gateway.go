@@ -161,7 +161,7 @@ func (g *Gateway) Write(config string) {
 // Launch starts the weir command; it is stopped at the end of the test.
 func (g *Gateway) Launch(args ...string) {
 	g.t.Helper()
-	args = append(args, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
+	args = append(args, "--listen", FreeAddr(g.t), "--admin", "127.0.0.1:0", "--log-format", "json")
 	if g.binary == "" {
 		g.binary = Binary(g.t)
 	}

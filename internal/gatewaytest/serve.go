@@ -2,6 +2,8 @@ package gatewaytest
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -97,15 +99,20 @@ func (g *Gateway) Kill() {
 	_ = g.Wait()
 }
 
-// FreeAddr gives an address of this machine that nobody listens on.
+// FreeAddr gives an address of this machine that nobody listens on. The port is
+// below the range from which systems take ports for connections and for port 0:
+// between this call and Envoy's bind nobody can be given it by chance.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Eventually polls a condition.
