@@ -64,12 +64,6 @@ var examples = []struct {
 	}},
 }
 
-// stand is one provider of an example, under every host that it is asked for.
-type stand struct {
-	*recorder.Provider
-	host string
-}
-
 func TestExamples(t *testing.T) {
 	for _, e := range examples {
 		t.Run(e.dir, func(t *testing.T) {
@@ -107,7 +101,7 @@ func TestFallback(t *testing.T) {
 
 // start runs an example's configuration as it stands, with its hosts led to
 // recording providers.
-func start(t *testing.T, dir string, env map[string]string, wants []want) (*gatewaytest.Gateway, map[string]stand, []string) {
+func start(t *testing.T, dir string, env map[string]string, wants []want) (*gatewaytest.Gateway, map[string]*recorder.Provider, []string) {
 	t.Helper()
 	ca := recorder.NewCA(t)
 	config, err := os.ReadFile(filepath.Join(dir, "weir.yaml"))
@@ -115,16 +109,16 @@ func start(t *testing.T, dir string, env map[string]string, wants []want) (*gate
 		t.Fatal(err)
 	}
 	text := string(config) + "\nconnect_to:\n"
-	stands := map[string]stand{}
+	stands := map[string]*recorder.Provider{}
 	for _, w := range wants {
-		if w.host == "" || stands[w.host].Provider != nil {
+		if w.host == "" || stands[w.host] != nil {
 			continue
 		}
 		options := []recorder.Option{recorder.WithName(w.host)}
 		if name, tls := strings.CutSuffix(w.host, ":443"); tls {
 			options = append(options, recorder.WithTLS(name), recorder.WithCA(ca))
 		}
-		stands[w.host] = stand{recorder.Start(t, options...), w.host}
+		stands[w.host] = recorder.Start(t, options...)
 		text += fmt.Sprintf("  %q: %q\n", w.host, stands[w.host].Addr())
 	}
 	options := []gatewaytest.Option{gatewaytest.Env("SSL_CERT_FILE", ca.File(t))}
@@ -165,7 +159,7 @@ func execute(t *testing.T, g *gatewaytest.Gateway, command string, env []string)
 	return string(out)
 }
 
-func check(t *testing.T, answer string, stands map[string]stand, w want) {
+func check(t *testing.T, answer string, stands map[string]*recorder.Provider, w want) {
 	t.Helper()
 	if w.host == "" {
 		var got struct{ Error struct{ Code string } }
