@@ -293,7 +293,7 @@ func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Pol
 	if err != nil {
 		return p.refuse(stream, x, req.Format, err)
 	}
-	return x.answer(stream, 200, body, "weir_models")
+	return x.answer(stream, 200, body, policy.DetailsPrefix+"models")
 }
 
 // refuse answers with an error, in the shape of the client's API.
@@ -303,7 +303,7 @@ func (p *Processor) refuse(stream *wire.Stream, x *exchange, format policy.Forma
 		p.log.Error("request failed", "error", err)
 	}
 	p.metrics.refused(coded.Code)
-	return x.answer(stream, coded.Code.Status(), coded.Render(format), "weir_"+string(coded.Code))
+	return x.answer(stream, coded.Code.Status(), coded.Render(format), policy.DetailsPrefix+string(coded.Code))
 }
 
 // answer makes Envoy answer by itself. The metadata tells its local reply

@@ -14,6 +14,7 @@ type Config struct {
 	Admin           AdminConfig       `yaml:"admin,omitempty"`
 	Envoy           EnvoyConfig       `yaml:"envoy,omitempty"`
 	Secrets         SecretsConfig     `yaml:"secrets,omitempty"`
+	Telemetry       TelemetryConfig   `yaml:"telemetry,omitempty"`
 	AccessKeys      []AccessKeyConfig `yaml:"access_keys,omitempty"`
 	AllowAnonymous  bool              `yaml:"allow_anonymous,omitempty"`
 	AllowHTTPHosts  []string          `yaml:"allow_http_hosts,omitempty"`
@@ -42,11 +43,21 @@ type SecretsConfig struct {
 	Dir string `yaml:"dir,omitempty"`
 }
 
+// TelemetryConfig says what Weir learns and tells of requests. Access_log is
+// stdout, stderr, off, or a file that lines are appended to. Window is what the
+// metrics that strategies read cover.
+type TelemetryConfig struct {
+	Disabled  bool          `yaml:"disabled,omitempty"`
+	AccessLog string        `yaml:"access_log,omitempty"`
+	Window    time.Duration `yaml:"window,omitempty"`
+}
+
 // AccessKeyConfig is a credential that clients may present.
 type AccessKeyConfig struct {
 	Name          string               `yaml:"name,omitempty"`
 	SHA256        string               `yaml:"sha256,omitempty"`
 	Value         Template             `yaml:"value,omitempty"`
+	Metadata      map[string]any       `yaml:"metadata,omitempty"`
 	Configuration *AccessConfiguration `yaml:"configuration,omitempty"`
 }
 
@@ -199,6 +210,10 @@ const (
 	DefaultTotalTimeout      = 6 * time.Minute
 	DefaultStreamIdleTimeout = 5 * time.Minute
 	DefaultShutdownTimeout   = 10 * time.Second
+	DefaultAccessLog         = "stdout"
+	DefaultWindow            = time.Minute
+	minWindow                = time.Second
+	maxWindow                = time.Hour
 	maxTokens                = 500000
 )
 

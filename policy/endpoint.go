@@ -25,6 +25,13 @@ type Endpoint struct {
 	Format    Format
 	Surface   Surface
 	Multipart bool
+	// Operation is the value of OpenTelemetry's gen_ai.operation.name
+	// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/),
+	// or a name in its style where it has none.
+	Operation string
+	// UsageAs is how Envoy is to read the token usage of answers, where it does
+	// not see it from their shape.
+	UsageAs string
 	// index numbers the endpoints, so that a provider's paths are an array.
 	index int
 }
@@ -34,21 +41,25 @@ type Endpoint struct {
 // reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
 // vLLM, Jina and Cohere share.
 var endpoints = []Endpoint{
-	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions},
-	{Path: "/v1/responses", Format: OpenAI, Surface: Responses},
-	{Path: "/v1/completions", Format: OpenAI, Surface: Completions},
-	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings},
-	{Path: "/v1/moderations", Format: OpenAI},
-	{Path: "/v1/images/generations", Format: OpenAI},
-	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true},
-	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true},
-	{Path: "/v1/audio/speech", Format: OpenAI},
-	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true},
-	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true},
-	{Path: "/v1/rerank", Format: OpenAI},
-	{Path: "/v1/messages", Format: Anthropic, Surface: Messages},
-	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages},
+	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat"},
+	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat"},
+	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage},
+	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation"},
+	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation"},
+	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit"},
+	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true, Operation: "image_variation"},
+	{Path: "/v1/audio/speech", Format: OpenAI, Operation: "speech"},
+	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
+	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
+	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage},
+	{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat"},
+	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages, Operation: "count_tokens"},
 }
+
+// ChatUsage is the usage object of chat completions, which other operations of
+// the OpenAI API share (prompt_tokens, completion_tokens, total_tokens).
+const ChatUsage = "chat"
 
 var endpointByPath = func() map[string]*Endpoint {
 	m := make(map[string]*Endpoint, len(endpoints))

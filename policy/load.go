@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -132,6 +133,7 @@ func (l *loader) policy() *Policy {
 		}
 	}
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
+	l.telemetry(p)
 	l.accessKeys(p)
 	l.envoy()
 	l.httpHosts()
@@ -188,6 +190,19 @@ func (l *loader) duration(path string, value, fallback time.Duration) time.Durat
 		l.problem(path, "%s is out of range: write a duration from 1ms to 24h", value)
 	}
 	return value
+}
+
+func (l *loader) telemetry(p *Policy) {
+	c := l.cfg.Telemetry
+	p.Telemetry = !c.Disabled
+	p.AccessLog = cmp.Or(c.AccessLog, DefaultAccessLog)
+	if p.AccessLog != "stdout" && p.AccessLog != "stderr" && p.AccessLog != "off" {
+		p.AccessLog = l.relative(p.AccessLog)
+	}
+	p.Window = l.duration("telemetry.window", c.Window, DefaultWindow)
+	if p.Window < minWindow || p.Window > maxWindow {
+		l.problem("telemetry.window", "must be from %s to %s", minWindow, maxWindow)
+	}
 }
 
 // logLevels are Envoy's (https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/cli).

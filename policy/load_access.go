@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // minKeyLength is of an access key that is read as it is. Random keys are
@@ -21,6 +22,8 @@ func (l *loader) accessKeys(p *Policy) {
 			l.problem(at+".name", "is missing")
 		case names[k.Name]:
 			l.problem(at+".name", "%q stands twice", clip(k.Name))
+		case strings.ContainsFunc(k.Name, unicode.IsControl):
+			l.problem(at+".name", "has a control character")
 		}
 		names[k.Name] = true
 		key := l.accessKey(k, at)
@@ -32,6 +35,7 @@ func (l *loader) accessKeys(p *Policy) {
 			l.problem(at, "is the same key as %q", clip(other.Name))
 			continue
 		}
+		key.ID = "key_" + hex.EncodeToString(hash[:6])
 		p.keys[hash] = key
 	}
 	p.anonymous = len(l.cfg.AccessKeys) == 0
@@ -68,7 +72,7 @@ func (l *loader) keyHash(k AccessKeyConfig, at string) (hash [sha256.Size]byte, 
 
 // accessKey reads what a key may use.
 func (l *loader) accessKey(k AccessKeyConfig, at string) *AccessKey {
-	key := &AccessKey{Name: k.Name}
+	key := &AccessKey{Name: k.Name, Metadata: k.Metadata}
 	if k.Configuration == nil {
 		return key
 	}

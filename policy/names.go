@@ -17,17 +17,37 @@ const (
 	FormatField   = "format"   // the Format of the client's API
 	RejectedField = "rejected" // names that the client asked for in vain
 	RefusedField  = "refused"  // set when weir itself answered
+	LogField      = "log"      // LogContext.Encode
 
 	// StreamHeader marks a request whose answer is a stream, with the number of
 	// its attempts, so that a route without a total timeout takes it. Clients cannot set it: every
 	// x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
 
-	// Response headers.
-	AttemptsHeader = "x-weir-attempts"
-	ProviderHeader = "x-weir-provider"
-	ModelHeader    = "x-weir-model"
-	RejectedHeader = "x-weir-rejected-models"
+	// UsageHeader marks a request whose answer has the usage object of another
+	// operation (Endpoint.Operation), so that a route takes it that says so.
+	UsageHeader = "x-weir-usage"
+
+	// Response headers. RequestIDHeader is Weir's own id of the request, the one
+	// in its logs; x-request-id is the provider's if it sent one.
+	RequestIDHeader = "x-weir-request-id"
+	AttemptsHeader  = "x-weir-attempts"
+	ProviderHeader  = "x-weir-provider"
+	ModelHeader     = "x-weir-model"
+	RejectedHeader  = "x-weir-rejected-models"
+
+	// UsageNamespace is the typed dynamic metadata in which Envoy tells the
+	// tokens of an answer (envoy.data.ai.v3.TokenUsage).
+	UsageNamespace = "weir.usage"
+
+	// DetailsPrefix begins Envoy's response code details of what Weir answered;
+	// the rest is an error's code.
+	DetailsPrefix = "weir_"
+
+	// The names of Envoy's access logs: an entry for each request, and one for
+	// each attempt.
+	RequestLog = "weir.request"
+	AttemptLog = "weir.attempt"
 
 	// ClusterMetadata is the namespace of a cluster's own metadata, and
 	// ProviderField its field.

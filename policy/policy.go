@@ -32,6 +32,13 @@ type Policy struct {
 	StreamIdleTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Failover          Failover
+	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
+	// a line for each goes, Window what the metrics of strategies cover.
+	Telemetry bool
+	AccessLog string
+	Window    time.Duration
+	// NeedsClientAddress says that an expression reads conn.client_ip.
+	NeedsClientAddress bool
 
 	gateway                 *GatewayConfig
 	onlyConfiguredProviders bool
@@ -113,7 +120,11 @@ func lower(s string) string { return strings.ToLower(s) }
 
 // AccessKey is a client's credential, known by its hash.
 type AccessKey struct {
-	Name string
+	// ID tells keys apart and does not change with the name: it is made of the
+	// hash. Metadata is the operator's own.
+	ID       string
+	Name     string
+	Metadata map[string]any
 	// providers and models are the allowed ones; nil is no limit.
 	providers map[string]bool
 	models    map[modelRef]bool

@@ -225,6 +225,13 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	for _, prefix := range policy.StrippedPrefixes {
 		mutations.RequestMutations = append(mutations.RequestMutations, removePrefix(prefix))
 	}
+	if b.policy.Telemetry {
+		// What is compressed tells Envoy no token usage. A provider that
+		// compresses all the same: see decompressor.
+		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_Append{Append: setHeader("accept-encoding", "identity")},
+		})
+	}
 	for _, h := range c.Set {
 		if h.Secret == "" {
 			mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{

@@ -2,7 +2,6 @@ package xds
 
 import (
 	"net"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -39,6 +39,10 @@ const (
 	// field with the limit as text.
 	routeMetadata = "weir"
 	maxBodyField  = "max_body_bytes"
+	// requestID is the one that Envoy gave the request.
+	requestID = "%STREAM_ID%"
+	// decideFilter is the name under which a route finds it.
+	decideFilter = "weir.decide"
 )
 
 // listener is the one that clients talk to.
@@ -88,26 +92,36 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		RequestHeadersTimeout:     duration(headersTimeout),
 		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),
-		HttpFilters: []*hcmv3.HttpFilter{
-			b.httpFilter("weir.decide", b.decisionProcessor()),
-			b.httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
-		},
+		AccessLog:                 b.accessLog(policy.RequestLog, nil),
+		AccessLogOptions:          b.accessLogOptions(),
+		HttpFilters:               b.httpFilters(),
 	}
+}
+
+// httpFilters see a request in this order, and an answer in the opposite one.
+func (b *builder) httpFilters() []*hcmv3.HttpFilter {
+	filters := []*hcmv3.HttpFilter{b.httpFilter(decideFilter, b.decisionProcessor())}
+	if b.policy.Telemetry {
+		filters = append(filters,
+			b.httpFilter(usageFilter, b.usage()),
+			b.httpFilter("weir.decompress", b.decompressor()),
+		)
+	}
+	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
+		SuppressEnvoyHeaders: true,
+		UpstreamLog:          b.accessLog(policy.AttemptLog, quotaHeaders),
+	}))
 }
 
 // decisionProcessor asks Weir what to do with a request.
 func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
-	forward := []*matcherv3.StringMatcher{}
-	for _, name := range slices.Concat([]string{":method", ":path", "content-type", "content-encoding", "content-length", "anthropic-version"}, policy.ClientCredentials) {
-		forward = append(forward, exactly(name))
-	}
 	return &extprocv3.ExternalProcessor{
 		GrpcService:    b.weir(),
 		MessageTimeout: duration(decisionTimeout),
 		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ProcessingMode: requestMode(),
 		MutationRules:  freeRouting(),
-		ForwardRules:   &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: forward}},
+		ForwardRules:   &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace),
 		},
@@ -115,22 +129,38 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// routes: one for the rest, and those for streams, which have no total timeout.
-// Envoy's idle timer runs from the request on, through all attempts: a stream
-// that may have to wait for several has a route that lets it.
+// routes: the first two are for answers in one piece, the others for streams,
+// which have no total timeout. Envoy's idle timer runs from the request on,
+// through all attempts: a stream that may have to wait for several has a route
+// that lets it. Of each there is one that says how to read the usage of an
+// answer, where Envoy cannot tell.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
+	add := func(timeout, idle time.Duration, match *routev3.HeaderMatcher) {
+		marked := b.route(timeout, idle)
+		marked.Match.Headers = []*routev3.HeaderMatcher{
+			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
+		}
+		b.chatUsage(marked)
+		plain := b.route(timeout, idle)
+		plain.Match.Headers = []*routev3.HeaderMatcher{match}
+		if p.Telemetry {
+			routes = append(routes, marked)
+		}
+		routes = append(routes, plain)
+	}
+	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
+		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
+	})
+	b.clientAddress(routes[len(routes)-1])
 	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
 		wait := min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout+p.PerRequestTimeout)
-		stream := b.route(0, max(p.StreamIdleTimeout, wait+idleSlack))
-		stream.Match.Headers = []*routev3.HeaderMatcher{{
+		add(0, max(p.StreamIdleTimeout, wait+idleSlack), &routev3.HeaderMatcher{
 			Name:                 policy.StreamHeader,
 			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
-		}}
-		routes = append(routes, stream)
+		})
 	}
-	routes = append(routes, b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)))
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
@@ -144,6 +174,11 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// an answer for a client that reads slowly.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
+				setHeader(policy.RequestIDHeader, requestID),
+				{
+					Header:       &corev3.HeaderValue{Key: "x-request-id", Value: requestID},
+					AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
+				},
 				setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
 				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
@@ -174,6 +209,17 @@ func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 			}},
 		}},
 	}
+}
+
+// clientAddress asks for the client's address where the policy reads it. The
+// route is the one of every request that no plan was made for yet.
+func (b *builder) clientAddress(r *routev3.Route) {
+	if !b.policy.NeedsClientAddress {
+		return
+	}
+	r.TypedPerFilterConfig = map[string]*anypb.Any{decideFilter: b.pack(&extprocv3.ExtProcPerRoute{
+		Override: &extprocv3.ExtProcPerRoute_Overrides{Overrides: &extprocv3.ExtProcOverrides{RequestAttributes: []string{"source.address"}}},
+	})}
 }
 
 // retryPolicy says what leads to the next attempt; how many there are comes

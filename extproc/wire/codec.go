@@ -7,8 +7,8 @@ import (
 )
 
 // Codec is the gRPC codec of a server that has the ext_proc service among
-// others: it knows *Request and *Response, and leaves every other message to
-// gRPC's own protobuf codec. Install it with grpc.ForceServerCodecV2.
+// others: it knows *Request and *Response, gives a Reader the message as it is,
+// and leaves every other one to gRPC's own protobuf codec. Install it with grpc.ForceServerCodecV2.
 type Codec struct {
 	pool mem.BufferPool
 	std  encoding.CodecV2
@@ -30,11 +30,21 @@ func (c *Codec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.std.Marshal(v)
 }
 
+// Reader is a message that decodes itself. It must not keep the bytes.
+type Reader interface {
+	ReadMessage(message []byte) error
+}
+
 // Unmarshal decodes data into v. A *Request frees what it held and takes a hold
 // on data.
 func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if r, ok := v.(*Request); ok {
+	switch r := v.(type) {
+	case *Request:
 		return r.decode(data, c.pool)
+	case Reader:
+		whole := contiguous(data, c.pool)
+		defer whole.Free()
+		return r.ReadMessage(whole.ReadOnlyData())
 	}
 	return c.std.Unmarshal(data, v)
 }

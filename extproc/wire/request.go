@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
 )
 
 // Request is what Weir reads of a ProcessingRequest. The zero value is ready to
@@ -63,10 +65,10 @@ func (r *Request) Attribute(name string) string {
 func (r *Request) Metadata(namespace, field string) (string, bool) {
 	var v scalar
 	for _, m := range r.metadata {
-		f := fields{rest: m}
-		for f.next() {
-			if f.is(1, protowire.BytesType) {
-				v.inStructs(f.bytes, namespace, field)
+		f := protofield.Fields{Rest: m}
+		for f.Next() {
+			if f.Is(1, protowire.BytesType) {
+				v.inStructs(f.Bytes, namespace, field)
 			}
 		}
 	}
@@ -113,56 +115,56 @@ func contiguous(data mem.BufferSlice, pool mem.BufferPool) mem.Buffer {
 }
 
 func (r *Request) parse(b []byte) error {
-	f := fields{rest: b}
-	for f.next() {
-		if f.typ != protowire.BytesType {
+	f := protofield.Fields{Rest: b}
+	for f.Next() {
+		if f.Typ != protowire.BytesType {
 			continue
 		}
-		switch f.num {
+		switch f.Num {
 		case 2, 3, 4, 5, 6, 7:
 			// A oneof: another member replaces what came before, the same one
 			// is merged into it.
-			if kind := Kind(f.num - 1); kind != r.Kind {
+			if kind := Kind(f.Num - 1); kind != r.Kind {
 				clear(r.Headers)
 				r.Kind, r.Headers, r.Body, r.EndOfStream = kind, r.Headers[:0], nil, false
 			}
-			if err := r.parsePart(f.bytes, len(b)-len(f.rest)-len(f.bytes)); err != nil {
+			if err := r.parsePart(f.Bytes, len(b)-len(f.Rest)-len(f.Bytes)); err != nil {
 				return fmt.Errorf("%s: %w", r.Kind, err)
 			}
 		case 8:
-			r.metadata = append(r.metadata, f.bytes)
+			r.metadata = append(r.metadata, f.Bytes)
 		case 9:
-			r.attributes = append(r.attributes, f.bytes)
+			r.attributes = append(r.attributes, f.Bytes)
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // parsePart reads HttpHeaders, HttpBody or HttpTrailers, which lies at this
 // offset of the receive buffer.
 func (r *Request) parsePart(b []byte, at int) error {
-	f := fields{rest: b}
-	for f.next() {
+	f := protofield.Fields{Rest: b}
+	for f.Next() {
 		switch r.Kind {
 		case RequestBody, ResponseBody:
 			switch {
-			case f.is(1, protowire.BytesType):
-				r.Body, r.bodyAt = f.bytes, at+len(b)-len(f.rest)-len(f.bytes)
-			case f.is(2, protowire.VarintType):
-				r.EndOfStream = protowire.DecodeBool(f.scalar)
+			case f.Is(1, protowire.BytesType):
+				r.Body, r.bodyAt = f.Bytes, at+len(b)-len(f.Rest)-len(f.Bytes)
+			case f.Is(2, protowire.VarintType):
+				r.EndOfStream = protowire.DecodeBool(f.Scalar)
 			}
 		default:
 			switch {
-			case f.is(1, protowire.BytesType):
-				if err := r.parseHeaders(f.bytes); err != nil {
+			case f.Is(1, protowire.BytesType):
+				if err := r.parseHeaders(f.Bytes); err != nil {
 					return err
 				}
-			case f.is(3, protowire.VarintType) && (r.Kind == RequestHeaders || r.Kind == ResponseHeaders):
-				r.EndOfStream = protowire.DecodeBool(f.scalar)
+			case f.Is(3, protowire.VarintType) && (r.Kind == RequestHeaders || r.Kind == ResponseHeaders):
+				r.EndOfStream = protowire.DecodeBool(f.Scalar)
 			}
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 // parseHeaders reads a HeaderMap. All keys and values share one copy of it: one
@@ -172,32 +174,32 @@ func (r *Request) parseHeaders(b []byte) error {
 	if r.Headers == nil {
 		r.Headers = make([]Header, 0, 32)
 	}
-	f := fields{rest: own}
-	for f.next() {
-		if !f.is(1, protowire.BytesType) {
+	f := protofield.Fields{Rest: own}
+	for f.Next() {
+		if !f.Is(1, protowire.BytesType) {
 			continue
 		}
 		var key, value, raw []byte
-		h := fields{rest: f.bytes}
-		for h.next() {
+		h := protofield.Fields{Rest: f.Bytes}
+		for h.Next() {
 			switch {
-			case h.is(1, protowire.BytesType):
-				key = h.bytes
-			case h.is(2, protowire.BytesType):
-				value = h.bytes
-			case h.is(3, protowire.BytesType):
-				raw = h.bytes
+			case h.Is(1, protowire.BytesType):
+				key = h.Bytes
+			case h.Is(2, protowire.BytesType):
+				value = h.Bytes
+			case h.Is(3, protowire.BytesType):
+				raw = h.Bytes
 			}
 		}
-		if h.err != nil {
-			return h.err
+		if h.Err != nil {
+			return h.Err
 		}
 		if len(raw) > 0 {
 			value = raw
 		}
 		r.Headers = append(r.Headers, Header{Key: text(key), Value: text(value)})
 	}
-	return f.err
+	return f.Err
 }
 
 // text is b as a string without a copy. b must never be written to again.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
 )
 
 // The members of google.protobuf.Value's oneof, by their field numbers.
@@ -35,15 +37,15 @@ func (v *scalar) inStructs(entry []byte, key, field string) {
 		return
 	}
 	*v = scalar{} // an entry replaces an earlier one of the same key
-	f := fields{rest: entry}
-	for f.next() {
-		if !f.is(2, protowire.BytesType) {
+	f := protofield.Fields{Rest: entry}
+	for f.Next() {
+		if !f.Is(2, protowire.BytesType) {
 			continue
 		}
-		s := fields{rest: f.bytes}
-		for s.next() {
-			if s.is(1, protowire.BytesType) {
-				v.inValues(s.bytes, field)
+		s := protofield.Fields{Rest: f.Bytes}
+		for s.Next() {
+			if s.Is(1, protowire.BytesType) {
+				v.inValues(s.Bytes, field)
 			}
 		}
 	}
@@ -55,30 +57,30 @@ func (v *scalar) inValues(entry []byte, field string) {
 		return
 	}
 	*v = scalar{}
-	f := fields{rest: entry}
-	for f.next() {
-		if f.is(2, protowire.BytesType) {
-			v.merge(f.bytes)
+	f := protofield.Fields{Rest: entry}
+	for f.Next() {
+		if f.Is(2, protowire.BytesType) {
+			v.merge(f.Bytes)
 		}
 	}
 }
 
 // merge takes over what an encoded Value says.
 func (v *scalar) merge(value []byte) {
-	f := fields{rest: value}
-	for f.next() {
+	f := protofield.Fields{Rest: value}
+	for f.Next() {
 		switch {
-		case f.is(1, protowire.VarintType):
+		case f.Is(1, protowire.VarintType):
 			v.kind = nullValue
-		case f.is(2, protowire.Fixed64Type):
-			v.kind, v.num = numberValue, math.Float64frombits(f.scalar)
-		case f.is(3, protowire.BytesType):
-			v.kind, v.str = stringValue, f.bytes
-		case f.is(4, protowire.VarintType):
-			v.kind, v.num = boolValue, float64(min(f.scalar, 1))
-		case f.is(5, protowire.BytesType):
+		case f.Is(2, protowire.Fixed64Type):
+			v.kind, v.num = numberValue, math.Float64frombits(f.Scalar)
+		case f.Is(3, protowire.BytesType):
+			v.kind, v.str = stringValue, f.Bytes
+		case f.Is(4, protowire.VarintType):
+			v.kind, v.num = boolValue, float64(min(f.Scalar, 1))
+		case f.Is(5, protowire.BytesType):
 			v.kind = structValue
-		case f.is(6, protowire.BytesType):
+		case f.Is(6, protowire.BytesType):
 			v.kind = listValue
 		}
 	}
@@ -101,13 +103,13 @@ func (v *scalar) text() string {
 // value.
 func hasKey(entry []byte, key string) bool {
 	var got []byte
-	f := fields{rest: entry}
-	for f.next() {
-		if f.is(1, protowire.BytesType) {
-			got = f.bytes
+	f := protofield.Fields{Rest: entry}
+	for f.Next() {
+		if f.Is(1, protowire.BytesType) {
+			got = f.Bytes
 		}
 	}
-	return f.err == nil && string(got) == key
+	return f.Err == nil && string(got) == key
 }
 
 // Value is a google.protobuf.Value to be sent. The zero value is null.

@@ -21,8 +21,6 @@
 // config/core/v3/base.proto and google/protobuf/struct.proto.
 package wire
 
-import "google.golang.org/protobuf/encoding/protowire"
-
 // Kind says which part of an HTTP exchange a message is about. The order is the
 // protocol's: a kind is its own field number in ProcessingResponse, and one less
 // than its field number in ProcessingRequest.
@@ -57,56 +55,4 @@ func (k Kind) String() string {
 	default:
 		return "other"
 	}
-}
-
-// fields walks over the fields of one encoded message:
-//
-//	f := fields{rest: b}
-//	for f.next() { … f.num, f.typ … }
-//	return f.err
-type fields struct {
-	num    protowire.Number
-	typ    protowire.Type
-	bytes  []byte // of a BytesType
-	scalar uint64 // of a VarintType or Fixed64Type
-	rest   []byte
-	err    error
-}
-
-func (f *fields) next() bool {
-	if len(f.rest) == 0 || f.err != nil {
-		return false
-	}
-	num, typ, n := protowire.ConsumeTag(f.rest)
-	if n < 0 {
-		return f.fail(n)
-	}
-	f.rest = f.rest[n:]
-	f.num, f.typ, f.bytes, f.scalar = num, typ, nil, 0
-	switch typ {
-	case protowire.BytesType:
-		f.bytes, n = protowire.ConsumeBytes(f.rest)
-	case protowire.VarintType:
-		f.scalar, n = protowire.ConsumeVarint(f.rest)
-	case protowire.Fixed64Type:
-		f.scalar, n = protowire.ConsumeFixed64(f.rest)
-	default:
-		n = protowire.ConsumeFieldValue(num, typ, f.rest)
-	}
-	if n < 0 {
-		return f.fail(n)
-	}
-	f.rest = f.rest[n:]
-	return true
-}
-
-func (f *fields) fail(n int) bool {
-	f.err = protowire.ParseError(n)
-	return false
-}
-
-// is reports whether the field has this number and type. A known number of
-// another type is an unknown field, as everywhere in protobuf.
-func (f *fields) is(num protowire.Number, typ protowire.Type) bool {
-	return f.num == num && f.typ == typ
 }

@@ -1,0 +1,319 @@
+package accesslog
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
+	"weir/policy"
+)
+
+// message is what is read of a StreamAccessLogsMessage
+// (envoy/service/accesslog/v3/als.proto).
+type message struct {
+	log     string // the log's name; in the first message of a stream only
+	entries []entry
+}
+
+// entry is what is read of an HTTPAccessLogEntry
+// (envoy/data/accesslog/v3/accesslog.proto). Field numbers are those of Envoy
+// 1.40; the strings are copies.
+type entry struct {
+	requestID string
+	running   bool // the request goes on after this entry
+	start     time.Time
+	duration  time.Duration
+	// From the start to the provider's first and last byte; 0 where none came.
+	firstByte, lastByte time.Duration
+	cluster             string
+	clientIP            string
+	attempts            int
+	flags               flags
+	status              int
+	details             string
+	bytesIn, bytesOut   int64
+	quota               QuotaHeaders
+
+	// From the metadata.
+	context  string // policy.LogContext, encoded
+	refused  bool
+	rejected string // models
+	tokens   Tokens
+}
+
+// flags are the fields of ResponseFlags that are set, by number.
+type flags uint64
+
+func (f flags) has(numbers ...int) bool {
+	for _, n := range numbers {
+		if f>>n&1 == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// The fields of ResponseFlags that say what happened to a request.
+const (
+	noHealthyUpstream      = 2
+	upstreamTimeout        = 3
+	localReset             = 4
+	upstreamReset          = 5
+	connectionFailure      = 6
+	connectionTermination  = 7
+	clientConnectionClosed = 15
+	streamIdleTimeout      = 17
+	maxDurationReached     = 20
+	durationTimeout        = 23
+	upstreamProtocolError  = 24
+	dnsFailure             = 27
+	clientReset            = 28
+)
+
+// periodic is the AccessLogType of an entry about a request that still runs.
+const periodic = 5
+
+// ReadMessage decodes a message of Envoy's. It copies the strings that it keeps
+// and nothing else: the metadata holds the whole plan.
+func (m *message) ReadMessage(b []byte) error {
+	m.log, m.entries = "", m.entries[:0]
+	f := protofield.Fields{Rest: b}
+	for f.Next() {
+		switch {
+		case f.Is(1, protowire.BytesType): // identifier
+			inner(f.Bytes, func(f *protofield.Fields) {
+				if f.Is(2, protowire.BytesType) {
+					m.log = string(f.Bytes)
+				}
+			})
+		case f.Is(2, protowire.BytesType): // http_logs
+			inner(f.Bytes, func(f *protofield.Fields) {
+				if f.Is(1, protowire.BytesType) {
+					var e entry
+					e.read(f.Bytes)
+					m.entries = append(m.entries, e)
+				}
+			})
+		}
+	}
+	return f.Err
+}
+
+// inner walks over a message inside of another. What is malformed ends it:
+// Envoy wrote it, so it is not, and an entry is worth more than none.
+func inner(b []byte, field func(f *protofield.Fields)) {
+	f := protofield.Fields{Rest: b}
+	for f.Next() {
+		field(&f)
+	}
+}
+
+func (e *entry) read(b []byte) {
+	inner(b, func(f *protofield.Fields) {
+		switch {
+		case f.Is(1, protowire.BytesType):
+			inner(f.Bytes, e.common)
+		case f.Is(3, protowire.BytesType):
+			inner(f.Bytes, e.request)
+		case f.Is(4, protowire.BytesType):
+			inner(f.Bytes, e.response)
+		}
+	})
+}
+
+// common reads AccessLogCommon.
+func (e *entry) common(f *protofield.Fields) {
+	if f.Typ == protowire.VarintType {
+		switch f.Num {
+		case 24:
+			e.attempts = int(f.Scalar)
+		case 33:
+			e.running = f.Scalar == periodic
+		}
+		return
+	}
+	if f.Typ != protowire.BytesType {
+		return
+	}
+	switch f.Num {
+	case 2: // downstream_remote_address
+		e.clientIP = socketAddress(f.Bytes)
+	case 5:
+		seconds, nanos := secondsNanos(f.Bytes)
+		e.start = time.Unix(seconds, nanos)
+	case 9:
+		e.firstByte = duration(f.Bytes)
+	case 10:
+		e.lastByte = duration(f.Bytes)
+	case 15:
+		e.cluster = string(f.Bytes)
+	case 16:
+		inner(f.Bytes, func(f *protofield.Fields) {
+			if f.Typ == protowire.VarintType && f.Scalar == 1 && f.Num < 64 {
+				e.flags |= 1 << f.Num
+			}
+		})
+	case 17:
+		inner(f.Bytes, e.metadata)
+	case 23:
+		e.duration = duration(f.Bytes)
+	}
+}
+
+// request reads HTTPRequestProperties.
+func (e *entry) request(f *protofield.Fields) {
+	switch {
+	case f.Is(9, protowire.BytesType):
+		e.requestID = string(f.Bytes)
+	case f.Is(12, protowire.VarintType):
+		e.bytesIn = int64(f.Scalar)
+	}
+}
+
+// response reads HTTPResponseProperties.
+func (e *entry) response(f *protofield.Fields) {
+	switch {
+	case f.Is(1, protowire.BytesType):
+		e.status = int(wrapped(f.Bytes))
+	case f.Is(3, protowire.VarintType):
+		e.bytesOut = int64(f.Scalar)
+	case f.Is(4, protowire.BytesType):
+		key, value := mapEntry(f.Bytes)
+		e.quota.Set(string(key), string(value))
+	case f.Is(6, protowire.BytesType):
+		e.details = string(f.Bytes)
+	}
+}
+
+// metadata reads config.core.v3.Metadata: of Weir's own, and of the token usage
+// that Envoy found.
+func (e *entry) metadata(f *protofield.Fields) {
+	if f.Typ != protowire.BytesType {
+		return
+	}
+	key, value := mapEntry(f.Bytes)
+	switch {
+	case f.Num == 1 && string(key) == policy.PlanNamespace:
+		inner(value, e.plan)
+	case f.Num == 2 && string(key) == policy.UsageNamespace:
+		_, usage := mapEntry(value) // an Any has the numbers of an entry
+		inner(usage, e.usage)
+	}
+}
+
+// plan reads the Struct that decisions leave.
+func (e *entry) plan(f *protofield.Fields) {
+	if !f.Is(1, protowire.BytesType) {
+		return
+	}
+	key, value := mapEntry(f.Bytes)
+	text := func() (s string) {
+		inner(value, func(f *protofield.Fields) {
+			if f.Is(3, protowire.BytesType) {
+				s = string(f.Bytes)
+			}
+		})
+		return s
+	}
+	switch string(key) {
+	case policy.LogField:
+		e.context = text()
+	case policy.RejectedField:
+		e.rejected = text()
+	case policy.RefusedField:
+		e.refused = true
+	}
+}
+
+// usage reads envoy.data.ai.v3.TokenUsage. A count that is absent is unknown;
+// an answer without any has no usage.
+func (e *entry) usage(f *protofield.Fields) {
+	t := &e.tokens
+	if f.Typ != protowire.BytesType {
+		return
+	}
+	switch f.Num {
+	case 3:
+		t.Input, t.Known = wrapped(f.Bytes), true
+	case 4:
+		t.Output, t.Known = wrapped(f.Bytes), true
+	case 5:
+		t.Total = wrapped(f.Bytes)
+	case 6:
+		t.CachedInput = firstWrapped(f.Bytes)
+	case 7:
+		t.Reasoning = firstWrapped(f.Bytes)
+	case 8:
+		if t.Total == 0 {
+			t.Total = wrapped(f.Bytes)
+		}
+	}
+}
+
+// mapEntry gives the key and the value of a map's entry.
+func mapEntry(b []byte) (key, value []byte) {
+	inner(b, func(f *protofield.Fields) {
+		switch {
+		case f.Is(1, protowire.BytesType):
+			key = f.Bytes
+		case f.Is(2, protowire.BytesType):
+			value = f.Bytes
+		}
+	})
+	return key, value
+}
+
+// wrapped reads a UInt32Value or UInt64Value.
+func wrapped(b []byte) (n int64) {
+	inner(b, func(f *protofield.Fields) {
+		if f.Is(1, protowire.VarintType) {
+			n = int64(f.Scalar)
+		}
+	})
+	return n
+}
+
+// firstWrapped reads the first field of a message, a wrapped number.
+func firstWrapped(b []byte) (n int64) {
+	inner(b, func(f *protofield.Fields) {
+		if f.Is(1, protowire.BytesType) {
+			n = wrapped(f.Bytes)
+		}
+	})
+	return n
+}
+
+// secondsNanos reads a Timestamp or a Duration.
+func secondsNanos(b []byte) (seconds, nanos int64) {
+	inner(b, func(f *protofield.Fields) {
+		switch {
+		case f.Is(1, protowire.VarintType):
+			seconds = int64(f.Scalar)
+		case f.Is(2, protowire.VarintType):
+			nanos = int64(f.Scalar)
+		}
+	})
+	return seconds, nanos
+}
+
+func duration(b []byte) time.Duration {
+	seconds, nanos := secondsNanos(b)
+	return time.Duration(seconds)*time.Second + time.Duration(nanos)
+}
+
+// socketAddress reads the IP address of a core.v3.Address; empty where it is
+// none.
+func socketAddress(b []byte) (ip string) {
+	inner(b, func(f *protofield.Fields) {
+		if !f.Is(1, protowire.BytesType) {
+			return
+		}
+		inner(f.Bytes, func(f *protofield.Fields) {
+			if f.Is(2, protowire.BytesType) {
+				ip = string(f.Bytes)
+			}
+		})
+	})
+	return ip
+}

@@ -1,0 +1,299 @@
+package accesslog
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"weir/policy"
+)
+
+// Sink takes records. It is called from several goroutines, and must not wait.
+type Sink interface {
+	Attempt(*Attempt)
+	Request(*Request)
+}
+
+// Names says what is configured, so that records can be labelled with nothing
+// else. The answers are those of the configuration in force.
+type Names interface {
+	// AskedLabel gives a model name of a client in its configured spelling, or
+	// OtherLabel.
+	AskedLabel(asked string) string
+	// ServedLabel does so for a model that a provider was asked for.
+	ServedLabel(provider, sent string) string
+	// ProviderKeyOf gives the id of the provider's key of a cluster; empty
+	// where there is none.
+	ProviderKeyOf(cluster string) string
+}
+
+// Receiver serves envoy.service.accesslog.v3.AccessLogService. It brings
+// together what Envoy tells of a request and of its attempts: an attempt's own
+// entry knows neither model nor client.
+type Receiver struct {
+	sink  Sink
+	names func() Names
+	now   func() time.Time
+
+	mu   sync.Mutex
+	open map[string]*request
+}
+
+// request is what is known of a request until all of its entries are here.
+type request struct {
+	known    bool // context is
+	context  policy.LogContext
+	held     []entry // attempts that nothing can be said about yet
+	heldFrom int     // the number of the first of them
+	seen     int     // attempts
+	attempts int     // that Envoy has begun, as far as it told
+	ended    bool
+	touched  time.Time
+}
+
+const (
+	// maxOpen bounds the requests that are waited for.
+	maxOpen = 100_000
+	// patience is how long an attempt waits for the entry of its request: Envoy
+	// tells of a running one every 2 s.
+	patience = 15 * time.Second
+)
+
+// New makes a Receiver. names gives the configuration in force.
+func New(sink Sink, names func() Names) *Receiver {
+	return &Receiver{sink: sink, names: names, now: time.Now, open: map[string]*request{}}
+}
+
+// Register adds r to a server whose codec lets messages read themselves.
+func (r *Receiver) Register(s grpc.ServiceRegistrar) {
+	s.RegisterService(&grpc.ServiceDesc{
+		ServiceName: "envoy.service.accesslog.v3.AccessLogService",
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName:    "StreamAccessLogs",
+			ClientStreams: true,
+			Handler:       func(_ any, stream grpc.ServerStream) error { return r.receive(stream) },
+		}},
+		Metadata: "envoy/service/accesslog/v3/als.proto",
+	}, r)
+}
+
+// receive reads one stream: the entries of one log of one of Envoy's workers,
+// in their order.
+func (r *Receiver) receive(stream grpc.ServerStream) error {
+	var m message
+	log := ""
+	for {
+		if err := stream.RecvMsg(&m); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if m.log != "" {
+			log = m.log
+		}
+		for i := range m.entries {
+			switch log {
+			case policy.RequestLog:
+				r.request(&m.entries[i])
+			case policy.AttemptLog:
+				r.attempt(&m.entries[i])
+			}
+		}
+	}
+}
+
+// Sweep gives up waiting for what has not come. Its owner calls it every
+// second or so.
+func (r *Receiver) Sweep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limit := r.now().Add(-patience)
+	for id, q := range r.open {
+		if q.touched.Before(limit) {
+			r.emit(q, true)
+			delete(r.open, id)
+		}
+	}
+}
+
+// find gives what is known of a request, nil if no more can be waited for.
+func (r *Receiver) find(id string) *request {
+	q := r.open[id]
+	if q == nil && len(r.open) < maxOpen {
+		q = &request{heldFrom: 1}
+		r.open[id] = q
+	}
+	if q != nil {
+		q.touched = r.now()
+	}
+	return q
+}
+
+func (r *Receiver) attempt(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := r.find(e.requestID)
+	if q == nil {
+		r.emit(&request{held: []entry{*e}, heldFrom: 1, seen: 1}, true)
+		return
+	}
+	q.seen++
+	q.held = append(q.held, *e)
+	r.settle(e.requestID, q)
+}
+
+func (r *Receiver) request(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := r.find(e.requestID)
+	if q == nil {
+		q = &request{heldFrom: 1}
+	}
+	if !q.known && e.context != "" {
+		q.known, q.context = true, policy.DecodeLogContext(e.context)
+	}
+	q.attempts = max(q.attempts, e.attempts)
+	if !e.running {
+		q.ended = true
+		q.attempts = e.attempts
+		r.sink.Request(r.record(e, q))
+	}
+	r.settle(e.requestID, q)
+}
+
+// settle hands on what can be said, and forgets a request of which all is said.
+func (r *Receiver) settle(id string, q *request) {
+	if q.known {
+		r.emit(q, false)
+	}
+	if q.ended && q.seen >= q.attempts && len(q.held) == 0 {
+		delete(r.open, id)
+	}
+}
+
+// emit hands held attempts on: those of which it is known whether another
+// followed, or all of them.
+func (r *Receiver) emit(q *request, all bool) {
+	for len(q.held) > 0 {
+		n := q.heldFrom
+		followed := q.seen > n || q.attempts > n
+		if !followed && !q.ended && !all {
+			return
+		}
+		r.sink.Attempt(r.attemptRecord(&q.held[0], q, n, !followed))
+		q.held = q.held[1:]
+		q.heldFrom++
+	}
+	q.held = nil
+}
+
+func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attempt {
+	names := r.names()
+	c := &q.context
+	a := &Attempt{
+		RequestID: e.requestID, Start: e.start, Number: n,
+		Key: c.Key, KeyID: c.KeyID,
+		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
+		Provider: provider(e.cluster), ProviderKey: names.ProviderKeyOf(e.cluster), Cluster: e.cluster,
+		Status: e.status, Cause: e.attemptCause(),
+		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
+		Quota: e.quota,
+	}
+	a.ModelLabel = OtherLabel
+	if n <= len(c.Models) {
+		a.Model = c.Models[n-1]
+		a.ModelLabel = names.ServedLabel(a.Provider, a.Model)
+	}
+	return a
+}
+
+func (r *Receiver) record(e *entry, q *request) *Request {
+	names := r.names()
+	c := &q.context
+	out := &Request{
+		RequestID: e.requestID, Start: e.start,
+		Key: c.Key, KeyID: c.KeyID, ClientIP: e.clientIP,
+		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
+		Status: e.status, Attempts: e.attempts, Stream: c.Stream,
+		Duration: e.duration, FirstByte: e.firstByte, LastByte: e.lastByte,
+		BytesIn: e.bytesIn, BytesOut: e.bytesOut,
+		Tokens:     e.tokens,
+		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
+		ModelLabel: OtherLabel,
+	}
+	if e.attempts > 0 {
+		out.Provider = provider(e.cluster)
+		if e.attempts <= len(c.Models) {
+			out.Model = c.Models[e.attempts-1]
+			out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
+		}
+	}
+	switch {
+	case e.refused:
+		out.Code = strings.TrimPrefix(e.details, policy.DetailsPrefix)
+		if e.status >= 400 {
+			out.Cause = CauseRefused
+		}
+	case e.attempts == 0:
+		out.Cause, out.Rejected = CauseRejected, plain(e.details)
+	default:
+		out.Cause = e.cause()
+	}
+	if out.ClientGone {
+		out.Cause = CauseClientGone
+	}
+	return out
+}
+
+// attemptCause is cause for an attempt: one that has neither answer nor flag
+// was given up because the client left.
+func (e *entry) attemptCause() string {
+	if e.status == 0 && e.flags == 0 {
+		return CauseClientGone
+	}
+	return e.cause()
+}
+
+// cause says why an attempt or a request was no success.
+func (e *entry) cause() string {
+	switch f := e.flags; {
+	case f.has(clientConnectionClosed, clientReset):
+		return CauseClientGone
+	case f.has(upstreamTimeout, streamIdleTimeout, maxDurationReached, durationTimeout):
+		return CauseTimeout
+	case f.has(connectionFailure, noHealthyUpstream, dnsFailure):
+		return CauseConnectFailure
+	case f.has(upstreamReset, connectionTermination, upstreamProtocolError, localReset):
+		return CauseReset
+	case e.status == 0:
+		return CauseOther
+	}
+	return CauseOf(e.status)
+}
+
+// provider reads the provider out of a cluster's name, weir/PROVIDER/HASH.
+func provider(cluster string) string {
+	_, rest, _ := strings.Cut(cluster, "/")
+	id, _, ok := strings.Cut(rest, "/")
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+// plain cuts Envoy's response code details where something of the request may
+// begin (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details).
+func plain(details string) string {
+	if i := strings.IndexFunc(details, func(r rune) bool {
+		return r != '_' && r != '.' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}); i >= 0 {
+		return details[:i]
+	}
+	return details
+}
