@@ -1,0 +1,167 @@
+package accesslog
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Indices of QuotaHeaders.
+const (
+	remainingRequests = iota
+	remainingTokens
+	resetRequests
+	resetTokens
+	anthropicRequests
+	anthropicRequestsReset
+	anthropicTokens
+	anthropicTokensReset
+	anthropicInput
+	anthropicInputReset
+	retryAfter
+
+	quotaHeaders = iota
+)
+
+// quotaNames are the headers in which providers tell what is left.
+//
+//   - x-ratelimit-*: OpenAI (https://platform.openai.com/docs/guides/rate-limits,
+//     "Rate limits in headers"), Groq (https://console.groq.com/docs/rate-limits)
+//     and Azure OpenAI; a reset is the time that is still to pass.
+//   - anthropic-ratelimit-*: https://docs.anthropic.com/en/api/rate-limits,
+//     "Response headers"; a reset is a moment, by RFC 3339.
+//   - retry-after: RFC 9110, 10.2.3.
+var quotaNames = [quotaHeaders]string{
+	remainingRequests:      "x-ratelimit-remaining-requests",
+	remainingTokens:        "x-ratelimit-remaining-tokens",
+	resetRequests:          "x-ratelimit-reset-requests",
+	resetTokens:            "x-ratelimit-reset-tokens",
+	anthropicRequests:      "anthropic-ratelimit-requests-remaining",
+	anthropicRequestsReset: "anthropic-ratelimit-requests-reset",
+	anthropicTokens:        "anthropic-ratelimit-tokens-remaining",
+	anthropicTokensReset:   "anthropic-ratelimit-tokens-reset",
+	anthropicInput:         "anthropic-ratelimit-input-tokens-remaining",
+	anthropicInputReset:    "anthropic-ratelimit-input-tokens-reset",
+	retryAfter:             "retry-after",
+}
+
+// QuotaHeaderNames lists the response headers that Envoy is to log for quotas,
+// in lower case.
+func QuotaHeaderNames() []string { return append([]string(nil), quotaNames[:]...) }
+
+// maxReset bounds how far off a reset may be; limits are per day at most.
+const maxReset = 48 * time.Hour
+
+// QuotaHeaders are the values of those headers as the provider sent them.
+type QuotaHeaders [quotaHeaders]string
+
+// Set notes the value of a header, and says whether it is one of those. Its
+// name is in lower case, as in HTTP/2.
+func (h *QuotaHeaders) Set(name, value string) bool {
+	for i, n := range quotaNames {
+		if n == name {
+			h[i] = value
+			return true
+		}
+	}
+	return false
+}
+
+// Quota is what is left of a provider key's rate limits. What the provider did
+// not say is nil, or the zero time.
+type Quota struct {
+	RemainingRequests, RemainingTokens *int64
+	// At these times the limits are full again.
+	ResetRequests, ResetTokens time.Time
+}
+
+// Quota reads the headers of an answer with the given status that came at now.
+// Values that make no sense are ignored: negative numbers (Azure sends -1 for
+// what it does not know), numbers of more than 18 digits, times that are no
+// times or more than 48 hours off. It says false if nothing is left to know.
+//
+// A 429 with retry-after means that no request is left until then, whatever
+// the other headers say.
+func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
+	if *h == (QuotaHeaders{}) {
+		return Quota{}, false
+	}
+	var q Quota
+	for _, s := range [...]struct{ remaining, reset int }{{remainingRequests, resetRequests}, {anthropicRequests, anthropicRequestsReset}} {
+		if q.RemainingRequests == nil {
+			q.RemainingRequests, q.ResetRequests = h.limit(s.remaining, s.reset, now)
+		}
+	}
+	// Anthropic's tokens are those of its tightest limit; its input tokens help
+	// where it does not send them.
+	for _, s := range [...]struct{ remaining, reset int }{
+		{remainingTokens, resetTokens}, {anthropicTokens, anthropicTokensReset}, {anthropicInput, anthropicInputReset},
+	} {
+		if q.RemainingTokens == nil {
+			q.RemainingTokens, q.ResetTokens = h.limit(s.remaining, s.reset, now)
+		}
+	}
+	if status == 429 {
+		if t, ok := parseRetryAfter(h[retryAfter], now); ok {
+			q.RemainingRequests, q.ResetRequests = new(int64), t
+		}
+	}
+	return q, q.RemainingRequests != nil || q.RemainingTokens != nil
+}
+
+func (h *QuotaHeaders) limit(remaining, reset int, now time.Time) (*int64, time.Time) {
+	n, ok := parseCount(h[remaining])
+	if !ok {
+		return nil, time.Time{}
+	}
+	t, _ := parseReset(h[reset], now)
+	return &n, t
+}
+
+// parseCount reads a decimal number without sign.
+func parseCount(s string) (int64, bool) {
+	if s == "" || len(s) > 18 || strings.Trim(s, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
+
+// parseReset reads a moment by RFC 3339 (Anthropic), or what is still to pass:
+// "6m0s", "88ms" (OpenAI, Groq), or seconds (Azure).
+func parseReset(s string, now time.Time) (time.Time, bool) {
+	switch {
+	case s == "" || len(s) > 64 || s[0] < '0' || s[0] > '9':
+		return time.Time{}, false
+	case len(s) > 10 && s[4] == '-':
+		t, err := time.Parse(time.RFC3339, s)
+		return near(t, err == nil, now)
+	}
+	if last := s[len(s)-1]; last >= '0' && last <= '9' {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	return near(now.Add(d), err == nil, now)
+}
+
+// parseRetryAfter reads seconds, or a date as HTTP writes it.
+func parseRetryAfter(s string, now time.Time) (time.Time, bool) {
+	if n, ok := parseCount(s); ok {
+		if n > int64(maxReset/time.Second) {
+			return time.Time{}, false
+		}
+		return now.Add(time.Duration(n) * time.Second), true
+	}
+	if len(s) > 64 {
+		return time.Time{}, false
+	}
+	t, err := time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", s)
+	return near(t, err == nil, now)
+}
+
+func near(t time.Time, ok bool, now time.Time) (time.Time, bool) {
+	if !ok || t.After(now.Add(maxReset)) || t.Before(now.Add(-maxReset)) {
+		return time.Time{}, false
+	}
+	return t, true
+}

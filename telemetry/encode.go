@@ -1,0 +1,176 @@
+package telemetry
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"weir/accesslog"
+)
+
+// maxText bounds a string in a log line, in bytes before it is escaped. What
+// is longer is cut and ends in "…".
+const maxText = 256
+
+// appendRequest appends a request's line. Its fields are always there, in this
+// order; a string that does not apply is empty, a number that is not known null.
+//
+//	time           start, RFC 3339 with milliseconds, UTC
+//	kind           "request"
+//	request_id
+//	key, key_id    name and id of the access key
+//	operation      chat, text_completion, embeddings, …
+//	asked_model    as the client wrote it
+//	provider       that answered, or was tried last
+//	model          as it was sent to that provider
+//	attempts       number of attempts
+//	status         that the client was sent
+//	cause          why it did not succeed; empty: it did
+//	code           the gateway's error code, if it answered itself
+//	rejected       why Envoy turned the request away, if it did
+//	duration_ms    from time to the end
+//	first_byte_ms  from time to the provider's first byte
+//	last_byte_ms   from time to the provider's last byte
+//	stream         the client asked for events
+//	client_gone    the client left before the answer was complete
+//	tokens         null, or input, output, total, cached_input, reasoning
+//	client_ip
+//	bytes_in       of the request's body
+//	bytes_out      of the answer's body
+func appendRequest(b []byte, r *accesslog.Request) []byte {
+	b = appendHead(b, r.Start, `","kind":"request","request_id":`, r.RequestID)
+	b = appendText(b, `,"key":`, r.Key)
+	b = appendText(b, `,"key_id":`, r.KeyID)
+	b = appendText(b, `,"operation":`, r.Operation)
+	b = appendText(b, `,"asked_model":`, r.Asked)
+	b = appendText(b, `,"provider":`, r.Provider)
+	b = appendText(b, `,"model":`, r.Model)
+	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(r.Attempts), 10)
+	b = appendStatus(b, r.Status)
+	b = appendText(b, `,"cause":`, r.Cause)
+	b = appendText(b, `,"code":`, r.Code)
+	b = appendText(b, `,"rejected":`, r.Rejected)
+	b = appendMS(append(b, `,"duration_ms":`...), r.Duration)
+	b = appendSome(b, `,"first_byte_ms":`, r.FirstByte)
+	b = appendSome(b, `,"last_byte_ms":`, r.LastByte)
+	b = strconv.AppendBool(append(b, `,"stream":`...), r.Stream)
+	b = strconv.AppendBool(append(b, `,"client_gone":`...), r.ClientGone)
+	b = appendTokens(b, &r.Tokens)
+	b = appendText(b, `,"client_ip":`, r.ClientIP)
+	b = strconv.AppendInt(append(b, `,"bytes_in":`...), r.BytesIn, 10)
+	b = strconv.AppendInt(append(b, `,"bytes_out":`...), r.BytesOut, 10)
+	return append(b, "}\n"...)
+}
+
+// appendAttempt appends an attempt's line. Its fields are those of a request,
+// as far as they are of an attempt, with
+//
+//	kind           "attempt"
+//	attempt        its number; 1 is the first
+//	provider_key   id of the provider's key that was used
+//	status         of the provider's answer
+//	final          no further attempt followed
+func appendAttempt(b []byte, a *accesslog.Attempt) []byte {
+	b = appendHead(b, a.Start, `","kind":"attempt","request_id":`, a.RequestID)
+	b = appendText(b, `,"key":`, a.Key)
+	b = appendText(b, `,"key_id":`, a.KeyID)
+	b = appendText(b, `,"operation":`, a.Operation)
+	b = appendText(b, `,"asked_model":`, a.Asked)
+	b = appendText(b, `,"provider":`, a.Provider)
+	b = appendText(b, `,"provider_key":`, a.ProviderKey)
+	b = appendText(b, `,"model":`, a.Model)
+	b = strconv.AppendInt(append(b, `,"attempt":`...), int64(a.Number), 10)
+	b = appendStatus(b, a.Status)
+	b = appendText(b, `,"cause":`, a.Cause)
+	b = appendMS(append(b, `,"duration_ms":`...), a.Duration)
+	b = appendSome(b, `,"first_byte_ms":`, a.FirstByte)
+	b = strconv.AppendBool(append(b, `,"stream":`...), a.Stream)
+	b = strconv.AppendBool(append(b, `,"final":`...), a.Final)
+	return append(b, "}\n"...)
+}
+
+func appendHead(b []byte, start time.Time, kind, id string) []byte {
+	b = append(b, `{"time":"`...)
+	b = start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	return appendText(b, kind, id)
+}
+
+func appendStatus(b []byte, status int) []byte {
+	b = append(b, `,"status":`...)
+	if status == 0 {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, int64(status), 10)
+}
+
+func appendTokens(b []byte, t *accesslog.Tokens) []byte {
+	if !t.Known {
+		return append(b, `,"tokens":null`...)
+	}
+	b = strconv.AppendInt(append(b, `,"tokens":{"input":`...), t.Input, 10)
+	b = strconv.AppendInt(append(b, `,"output":`...), t.Output, 10)
+	b = strconv.AppendInt(append(b, `,"total":`...), t.Total, 10)
+	b = strconv.AppendInt(append(b, `,"cached_input":`...), t.CachedInput, 10)
+	b = strconv.AppendInt(append(b, `,"reasoning":`...), t.Reasoning, 10)
+	return append(b, '}')
+}
+
+// appendMS appends milliseconds with three decimals.
+func appendMS(b []byte, d time.Duration) []byte {
+	us := max(d.Microseconds(), 0)
+	b = strconv.AppendInt(b, us/1000, 10)
+	us %= 1000
+	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
+}
+
+// appendSome is appendMS for a time that is unknown when it is 0.
+func appendSome(b []byte, name string, d time.Duration) []byte {
+	b = append(b, name...)
+	if d <= 0 {
+		return append(b, "null"...)
+	}
+	return appendMS(b, d)
+}
+
+const hex = "0123456789abcdef"
+
+// appendText appends a name and a JSON string. Beyond what JSON asks for, it
+// escapes what could move a terminal's cursor or break a line somewhere: DEL,
+// the control characters U+0080 to U+009F, U+2028, U+2029. Bytes that are not
+// UTF-8 become U+FFFD.
+func appendText(b []byte, name, s string) []byte {
+	b = append(append(b, name...), '"')
+	cut := len(s) > maxText
+	if cut {
+		end := maxText
+		for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	from := 0 // of what is not yet appended
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r >= 0xa0 && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || n > 1) {
+			i += n
+			continue
+		}
+		b = append(b, s[from:i]...)
+		if r == '"' || r == '\\' {
+			b = append(b, '\\', byte(r))
+		} else {
+			b = append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
+		}
+		i += n
+		from = i
+	}
+	b = append(b, s[from:]...)
+	if cut {
+		b = append(b, "…"...)
+	}
+	return append(b, '"')
+}

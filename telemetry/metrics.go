@@ -1,0 +1,90 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Names, labels and bucket boundaries of the gen_ai metrics are those of
+// OpenTelemetry's "Semantic conventions for generative AI metrics"
+// (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, status:
+// development). Dots are underscores and a unit is a suffix, except one in
+// braces, which has none ("Prometheus and OpenMetrics Compatibility",
+// https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/).
+var (
+	tokenBuckets      = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
+	durationBuckets   = []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	firstTokenBuckets = []float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	perTokenBuckets   = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5}
+)
+
+// The labels of the gen_ai metrics.
+const (
+	operationLabel = "gen_ai_operation_name"
+	providerLabel  = "gen_ai_provider_name"  // the configured id
+	askedLabel     = "gen_ai_request_model"  // what the client asked for
+	modelLabel     = "gen_ai_response_model" // what was sent to the provider
+	tokenTypeLabel = "gen_ai_token_type"     // input, output
+	errorTypeLabel = "error_type"            // an accesslog cause; empty, which is absent, for success
+)
+
+type metrics struct {
+	tokens, duration, firstToken, perToken *series[prometheus.Observer]
+
+	attempts, failovers, requests, unknown *series[prometheus.Counter]
+
+	clientGone, attemptRecords, requestRecords, dropped prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	histogram := func(name, help string, buckets []float64, names ...string) *series[prometheus.Observer] {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, names)
+		r.MustRegister(h)
+		return newSeries(len(names), h.WithLabelValues)
+	}
+	counters := func(name, help string, names ...string) *series[prometheus.Counter] {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, names)
+		r.MustRegister(c)
+		return newSeries(len(names), c.WithLabelValues)
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	records := counters("weir_access_log_records_total", "Records that came from Envoy.", "kind")
+	return &metrics{
+		tokens: histogram("gen_ai_client_token_usage",
+			"Tokens of a request, as the provider counted them.",
+			tokenBuckets, operationLabel, providerLabel, askedLabel, modelLabel, tokenTypeLabel),
+		duration: histogram("gen_ai_server_request_duration_seconds",
+			"Time from the start of a request that reached a provider to its end.",
+			durationBuckets, operationLabel, providerLabel, askedLabel, modelLabel, errorTypeLabel),
+		firstToken: histogram("gen_ai_server_time_to_first_token_seconds",
+			"Time from the start of a request to the first byte of a streamed answer.",
+			firstTokenBuckets, operationLabel, providerLabel, askedLabel, modelLabel),
+		perToken: histogram("gen_ai_server_time_per_output_token_seconds",
+			"Time for each output token after the first of a streamed answer.",
+			perTokenBuckets, operationLabel, providerLabel, askedLabel, modelLabel),
+		attempts: counters("weir_attempts_total",
+			"Attempts at providers, by outcome: ok, or the cause of the failure.", "provider", "model", "outcome"),
+		failovers: counters("weir_failovers_total",
+			"Attempts that failed and were followed by another.", "provider", "cause"),
+		requests: counters("weir_requests_total",
+			"Requests, by class of the status that the client was sent (none: it was sent none) and Weir's own error code.",
+			"operation", "status", "code"),
+		unknown: counters("weir_tokens_unknown_total",
+			"Answers that did not say how many tokens they took. They are in no count of tokens.", "provider", "operation"),
+		clientGone: counter("weir_client_gone_total",
+			"Requests whose client left before the answer was complete."),
+		dropped: counter("weir_access_log_lines_dropped_total",
+			"Log lines that were not written, because what they go to was too slow or gone."),
+		attemptRecords: records.get(labels{"attempt"}),
+		requestRecords: records.get(labels{"request"}),
+	}
+}
+
+// statusClass is the label of a status.
+func statusClass(status int) string {
+	if status < 100 || status > 599 {
+		return "none"
+	}
+	return [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}[status/100-1]
+}
