@@ -26,7 +26,6 @@ type entry struct {
 	duration  time.Duration
 	// From the start to the provider's first and last byte; 0 where none came.
 	firstByte, lastByte time.Duration
-	cluster             string
 	clientIP            string
 	attempts            int
 	flags               flags
@@ -146,8 +145,6 @@ func (e *entry) common(f *protofield.Fields) {
 		e.firstByte = duration(f.Bytes)
 	case 10:
 		e.lastByte = duration(f.Bytes)
-	case 15:
-		e.cluster = string(f.Bytes)
 	case 16:
 		inner(f.Bytes, func(f *protofield.Fields) {
 			if f.Typ == protowire.VarintType && f.Scalar == 1 && f.Num < 64 {
@@ -237,7 +234,7 @@ func (e *entry) usage(f *protofield.Fields) {
 	case 3:
 		t.Input, t.Known = wrapped(f.Bytes), true
 	case 4:
-		t.Output, t.Known = wrapped(f.Bytes), true
+		t.Output, t.OutputKnown, t.Known = wrapped(f.Bytes), true, true
 	case 5:
 		t.Total = wrapped(f.Bytes)
 	case 6:

@@ -122,6 +122,16 @@ func (r *Receiver) Sweep() {
 	}
 }
 
+// Flush hands on everything that is held: nothing more will come.
+func (r *Receiver) Flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.open {
+		r.emit(q, true)
+	}
+	clear(r.open)
+}
+
 // find gives what is known of a request, nil if no more can be waited for.
 func (r *Receiver) find(id string) *request {
 	q := r.open[id]
@@ -200,14 +210,14 @@ func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attem
 		RequestID: e.requestID, Start: e.start, Number: n,
 		Key: c.Key, KeyID: c.KeyID,
 		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
-		Provider: provider(e.cluster), ProviderKey: names.ProviderKeyOf(e.cluster), Cluster: e.cluster,
 		Status: e.status, Cause: e.attemptCause(),
 		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
 		Quota: e.quota,
 	}
 	a.ModelLabel = OtherLabel
-	if n <= len(c.Models) {
-		a.Model = c.Models[n-1]
+	if n <= len(c.Attempts) {
+		a.Cluster, a.Model = c.Attempts[n-1].Cluster, c.Attempts[n-1].Model
+		a.Provider, a.ProviderKey = policy.ProviderOf(a.Cluster), names.ProviderKeyOf(a.Cluster)
 		a.ModelLabel = names.ServedLabel(a.Provider, a.Model)
 	}
 	return a
@@ -227,18 +237,14 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
 	}
-	if e.attempts > 0 {
-		out.Provider = provider(e.cluster)
-		if e.attempts <= len(c.Models) {
-			out.Model = c.Models[e.attempts-1]
-			out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
-		}
+	if n := e.attempts; n > 0 && n <= len(c.Attempts) {
+		out.Provider, out.Model = policy.ProviderOf(c.Attempts[n-1].Cluster), c.Attempts[n-1].Model
+		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
 	}
 	switch {
 	case e.refused:
-		out.Code = strings.TrimPrefix(e.details, policy.DetailsPrefix)
-		if e.status >= 400 {
-			out.Cause = CauseRefused
+		if e.status >= 400 { // the list of models is an answer, too
+			out.Code, out.Cause = strings.TrimPrefix(e.details, policy.DetailsPrefix), CauseRefused
 		}
 	case e.attempts == 0:
 		out.Cause, out.Rejected = CauseRejected, plain(e.details)
@@ -275,16 +281,6 @@ func (e *entry) cause() string {
 		return CauseOther
 	}
 	return CauseOf(e.status)
-}
-
-// provider reads the provider out of a cluster's name, weir/PROVIDER/HASH.
-func provider(cluster string) string {
-	_, rest, _ := strings.Cut(cluster, "/")
-	id, _, ok := strings.Cut(rest, "/")
-	if !ok {
-		return ""
-	}
-	return id
 }
 
 // plain cuts Envoy's response code details where something of the request may

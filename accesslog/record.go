@@ -1,9 +1,13 @@
 package accesslog
 
-import "time"
+import (
+	"time"
+
+	"weir/policy"
+)
 
 // OtherLabel is the label of a model that is not configured.
-const OtherLabel = "other"
+const OtherLabel = policy.OtherLabel
 
 // Causes: why an attempt, or a request, did not succeed. The empty string is
 // success. The set is closed: it is a label of metrics.
@@ -82,7 +86,8 @@ type Attempt struct {
 
 // Tokens are what a provider says it counted for a request.
 type Tokens struct {
-	Known bool // false: the answer did not say, and the numbers mean nothing
+	Known       bool // false: the answer did not say, and the numbers mean nothing
+	OutputKnown bool // false: there is no output to count, as with embeddings
 
 	Input, Output, Total int64
 	CachedInput          int64 // part of Input

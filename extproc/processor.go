@@ -42,7 +42,7 @@ type exchange struct {
 	names []string
 	chain []byte
 	meta  [2]wire.Metadata
-	field [4]wire.Field
+	field [6]wire.Field
 }
 
 // Process answers one stream: a request, or one retry of a request.
@@ -89,7 +89,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	current := p.policy()
 	req, err := readHeaders(current, &x.in)
 	if err != nil {
-		return p.refuse(stream, x, req.Format, err)
+		return p.refuse(stream, x, &req, nil, err)
 	}
 	if req.Models {
 		return p.models(stream, x, current, req)
@@ -104,9 +104,9 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	start := p.now()
 	plan, err := p.plan(current, req, x, start)
 	if err != nil {
-		return p.refuse(stream, x, req.Format, err)
+		return p.refuse(stream, x, &req, &x.body, err)
 	}
-	p.respond(x, plan, req.Format)
+	p.respond(x, plan, &req)
 	p.metrics.planned(p.now().Sub(start))
 	return stream.Send(&x.out)
 }
@@ -232,7 +232,7 @@ func bodyType(e *policy.Endpoint, contentType string) (string, error) {
 const durationSlack = 100 * time.Millisecond
 
 // respond writes a plan into x.out.
-func (p *Processor) respond(x *exchange, plan *policy.Plan, format policy.Format) {
+func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	first := &plan.Attempts[0]
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: first.Path},
@@ -245,13 +245,17 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, format policy.Format
 		// also cuts an answer that trickles.
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
 	}
+	if as := req.Endpoint.UsageAs; as != "" {
+		x.set = append(x.set, wire.SetHeader{Key: policy.UsageHeader, Value: as})
+	}
 	x.names = x.names[:0]
 	for i := range plan.Attempts {
 		x.names = append(x.names, plan.Attempts[i].Cluster.Name)
 	}
 	fields := append(x.field[:0],
 		wire.Field{Key: policy.ModelField, Value: wire.String(first.Model)},
-		wire.Field{Key: policy.FormatField, Value: wire.String(string(format))},
+		wire.Field{Key: policy.FormatField, Value: wire.String(string(req.Format))},
+		logged(req, &x.body, plan),
 	)
 	if len(plan.Attempts) > 1 {
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
@@ -287,30 +291,43 @@ func (x *exchange) patch(edits []policy.Edit, length int) {
 	x.out.Set = x.set
 }
 
-// models answers GET /v1/models and GET /v1/models/{id}.
-func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
-	body, err := current.Models(req.key, req.ModelID, req.Format)
-	if err != nil {
-		return p.refuse(stream, x, req.Format, err)
-	}
-	return x.answer(stream, 200, body, policy.DetailsPrefix+"models")
-}
-
-// refuse answers with an error, in the shape of the client's API.
-func (p *Processor) refuse(stream *wire.Stream, x *exchange, format policy.Format, err error) error {
+// count notes a refusal.
+func (p *Processor) count(err error) *policy.Error {
 	coded := policy.AsError(err)
 	if coded.Code == policy.Internal {
 		p.log.Error("request failed", "error", err)
 	}
 	p.metrics.refused(coded.Code)
-	return x.answer(stream, coded.Code.Status(), coded.Render(format), policy.DetailsPrefix+string(coded.Code))
+	return coded
+}
+
+// models answers GET /v1/models and GET /v1/models/{id}.
+func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
+	body, err := current.Models(req.key, req.ModelID, req.Format)
+	if err != nil {
+		return p.refuse(stream, x, &req, nil, err)
+	}
+	return x.answer(stream, 200, body, policy.DetailsPrefix+"models", logged(&req, nil, nil))
+}
+
+// refuse answers with an error, in the shape of the client's API.
+// body is what was read of the client's, or nil.
+func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *policy.Body, err error) error {
+	coded := p.count(err)
+	return x.answer(stream, coded.Code.Status(), coded.Render(req.Format), policy.DetailsPrefix+string(coded.Code), logged(req, body, nil))
+}
+
+// logged is what the access log will tell of a request.
+func logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
+	c := policy.LogContextOf(req.Operation, req.key, body, plan)
+	return wire.Field{Key: policy.LogField, Value: wire.String(c.Encode())}
 }
 
 // answer makes Envoy answer by itself. The metadata tells its local reply
 // mapping that this body is as it should be.
-func (x *exchange) answer(stream *wire.Stream, status int, body []byte, details string) error {
-	x.field[0] = wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}
-	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: x.field[:1]}
+func (x *exchange) answer(stream *wire.Stream, status int, body []byte, details string, fields ...wire.Field) error {
+	fields = append(append(x.field[:0], wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}), fields...)
+	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields}
 	x.out = wire.Response{
 		Kind: x.in.Kind,
 		Immediate: &wire.Immediate{

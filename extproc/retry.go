@@ -27,10 +27,10 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	format := policy.Format(name)
 	next, err := policy.DecodeRetry(encoded, n, cluster, len(x.in.Body), p.now())
 	if err != nil {
-		return p.refuse(stream, x, format, err)
+		return p.abandon(stream, x, format, err)
 	}
 	if next.Expired {
-		return p.refuse(stream, x, format, policy.Errorf(policy.Timeout, "no provider answered within the total timeout, after %d attempts", n-1))
+		return p.abandon(stream, x, format, policy.Errorf(policy.Timeout, "no provider answered within the total timeout, after %d attempts", n-1))
 	}
 	p.metrics.retried()
 	x.set = append(x.set[:0],
@@ -42,4 +42,11 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	x.out = wire.Response{Kind: wire.RequestBody, Metadata: x.meta[:1]}
 	x.patch(next.Edits, next.Length)
 	return stream.Send(&x.out)
+}
+
+// abandon answers instead of a later attempt. Who asked for what is in the
+// metadata since the first.
+func (p *Processor) abandon(stream *wire.Stream, x *exchange, format policy.Format, err error) error {
+	coded := p.count(err)
+	return x.answer(stream, coded.Code.Status(), coded.Render(format), policy.DetailsPrefix+string(coded.Code))
 }

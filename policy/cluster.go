@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 )
 
 // Cluster is one way to reach a provider: an origin, how to trust it, and one
@@ -12,7 +13,10 @@ type Cluster struct {
 	// Name is a function of everything below, and of no secret's value.
 	Name     string
 	Provider string
-	Base     BaseURL
+	// Key is the id of the provider's key that is sent, never its value; empty
+	// where there is none.
+	Key  string
+	Base BaseURL
 	// Dial is the host and port to connect to where it differs from Base.
 	DialHost string
 	DialPort int
@@ -46,6 +50,17 @@ type ClusterHeader struct {
 type Certificate struct {
 	Chain string
 	Key   Secret
+}
+
+// ProviderOf gives the id of the provider in a cluster's name; empty if it has
+// none.
+func ProviderOf(cluster string) string {
+	_, rest, _ := strings.Cut(cluster, "/")
+	id, _, ok := strings.Cut(rest, "/")
+	if !ok {
+		return ""
+	}
+	return id
 }
 
 // name gives the cluster its name: readable first, then unmistakable.

@@ -80,6 +80,8 @@ type Route struct {
 	ModelID  string
 	// Query is the client's, raw.
 	Query string
+	// Operation is the Endpoint's, or one of its own for the list of models.
+	Operation string
 	// Format is the shape of errors, known even where the path is not.
 	Format Format
 }
@@ -96,19 +98,19 @@ func FormatOf(path string) Format {
 // decoded, cleaned or joined, so no spelling of a path can mean another.
 func FindRoute(method, target string) (Route, error) {
 	path, query, _ := strings.Cut(target, "?")
-	r := Route{Query: query, Format: FormatOf(path)}
+	r := Route{Query: query, Format: FormatOf(path), Operation: "unknown"}
 	if e := endpointByPath[path]; e != nil {
 		if method != "POST" {
 			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use POST", clip(method), path)
 		}
-		r.Endpoint = e
+		r.Endpoint, r.Operation = e, e.Operation
 		return r, nil
 	}
 	if path == modelsPath || strings.HasPrefix(path, modelsPath+"/") {
 		if method != "GET" {
 			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", clip(method), clip(path))
 		}
-		r.Models = true
+		r.Models, r.Operation = true, "models"
 		if path != modelsPath {
 			id, err := url.PathUnescape(path[len(modelsPath)+1:])
 			if err != nil || id == "" {

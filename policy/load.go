@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/rolling"
 )
 
 // Source is a configuration and what it may refer to.
@@ -20,6 +22,9 @@ type Source struct {
 	Data     []byte
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
+	// Metrics gives the live numbers that strategies read, over the window that
+	// the configuration states. Without it they are all 0.
+	Metrics func(window time.Duration) *rolling.Store
 }
 
 // Load turns a configuration into a Policy, or gives every problem in it.

@@ -42,6 +42,7 @@ func (l *loader) providers(p *Policy, g *GatewayConfig, at string) {
 		p.providerNames = append(p.providerNames, e.out.id)
 	}
 	b.finish()
+	p.label()
 	slices.Sort(p.modelNames)
 }
 
@@ -220,6 +221,7 @@ func newModel(owner *provider, c ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName,
+		label: owner.id + ":" + c.ID, names: map[string]string{},
 	}
 }
 
@@ -234,6 +236,7 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 		return
 	}
 	m.provider.byModel[key] = m
+	m.names[key] = name
 	if m.disabled || m.provider.disabled {
 		return
 	}

@@ -83,6 +83,7 @@ func withQuery(path, query string) string {
 // keyRef is a provider's key: where it stands in the file identifies it, not
 // its value.
 type keyRef struct {
+	id     string
 	source string
 	value  Secret
 }
@@ -111,7 +112,7 @@ func (b *clusterBuilder) keys(path string, keys []APIKeyConfig) []keyRef {
 			b.problem(at, "%v", err)
 			continue
 		}
-		out = append(out, keyRef{"#" + strconv.Itoa(i) + k.Value.references(), v})
+		out = append(out, keyRef{"#" + strconv.Itoa(i+1), "#" + strconv.Itoa(i) + k.Value.references(), v})
 	}
 	return out
 }
@@ -163,6 +164,7 @@ func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format,
 	out := make([]*Cluster, 0, len(keys))
 	for _, k := range keys {
 		cl := template
+		cl.Key = c.ID + k.id
 		cl.Set = append(slices.Clone(template.Set), ClusterHeader{Name: header, Prefix: prefix, Secret: b.secret(&template, header, k.source, k.value)})
 		out = append(out, &cl)
 	}

@@ -10,12 +10,18 @@ type LogContext struct {
 	Operation string
 	// Asked is the first model name that the client wrote; empty where it wrote
 	// none.
-	Asked  string
-	KeyID  string
-	Key    string
-	Stream bool
-	// Models are what the providers were asked for, by attempt.
-	Models []string
+	Asked    string
+	KeyID    string
+	Key      string
+	Stream   bool
+	Attempts []LoggedAttempt
+}
+
+// LoggedAttempt says where an attempt goes: Envoy's log of a cluster that looks
+// its host up names the host's cluster.
+type LoggedAttempt struct {
+	Cluster string
+	Model   string // what the provider is asked for
 }
 
 // logSeparator cannot occur in a field: control characters are refused in
@@ -24,12 +30,10 @@ const logSeparator = "\n"
 
 const streamed = "stream"
 
-// logContext says what is logged of a request, with a plan or without.
-func logContext(e *Endpoint, key *AccessKey, body *Body, plan *Plan) LogContext {
-	c := LogContext{Operation: "unknown"}
-	if e != nil {
-		c.Operation = e.Operation
-	}
+// LogContextOf says what is logged of a request, as far as it was read: body
+// and plan may be nil.
+func LogContextOf(operation string, key *AccessKey, body *Body, plan *Plan) LogContext {
+	c := LogContext{Operation: operation}
 	if key != nil {
 		c.KeyID, c.Key = key.ID, key.Name
 	}
@@ -42,20 +46,21 @@ func logContext(e *Endpoint, key *AccessKey, body *Body, plan *Plan) LogContext 
 	}
 	if plan != nil {
 		c.Stream = plan.Stream
+		c.Attempts = make([]LoggedAttempt, 0, MaxAttempts)
 		for i := range plan.Attempts {
-			c.Models = append(c.Models, plan.Attempts[i].Model)
+			c.Attempts = append(c.Attempts, LoggedAttempt{plan.Attempts[i].Cluster.Name, plan.Attempts[i].Model})
 		}
 	}
 	return c
 }
 
 // Encode writes the context as one metadata value: a line for each field, and
-// a line for each attempt.
+// two lines for each attempt.
 func (c *LogContext) Encode() string {
 	var b strings.Builder
-	n := len(c.Operation) + len(c.Asked) + len(c.KeyID) + len(c.Key) + len(streamed) + 5 + len(c.Models)
-	for _, m := range c.Models {
-		n += len(m)
+	n := len(c.Operation) + len(c.Asked) + len(c.KeyID) + len(c.Key) + len(streamed) + 4
+	for _, a := range c.Attempts {
+		n += len(a.Cluster) + len(a.Model) + 2
 	}
 	b.Grow(n)
 	for i, field := range [...]string{c.Operation, c.Asked, c.KeyID, c.Key} {
@@ -68,9 +73,11 @@ func (c *LogContext) Encode() string {
 	if c.Stream {
 		b.WriteString(streamed)
 	}
-	for _, m := range c.Models {
+	for _, a := range c.Attempts {
 		b.WriteString(logSeparator)
-		b.WriteString(m)
+		b.WriteString(a.Cluster)
+		b.WriteString(logSeparator)
+		b.WriteString(a.Model)
 	}
 	return b.String()
 }
@@ -87,8 +94,8 @@ func DecodeLogContext(s string) LogContext {
 	}
 	c.Operation, c.Asked, c.KeyID, c.Key = next(), next(), next(), next()
 	c.Stream = next() == streamed
-	for s != "" && len(c.Models) < MaxAttempts {
-		c.Models = append(c.Models, next())
+	for s != "" && len(c.Attempts) < MaxAttempts {
+		c.Attempts = append(c.Attempts, LoggedAttempt{next(), next()})
 	}
 	return c
 }

@@ -57,6 +57,7 @@ type Policy struct {
 	providerNames, modelNames []string
 	keys                      map[[sha256.Size]byte]*AccessKey
 	anonymous                 bool
+	labels                    labels
 }
 
 // provider is a provider that requests may be sent to.
@@ -94,6 +95,8 @@ type model struct {
 	unsupported map[string]bool
 	author      string
 	display     string
+	label       string            // provider:id
+	names       map[string]string // how each name of it is written, by its lower case
 }
 
 // serves finds the surface that serves an endpoint: one that names it before

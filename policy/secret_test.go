@@ -59,7 +59,7 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	h.inner.deeper = []Secret{s}
 	for what, v := range map[string]any{
 		"itself": s, "pointer": &s, "slice": []Secret{s}, "array": [1]Secret{s}, "value of a map": map[string]Secret{"k": s}, "key of a map": map[Secret]int{s: 1},
-		"struct": h, "pointer to a struct": &h, "in an interface": []any{s}, "certificate": Certificate{"chain", s}, "key reference": keyRef{"#0", s},
+		"struct": h, "pointer to a struct": &h, "in an interface": []any{s}, "certificate": Certificate{"chain", s}, "key reference": keyRef{"#1", "#0", s},
 		"template": Template(hunter), "mixed template": Template(hunter + "${secrets.get('a', 'b')}" + hunter), "struct of templates": APIKeyConfig{hunter},
 		"map of templates": GatewayConfig{Headers: map[string]Template{"x": hunter}},
 	} {

@@ -140,9 +140,6 @@ func (r *Recorder) Request(q *accesslog.Request) {
 	}
 }
 
-// embeddings is the operation whose answers have no output tokens.
-const embeddings = "embeddings"
-
 // served observes a request that reached a provider.
 func (m *metrics) served(q *accesslog.Request) {
 	l := labels{q.Operation, q.Provider, q.AskedLabel, q.ModelLabel}
@@ -160,7 +157,7 @@ func (m *metrics) served(q *accesslog.Request) {
 	switch {
 	case t.Known:
 		m.tokens.get(with("input")).Observe(float64(t.Input))
-		if q.Operation != embeddings {
+		if t.OutputKnown {
 			m.tokens.get(with("output")).Observe(float64(t.Output))
 		}
 	case answered:

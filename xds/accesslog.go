@@ -91,8 +91,6 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 	}
 }
 
-var quotaHeaders = []string{"x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"}
-
 // chatUsage marks a route whose answers have the usage object of chat
 // completions but not their shape.
 func (b *builder) chatUsage(r *routev3.Route) {

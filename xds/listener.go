@@ -109,7 +109,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	}
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
-		UpstreamLog:          b.accessLog(policy.AttemptLog, quotaHeaders),
+		UpstreamLog:          b.accessLog(policy.AttemptLog, b.options.QuotaHeaders),
 	}))
 }
 

@@ -25,6 +25,8 @@ type Options struct {
 	ControlCluster string
 	// Listen is the address for clients, with the port decided.
 	Listen string
+	// QuotaHeaders are the response headers that the log of attempts has.
+	QuotaHeaders []string
 }
 
 // decisionTimeout bounds one message of an ext_proc exchange. It is not the

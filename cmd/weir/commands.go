@@ -20,6 +20,7 @@ import (
 	"weir/demo"
 	"weir/envoy"
 	"weir/policy"
+	"weir/xds"
 )
 
 func (c versionCmd) run(sys system) error {
@@ -186,7 +187,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		return envoy.Run(ctx, envoy.Config{
 			Path: path, Bootstrap: bootstrap, Dir: dir,
 			Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
-			DrainTime: first.ShutdownTimeout, Now: g.now, Log: log.With("from", "envoy"),
+			DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
 			Started: func(pid int) { log.Info("envoy started", "pid", pid, "path", path) },
 		})
 	})

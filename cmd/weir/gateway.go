@@ -22,6 +22,7 @@ import (
 	"weir/extproc"
 	"weir/extproc/wire"
 	"weir/policy"
+	"weir/rolling"
 	"weir/xds"
 )
 
@@ -43,6 +44,8 @@ type gateway struct {
 	inForce  atomic.Uint64
 	inputs   inputs
 	xds      *xds.Server
+	rolling  *rolling.Store // from the first configuration on
+	observer *observer
 	registry *prometheus.Registry
 	metrics  *metrics
 	status   status
@@ -92,6 +95,7 @@ func (g *gateway) load() (*policy.Policy, error) {
 		files = append(files, name)
 		return readFile(name)
 	}
+	src.Metrics = g.numbers
 	p, problems := policy.Load(src)
 	if len(problems) > 0 {
 		return nil, problems
@@ -100,6 +104,14 @@ func (g *gateway) load() (*policy.Policy, error) {
 		return nil, fmt.Errorf("--listen %s can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", g.listenOverride)
 	}
 	return p, nil
+}
+
+// numbers are those of the whole life of the process.
+func (g *gateway) numbers(window time.Duration) *rolling.Store {
+	if g.rolling == nil {
+		g.rolling = rolling.New(window)
+	}
+	return g.rolling
 }
 
 // listenAddress is where Envoy listens for a policy. Port 0 is given a number
@@ -138,6 +150,10 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	}
 	g.log.Info("weir started", "socket", socket, "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
 
+	if g.observer, err = newObserver(g, first); err != nil {
+		return errors.Join(fmt.Errorf("telemetry.access_log: %w", err), listener.Close(), admin.Close())
+	}
+	defer g.observer.close()
 	server := g.grpcServer()
 	services, endServices := context.WithCancel(ctx)
 	work, endWork := context.WithCancel(services)
@@ -148,6 +164,8 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error { return serveHTTP(services, admin, g.adminHandler()) })
 	group.Go(func() error { return g.announce(work) })
+	group.Go(func() error { return g.observer.run(services) })
+	group.Go(func() error { return g.observer.recorder.Run(services) })
 	group.Go(func() error { return g.watch(work) })
 	group.Go(func() error { return g.reloads(work) })
 	group.Go(func() error { return g.signals(services, endWork) })
@@ -202,6 +220,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	)
 	server := grpc.NewServer(options...)
 	g.xds.Register(server)
+	g.observer.receiver.Register(server)
 	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry)))
 	return server
 }

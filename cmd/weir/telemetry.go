@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"weir/accesslog"
+	"weir/policy"
+	"weir/rolling"
+	"weir/telemetry"
+)
+
+// observer takes in what Envoy tells of requests.
+type observer struct {
+	rolling  *rolling.Store
+	recorder *telemetry.Recorder
+	receiver *accesslog.Receiver
+	log      io.Closer // nil: not ours to close
+}
+
+// newObserver opens the access log. Where it goes and what the rolling window
+// is are those of the first configuration: later ones change neither.
+func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
+	o := &observer{rolling: g.numbers(first.Window)}
+	var out io.Writer
+	switch first.AccessLog {
+	case "off":
+	case "stdout":
+		out = g.sys.stdout
+	case "stderr":
+		out = g.sys.stderr
+	default:
+		file, err := os.OpenFile(first.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, err
+		}
+		out, o.log = file, file
+	}
+	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
+	o.receiver = accesslog.New(o.recorder, func() accesslog.Names { return g.current.Load() })
+	return o, nil
+}
+
+// run keeps the numbers moving until ctx ends.
+func (o *observer) run(ctx context.Context) error {
+	ticks := time.NewTicker(o.rolling.Interval())
+	defer ticks.Stop()
+	sweeps := time.NewTicker(time.Second)
+	defer sweeps.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticks.C:
+			o.rolling.Tick(now)
+		case <-sweeps.C:
+			o.receiver.Sweep()
+		}
+	}
+}
+
+// close writes what is left of the log.
+func (o *observer) close() {
+	o.receiver.Flush()
+	o.recorder.Close()
+	if o.log != nil {
+		_ = o.log.Close()
+	}
+}

@@ -1,0 +1,62 @@
+package policy
+
+// The label of what has no name of its own in metrics.
+const (
+	OtherLabel = "other"
+	AutoLabel  = "weir/auto"
+)
+
+// labels are the names that may be labels of metrics: whatever clients send,
+// there are no more of them than the configuration has names.
+type labels struct {
+	served map[modelRef]string // by provider and what it is asked for
+	keys   map[string]string   // by cluster
+}
+
+// AskedLabel gives a model name as a client wrote it in the spelling of the
+// configuration, AutoLabel where none was written, and OtherLabel for every
+// name that is not configured.
+func (p *Policy) AskedLabel(asked string) string {
+	if asked == "" || isAuto(asked) {
+		return AutoLabel
+	}
+	name := lower(asked)
+	if offers := p.byModel[name]; len(offers) > 0 {
+		return offers[0].names[name]
+	}
+	if owner, _, rest := p.owner(asked, name); owner != nil {
+		if m := owner.byModel[rest]; m != nil {
+			return m.label
+		}
+	}
+	return OtherLabel
+}
+
+// ServedLabel gives the id of the model that a provider was asked for, or
+// OtherLabel.
+func (p *Policy) ServedLabel(provider, sent string) string {
+	if id, ok := p.labels.served[modelRef{provider, sent}]; ok {
+		return id
+	}
+	return OtherLabel
+}
+
+// ProviderKeyOf gives the id of the provider's key that a cluster sends.
+func (p *Policy) ProviderKeyOf(cluster string) string { return p.labels.keys[cluster] }
+
+// label fills in what the labels are, once all providers are there.
+func (p *Policy) label() {
+	p.labels = labels{served: map[modelRef]string{}, keys: map[string]string{}}
+	for _, owner := range p.providers {
+		for _, m := range owner.models {
+			if ref := (modelRef{owner.id, m.sent}); p.labels.served[ref] == "" {
+				p.labels.served[ref] = m.id
+			}
+		}
+	}
+	for _, c := range p.Clusters {
+		if c.Key != "" {
+			p.labels.keys[c.Name] = c.Key
+		}
+	}
+}
