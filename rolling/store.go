@@ -77,9 +77,7 @@ func add[K comparable, V any](at *atomic.Pointer[map[K]*V], id K, other *V, fres
 	if len(old) >= maxEntries {
 		return other
 	}
-	next := make(map[K]*V, len(old)+1)
-	maps.Copy(next, old)
-	v := fresh()
+	next, v := maps.Clone(old), fresh()
 	next[id] = v
 	at.Store(&next)
 	return v
