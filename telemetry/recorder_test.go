@@ -3,7 +3,6 @@ package telemetry
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"io"
 	"os"
@@ -213,83 +212,6 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// Whatever arrives, each metric has a bounded number of series, and no value of
-// a label is longer than its bound or other than UTF-8.
-func TestHostileLabels(t *testing.T) {
-	f := newFixture()
-	m := f.metrics
-	for _, s := range []*series[prometheus.Observer]{m.tokens, m.duration, m.firstToken, m.perToken} {
-		s.max = 50
-	}
-	for _, s := range []*series[prometheus.Counter]{m.attempts, m.failovers, m.requests, m.unknown} {
-		s.max = 50
-	}
-	const n = 1000
-	for i := range n {
-		bad := strconv.Itoa(i) + "\xff\xfe"
-		if i%3 == 0 {
-			bad = strings.Repeat("x", 1000) + strconv.Itoa(i)
-		} else if i%3 == 1 {
-			bad = strconv.Itoa(i)
-		}
-		a := failed()
-		a.Provider, a.ModelLabel, a.Cause, a.Operation = bad, bad, bad, bad
-		f.Attempt(a)
-		r := request()
-		r.Provider, r.ModelLabel, r.AskedLabel, r.Operation, r.Code, r.Status = bad, bad, bad, bad, bad, i
-		f.Request(r)
-		r = request()
-		r.Provider, r.ModelLabel, r.AskedLabel, r.Operation = bad, bad, bad, bad
-		f.Request(r)
-		r.Tokens.Known = false
-		f.Request(r)
-	}
-	families, err := f.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		var total uint64
-		for _, m := range family.GetMetric() {
-			total += m.GetHistogram().GetSampleCount() + uint64(m.GetCounter().GetValue())
-			for _, l := range m.GetLabel() {
-				if len(l.GetValue()) > maxLabel {
-					t.Errorf("%s: a value of %d bytes", family.GetName(), len(l.GetValue()))
-				}
-			}
-		}
-		if got := len(family.GetMetric()); got > 50+maxRest+1 {
-			t.Errorf("%s has %d series", family.GetName(), got)
-		}
-		if total%n != 0 && family.GetName() != "weir_access_log_lines_dropped_total" {
-			t.Errorf("%s lost observations: %d of %d", family.GetName(), total, n)
-		}
-	}
-}
-
-// When there is no room, an observation still says what kind it is.
-func TestRest(t *testing.T) {
-	var made []string
-	s := newSeries(3, func(v ...string) string {
-		made = append(made, strings.Join(v, " "))
-		return strings.Join(v, " ")
-	})
-	s.max = 2
-	for _, tt := range []struct{ in, want string }{
-		{"a b ok", "a b ok"}, {"c d ok", "c d ok"}, {"e f ok", "other other ok"}, {"e f bad", "other other bad"}, {"a b ok", "a b ok"}, {"g h ok", "other other ok"},
-	} {
-		if got := s.get(labels(append(strings.Fields(tt.in), "", ""))); got != tt.want {
-			t.Errorf("%s becomes %s, want %s", tt.in, got, tt.want)
-		}
-	}
-	for i := range 2 * maxRest {
-		s.get(labels{"a", "b", strconv.Itoa(i)})
-	}
-	if got := s.get(labels{"a", "b", "one more"}); got != "other other other" || len(made) > 2+maxRest+1 {
-		t.Errorf("one more becomes %s, of %d", got, len(made))
-	}
-}
-
 // The memory of a record may be used again.
 func TestKeepsNothing(t *testing.T) {
 	f := newFixture()
@@ -338,79 +260,6 @@ func TestConcurrent(t *testing.T) {
 	}
 	if got := testutil.ToFloat64(f.metrics.dropped); got != 0 {
 		t.Errorf("%v lines dropped", got)
-	}
-}
-
-// blocked is a writer that takes nothing until it is let go.
-type blocked struct{ entered, release chan struct{} }
-
-func (w *blocked) Write(b []byte) (int, error) {
-	w.entered <- struct{}{}
-	<-w.release
-	return len(b), nil
-}
-
-// A reader that does not read costs lines, not time.
-func TestSlowReader(t *testing.T) {
-	w := &blocked{make(chan struct{}, 10), make(chan struct{})}
-	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "x", Help: "x"})
-	l := newLines(w, dropped)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- l.run(ctx) }()
-	line := len(appendRequest(nil, request()))
-	for range flushAt/line + 1 {
-		l.request(request())
-	}
-	<-w.entered // by due, not by time
-	n := 2 * maxPending / line
-	for range n {
-		l.request(request())
-	}
-	lost := testutil.ToFloat64(dropped)
-	if want := float64(n - maxPending/line); lost < want-1 || lost > want+float64(flushAt/line)+1 {
-		t.Errorf("%v of %d lines dropped, want about %v", lost, n, want)
-	}
-	close(w.release)
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-type failing struct{ n int }
-
-func (w failing) Write(b []byte) (int, error) { return w.n, errors.New("gone") }
-
-func TestFailingWriter(t *testing.T) {
-	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "x", Help: "x"})
-	l := newLines(failing{len(appendAttempt(nil, failed())) + 5}, dropped)
-	for range 3 {
-		l.attempt(failed())
-	}
-	l.close()
-	l.attempt(failed())
-	if got := testutil.ToFloat64(dropped); got != 3 { // two of the write, one after Close
-		t.Errorf("%v lines dropped, want 3", got)
-	}
-}
-
-// A line is written within flushEvery without another push.
-func TestFlushByTime(t *testing.T) {
-	r, w := io.Pipe()
-	f := New(Config{Registerer: prometheus.NewRegistry(), Rolling: rolling.New(time.Minute), Log: w, Now: time.Now})
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- f.Run(ctx) }()
-	f.Attempt(failed())
-	b := make([]byte, 4096)
-	n, err := r.Read(b)
-	if err != nil || string(b[:n]) != string(appendAttempt(nil, failed())) {
-		t.Errorf("%q, %v", b[:n], err)
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 
