@@ -110,10 +110,11 @@ func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
 }
 
 func (h *QuotaHeaders) limit(remaining, reset int, now time.Time) (*int64, time.Time) {
-	n, ok := parseCount(h[remaining])
+	count, ok := parseCount(h[remaining])
 	if !ok {
 		return nil, time.Time{}
 	}
+	n := count // only what is known goes to the heap
 	t, _ := parseReset(h[reset], now)
 	return &n, t
 }
@@ -137,7 +138,7 @@ func parseReset(s string, now time.Time) (time.Time, bool) {
 		t, err := time.Parse(time.RFC3339, s)
 		return near(t, err == nil, now)
 	}
-	if last := s[len(s)-1]; last >= '0' && last <= '9' {
+	if strings.Trim(s, ".0123456789") == "" {
 		s += "s"
 	}
 	d, err := time.ParseDuration(s)

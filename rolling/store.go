@@ -2,6 +2,7 @@ package rolling
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,12 +49,13 @@ func New(window time.Duration) *Store {
 
 // Model returns the numbers of a model, of which there are none yet if it is
 // asked for the first time. The same names give the same Model until Retain
-// forgets it.
+// forgets it. The store keeps copies of names.
 func (s *Store) Model(provider, model string) *Model {
 	id := modelID{provider, model}
 	if m, ok := (*s.models.Load())[id]; ok {
 		return m
 	}
+	id = modelID{strings.Clone(provider), strings.Clone(model)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return add(&s.models, id, s.otherModel, func() *Model { return &Model{ring: newRing(s.clock)} })
@@ -64,6 +66,7 @@ func (s *Store) Key(id string) *Key {
 	if k, ok := (*s.keys.Load())[id]; ok {
 		return k
 	}
+	id = strings.Clone(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return add(&s.keys, id, s.otherKey, func() *Key { return &Key{ring: newRing(s.clock)} })
@@ -77,9 +80,7 @@ func add[K comparable, V any](at *atomic.Pointer[map[K]*V], id K, other *V, fres
 	if len(old) >= maxEntries {
 		return other
 	}
-	next := make(map[K]*V, len(old)+1)
-	maps.Copy(next, old)
-	v := fresh()
+	next, v := maps.Clone(old), fresh()
 	next[id] = v
 	at.Store(&next)
 	return v

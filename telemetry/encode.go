@@ -3,6 +3,8 @@ package telemetry
 import (
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"weir/accesslog"
@@ -132,12 +134,10 @@ func appendSome(b []byte, name string, d time.Duration) []byte {
 	return appendMS(b, d)
 }
 
-const hex = "0123456789abcdef"
-
 // appendText appends a name and a JSON string. Beyond what JSON asks for, it
-// escapes what could move a terminal's cursor or break a line somewhere: DEL,
-// the control characters U+0080 to U+009F, U+2028, U+2029. Bytes that are not
-// UTF-8 become U+FFFD.
+// escapes whatever is not printable: characters that move a terminal's cursor,
+// turn the direction of text or break lines. Bytes that are not UTF-8 become
+// U+FFFD.
 func appendText(b []byte, name, s string) []byte {
 	b = append(append(b, name...), '"')
 	cut := len(s) > maxText
@@ -155,15 +155,19 @@ func appendText(b []byte, name, s string) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if r >= 0xa0 && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || n > 1) {
+		if r >= utf8.RuneSelf && unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
 			i += n
 			continue
 		}
 		b = append(b, s[from:i]...)
-		if r == '"' || r == '\\' {
+		switch {
+		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		} else {
-			b = append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = appendEscape(appendEscape(b, high), low)
+		default:
+			b = appendEscape(b, r)
 		}
 		i += n
 		from = i
@@ -173,4 +177,9 @@ func appendText(b []byte, name, s string) []byte {
 		b = append(b, "…"...)
 	}
 	return append(b, '"')
+}
+
+func appendEscape(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
 }
