@@ -61,6 +61,9 @@ func (o *output) flush() {
 	o.tail = append(o.tail, line)
 
 	level, component, message := parseLine(line)
+	if component == "misc" && strings.Contains(message, "marked as work-in-progress") {
+		level = slog.LevelDebug // said at every route and every update; Weir chose them knowing it
+	}
 	o.log.Log(context.Background(), level, message, "envoy", component)
 }
 
