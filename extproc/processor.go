@@ -3,8 +3,12 @@ package extproc
 import (
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"mime"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,21 +32,45 @@ type Processor struct {
 func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics) *Processor {
 	return &Processor{
 		policy: current, log: log, metrics: metrics, now: time.Now,
-		pool: sync.Pool{New: func() any { return new(exchange) }},
+		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
 }
 
 // exchange is the memory of one stream, used again for the next.
 type exchange struct {
-	in    wire.Request
-	out   wire.Response
-	body  policy.Body
-	edits []wire.Edit
-	set   []wire.SetHeader
-	names []string
-	chain []byte
-	meta  [2]wire.Metadata
-	field [6]wire.Field
+	in wire.Request
+	// headers are the client's: the body's message takes in's.
+	headers []wire.Header
+	plan    policy.Request
+	all     iter.Seq2[string, string]
+	random  *rand.Rand
+	out     wire.Response
+	body    policy.Body
+	edits   []wire.Edit
+	set     []wire.SetHeader
+	names   []string
+	chain   []byte
+	meta    [2]wire.Metadata
+	field   [6]wire.Field
+}
+
+func newExchange() *exchange {
+	x := &exchange{random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	x.all = x.each
+	return x
+}
+
+// each gives the client's headers to expressions. Those that hold its
+// credentials are nobody's to read.
+func (x *exchange) each(yield func(name, value string) bool) {
+	for _, h := range x.headers {
+		if strings.HasPrefix(h.Key, ":") || slices.Contains(policy.ClientCredentials, h.Key) {
+			continue
+		}
+		if !yield(h.Key, h.Value) {
+			return
+		}
+	}
 }
 
 // Process answers one stream: a request, or one retry of a request.
@@ -50,6 +78,9 @@ func (p *Processor) Process(stream *wire.Stream) error {
 	x := p.pool.Get().(*exchange)
 	defer func() {
 		x.in.Free()
+		x.plan.Reset()
+		clear(x.headers)
+		x.headers = x.headers[:0]
 		p.pool.Put(x)
 	}()
 	if err := stream.Recv(&x.in); err != nil {
@@ -78,6 +109,8 @@ type request struct {
 	credential string
 	key        *policy.AccessKey
 	boundary   string
+	id         string
+	clientIP   string
 	// anthropic is set when the client speaks Anthropic's dialect of
 	// GET /v1/models.
 	anthropic bool
@@ -94,6 +127,10 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if req.Models {
 		return p.models(stream, x, current, req)
 	}
+	if current.NeedsClientAddress {
+		req.clientIP = clientIP(x.in.Attribute("source.address"))
+	}
+	x.headers, x.in.Headers = x.in.Headers, x.headers[:0]
 	x.out = wire.Response{Kind: wire.RequestHeaders}
 	if err := stream.Send(&x.out); err != nil {
 		return err
@@ -124,7 +161,10 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	if err != nil {
 		return nil, err
 	}
-	return current.Plan(&policy.Request{Endpoint: req.Endpoint, Query: req.Query, Key: req.key, Body: &x.body, Now: now})
+	r := &x.plan
+	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
+	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
+	return current.Plan(r)
 }
 
 func tooLarge(current *policy.Policy) error {
@@ -149,6 +189,8 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 			encoding = h.Value
 		case "content-length":
 			length = h.Value
+		case "x-request-id":
+			req.id = h.Value
 		case "anthropic-version":
 			req.anthropic = true
 		default:
@@ -227,6 +269,15 @@ func bodyType(e *policy.Endpoint, contentType string) (string, error) {
 	return "", policy.Errorf(policy.InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
 }
 
+// clientIP takes the port off Envoy's attribute source.address.
+func clientIP(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
 // durationSlack lets the attempt's own timeout, which is answered as one, come
 // first while no headers have come.
 const durationSlack = 100 * time.Millisecond
@@ -264,6 +315,9 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	if len(plan.Rejected) > 0 {
 		fields = append(fields, wire.Field{Key: policy.RejectedField, Value: wire.String(policy.HeaderList(plan.Rejected))})
 	}
+	for _, f := range plan.Fields {
+		fields = append(fields, wire.Field{Key: f.Name, Value: wire.String(f.Value)})
+	}
 	x.chain = wire.AppendChain(x.chain[:0], x.names)
 	x.meta = [2]wire.Metadata{
 		{Namespace: policy.ChainNamespace, Struct: x.chain},
@@ -294,8 +348,11 @@ func (x *exchange) patch(edits []policy.Edit, length int) {
 // count notes a refusal.
 func (p *Processor) count(err error) *policy.Error {
 	coded := policy.AsError(err)
-	if coded.Code == policy.Internal {
+	switch {
+	case coded.Code == policy.Internal:
 		p.log.Error("request failed", "error", err)
+	case coded.Cause != nil:
+		p.log.Warn("request refused", "code", string(coded.Code), "reason", coded.Cause)
 	}
 	p.metrics.refused(coded.Code)
 	return coded

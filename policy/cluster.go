@@ -38,12 +38,14 @@ type ClusterTLS struct {
 }
 
 // ClusterHeader is a header with its value, or with the name of the secret
-// that holds it.
+// that holds it, or with the name of the field of the request's metadata that
+// does.
 type ClusterHeader struct {
 	Name   string
 	Prefix string
 	Value  string
 	Secret string
+	Field  string
 }
 
 // Certificate is a client certificate with its key.

@@ -25,6 +25,7 @@ const (
 	InputTooLarge       Code = "input_too_large"
 	UnsupportedEncoding Code = "unsupported_encoding"
 	NoModelsSelected    Code = "no_models_selected"
+	StrategyFailed      Code = "strategy_failed"
 	SecretMissing       Code = "secret_missing"
 	NoProviderKey       Code = "no_provider_key"
 	Internal            Code = "internal"
@@ -55,6 +56,7 @@ var outcomes = map[Code]outcome{
 	InputTooLarge:       {413, "invalid_request_error"},
 	UnsupportedEncoding: {415, "invalid_request_error"},
 	NoModelsSelected:    {422, "invalid_request_error"},
+	StrategyFailed:      {422, "invalid_request_error"},
 	SecretMissing:       {424, "invalid_request_error"},
 	NoProviderKey:       {424, "invalid_request_error"},
 	Internal:            {500, "api_error"},

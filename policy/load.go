@@ -151,7 +151,9 @@ func (l *loader) policy() *Policy {
 	p.StreamIdleTimeout = l.duration(at+"stream_idle_timeout", gateway.StreamIdleTimeout, DefaultStreamIdleTimeout)
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
+	l.compile(p, gateway, at)
 
+	p.NeedsClientAddress = p.uses.Conn
 	p.Files = slices.Sorted(maps.Keys(l.files))
 	p.Version = contentHash([]any{string(l.src.Data), l.inputs})
 	return p

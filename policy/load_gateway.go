@@ -1,10 +1,11 @@
 package policy
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"weir/policy/expression"
 )
 
 // gateway finds the one ai-gateway action and where its fields stand.
@@ -54,8 +55,6 @@ func (l *loader) gateway() (*GatewayConfig, string) {
 func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	p.onlyConfiguredProviders = g.OnlyConfiguredProviders
 	p.onlyConfiguredModels = g.OnlyConfiguredModels
-	l.strategy(at+"model_selection.strategy", g.ModelSelection)
-	l.strategy(at+"api_key_selection.strategy", g.APIKeySelection)
 	switch g.OnError {
 	case "", "halt":
 	case "continue":
@@ -63,9 +62,10 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	default:
 		l.problem(at+"on_error", "%q is unknown: write halt", clip(g.OnError))
 	}
-	if g.MaxInputTokens != 0 {
-		l.problem(at+"max_input_tokens", "is not supported yet")
+	if g.MaxInputTokens < 0 || g.MaxInputTokens > maxTokens {
+		l.problem(at+"max_input_tokens", "must be from 1 to %d", maxTokens)
 	}
+	p.inputLimit = g.MaxInputTokens
 	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > maxTokens {
 		l.problem(at+"max_output_tokens", "must be from 1 to %d", maxTokens)
 	}
@@ -82,40 +82,54 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	}
 	p.Failover = failover
 
-	for _, name := range sortedKeys(g.QueryParams) {
-		v := string(g.QueryParams[name])
-		switch {
-		case name == "":
-			l.problem(at+"query_params", "a parameter has no name")
-		case strings.Contains(v, "${"):
-			l.problem(at+"query_params."+name, "expressions are not supported yet, and a secret in a URL ends up in logs: use headers")
-		}
-		p.query = append(p.query, Param{Name: name, Value: v})
-	}
+	l.query(p, g, at+"query_params")
 	l.body(p, g, at+"body")
 }
 
-func (l *loader) strategy(path string, s *StrategyConfig) {
-	if s != nil && len(s.Strategy) > 0 {
-		l.problem(path, "CEL strategies are not supported yet")
+// query reads what is added to every URL.
+func (l *loader) query(p *Policy, g *GatewayConfig, path string) {
+	dynamic := make([]*expression.TemplateProgram, len(g.QueryParams))
+	for i, name := range sortedKeys(g.QueryParams) {
+		value := g.QueryParams[name]
+		if name == "" {
+			l.problem(path, "a parameter has no name")
+		}
+		if strings.Contains(string(value), "${") {
+			t, issues := expression.Template(string(value))
+			switch {
+			case l.issues(path+"."+name, issues):
+			case t.UsesSecrets():
+				l.problem(path+"."+name, "a secret in a URL ends up in logs: use headers")
+			default:
+				dynamic[i], p.dynamic.query = t, dynamic
+				p.uses = merged(p.uses, t.Uses())
+			}
+		}
+		p.query = append(p.query, Param{Name: name, Value: string(value)})
 	}
 }
 
 // body reads what is set in every request body.
 func (l *loader) body(p *Policy, g *GatewayConfig, path string) {
-	for _, name := range sortedKeys(g.Body) {
+	dynamic := make([]*bodyTemplate, len(g.Body))
+	for i, name := range sortedKeys(g.Body) {
 		value := []byte(g.Body[name])
+		t, problems := parseBody(value)
+		for _, problem := range problems {
+			l.problem(path+"."+name, "%s", problem)
+		}
+		if dynamic[i] = t; t != nil && len(problems) == 0 {
+			p.dynamic.set = dynamic
+			for _, e := range t.exprs {
+				p.uses = merged(p.uses, e.Uses())
+			}
+		}
 		switch {
 		case strings.EqualFold(name, "model"), strings.EqualFold(name, "models"):
 			l.problem(path+"."+name, "which model serves a request is not set here")
-		case bytes.Contains(value, []byte("${")):
-			l.problem(path+"."+name, "expressions are not supported yet")
+		case dynamic[i] != nil: // what it gives is bounded when it is known
 		case p.outputLimit.tokens > 0 && isOutputField(name) && p.outputLimit.exceededBy(value):
 			l.problem(path+"."+name, "must be a number up to max_output_tokens (%d)", p.outputLimit.tokens)
-		}
-		if name == "stream" {
-			stream := string(value) == "true"
-			p.stream = &stream
 		}
 		p.set = append(p.set, KeyValue{Key: name, Value: value})
 		p.guarded = append(p.guarded, []byte(name))

@@ -142,10 +142,14 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 	if len(c.Surfaces) == 0 {
 		c.Surfaces = []SurfaceConfig{{Format: OpenAI}}
 	}
+	e.out.config, e.out.catalogue = c, e.catalogue
 	b.headers(e.path+".headers", e.own.Headers)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {
 		keys := b.keys(e.path, e.own.APIKeys)
+		for _, k := range keys {
+			e.out.keys = append(e.out.keys, e.out.id+k.id)
+		}
 		if e.out.keyed = len(keys) > 0 || l.needsNoKey(e); e.out.keyed {
 			l.surfaces(b, e.out, c, keys, e.path)
 			return
@@ -220,7 +224,7 @@ func (l *loader) models(p *Policy, e *entry) {
 func newModel(owner *provider, c ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
-		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName,
+		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,
 		label: owner.id + ":" + c.ID, names: map[string]string{},
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/policy/expression"
 )
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
@@ -233,6 +235,10 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 			b.problem(all[name].at, "also carries the key of provider %q: set one of the two", c.ID)
 			continue
 		}
+		if field, ok := b.fromRequest(name, t, all[name].at); ok {
+			out = append(out, ClusterHeader{Name: name, Field: field})
+			continue
+		}
 		v, err := t.expand(b.store)
 		switch {
 		case err != nil:
@@ -246,6 +252,26 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 		}
 	}
 	return out
+}
+
+// fromRequest compiles a header whose value depends on the request, and gives
+// the name of the field that will hold it.
+func (b *clusterBuilder) fromRequest(name string, t Template, at string) (field string, ok bool) {
+	program, err := t.program()
+	if err != nil || program == nil || !program.UsesRequest() {
+		return "", false
+	}
+	if program.UsesSecrets() {
+		b.problem(at, "a secret and the request cannot meet in one header: what is made of a request travels with it, and a secret must not")
+	}
+	p := b.policy
+	if p.dynamic.headers == nil {
+		p.dynamic.headers = map[string]*expression.TemplateProgram{}
+	}
+	field = "header." + contentHash([]string{name, string(t)})
+	p.dynamic.headers[field] = program
+	p.uses = merged(p.uses, program.Uses())
+	return field, true
 }
 
 // dial gives the address to connect to. What connect_to leads to has to stand

@@ -116,7 +116,7 @@ func listing(id string, owner *provider, m *model) listed {
 // lookup finds what a client would get for a name, under that name.
 func (p *Policy) lookup(key *AccessKey, id string) (listed, bool) {
 	for i := range endpoints {
-		choices, _ := p.resolve(nil, id, &endpoints[i], key)
+		choices, _ := p.resolve(nil, 1, id, &endpoints[i], key, nil)
 		if len(choices) > 0 {
 			owner := choices[0].provider
 			return listing(id, owner, owner.byModel[lower(choices[0].id)]), true

@@ -3,22 +3,17 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/policy/tokens"
 )
 
 // MaxAttempts is the longest plan.
 const MaxAttempts = 10
-
-// Request is what Weir knows of a request when it plans it.
-type Request struct {
-	Endpoint *Endpoint
-	Query    string
-	Key      *AccessKey
-	Body     *Body
-	Now      time.Time
-}
 
 // Attempt is one try: where the request goes and what it says there.
 type Attempt struct {
@@ -33,6 +28,9 @@ type Attempt struct {
 	Length int
 }
 
+// Field is a value that a cluster's header refers to by name.
+type Field struct{ Name, Value string }
+
 // Plan is what will happen to a request.
 type Plan struct {
 	Attempts []Attempt
@@ -43,6 +41,8 @@ type Plan struct {
 	Deadline time.Time
 	// Rejected are the entries of the client's list that cannot serve it.
 	Rejected []string
+	// Fields are what clusters' headers take from the request.
+	Fields []Field
 
 	attempts [MaxAttempts]Attempt
 	// Memory of the attempts' edits, as far as it goes, and of those of one
@@ -57,67 +57,110 @@ func isAuto(name string) bool {
 }
 
 // Plan decides who serves the request and in which order. It is a pure
-// function of the policy and the request.
-func (p *Policy) Plan(req *Request) (*Plan, error) {
-	var buffer [MaxAttempts]choice
-	choices := buffer[:0]
-	out := &Plan{Stream: p.streams(req), AttemptTimeout: p.PerRequestTimeout, Deadline: req.Now.Add(p.TotalTimeout)}
+// function of the policy, the request and the numbers of the moment.
+func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
-	var first rejection
-	asked := 0
-	ask := func(entry string) {
-		if isAuto(entry) {
-			return
-		}
-		asked++
-		var why rejection
-		if choices, why = p.resolve(choices, entry, req.Endpoint, req.Key); why.code != "" {
-			if first.code == "" {
-				first = why
-			}
-			out.Rejected = append(out.Rejected, entry)
+func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
+	if p.inputLimit > 0 && !req.Endpoint.Multipart {
+		if over, n := tokens.Exceeds(req.Body.Bytes, p.inputLimit); over {
+			return nil, Errorf(InputTooLarge, "the input is at least %d tokens by estimate, the limit of this gateway is %d", n, p.inputLimit)
 		}
 	}
-	if req.Body.HasModel {
-		ask(req.Body.Model)
+	shaped, err := p.shape(req)
+	if err != nil {
+		return nil, err
 	}
-	for i, entry := range req.Body.Models {
-		if !repeated(req.Body, i) {
-			ask(entry)
-		}
+	var buffer [MaxAttempts]choice
+	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.PerRequestTimeout, Deadline: req.Now.Add(p.TotalTimeout)}
+	choices, err := p.choose(buffer[:0], out, req, t)
+	if err != nil {
+		return nil, err
 	}
-	if asked == 0 {
-		choices = p.auto(choices, req.Endpoint, req.Key)
-		if len(choices) == 0 {
-			return nil, Errorf(NoModelsSelected, "no model is configured that could serve %s with this key", req.Endpoint.Path)
-		}
+	if err := p.attempts(out, choices, req, &shaped, t); err != nil {
+		return nil, err
 	}
-	if len(choices) == 0 {
-		return nil, first.err(p, req.Endpoint, req.Key)
+	if err := p.fields(out, req); err != nil {
+		return nil, err
 	}
-	p.attempt(out, choices, req)
 	return out, nil
 }
 
-// streams says whether the answer will be a stream.
-func (p *Policy) streams(req *Request) bool {
-	if p.stream != nil && !req.Endpoint.Multipart {
-		return *p.stream
+// choose finds the models that are to be tried, in order.
+func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choice, error) {
+	byStrategy := len(p.strategies.models) > 0
+	asked := entries(make([]string, 0, maxModels+1), req.Body)
+	if len(asked) == 0 {
+		if byStrategy {
+			return p.autoByStrategy(dst, req, t)
+		}
+		dst = p.auto(dst, req.Endpoint, req.Key, t)
+		if len(dst) == 0 {
+			return nil, p.nothingFor(req)
+		}
+		return dst, nil
 	}
-	return req.Body.Stream
+	var first rejection
+	var offers [][]choice
+	some := false
+	for _, entry := range asked {
+		var why rejection
+		if byStrategy {
+			var found []choice
+			found, why = p.resolve(nil, math.MaxInt, entry, req.Endpoint, req.Key, t)
+			offers = append(offers, found)
+		} else {
+			dst, why = p.resolve(dst, MaxAttempts, entry, req.Endpoint, req.Key, t)
+		}
+		if why.code == "" {
+			some = true
+			continue
+		}
+		if first.code == "" {
+			first = why
+		}
+		out.Rejected = append(out.Rejected, entry)
+	}
+	if !some {
+		return nil, first.err(p, req.Endpoint, req.Key)
+	}
+	if !byStrategy {
+		return dst, nil
+	}
+	dst, left, err := p.filterByStrategy(dst, offers, req, t)
+	for _, i := range left {
+		out.Rejected = append(out.Rejected, asked[i])
+	}
+	return dst, err
 }
 
-// repeated says whether entry i of models was asked for before.
-func repeated(b *Body, i int) bool {
-	if b.HasModel && b.Models[i] == b.Model {
-		return true
+func (p *Policy) nothingFor(req *Request) error {
+	return Errorf(NoModelsSelected, "no model is configured that could serve %s with this key", req.Endpoint.Path)
+}
+
+// entries are what the client asked for, in order and without repeats; nothing
+// where it left the choice to the gateway.
+func entries(dst []string, b *Body) []string {
+	if b.HasModel && !isAuto(b.Model) {
+		dst = append(dst, b.Model)
 	}
-	for _, earlier := range b.Models[:i] {
-		if earlier == b.Models[i] {
-			return true
+	for _, name := range b.Models {
+		if !isAuto(name) && !slices.Contains(dst, name) {
+			dst = append(dst, name)
 		}
 	}
-	return false
+	return dst
+}
+
+// streams says whether the answer will be a stream.
+func (p *Policy) streams(req *Request, shaped *shaped) bool {
+	if !req.Endpoint.Multipart {
+		for _, kv := range shaped.set {
+			if kv.Key == "stream" {
+				return string(kv.Value) == "true"
+			}
+		}
+	}
+	return req.Body.Stream
 }
 
 // maxPlanText bounds what the later attempts of a plan may hold of bodies. A
@@ -126,45 +169,56 @@ func repeated(b *Body, i int) bool {
 // out, because a plan that is too large for gRPC would end the request.
 const maxPlanText = 1 << 20
 
-// attempt turns the choices into attempts: each model with each key of its
+// attempts turns the choices into attempts: each model with each key of its
 // provider.
-func (p *Policy) attempt(out *Plan, choices []choice, req *Request) {
+func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *shaped, t *Trace) error {
 	out.Attempts = out.attempts[:0]
 	var original []Edit // of the first attempt, against the client's body
 	unused := out.edits[:0]
 	text := 0
+	var failed error
 	for i := range choices {
 		c := &choices[i]
-		edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req))
-		a := Attempt{Model: c.sent, Path: p.target(c, req), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
-		if i == 0 {
+		clusters, err := p.byKey(c, req, t)
+		if err != nil {
+			failed = err
+			continue
+		}
+		edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
+		a := Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
+		first := len(out.Attempts) == 0
+		if first {
 			edits = append(unused, edits...)
 			original = edits
 		} else {
 			edits = rebase(unused, req.Body.Bytes, original, edits)
 		}
 		unused = edits[len(edits):]
-		for k, cluster := range c.surface.clusters {
-			if a.Cluster, a.Edits = cluster, edits; i == 0 && k > 0 {
+		for k, cluster := range clusters {
+			if a.Cluster, a.Edits = cluster, edits; first && k > 0 {
 				a.Edits = nil // the same model again, with the next key
 			}
 			if len(out.Attempts) > 0 {
 				text += textOf(a.Edits)
 			}
 			if len(out.Attempts) == MaxAttempts || text > maxPlanText {
-				return
+				return nil
 			}
 			out.Attempts = append(out.Attempts, a)
 		}
 	}
+	if len(out.Attempts) == 0 {
+		return failed
+	}
+	return nil
 }
 
 // target is the path with its query.
-func (p *Policy) target(c *choice, req *Request) string {
-	if req.Query == "" {
+func (p *Policy) target(c *choice, req *Request, shaped *shaped) string {
+	if req.Query == "" && !shaped.query {
 		return c.surface.targets[req.Endpoint.index]
 	}
-	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, p.query, req.Query))
+	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, shaped.params, req.Query))
 }
 
 func textOf(edits []Edit) int {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func planned(t testing.TB, p *Policy, e *Endpoint, query string, key *AccessKey,
 //
 // or the error as status, code and message. A request is
 //
-//	> [key=NAME] [PATH] BODY
+//	> [key=NAME] [ip=ADDRESS] [h:NAME=VALUE] [PATH] BODY
 func TestPlan(t *testing.T) { goldenPlans(t, "testdata/plan/*.txtar") }
 
 func goldenPlans(t *testing.T, pattern string) {
@@ -58,7 +59,18 @@ func answer(t *testing.T, p *Policy, request string) string {
 	}
 	req := &Request{Body: readBody(t, "{"+body), Now: testNow}
 	target := "/v1/chat/completions"
+	headers := map[string]string{}
+	req.ID, req.Headers, req.Random = "request-1", maps.All(headers), rand.New(rand.NewPCG(1, 2))
 	for _, word := range strings.Fields(path) {
+		if header, ok := strings.CutPrefix(word, "h:"); ok {
+			name, value, _ := strings.Cut(header, "=")
+			headers[name] = value
+			continue
+		}
+		if ip, ok := strings.CutPrefix(word, "ip="); ok {
+			req.ClientIP = ip
+			continue
+		}
 		name, ok := strings.CutPrefix(word, "key=")
 		if !ok {
 			target = word
@@ -77,14 +89,18 @@ func answer(t *testing.T, p *Policy, request string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Endpoint, req.Query = route.Endpoint, route.Query
+	req.Endpoint, req.Query, req.Method, req.Path = route.Endpoint, route.Query, "POST", route.Endpoint.Path
 	plan, err := p.Plan(req)
 	if err != nil {
 		var coded *Error
 		if !errors.As(err, &coded) {
 			t.Fatal(err)
 		}
-		return fmt.Sprintln(coded.Code.Status(), coded.Code, coded.Message)
+		cause := ""
+		if coded.Cause != nil {
+			cause = " (" + strings.ReplaceAll(coded.Cause.Error(), "\n", "; ") + ")"
+		}
+		return fmt.Sprintln(coded.Code.Status(), coded.Code, coded.Message+cause)
 	}
 	checkRetries(t, plan)
 	checkRebased(t, p, plan, req)
@@ -103,6 +119,11 @@ func describe(p *Policy, plan *Plan, body *Body) string {
 		for _, h := range a.Cluster.Set {
 			if h.Secret != "" {
 				fmt.Fprint(&out, " | ", h.Name, ": ", h.Prefix, p.Secrets[h.Secret].Reveal())
+			}
+			for _, f := range plan.Fields {
+				if f.Name == h.Field {
+					fmt.Fprint(&out, " | ", h.Name, ": ", f.Value)
+				}
 			}
 		}
 		fmt.Fprintln(&out)
@@ -134,11 +155,20 @@ func checkRebased(t testing.TB, p *Policy, plan *Plan, req *Request) {
 		if !ok {
 			t.Fatalf("attempt %d has the cluster of no provider", i+1)
 		}
-		edits, _ := req.Body.Edit(nil, p.change(&c, req))
+		edits, _ := req.Body.Edit(nil, p.change(&c, req, shapedFor(t, p, req)))
 		if want := Apply(nil, req.Body.Bytes, edits); !bytes.Equal(got, want) {
 			t.Errorf("attempt %d sends\n     %s\nwant %s", i+1, got, want)
 		}
 	}
+}
+
+func shapedFor(t testing.TB, p *Policy, req *Request) *shaped {
+	t.Helper()
+	s, err := p.shape(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &s
 }
 
 // choiceOf finds the choice that an attempt was made from.

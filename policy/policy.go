@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/policy/expression"
 )
 
 // Policy is a validated configuration, ready to plan requests. It is never
@@ -45,7 +47,6 @@ type Policy struct {
 	onlyConfiguredModels    bool
 	query                   []Param
 	set                     []KeyValue // in every JSON body
-	stream                  *bool      // what set says of it
 	outputLimit             outputLimit
 	// guarded are the keys whose value the policy decides.
 	guarded [][]byte
@@ -58,6 +59,10 @@ type Policy struct {
 	keys                      map[[sha256.Size]byte]*AccessKey
 	anonymous                 bool
 	labels                    labels
+	strategies                strategies
+	dynamic                   dynamic
+	uses                      expression.Uses // of all expressions
+	inputLimit                int             // max_input_tokens, 0 where there is none
 }
 
 // provider is a provider that requests may be sent to.
@@ -68,6 +73,10 @@ type provider struct {
 	keyed      bool // has a credential, or needs none
 	surfaces   []surface
 	models     []*model
+	config     ProviderConfig // with the catalogue's under it
+	catalogue  bool
+	keys       []string // ids of its keys
+	keyViews   []*expression.Key
 	byModel    map[string]*model // disabled ones too
 	names      []string          // of its models, for "did you mean"
 }
@@ -95,6 +104,8 @@ type model struct {
 	unsupported map[string]bool
 	author      string
 	display     string
+	config      ModelConfig
+	view        *expression.Model // nil without strategies
 	label       string            // provider:id
 	names       map[string]string // how each name of it is written, by its lower case
 }
@@ -135,6 +146,9 @@ type AccessKey struct {
 
 // modelRef is what a key's configuration writes as provider:model.
 type modelRef struct{ provider, model string }
+
+// limited says whether a scope leaves anything out.
+func (k *AccessKey) limited() bool { return k != nil && (k.providers != nil || k.models != nil) }
 
 // allowsProvider and allowsModel hold a key's scope. The anonymous client
 // (nil) may use everything.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"weir/policy/expression"
 )
 
 // choice is a model that may serve the request, on the surface that serves
@@ -15,10 +17,11 @@ type choice struct {
 	id       string // the model's id, or the client's own words where it is not known
 	sent     string
 	drop     map[string]bool
+	view     *expression.Model // nil where no strategy looks at it
 }
 
 func (m *model) choice() choice {
-	return choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported}
+	return choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported, view: m.view}
 }
 
 // drops says whether a body for this choice must not have a key.
@@ -45,21 +48,23 @@ func (r rejection) worsens(code Code) bool {
 }
 
 // resolve finds who may serve one entry of the client's list. It appends to
-// dst, up to the length of a plan; the rejection says why there is nobody.
-func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey) ([]choice, rejection) {
+// dst, up to a length of most; the rejection says why there is nobody.
+func (p *Policy) resolve(dst []choice, most int, entry string, e *Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
 	why := rejection{code: ModelNotFound, entry: entry}
 	name := lower(entry)
 	if offers := p.byModel[name]; len(offers) > 0 {
 		served := false
 		for _, m := range offers {
 			c := m.choice()
-			if code := p.admit(&c, m.configured, e, key); code == "" {
+			code := p.admit(&c, m.configured, e, key)
+			t.offer(entry, &c, code)
+			if code == "" {
 				served = true
-				dst = appendChoice(dst, c)
+				dst = appendUpTo(dst, c, most)
 			} else if !why.worsens(code) {
 				why = rejection{code, entry, m.provider}
 			}
-			if served && len(dst) == MaxAttempts {
+			if served && len(dst) == most && t == nil {
 				break // the others would never be tried
 			}
 		}
@@ -80,10 +85,12 @@ func (p *Policy) resolve(dst []choice, entry string, e *Endpoint, key *AccessKey
 		}
 		c, configured = m.choice(), m.configured
 	}
-	if code := p.admit(&c, configured, e, key); code != "" {
+	code := p.admit(&c, configured, e, key)
+	t.offer(entry, &c, code)
+	if code != "" {
 		return dst, rejection{code, entry, owner}
 	}
-	return appendChoice(dst, c), rejection{}
+	return appendUpTo(dst, c, most), rejection{}
 }
 
 // owner splits provider:model at the first colon or provider/model at the
@@ -124,8 +131,10 @@ func (p *Policy) admit(c *choice, configured bool, e *Endpoint, key *AccessKey) 
 
 // appendChoice leaves out what the list already has, and what no plan has room
 // for: each choice is at least one attempt.
-func appendChoice(dst []choice, c choice) []choice {
-	if len(dst) == MaxAttempts {
+func appendChoice(dst []choice, c choice) []choice { return appendUpTo(dst, c, MaxAttempts) }
+
+func appendUpTo(dst []choice, c choice, most int) []choice {
+	if len(dst) == most {
 		return dst
 	}
 	for i := range dst {
@@ -138,17 +147,19 @@ func appendChoice(dst []choice, c choice) []choice {
 
 // auto is every model that may serve the request, in configuration order,
 // up to the length of a plan.
-func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey) []choice {
+func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey, t *Trace) []choice {
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
 		}
 		for _, m := range owner.models {
 			c := m.choice()
-			if p.admit(&c, m.configured, e, key) != "" {
+			code := p.admit(&c, m.configured, e, key)
+			t.offer("", &c, code)
+			if code != "" {
 				continue
 			}
-			if dst = append(dst, c); len(dst) == MaxAttempts {
+			if dst = appendChoice(dst, c); len(dst) == MaxAttempts && t == nil {
 				return dst
 			}
 		}
@@ -182,7 +193,7 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	const most = 3
 	var usable []string
 	try := func(name string) {
-		if choices, _ := p.resolve(nil, name, e, key); len(choices) > 0 && len(usable) < most {
+		if choices, _ := p.resolve(nil, 1, name, e, key, nil); len(choices) > 0 && len(usable) < most {
 			usable = append(usable, name)
 		}
 	}

@@ -47,7 +47,7 @@ func TestSuggestionsAreUsable(t *testing.T) {
 			}
 			i := r.IntN(len(asked))
 			asked = asked[:i] + "x" + asked[i+r.IntN(2):]
-			_, why := p.resolve(nil, asked, &endpoints[0], key)
+			_, why := p.resolve(nil, MaxAttempts, asked, &endpoints[0], key, nil)
 			if why.code != ModelNotFound {
 				continue
 			}
@@ -57,7 +57,7 @@ func TestSuggestionsAreUsable(t *testing.T) {
 			}
 			for _, name := range strings.Split(strings.TrimSuffix(names, "?"), ", ") {
 				suggested++
-				if choices, _ := p.resolve(nil, name, &endpoints[0], key); len(choices) == 0 {
+				if choices, _ := p.resolve(nil, MaxAttempts, name, &endpoints[0], key, nil); len(choices) == 0 {
 					t.Errorf("%s suggests %s, which is not served", asked, name)
 				}
 			}
@@ -89,7 +89,7 @@ func TestReasons(t *testing.T) {
 		t.Helper()
 		for range 2 {
 			p := newWorld().load(t, config(order...))
-			if _, why := p.resolve(nil, "m", &endpoints[0], keyNamed(p, "k")); why.code != want {
+			if _, why := p.resolve(nil, MaxAttempts, "m", &endpoints[0], keyNamed(p, "k"), nil); why.code != want {
 				t.Errorf("%v: %s, want %s", order, why.code, want)
 			}
 			slices.Reverse(order)
@@ -113,7 +113,7 @@ func TestResolveIsBounded(t *testing.T) {
 	var choices []choice
 	for _, name := range []string{"p0:x", "m0", "p7:y", "m1", "p8:z", "m2"} {
 		var why rejection
-		if choices, why = p.resolve(choices, name, &endpoints[0], nil); why.code != "" {
+		if choices, why = p.resolve(choices, MaxAttempts, name, &endpoints[0], nil, nil); why.code != "" {
 			t.Errorf("%s is rejected: %s", name, why.code)
 		}
 	}

@@ -48,11 +48,11 @@ func (o outputLimit) exceededBy(value []byte) bool {
 // limited: the request's own limit too, where it is absent or above the
 // policy's. A field that this model or surface does not take stays out; what
 // the policy itself sets was checked when it was loaded.
-func (p *Policy) clampOutput(c *choice, req *Request) []KeyValue {
+func (p *Policy) clampOutput(c *choice, req *Request, shaped *shaped) []KeyValue {
 	if req.Endpoint.Path == "/v1/messages/count_tokens" {
-		return p.set
+		return shaped.set
 	}
-	set := slices.Clip(p.set) // so that appending copies
+	set := slices.Clip(shaped.set) // so that appending copies
 	lacking, found := "", false
 	for _, field := range outputFields(req.Endpoint.Surface, c.provider.id == "openai") {
 		if c.drops(field) {
@@ -61,7 +61,7 @@ func (p *Policy) clampOutput(c *choice, req *Request) []KeyValue {
 		if lacking == "" {
 			lacking = field
 		}
-		if slices.ContainsFunc(p.set, func(kv KeyValue) bool { return kv.Key == field }) {
+		if slices.ContainsFunc(shaped.set, func(kv KeyValue) bool { return kv.Key == field }) {
 			found = true
 			continue
 		}
@@ -84,10 +84,10 @@ func (p *Policy) clampOutput(c *choice, req *Request) []KeyValue {
 }
 
 // change is what a choice's body differs in from the client's.
-func (p *Policy) change(c *choice, req *Request) Change {
-	change := Change{Model: c.sent, Set: p.set}
+func (p *Policy) change(c *choice, req *Request, shaped *shaped) Change {
+	change := Change{Model: c.sent, Set: shaped.set}
 	if p.outputLimit.tokens > 0 {
-		change.Set = p.clampOutput(c, req)
+		change.Set = p.clampOutput(c, req, shaped)
 	}
 	supported, unsupported, guarded := c.surface.supported, c.drop, p.guarded
 	if supported == nil && unsupported == nil && guarded == nil {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"weir/policy/expression"
 )
 
 // Template is a string of the configuration that may contain ${…}. What is
@@ -38,8 +40,7 @@ func (t Template) MarshalYAML() (any, error) { return t.String(), nil }
 func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 var (
-	interpolation = regexp.MustCompile(`\$\{([^}]*)\}`)
-	secretCall    = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
+	secretCall = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
 )
 
 // references are the secrets that a template names: what it is, without
@@ -51,13 +52,46 @@ func (t Template) references() string {
 // expand fills the template's secrets in. The errors name no secret's value,
 // and repeat nothing of the template: it could be a key in braces.
 func (t Template) expand(store SecretStore) (Secret, error) {
+	program, err := t.program()
+	if err != nil {
+		return Secret{}, err
+	}
+	if program == nil {
+		return t.insert(store)
+	}
+	if program.UsesRequest() {
+		return Secret{}, errors.New("a credential cannot depend on the request: only secrets can be used here")
+	}
+	text, err := program.Text(&expression.Input{}, func(name, key string) (string, error) {
+		v, err := store.Get(name, key)
+		return v.Reveal(), err
+	})
+	if err != nil {
+		return Secret{}, err
+	}
+	return checkedValue(text)
+}
+
+// program compiles a template that is more than text and secrets; nil for one
+// that is not.
+func (t Template) program() (*expression.TemplateProgram, error) {
+	rest := secretCall.ReplaceAllString(string(t), "")
+	if !strings.Contains(rest, "${") {
+		return nil, nil
+	}
+	program, issues := expression.Template(string(t))
+	if len(issues) > 0 {
+		// The compiler repeats words of what it cannot read, which may be a key.
+		return nil, fmt.Errorf("the expression is not valid at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
+	}
+	return program, nil
+}
+
+// insert fills in the secrets of a template that holds nothing else.
+func (t Template) insert(store SecretStore) (Secret, error) {
 	var errs []error
-	text := interpolation.ReplaceAllStringFunc(string(t), func(expr string) string {
+	text := secretCall.ReplaceAllStringFunc(string(t), func(expr string) string {
 		m := secretCall.FindStringSubmatch(expr)
-		if m == nil || m[0] != expr {
-			errs = append(errs, errors.New("only ${secrets.get('store', 'key')} can be used here; other expressions are not supported yet"))
-			return ""
-		}
 		v, err := store.Get(m[1]+m[2], m[3]+m[4])
 		if err != nil {
 			errs = append(errs, err)
@@ -65,13 +99,17 @@ func (t Template) expand(store SecretStore) (Secret, error) {
 		}
 		return v.Reveal()
 	})
-	if strings.Contains(interpolation.ReplaceAllString(string(t), ""), "${") {
-		errs = append(errs, errors.New("a ${ is not closed by }"))
+	if len(errs) > 0 {
+		return Secret{}, errors.Join(errs...)
 	}
-	if err := headerValueError(text); err != nil && len(errs) == 0 {
-		errs = append(errs, fmt.Errorf("the value %w", err))
+	return checkedValue(text)
+}
+
+func checkedValue(text string) (Secret, error) {
+	if err := headerValueError(text); err != nil {
+		return Secret{}, fmt.Errorf("the value %w", err)
 	}
-	return NewSecret(text), errors.Join(errs...)
+	return NewSecret(text), nil
 }
 
 // credentialWords are parts of the names of headers that carry a credential.

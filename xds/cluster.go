@@ -233,11 +233,16 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		})
 	}
 	for _, h := range c.Set {
-		if h.Secret == "" {
-			mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
-				Action: &mutationv3.HeaderMutation_Append{Append: setHeader(h.Name, literal(h.Value))},
-			})
+		if h.Secret != "" {
+			continue
 		}
+		value := literal(h.Value)
+		if h.Field != "" {
+			value = "%DYNAMIC_METADATA(" + policy.PlanNamespace + ":" + h.Field + ")%"
+		}
+		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
+			Action: &mutationv3.HeaderMutation_Append{Append: setHeader(h.Name, value)},
+		})
 	}
 	filters := []*hcmv3.HttpFilter{
 		b.httpFilter("weir.retry", b.onRetry(b.retryProcessor())),

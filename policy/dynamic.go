@@ -1,0 +1,182 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/policy/expression"
+)
+
+// dynamic is what the configuration sets with the help of the request: the
+// expressions of headers, query parameters and body values.
+type dynamic struct {
+	headers map[string]*expression.TemplateProgram // by ClusterHeader.Field
+	query   []*expression.TemplateProgram          // by index in Policy.query, nil where it is literal
+	set     []*bodyTemplate                        // by index in Policy.set
+}
+
+// shaped is what is set for a request, once its expressions are evaluated.
+type shaped struct {
+	set    []KeyValue
+	params []Param
+	query  bool // params are not those that paths were made with
+}
+
+// maxHeaderValue bounds what an expression may make of a request, in bytes.
+const maxHeaderValue = 8 << 10
+
+// shape evaluates what is set in query and body.
+func (p *Policy) shape(req *Request) (shaped, error) {
+	out := shaped{set: p.set, params: p.query}
+	if p.dynamic.query != nil {
+		out.query, out.params = true, slices.Clone(p.query)
+		for i, t := range p.dynamic.query {
+			if t == nil {
+				continue
+			}
+			text, err := t.Text(req.inputs(p), nil)
+			if err != nil {
+				return out, shapeFailed("query parameter "+p.query[i].Name, err)
+			}
+			if len(text) > maxHeaderValue {
+				return out, tooLong("query parameter " + p.query[i].Name)
+			}
+			out.params[i].Value = text
+		}
+	}
+	if p.dynamic.set != nil {
+		out.set = slices.Clone(p.set)
+		for i, t := range p.dynamic.set {
+			if t == nil {
+				continue
+			}
+			value, err := t.json(req.inputs(p))
+			if err != nil {
+				return out, shapeFailed("body key "+p.set[i].Key, err)
+			}
+			if p.outputLimit.tokens > 0 && isOutputField(p.set[i].Key) && p.outputLimit.exceededBy(value) {
+				value = p.outputLimit.json
+			}
+			out.set[i].Value = value
+		}
+	}
+	return out, nil
+}
+
+// fields evaluates the headers of the clusters that a plan uses.
+func (p *Policy) fields(out *Plan, req *Request) error {
+	if len(p.dynamic.headers) == 0 {
+		return nil
+	}
+	for i := range out.Attempts {
+		for _, h := range out.Attempts[i].Cluster.Set {
+			if h.Field == "" || slices.ContainsFunc(out.Fields, func(f Field) bool { return f.Name == h.Field }) {
+				continue
+			}
+			text, err := p.dynamic.headers[h.Field].Text(req.inputs(p), nil)
+			if err != nil {
+				return shapeFailed("header "+h.Name, err)
+			}
+			// A value that is no header value would end the header, or Envoy.
+			if err := headerValueError(text); err != nil {
+				return Errorf(InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
+			}
+			if len(text) > maxHeaderValue {
+				return tooLong("header " + h.Name)
+			}
+			out.Fields = append(out.Fields, Field{h.Field, text})
+		}
+	}
+	return nil
+}
+
+func shapeFailed(what string, err error) error {
+	return &Error{Code: StrategyFailed, Message: "the gateway could not make its " + what + " of this request; its operator finds why in the log", Cause: fmt.Errorf("%s: %w", what, err)}
+}
+
+func tooLong(what string) error {
+	return Errorf(RequestTooLarge, "the %s that this gateway makes of the request is longer than %d bytes", what, maxHeaderValue)
+}
+
+// bodyTemplate is a JSON value with expressions in its strings.
+type bodyTemplate struct {
+	literal []string // around the expressions: one more than there are of them
+	exprs   []*expression.TemplateProgram
+}
+
+// parseBody finds the expressions in a value; nil where there are none. The
+// value is JSON as RawValue writes it, without white space.
+func parseBody(raw []byte) (*bodyTemplate, []string) {
+	if !bytes.Contains(raw, []byte("${")) {
+		return nil, nil
+	}
+	out := &bodyTemplate{}
+	var problems []string
+	from := 0
+	for at := 0; at < len(raw); at++ {
+		if raw[at] != '"' {
+			continue
+		}
+		end := at + 1
+		for raw[end] != '"' {
+			if raw[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		end++
+		key := end < len(raw) && raw[end] == ':'
+		var text string
+		if err := json.Unmarshal(raw[at:end], &text); err == nil && !key && strings.Contains(text, "${") {
+			t, issues := expression.Template(text)
+			switch {
+			case len(issues) > 0:
+				problems = append(problems, issueText(issues)...)
+			case t.UsesSecrets():
+				problems = append(problems, "a secret cannot be sent in a body: it would travel with the plan of the request; use headers")
+			}
+			out.literal = append(out.literal, string(raw[from:at]))
+			out.exprs = append(out.exprs, t)
+			from = end
+		}
+		at = end - 1
+	}
+	out.literal = append(out.literal, string(raw[from:]))
+	if len(out.exprs) == 0 {
+		return nil, nil
+	}
+	return out, problems
+}
+
+func issueText(issues []expression.Issue) []string {
+	out := make([]string, len(issues))
+	for i, issue := range issues {
+		out[i] = strconv.Itoa(issue.Line) + ":" + strconv.Itoa(issue.Column) + ": " + issue.Message
+	}
+	return out
+}
+
+// json evaluates the value for a request. A string that is one expression
+// becomes what that gives, a number for one; any other string stays a string.
+func (b *bodyTemplate) json(in *expression.Input) ([]byte, error) {
+	var out []byte
+	for i, t := range b.exprs {
+		out = append(out, b.literal[i]...)
+		v, err := t.Value(in, nil)
+		if err != nil {
+			return nil, err
+		}
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			return nil, err
+		}
+		out = append(out, bytes.TrimSuffix(text.Bytes(), []byte("\n"))...)
+	}
+	return append(out, b.literal[len(b.exprs)]...), nil
+}

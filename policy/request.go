@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"iter"
+	"time"
+
+	"weir/policy/expression"
+)
+
+// Request is what Weir knows of a request when it plans it. It may be used
+// again for the next one: it keeps the memory of its expressions.
+type Request struct {
+	Endpoint *Endpoint
+	Query    string
+	Key      *AccessKey
+	Body     *Body
+	Now      time.Time
+
+	// What expressions see, beside the body and the key.
+	Method, Path, ID, ClientIP string
+	Headers                    iter.Seq2[string, string] // names in lower case
+	Random                     expression.Random
+
+	input   expression.Input
+	view    expression.Request
+	members []expression.Member
+	viewed  bool
+}
+
+// Reset forgets the request and keeps the memory.
+func (r *Request) Reset() {
+	clear(r.members)
+	r.members = r.members[:0]
+	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
+	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
+	r.view, r.viewed = expression.Request{}, false
+}
+
+// inputs gives what expressions read.
+func (r *Request) inputs(p *Policy) *expression.Input {
+	if r.viewed {
+		return &r.input
+	}
+	r.viewed = true
+	r.view = expression.Request{Method: r.Method, Path: r.Path, ID: r.ID, ClientIP: r.ClientIP, Headers: r.Headers}
+	if k := r.Key; k != nil {
+		r.view.Key = expression.AccessKey{ID: k.ID, Name: k.Name, Metadata: k.Metadata}
+	}
+	if p.uses.Body {
+		for _, m := range r.Body.Members {
+			r.members = append(r.members, expression.Member{Name: m.Name, Value: r.Body.Bytes[m.Value.Start:m.Value.End]})
+		}
+		r.view.Body = r.members
+	}
+	r.input.Request, r.input.Random = &r.view, r.Random
+	return &r.input
+}

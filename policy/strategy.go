@@ -1,0 +1,324 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"weir/policy/expression"
+	"weir/rolling"
+)
+
+// strategies are the expressions that choose, and what they choose from.
+type strategies struct {
+	models []*expression.ModelStrategy
+	keys   []*expression.KeyStrategy
+	// Their source, for an explanation.
+	modelSource, keySource []string
+	world                  *expression.World
+	// offered are the models that an endpoint's requests may be served by, by
+	// Endpoint.index, for keys whose scope leaves none out.
+	offered [][]*expression.Model
+}
+
+// compile makes the strategies, once all providers are there.
+func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
+	s := &p.strategies
+	list := func(c *StrategyConfig) []string {
+		if c == nil {
+			return nil
+		}
+		return c.Strategy
+	}
+	s.modelSource, s.keySource = list(g.ModelSelection), list(g.APIKeySelection)
+	if len(s.modelSource) == 0 && len(s.keySource) == 0 {
+		return
+	}
+	l.world(p)
+	for i, source := range s.modelSource {
+		strategy, issues := s.world.Models(source)
+		if l.issues(indexed(at+"model_selection.strategy", i), issues) {
+			continue
+		}
+		s.models = append(s.models, strategy)
+		p.uses = merged(p.uses, strategy.Uses())
+	}
+	for i, source := range s.keySource {
+		strategy, issues := s.world.Keys(source)
+		if l.issues(indexed(at+"api_key_selection.strategy", i), issues) {
+			continue
+		}
+		s.keys = append(s.keys, strategy)
+		p.uses = merged(p.uses, strategy.Uses())
+	}
+	if len(s.models) > 0 {
+		s.offered = make([][]*expression.Model, len(endpoints))
+		for i := range endpoints {
+			s.offered[i] = p.offers(&endpoints[i], nil)
+		}
+	}
+}
+
+// issues reports what is wrong in an expression, and says whether anything is.
+func (l *loader) issues(path string, issues []expression.Issue) bool {
+	for _, i := range issues {
+		l.problem(path, "%d:%d: %s", i.Line, i.Column, i.Message)
+	}
+	return len(issues) > 0
+}
+
+func merged(a, b expression.Uses) expression.Uses {
+	return expression.Uses{
+		Headers: a.Headers || b.Headers, Body: a.Body || b.Body, Request: a.Request || b.Request,
+		Conn: a.Conn || b.Conn, Key: a.Key || b.Key,
+	}
+}
+
+// world gives every model and every provider the form in which expressions see
+// them.
+func (l *loader) world(p *Policy) {
+	var numbers *rolling.Store
+	if l.src.Metrics != nil {
+		numbers = l.src.Metrics(p.Window)
+	}
+	var models []*expression.Model
+	var providers []*expression.Provider
+	for _, owner := range p.providers {
+		if owner.disabled {
+			continue
+		}
+		providers = append(providers, &expression.Provider{
+			ID: owner.id, DisplayName: owner.config.DisplayName, IDAliases: owner.config.IDAliases, Metadata: owner.config.Metadata,
+		})
+		for i := range owner.keys {
+			key := &expression.Key{ID: owner.keys[i], Tag: i}
+			if numbers != nil {
+				key.Metrics = keyNumbers{numbers.Key(key.ID)}
+			}
+			owner.keyViews = append(owner.keyViews, key)
+		}
+		for _, m := range owner.models {
+			m.view = owner.view(m.config)
+			m.view.Known, m.view.Tag = true, m
+			if numbers != nil {
+				m.view.Metrics = modelNumbers{numbers.Model(owner.id, m.id)}
+			}
+			models = append(models, m.view)
+		}
+	}
+	p.strategies.world = expression.NewWorld(models, providers)
+}
+
+// view is a model as expressions see it.
+func (p *provider) view(c ModelConfig) *expression.Model {
+	metadata := p.config.Metadata
+	if len(c.Metadata) > 0 {
+		metadata = maps.Clone(p.config.Metadata)
+		if metadata == nil {
+			metadata = map[string]any{}
+		}
+		maps.Copy(metadata, c.Metadata)
+	}
+	out := &expression.Model{
+		ID: c.ID, ProviderID: p.id, AuthorID: c.AuthorID, DisplayName: c.DisplayName,
+		IDAliases: c.IDAliases, ProviderIDAliases: p.config.IDAliases,
+		Custom: !p.catalogue, Metadata: metadata,
+		InputModalities: c.InputModalities, OutputModalities: c.OutputModalities, SupportedFeatures: c.SupportedFeatures,
+		MaxContextWindow: int64(c.MaxContextWindow), MaxOutputTokens: int64(c.MaxOutputTokens),
+	}
+	if c.Pricing != nil {
+		out.Pricing = expression.Pricing{
+			Input: price(c.Pricing.Input), Output: price(c.Pricing.Output),
+			CacheRead: price(c.Pricing.CacheRead), CacheWrite: price(c.Pricing.CacheWrite),
+		}
+	}
+	return out
+}
+
+func price(decimal string) expression.Price {
+	usd, err := strconv.ParseFloat(decimal, 64)
+	return expression.Price{USD: usd, Known: err == nil && !math.IsInf(usd, 0)}
+}
+
+// modelNumbers and keyNumbers give the rolling numbers in the words of
+// expressions.
+type modelNumbers struct{ of *rolling.Model }
+
+func (m modelNumbers) Read() expression.Numbers {
+	n := m.of.Read()
+	return expression.Numbers{
+		RequestCount: n.RequestCount, UpstreamAvg: n.UpstreamAvg, UpstreamP95: n.UpstreamP95, TTFTAvg: n.TTFTAvg, TTFTP95: n.TTFTP95,
+		ErrorRates: expression.ErrorRates(n.Errors),
+	}
+}
+
+type keyNumbers struct{ of *rolling.Key }
+
+func (k keyNumbers) Read() expression.KeyNumbers {
+	n := k.of.Read()
+	return expression.KeyNumbers{
+		RemainingRequests: expression.Quota{Remaining: n.RemainingRequests.Value, Known: n.RemainingRequests.Known},
+		RemainingTokens:   expression.Quota{Remaining: n.RemainingTokens.Value, Known: n.RemainingTokens.Known},
+		ErrorRates:        expression.ErrorRates(n.Errors),
+	}
+}
+
+// offers are the models that may serve an endpoint's requests of a key, in
+// configuration order.
+func (p *Policy) offers(e *Endpoint, key *AccessKey) []*expression.Model {
+	var out []*expression.Model
+	for _, owner := range p.providers {
+		if owner.disabled {
+			continue
+		}
+		for _, m := range owner.models {
+			if c := m.choice(); p.admit(&c, m.configured, e, key) == "" {
+				out = append(out, m.view)
+			}
+		}
+	}
+	return out
+}
+
+// strategy runs the model strategies over candidates until take has kept
+// something of what one of them chose. take is told the models in their order.
+func (p *Policy) strategy(req *Request, candidates []*expression.Model, take func([]*expression.Model) bool, t *Trace) error {
+	var failures []error
+	in := req.inputs(p)
+	for i, s := range p.strategies.models {
+		chosen, err := s.Run(in, candidates)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("model_selection.strategy[%d]: %w", i, err))
+			t.strategy(p.strategies.modelSource[i], nil, false, err)
+			continue
+		}
+		kept := take(chosen)
+		t.strategy(p.strategies.modelSource[i], chosen, kept, nil)
+		if kept {
+			return nil
+		}
+	}
+	return noChoice(failures, len(p.strategies.models), NoModelsSelected, "the gateway's selection strategies left no model for this request")
+}
+
+// noChoice is the error where strategies chose nothing: of all failed, that they
+// did.
+func noChoice(failures []error, of int, code Code, message string) error {
+	if len(failures) == of {
+		code, message = StrategyFailed, "the gateway's selection strategies failed on this request; its operator finds why in the log"
+	}
+	return &Error{Code: code, Message: message, Cause: errors.Join(failures...)}
+}
+
+// autoByStrategy lets the strategies choose from everything that may serve the request.
+func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice, error) {
+	candidates := p.strategies.offered[req.Endpoint.index]
+	if req.Key.limited() {
+		candidates = p.offers(req.Endpoint, req.Key)
+	}
+	if t != nil {
+		p.auto(nil, req.Endpoint, req.Key, t)
+	}
+	if len(candidates) == 0 {
+		return nil, p.nothingFor(req)
+	}
+	err := p.strategy(req, candidates, func(chosen []*expression.Model) bool {
+		for _, view := range chosen {
+			m, ok := view.Tag.(*model)
+			if !ok {
+				continue
+			}
+			// What a strategy names need not be among what it was given.
+			c := m.choice()
+			if p.admit(&c, m.configured, req.Endpoint, req.Key) == "" {
+				dst = appendChoice(dst, c)
+			}
+			if len(dst) == MaxAttempts {
+				break
+			}
+		}
+		return len(dst) > 0
+	}, t)
+	return dst, err
+}
+
+// filterByStrategy lets the strategies leave out what the client asked for. The
+// order of entries stays the client's; inside of an entry it is the strategy's.
+// left are the entries of which nothing is left.
+func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, t *Trace) (out []choice, left []int, err error) {
+	var candidates []*expression.Model
+	entryOf := map[*expression.Model]int{}
+	for i, entry := range asked {
+		for k := range entry {
+			c := &entry[k]
+			if c.view == nil {
+				c.view = c.provider.view(ModelConfig{ID: c.id})
+				c.view.Tag = c
+			}
+			if _, twice := entryOf[c.view]; !twice {
+				entryOf[c.view] = i
+				candidates = append(candidates, c.view)
+			}
+		}
+	}
+	kept := make([][]choice, len(asked))
+	err = p.strategy(req, candidates, func(chosen []*expression.Model) bool {
+		some := false
+		for _, view := range chosen {
+			i, asked := entryOf[view]
+			if !asked {
+				continue
+			}
+			delete(entryOf, view) // a strategy may name one twice
+			some = true
+			if c, ok := view.Tag.(*choice); ok {
+				kept[i] = append(kept[i], *c)
+				continue
+			}
+			c := view.Tag.(*model).choice()
+			c.surface = c.provider.serves(req.Endpoint)
+			kept[i] = append(kept[i], c)
+		}
+		return some
+	}, t)
+	for i, entry := range kept {
+		if len(entry) == 0 && len(asked[i]) > 0 {
+			left = append(left, i)
+		}
+		for _, c := range entry {
+			dst = appendChoice(dst, c)
+		}
+	}
+	return dst, left, err
+}
+
+// byKey gives the clusters of a choice, one for each of its provider's keys, in
+// the order in which they are to be tried.
+func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
+	if len(p.strategies.keys) == 0 || len(c.provider.keyViews) == 0 {
+		return c.surface.clusters, nil
+	}
+	var failures []error
+	in := req.inputs(p)
+	for i, s := range p.strategies.keys {
+		chosen, err := s.Run(in, c.provider.keyViews)
+		t.keys(c.provider.id, p.strategies.keySource[i], chosen, err)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("api_key_selection.strategy[%d]: %w", i, err))
+			continue
+		}
+		var out []*Cluster
+		for _, k := range chosen {
+			if cluster := c.surface.clusters[k.Tag.(int)]; !slices.Contains(out, cluster) {
+				out = append(out, cluster)
+			}
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+	}
+	return nil, noChoice(failures, len(p.strategies.keys), NoModelsSelected, "the gateway's key selection strategies left no provider key for this request")
+}
