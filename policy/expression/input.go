@@ -1,0 +1,214 @@
+package expression
+
+import (
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+)
+
+// Random is the randomness of random and randomize: *rand.Rand of
+// math/rand/v2.
+type Random interface {
+	// IntN is uniform in [0, n).
+	IntN(n int) int
+}
+
+// Input is what one evaluation reads, and memory for it. It is used by one
+// goroutine at a time, and again and again.
+type Input struct {
+	// Request may be nil: then every part of it is empty.
+	Request *Request
+	// Random may be nil: then random is the first, and randomize changes
+	// nothing.
+	Random Random
+	// Models are ai.models of a key strategy. A model strategy is given its
+	// own.
+	Models []*Model
+
+	run run
+}
+
+// run is one evaluation: it resolves the names of an expression, and is what
+// the roots' objects read.
+type run struct {
+	world   *World
+	request *Request
+	random  Random
+	secret  func(store, key string) (string, error)
+
+	models  modelList
+	keys    []*Key
+	headers headers
+	body    body
+
+	offers  []offer // of providers, made when they are read
+	authors []author
+	keyVals []ref.Val
+	keyMeta ref.Val
+
+	loop       loop
+	bail       bool // the optimised form has met an error
+	choosesKey bool
+
+	ai, aiKeys, req, conn, key, secrets, self object
+}
+
+// offer is a provider with those of its models that may be used.
+type offer struct {
+	provider *Provider
+	models   modelList
+}
+
+// author is who made some of the models that may be used.
+type author struct {
+	id     string
+	models modelList
+}
+
+var noRequest Request
+
+// start prepares the run of one evaluation.
+func (in *Input) start(w *World) *run {
+	r := &in.run
+	if r.ai.of == nil {
+		r.ai, r.aiKeys = object{aiKind, r}, object{aiKeyKind, r}
+		r.req, r.conn = object{reqKind, r}, object{connKind, r}
+		r.key, r.secrets, r.self = object{accessKeyKind, r}, object{secretsKind, r}, object{runKind, r}
+	}
+	r.world, r.random, r.request = w, in.Random, in.Request
+	if r.request == nil {
+		r.request = &noRequest
+	}
+	r.headers.all, r.headers.read = r.request.Headers, r.headers.read[:0]
+	r.body.members, r.body.read = r.request.Body, r.body.read[:0]
+	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
+	r.bail, r.choosesKey = false, false
+	return r
+}
+
+// finish lets go of what the evaluation read, so that a pooled Input keeps no
+// request alive.
+func (r *run) finish() {
+	clear(r.headers.read[:cap(r.headers.read)])
+	clear(r.body.read[:cap(r.body.read)])
+	r.request, r.random, r.secret = &noRequest, nil, nil
+	r.headers.all, r.body.members = nil, nil
+	r.models.models, r.keys = nil, nil
+	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
+	r.loop = loop{}
+}
+
+// ResolveName implements interpreter.Activation.
+func (r *run) ResolveName(name string) (any, bool) {
+	switch name {
+	case "ai":
+		if r.choosesKey {
+			return &r.aiKeys, true
+		}
+		return &r.ai, true
+	case "req":
+		return &r.req, true
+	case "conn":
+		return &r.conn, true
+	case "key":
+		return &r.key, true
+	case "secrets":
+		return &r.secrets, true
+	case runName:
+		return &r.self, true
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (r *run) Parent() interpreter.Activation { return nil }
+
+// runName is the variable that gives functions the run. It cannot be written
+// in an expression.
+const runName = "@run"
+
+var runKind = newKind("run")
+
+// runOf is the run that a function was given.
+func runOf(v ref.Val) *run { return v.(*object).of.(*run) }
+
+func (r *run) keyMetadata() ref.Val {
+	if r.keyMeta == nil {
+		r.keyMeta = anyMapOf(r.request.Key.Metadata)
+	}
+	return r.keyMeta
+}
+
+func (r *run) keyList() ref.Val {
+	if r.keyVals == nil {
+		r.keyVals = make([]ref.Val, len(r.keys))
+		for i, k := range r.keys {
+			r.keyVals[i] = &object{keyKind, k}
+		}
+	}
+	return listOf(r.keyVals)
+}
+
+// providerList are the world's providers that have a model in this run.
+func (r *run) providerList() ref.Val {
+	if r.offers == nil {
+		byID := map[string][]*Model{}
+		for _, m := range r.models.models {
+			byID[m.ProviderID] = append(byID[m.ProviderID], m)
+		}
+		r.offers = make([]offer, 0, len(byID))
+		for _, p := range r.world.providers {
+			if models := byID[p.ID]; models != nil {
+				r.offers = append(r.offers, offer{p, modelList{models}})
+			}
+		}
+	}
+	vals := make([]ref.Val, len(r.offers))
+	for i := range r.offers {
+		vals[i] = &object{providerKind, &r.offers[i]}
+	}
+	return listOf(vals)
+}
+
+// authorList are the authors of the models of this run, in their order.
+func (r *run) authorList() ref.Val {
+	if r.authors == nil {
+		at := map[string]int{}
+		for _, m := range r.models.models {
+			if m.AuthorID == "" {
+				continue
+			}
+			i, known := at[m.AuthorID]
+			if !known {
+				i = len(r.authors)
+				at[m.AuthorID] = i
+				r.authors = append(r.authors, author{id: m.AuthorID})
+			}
+			r.authors[i].models.models = append(r.authors[i].models.models, m)
+		}
+	}
+	vals := make([]ref.Val, len(r.authors))
+	for i := range r.authors {
+		vals[i] = &object{authorKind, &r.authors[i]}
+	}
+	return listOf(vals)
+}
+
+// loop is the activation of a predicate: its variable, and the run.
+type loop struct {
+	name string
+	val  ref.Val
+	run  *run
+}
+
+func (l *loop) ResolveName(name string) (any, bool) {
+	if name == l.name {
+		return l.val, true
+	}
+	return l.run.ResolveName(name)
+}
+
+func (l *loop) Parent() interpreter.Activation { return l.run }
+
+// Unwrap gives the names outside of the loop: cel-go looks there for a name
+// that the loop's variable hides.
+func (l *loop) Unwrap() interpreter.Activation { return l.run }

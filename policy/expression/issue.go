@@ -1,0 +1,190 @@
+package expression
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+)
+
+// Issue is something wrong with an expression. Line and Column count from 1,
+// in characters of what was compiled.
+type Issue struct {
+	Line, Column int
+	Message      string
+}
+
+func (i Issue) String() string { return fmt.Sprintf("%d:%d: %s", i.Line, i.Column, i.Message) }
+
+const (
+	maxIssues  = 10
+	maxMessage = 400 // bytes: a parser's list of what it expected can be long
+)
+
+// compile parses and checks an expression.
+func (l *language) compile(source string) (*ast.AST, []Issue) {
+	if strings.TrimSpace(source) == "" {
+		return nil, []Issue{{1, 1, "the expression is empty"}}
+	}
+	checked, issues := l.env.Compile(source)
+	if issues.Err() == nil {
+		return checked.NativeRep(), nil
+	}
+	var out []Issue
+	for _, e := range issues.Errors() {
+		if len(out) == maxIssues {
+			break
+		}
+		i := Issue{max(e.Location.Line(), 1), max(e.Location.Column()+1, 1), l.explain(e)}
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+	}
+	return nil, out
+}
+
+var (
+	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
+	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
+)
+
+// explain turns cel-go's message into one for who wrote the expression.
+func (l *language) explain(e *cel.Error) string {
+	message := strings.ReplaceAll(e.Message, typePrefix, "")
+	if m := undefinedField.FindStringSubmatch(message); m != nil {
+		if why := unfields[m[1]]; why != "" && l.lacks(m[1]) {
+			return why
+		}
+		return fmt.Sprintf("there is no field %s%s", m[1], suggestion(m[1], l.fieldNames()))
+	}
+	if m := undeclared.FindStringSubmatch(message); m != nil {
+		if m[1] == "ai" || m[1] == "secrets" {
+			return fmt.Sprintf("%s cannot be used here", m[1])
+		}
+		return fmt.Sprintf("there is no name or function %s%s", m[1], suggestion(m[1], l.names()))
+	}
+	if m := noOverload.FindStringSubmatch(message); m != nil {
+		return overloadMessage(m[1], m[2])
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return message
+}
+
+// unfields say why a field that one may look for is not there.
+var unfields = map[string]string{
+	"keys":  "ai.keys is for api_key_selection: a model is chosen before a key of its provider is",
+	"value": "a key has no value here: strategies see id, quota and error_rate",
+}
+
+// lacks says whether no type of the language has the field.
+func (l *language) lacks(field string) bool { return !slices.Contains(l.fieldNames(), field) }
+
+func overloadMessage(function, on string) string {
+	hint := ""
+	switch {
+	case function == "@sortByKeys":
+		function, hint = "sortBy", "; a key to sort by is a number, a string or a time"
+	case strings.Contains(on, "list(string)") && (function == "_==_" || function == "_!=_" || strings.HasSuffix(function, "With") || function == "contains"):
+		hint = "; a header is a list of its values: take one as [0], or use in"
+	case (function == "_==_" || function == "_!=_") && strings.Contains(on, "double") && strings.Contains(on, "int"):
+		hint = "; write the number with a decimal point"
+	}
+	return fmt.Sprintf("%s does not take %s%s", plainName(function), on, hint)
+}
+
+// plainName is how an operator is written.
+func plainName(function string) string {
+	name := strings.Trim(function, "_")
+	switch {
+	case function == "_[_]":
+		return "[ ]"
+	case function == "_?_:_":
+		return "? :"
+	case function == "@in":
+		return "in"
+	}
+	return name
+}
+
+func (l *language) fieldNames() []string {
+	var names []string
+	for _, k := range l.env.CELTypeProvider().(*kinds).byName {
+		names = append(names, k.names...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (l *language) names() []string {
+	var names []string
+	for name := range l.env.Functions() {
+		if strings.IndexFunc(name, func(r rune) bool { return r != '.' && (r < 'A' || r > 'z') }) < 0 && name[0] != '_' && name[0] != '@' {
+			names = append(names, name)
+		}
+	}
+	for _, v := range l.env.Variables() {
+		names = append(names, v.Name())
+	}
+	for _, m := range l.env.Macros() {
+		names = append(names, m.Function())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// suggestion is what a wrong name was probably meant to be.
+func suggestion(word string, names []string) string {
+	best, least := "", min(len(word)/3+1, 3)+1
+	for _, name := range names {
+		if d := distance(strings.ToLower(word), strings.ToLower(name)); d < least {
+			best, least = name, d
+		}
+	}
+	if best == "" || len(word) > 64 {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %s?", best)
+}
+
+// distance is the Levenshtein distance of two words, of at most 64 bytes each.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	var row [65]int
+	for j := range len(b) + 1 {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost = min(diagonal, row[j], row[j-1]) + 1
+			}
+			diagonal, row[j] = row[j], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// problems collects issues of the nodes of an expression.
+type problems struct {
+	of   *ast.AST
+	list []Issue
+}
+
+func (p *problems) add(e ast.Expr, format string, args ...any) {
+	if len(p.list) == maxIssues {
+		return
+	}
+	at := p.of.SourceInfo().GetStartLocation(e.ID())
+	p.list = append(p.list, Issue{max(at.Line(), 1), max(at.Column()+1, 1), fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,193 @@
+package expression
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+)
+
+// tree is a checked expression that is being rewritten. New nodes get ids that
+// no other node has.
+type tree struct {
+	*ast.AST
+	fac  ast.ExprFactory
+	last int64
+}
+
+func newTree(checked *ast.AST) *tree {
+	t := &tree{AST: ast.Copy(checked), fac: ast.NewExprFactory()}
+	t.last = ast.MaxID(t.AST)
+	return t
+}
+
+func (t *tree) id(typ *types.Type) int64 {
+	t.last++
+	t.SetType(t.last, typ)
+	return t.last
+}
+
+func (t *tree) run() ast.Expr {
+	id := t.id(runKind.typ)
+	t.SetReference(id, ast.NewIdentReference(runName, nil))
+	return t.fac.NewIdent(id, runName)
+}
+
+func (t *tree) text(s string) ast.Expr {
+	return t.fac.NewLiteral(t.id(types.StringType), types.String(s))
+}
+
+// replace makes a node a call. Its type stays.
+func (t *tree) replace(e ast.Expr, function string, args ...ast.Expr) {
+	e.SetKindCase(t.fac.NewCall(0, function, args...))
+	t.SetReference(e.ID(), ast.NewFunctionReference(function))
+}
+
+// wrap makes a call of one argument.
+func (t *tree) wrap(function string, arg ast.Expr) ast.Expr {
+	id := t.id(types.DynType)
+	t.SetReference(id, ast.NewFunctionReference(function))
+	return t.fac.NewCall(id, function, arg)
+}
+
+// missing says whether a node's value may be missing.
+func (t *tree) missing(e ast.Expr) bool {
+	typ := t.GetType(e.ID())
+	switch typ.Kind() {
+	case types.DynKind, types.AnyKind, types.NullTypeKind:
+		return true
+	case types.StructKind, types.OpaqueKind:
+		return false
+	}
+	return typ.IsAssignableType(types.NullType)
+}
+
+// open says whether reading an entry of a node's value may find nothing: it is
+// a map of anything, or not known to be something else.
+func (t *tree) open(e ast.Expr) bool {
+	typ := t.GetType(e.ID())
+	switch typ.Kind() {
+	case types.DynKind, types.AnyKind:
+		return true
+	case types.MapKind:
+		return typ.Parameters()[1].Kind() == types.DynKind || isHeaders(t.AST, e)
+	}
+	return false
+}
+
+// isHeaders says whether a node is req.headers.
+func isHeaders(a *ast.AST, e ast.Expr) bool {
+	return e.Kind() == ast.SelectKind && e.AsSelect().FieldName() == "headers" &&
+		a.GetType(e.AsSelect().Operand().ID()).TypeName() == reqKind.typ.TypeName()
+}
+
+// lower rewrites a checked expression into what is evaluated: operations on
+// what may be missing become the lenient ones, and random gets its source.
+func lower(checked *ast.AST) *tree {
+	t := newTree(checked)
+	// The lists that are the values of a header, by the node's id.
+	lists := map[int64]bool{}
+	ast.PostOrderVisit(t.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.SelectKind:
+			s := e.AsSelect()
+			switch {
+			case !t.open(s.Operand()):
+			case s.IsTestOnly():
+				t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
+			default:
+				lists[e.ID()] = isHeaders(t.AST, s.Operand())
+				t.replace(e, fnGet, s.Operand(), t.text(s.FieldName()))
+			}
+		case ast.ComprehensionKind:
+			c := e.AsComprehension()
+			if t.missing(c.IterRange()) {
+				e.SetKindCase(t.fac.NewComprehensionTwoVar(0, t.wrap(fnList, c.IterRange()), c.IterVar(), c.IterVar2(), c.AccuVar(),
+					c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
+			}
+		case ast.CallKind:
+			t.lowerCall(e, lists)
+		}
+	}))
+	return t
+}
+
+func (t *tree) lowerCall(e ast.Expr, lists map[int64]bool) {
+	c := e.AsCall()
+	args := c.Args()
+	if c.IsMemberFunction() {
+		args = append([]ast.Expr{c.Target()}, args...)
+	}
+	switch name := c.FunctionName(); name {
+	case "random":
+		t.replace(e, fnRandom, args[0], t.run())
+	case "randomize":
+		t.replace(e, fnRandomize, args[0], t.run())
+	case operators.Index:
+		of := args[0]
+		switch {
+		case isHeaders(t.AST, of):
+			lists[e.ID()] = true
+			t.replace(e, fnGet, args...)
+		case lists[of.ID()]:
+			t.SetType(e.ID(), types.DynType)
+			t.replace(e, fnGet, args...)
+		case t.open(of) || ofObjects(t.GetType(of.ID())):
+			t.replace(e, fnGet, args...)
+		}
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:
+		counts := len(args)
+		if name == operators.Conditional {
+			counts = 1 // the others are not conditions
+		}
+		changed := false
+		for i, arg := range args[:counts] {
+			if t.missing(arg) {
+				args[i], changed = t.wrap(fnBool, arg), true
+			}
+		}
+		if changed {
+			e.SetKindCase(t.fac.NewCall(0, name, args...))
+		}
+	default:
+		to, ok := lenient[name]
+		if !ok || !anyOf(args, t.missing) {
+			return
+		}
+		if name == operators.In && !t.missing(args[1]) {
+			return // null is an element like others
+		}
+		if to == fnMatches {
+			args[1] = t.pattern(args[1])
+		}
+		t.replace(e, to, args...)
+	}
+}
+
+// pattern makes a constant pattern a compiled one. That it compiles has been
+// checked.
+func (t *tree) pattern(e ast.Expr) ast.Expr {
+	p, _ := e.AsLiteral().(types.String)
+	re, err := regexp.Compile(string(p))
+	if err != nil {
+		return e
+	}
+	return t.fac.NewLiteral(t.id(patternKind.typ), newPattern(re))
+}
+
+// ofObjects says whether a type is a list of this package's objects.
+func ofObjects(t *cel.Type) bool {
+	return t.Kind() == types.ListKind && strings.HasPrefix(t.Parameters()[0].TypeName(), typePrefix)
+}
+
+func anyOf(es []ast.Expr, is func(ast.Expr) bool) bool {
+	for _, e := range es {
+		if is(e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,146 @@
+package expression
+
+import (
+	"strings"
+	"sync/atomic"
+)
+
+// Model is what a strategy sees of a model. Its fields are not changed after
+// the first evaluation. A known one belongs to one World; a pass-through one
+// (Known false) may be made for a single request.
+type Model struct {
+	ID, ProviderID, AuthorID, DisplayName string
+	IDAliases, ProviderIDAliases          []string
+	Known, Custom                         bool
+	// Metadata is the provider's, overlaid by the model's, as YAML gives it.
+	Metadata map[string]any
+
+	InputModalities, OutputModalities, SupportedFeatures []string
+	MaxContextWindow, MaxOutputTokens                    int64 // tokens; 0 is unknown
+
+	Pricing Pricing
+	Metrics Metrics // nil: all are 0
+
+	// Tag is the caller's own; nothing here reads it.
+	Tag any
+
+	index int                     // in World.models, from 1
+	cel   atomic.Pointer[modelOf] // what CEL sees
+}
+
+// Pricing is in US dollars per million tokens.
+type Pricing struct{ Input, Output, CacheRead, CacheWrite Price }
+
+// Price is a price that may be unknown.
+type Price struct {
+	USD   float64
+	Known bool
+}
+
+// Metrics are a model's live numbers. Read is called while a strategy runs,
+// once for each number it reads, from many goroutines.
+type Metrics interface{ Read() Numbers }
+
+// Numbers are of a rolling window.
+type Numbers struct {
+	RequestCount             int64
+	UpstreamAvg, UpstreamP95 float64 // ms
+	TTFTAvg, TTFTP95         float64 // ms until the first token
+	ErrorRates
+}
+
+// ErrorRates are shares of all requests, 0 to 1.
+type ErrorRates struct {
+	ErrorTotal, ErrorTimeout, ErrorRateLimit, ErrorClient, ErrorServer float64
+}
+
+// Provider is what a strategy sees of a provider.
+type Provider struct {
+	ID, DisplayName string
+	IDAliases       []string
+	Metadata        map[string]any
+
+	cel atomic.Pointer[providerOf]
+}
+
+// Key is what a strategy sees of a provider's API key.
+type Key struct {
+	ID      string     // redacted: it is shown and logged
+	Metrics KeyMetrics // nil: no quota is known, no error happened
+	// Tag is the caller's own; nothing here reads it.
+	Tag any
+}
+
+// KeyMetrics are a key's live numbers, read like Metrics.
+type KeyMetrics interface{ Read() KeyNumbers }
+
+// KeyNumbers are what the provider said last of a key's quota, and the key's
+// errors in the rolling window.
+type KeyNumbers struct {
+	RemainingRequests, RemainingTokens Quota
+	ErrorRates
+}
+
+// Quota is a number that may be unknown.
+type Quota struct {
+	Remaining int64
+	Known     bool
+}
+
+// World is everything that the strategies of one policy choose from.
+type World struct {
+	models    []*Model
+	providers []*Provider
+}
+
+// NewWorld takes the known models and the providers, in configuration order.
+// Authors are those of the models.
+func NewWorld(models []*Model, providers []*Provider) *World {
+	w := &World{models: models, providers: providers}
+	for i, m := range models {
+		m.index = i + 1
+		m.view()
+	}
+	return w
+}
+
+func (m *Model) numbers() Numbers {
+	if m.Metrics == nil {
+		return Numbers{}
+	}
+	return m.Metrics.Read()
+}
+
+func (k *Key) numbers() KeyNumbers {
+	if k.Metrics == nil {
+		return KeyNumbers{}
+	}
+	return k.Metrics.Read()
+}
+
+// is says whether an id means this model: its id, an alias, or one of these
+// behind the provider and a colon.
+func (m *Model) is(id string) bool {
+	if named(id, m.ID, m.IDAliases) {
+		return true
+	}
+	provider, model, found := strings.Cut(id, ":")
+	return found && m.of(provider) && named(model, m.ID, m.IDAliases)
+}
+
+// of says whether an id means the model's provider.
+func (m *Model) of(provider string) bool {
+	return named(provider, m.ProviderID, m.ProviderIDAliases)
+}
+
+func named(word, id string, aliases []string) bool {
+	if strings.EqualFold(word, id) {
+		return true
+	}
+	for _, alias := range aliases {
+		if strings.EqualFold(word, alias) {
+			return true
+		}
+	}
+	return false
+}

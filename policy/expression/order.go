@@ -1,0 +1,198 @@
+package expression
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+)
+
+// sortKey is a value that sortBy sorts by, ready to be compared. Numbers come
+// first, then strings and other values, and what is missing last.
+type sortKey struct {
+	class  sortClass
+	exact  bool // number is whole: compare it
+	number int64
+	float  float64
+	text   string
+}
+
+type sortClass uint8
+
+const (
+	sortNumber sortClass = iota
+	sortText
+	sortTime
+	sortBool
+	sortMissing
+)
+
+func sortKeyOf(v ref.Val) (sortKey, ref.Val) {
+	switch v := v.(type) {
+	case types.Double:
+		if math.IsNaN(float64(v)) {
+			return sortKey{class: sortMissing}, nil
+		}
+		return sortKey{float: float64(v)}, nil
+	case types.Int:
+		return sortKey{exact: true, number: int64(v), float: float64(v)}, nil
+	case types.Uint:
+		return sortKey{float: float64(v)}, nil
+	case types.String:
+		return sortKey{class: sortText, text: string(v)}, nil
+	case types.Timestamp:
+		return sortKey{class: sortTime, exact: true, number: v.UnixNano()}, nil
+	case types.Duration:
+		return sortKey{class: sortTime, exact: true, number: int64(v.Duration)}, nil
+	case types.Bool:
+		k := sortKey{class: sortBool, exact: true}
+		if v {
+			k.number = 1
+		}
+		return k, nil
+	case types.Null:
+		return sortKey{class: sortMissing}, nil
+	}
+	if types.IsUnknownOrError(v) {
+		return sortKey{}, v
+	}
+	return sortKey{}, types.WrapErr(safef("sortBy cannot compare a %s", v.Type().TypeName()))
+}
+
+func (k sortKey) compare(other sortKey) int {
+	if c := cmp.Compare(k.class, other.class); c != 0 {
+		return c
+	}
+	if k.class == sortText {
+		return strings.Compare(k.text, other.text)
+	}
+	if k.exact && other.exact {
+		return cmp.Compare(k.number, other.number)
+	}
+	return cmp.Compare(k.float, other.float)
+}
+
+// keyed is something to sort, with its key.
+type keyed[T any] struct {
+	key sortKey
+	of  T
+}
+
+func sortKeyed[T any](all []keyed[T]) {
+	slices.SortStableFunc(all, func(a, b keyed[T]) int { return a.key.compare(b.key) })
+}
+
+// sortByKeys is what the macro sortBy(x, key) becomes: the keys are in the
+// order of the list.
+func sortByKeys(list, keys ref.Val) ref.Val {
+	if list == types.NullValue {
+		return list
+	}
+	l, ok1 := list.(traits.Lister)
+	by, ok2 := keys.(traits.Lister)
+	if !ok1 || !ok2 {
+		return types.NewErrFromString("no such overload")
+	}
+	all := make([]keyed[ref.Val], 0, int(l.Size().(types.Int)))
+	it, kit := l.Iterator(), by.Iterator()
+	for it.HasNext() == types.True && kit.HasNext() == types.True {
+		k, bad := sortKeyOf(kit.Next())
+		if bad != nil {
+			return bad
+		}
+		all = append(all, keyed[ref.Val]{k, it.Next()})
+	}
+	sortKeyed(all)
+	vals := make([]ref.Val, len(all))
+	for i := range all {
+		vals[i] = all[i].of
+	}
+	return listOf(vals)
+}
+
+// sortFields are what sortBy('…') takes.
+var sortFields = map[string]func(*Model) sortKey{
+	"price": func(m *Model) sortKey {
+		if !m.Pricing.Input.Known || math.IsNaN(m.Pricing.Input.USD) {
+			return sortKey{class: sortMissing}
+		}
+		return sortKey{float: m.Pricing.Input.USD}
+	},
+}
+
+func sortByField(list, field ref.Val) ref.Val {
+	name, _ := field.(types.String)
+	key := sortFields[string(name)]
+	if key == nil {
+		return types.WrapErr(safef("sortBy has no such field"))
+	}
+	models, bad := modelsOf(list)
+	if bad != nil {
+		return bad
+	}
+	all := make([]keyed[*Model], len(models))
+	for i, m := range models {
+		all[i] = keyed[*Model]{key(m), m}
+	}
+	return sorted(all)
+}
+
+func sorted(all []keyed[*Model]) ref.Val {
+	sortKeyed(all)
+	models := make([]*Model, len(all))
+	for i := range all {
+		models[i] = all[i].of
+	}
+	return &modelList{models}
+}
+
+// random gives one element, each with the same probability.
+func random(list, in ref.Val) ref.Val {
+	l, ok := list.(traits.Lister)
+	if !ok {
+		return nullOrMismatch(list)
+	}
+	n := int(l.Size().(types.Int))
+	if n == 0 {
+		return types.NullValue
+	}
+	i := 0
+	if r := runOf(in).random; r != nil {
+		i = r.IntN(n)
+	}
+	return l.Get(types.Int(i))
+}
+
+// randomize gives all elements, in each order with the same probability:
+// Fisher and Yates.
+func randomize(list, in ref.Val) ref.Val {
+	r := runOf(in).random
+	if r == nil {
+		return list
+	}
+	switch l := list.(type) {
+	case *modelList:
+		models := slices.Clone(l.models)
+		shuffle(models, r)
+		return &modelList{models}
+	case traits.Lister:
+		var vals []ref.Val
+		for it := l.Iterator(); it.HasNext() == types.True; {
+			vals = append(vals, it.Next())
+		}
+		shuffle(vals, r)
+		return listOf(vals)
+	}
+	return nullOrMismatch(list)
+}
+
+func shuffle[T any](all []T, r Random) {
+	for i := len(all) - 1; i > 0; i-- {
+		j := r.IntN(i + 1)
+		all[i], all[j] = all[j], all[i]
+	}
+}

@@ -1,0 +1,111 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+)
+
+// program is a compiled expression. It is used by many goroutines at once.
+type program struct {
+	// plain is the expression as it was written, and counts what it costs.
+	plain cel.Program
+	// fast is the optimised form, and counts nothing: it is there if it is
+	// plain that it costs little. Where it meets an error, plain decides.
+	fast interpreter.InterpretableV2
+	info *ast.SourceInfo
+}
+
+func (l *language) program(t *tree, fast *tree) (*program, error) {
+	plain, err := l.plain(t.AST)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{plain: plain, info: t.SourceInfo()}
+	if fast != nil {
+		if p.fast, err = l.bare(fast.AST); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// plain makes a program that counts its cost.
+func (l *language) plain(a *ast.AST) (cel.Program, error) {
+	return l.env.PlanProgram(a, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit), cel.CostTracking(costs{}))
+}
+
+// bare makes a program without anything around it.
+func (l *language) bare(a *ast.AST) (interpreter.InterpretableV2, error) {
+	return l.interp.NewInterpretable(a, interpreter.Optimize(), interpreter.CompileRegexConstants(interpreter.MatchesRegexOptimization))
+}
+
+// eval evaluates the expression.
+func (p *program) eval(r *run) (ref.Val, error) {
+	if p.fast != nil {
+		if v := p.evalFast(r); v != nil && !r.bail && !types.IsUnknownOrError(v) {
+			return v, nil
+		}
+	}
+	v, _, err := p.plain.Eval(r)
+	if err != nil {
+		return nil, p.failure(err)
+	}
+	return v, nil
+}
+
+// evalFast gives nil where the code panics: cel-go does, by design, in some
+// places where it meets an error.
+func (p *program) evalFast(r *run) (v ref.Val) {
+	defer func() {
+		if recover() != nil {
+			v = nil
+		}
+	}()
+	return exec(p.fast, r)
+}
+
+func exec(e interpreter.InterpretableV2, a interpreter.Activation) ref.Val {
+	frame, err := interpreter.NewExecutionFrame(a)
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	defer frame.Close()
+	return e.Exec(frame)
+}
+
+// plainErrors are cel-go's messages that hold nothing of a request.
+var plainErrors = map[string]bool{
+	"no such overload": true, "no such conversion": true, "no such field": true, "index out of bounds": true,
+	"division by zero": true, "modulus by zero": true, "integer overflow": true, "unsigned integer overflow": true,
+	"duration overflow": true, "timestamp overflow": true, "divide by zero": true,
+}
+
+// failure is an error of an evaluation, with its place. Messages of cel-go may
+// hold values of the request; those are left out.
+func (p *program) failure(err error) error {
+	var cancelled interpreter.EvalCancelledError
+	if errors.As(err, &cancelled) {
+		return fmt.Errorf("it costs more than %d operations: loops inside of loops over many elements do", CostLimit)
+	}
+	message := "it cannot be evaluated for this request"
+	var safe safeError
+	switch {
+	case errors.As(err, &safe):
+		message = safe.Error()
+	case plainErrors[err.Error()]:
+		message = err.Error()
+	}
+	var at *types.Err
+	if errors.As(err, &at) && at.NodeID() != 0 {
+		if loc := p.info.GetStartLocation(at.NodeID()); loc.Line() > 0 {
+			return fmt.Errorf("%d:%d: %s", loc.Line(), loc.Column()+1, message)
+		}
+	}
+	return errors.New(message)
+}

@@ -1,0 +1,226 @@
+package expression
+
+import (
+	"fmt"
+	"iter"
+	"reflect"
+	"strings"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+)
+
+// Request is what expressions see of a request.
+type Request struct {
+	Method, Path, ID, ClientIP string
+	// Headers gives each header, its name in lower case, as often as it was
+	// sent. Credentials are left out of it; those with a well-known name are
+	// left out here once more.
+	Headers iter.Seq2[string, string]
+	// Body are the top-level members of a JSON body: name and JSON value. Of
+	// repeated ones the last counts.
+	Body []Member
+	Key  AccessKey
+}
+
+// Member is a top-level member of a request body.
+type Member struct{ Name, Value []byte }
+
+// AccessKey is the client's.
+type AccessKey struct {
+	ID, Name string
+	Metadata map[string]any
+}
+
+// credentials are the headers that no expression may read: what they hold
+// would be in a decision, a header or a log.
+var credentials = map[string]bool{
+	"authorization": true, "proxy-authorization": true, "cookie": true,
+	"x-api-key": true, "x-goog-api-key": true, "api-key": true,
+}
+
+// headers is req.headers: a map of lists, of names in lower case.
+type headers struct {
+	mapBase
+	all  iter.Seq2[string, string]
+	read []header // what was looked up in this evaluation
+}
+
+type header struct {
+	name string
+	list ref.Val
+}
+
+// values is the list of a header, empty where it was not sent.
+func (h *headers) values(name string) ref.Val {
+	name = strings.ToLower(name)
+	for _, known := range h.read {
+		if known.name == name {
+			return known.list
+		}
+	}
+	list := ref.Val(noHeader)
+	if h.all != nil && !credentials[name] {
+		var vals []ref.Val
+		for n, v := range h.all {
+			if n == name {
+				vals = append(vals, text(v))
+			}
+		}
+		if vals != nil {
+			list = headerList{listOf(vals).(traits.Lister)}
+		}
+	}
+	h.read = append(h.read, header{name, list})
+	return list
+}
+
+// headerList is the list of a header's values: as text they are joined.
+type headerList struct{ traits.Lister }
+
+var noHeader = headerList{emptyList.(traits.Lister)}
+
+func (l headerList) joined() string {
+	var out []string
+	for it := l.Iterator(); it.HasNext() == types.True; {
+		out = append(out, string(it.Next().(types.String)))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (h *headers) names() []string {
+	var names []string
+	seen := map[string]bool{}
+	if h.all != nil {
+		for n := range h.all {
+			if !seen[n] && !credentials[n] {
+				seen[n] = true
+				names = append(names, n)
+			}
+		}
+	}
+	return names
+}
+
+func (h *headers) Find(key ref.Val) (ref.Val, bool) {
+	name, ok := key.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(key), false
+	}
+	list := h.values(string(name))
+	return list, list != ref.Val(noHeader)
+}
+
+func (h *headers) Get(key ref.Val) ref.Val { v, _ := h.Find(key); return v }
+
+func (h *headers) Contains(key ref.Val) ref.Val {
+	v, found := h.Find(key)
+	if types.IsError(v) {
+		return v
+	}
+	return types.Bool(found)
+}
+
+func (h *headers) Size() ref.Val             { return types.Int(len(h.names())) }
+func (h *headers) Iterator() traits.Iterator { return &nameIterator{left: h.names()} }
+func (h *headers) Equal(v ref.Val) ref.Val   { return types.Bool(v == ref.Val(h)) }
+func (h *headers) Value() any                { return h }
+
+// body is req.body: the members by name, each decoded when it is first read.
+type body struct {
+	mapBase
+	members []Member
+	read    []member
+}
+
+type member struct {
+	at  int
+	val ref.Val
+}
+
+func (b *body) Find(key ref.Val) (ref.Val, bool) {
+	name, ok := key.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(key), false
+	}
+	for i := len(b.members) - 1; i >= 0; i-- {
+		if string(b.members[i].Name) == string(name) {
+			return b.value(i), true
+		}
+	}
+	return types.NullValue, false
+}
+
+func (b *body) value(at int) ref.Val {
+	for _, m := range b.read {
+		if m.at == at {
+			return m.val
+		}
+	}
+	v := jsonOf(b.members[at].Value)
+	b.read = append(b.read, member{at, v})
+	return v
+}
+
+func (b *body) Get(key ref.Val) ref.Val { v, _ := b.Find(key); return v }
+
+// Contains does not decode the member.
+func (b *body) Contains(key ref.Val) ref.Val {
+	name, ok := key.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(key)
+	}
+	for _, m := range b.members {
+		if string(m.Name) == string(name) {
+			return types.True
+		}
+	}
+	return types.False
+}
+
+func (b *body) names() []string {
+	var names []string
+	seen := make(map[string]bool, len(b.members))
+	for _, m := range b.members {
+		if name := string(m.Name); !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (b *body) Size() ref.Val             { return types.Int(len(b.names())) }
+func (b *body) Iterator() traits.Iterator { return &nameIterator{left: b.names()} }
+func (b *body) Equal(v ref.Val) ref.Val   { return types.Bool(v == ref.Val(b)) }
+func (b *body) Value() any                { return b }
+
+// mapBase is what CEL wants of a map beside its entries.
+type mapBase struct{}
+
+func (mapBase) Type() ref.Type { return types.MapType }
+
+func (mapBase) ConvertToType(t ref.Type) ref.Val {
+	if t == types.TypeType {
+		return types.MapType
+	}
+	return types.NewErrFromString("no such conversion")
+}
+
+func (mapBase) ConvertToNative(t reflect.Type) (any, error) {
+	return nil, fmt.Errorf("a part of the request has no form of type %s", t)
+}
+
+type nameIterator struct {
+	iteratorBase
+	left []string
+}
+
+func (it *nameIterator) HasNext() ref.Val { return types.Bool(len(it.left) > 0) }
+
+func (it *nameIterator) Next() ref.Val {
+	name := it.left[0]
+	it.left = it.left[1:]
+	return text(name)
+}

@@ -1,0 +1,111 @@
+package expression
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+)
+
+// text is a CEL string. CEL strings are Unicode, so what is not valid UTF-8 is
+// replaced.
+func text(s string) ref.Val { return types.String(strings.ToValidUTF8(s, "\uFFFD")) }
+
+func texts(words []string) ref.Val {
+	vals := make([]ref.Val, len(words))
+	for i, w := range words {
+		vals[i] = text(w)
+	}
+	return listOf(vals)
+}
+
+// valueOf turns what YAML and JSON give into CEL values.
+func valueOf(v any) ref.Val {
+	switch v := v.(type) {
+	case nil:
+		return types.NullValue
+	case string:
+		return text(v)
+	case bool:
+		return types.Bool(v)
+	case int:
+		return types.Int(v)
+	case int64:
+		return types.Int(v)
+	case uint64:
+		if v <= math.MaxInt64 {
+			return types.Int(v)
+		}
+		return types.Double(v)
+	case float64:
+		return types.Double(v)
+	case json.Number:
+		return numberOf(string(v))
+	case time.Time:
+		return types.Timestamp{Time: v}
+	case []any:
+		vals := make([]ref.Val, len(v))
+		for i, e := range v {
+			vals[i] = valueOf(e)
+		}
+		return listOf(vals)
+	case map[string]any:
+		return anyMapOf(v)
+	case map[any]any:
+		vals := make(map[ref.Val]ref.Val, len(v))
+		for k, e := range v {
+			vals[text(fmt.Sprint(k))] = valueOf(e)
+		}
+		return mapOf(vals)
+	}
+	return text(fmt.Sprint(v))
+}
+
+func anyMapOf(m map[string]any) ref.Val {
+	vals := make(map[ref.Val]ref.Val, len(m))
+	for k, e := range m {
+		vals[text(k)] = valueOf(e)
+	}
+	return mapOf(vals)
+}
+
+func mapOf(vals map[ref.Val]ref.Val) ref.Val {
+	return types.NewRefValMap(adapter{types.DefaultTypeAdapter}, vals)
+}
+
+// numberOf reads a JSON number: an int where it is written as one and fits.
+// What is out of a double's range is infinite.
+func numberOf(s string) ref.Val {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return types.Int(i)
+	}
+	f, _ := strconv.ParseFloat(s, 64)
+	return types.Double(f)
+}
+
+// maxMember is the longest JSON value of a request that an expression may
+// read, in bytes: reading it makes some ten times as much of values.
+const maxMember = 1 << 20
+
+var errMemberSize = errors.New("a member of req.body is longer than 1 MiB, which an expression may not read")
+
+// jsonOf decodes a JSON value. encoding/json bounds its depth.
+func jsonOf(raw []byte) ref.Val {
+	if len(raw) > maxMember {
+		return types.WrapErr(safeError{errMemberSize})
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return types.WrapErr(safeError{errors.New("a member of req.body is not valid JSON")})
+	}
+	return valueOf(v)
+}
