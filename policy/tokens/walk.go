@@ -1,0 +1,200 @@
+package tokens
+
+import "bytes"
+
+// maxDepth is how deep a body may be nested; what is deeper has been refused.
+const maxDepth = 1000
+
+// walk goes through the parts of a request that are its prompt.
+type walk struct {
+	cursor
+	piece   func(text []byte) bool // takes text, at most pieceSize of it; false ends the walk
+	fixed   func(n int) bool       // takes tokens that are no text; false ends the walk
+	stopped bool
+	depth   int
+	used    int // of buf
+	buf     [pieceSize]byte
+}
+
+// request reads the whole body.
+func (w *walk) request() {
+	if w.peek() != '{' {
+		return
+	}
+	for first := true; w.more(first, '}'); first = false {
+		var spelled [maxKey]byte
+		p, ok := partOf(decodeKey(spelled[:0], w.key()))
+		switch {
+		case !ok:
+			w.skip()
+		case p.data:
+			w.data()
+		default:
+			w.charge(p.once)
+			w.prompt(p)
+		}
+	}
+}
+
+func (w *walk) stop() {
+	w.stopped = true
+	w.fail()
+}
+
+func (w *walk) charge(n int) {
+	if n > 0 && !w.stopped && !w.fixed(n) {
+		w.stop()
+	}
+}
+
+func (w *walk) enter() {
+	if w.depth++; w.depth > maxDepth {
+		w.stop()
+	}
+}
+
+func (w *walk) leave() { w.depth-- }
+
+// prompt reads a string, a list of numbers, messages, or lists of these.
+func (w *walk) prompt(p part) {
+	w.enter()
+	defer w.leave()
+	switch c := w.peek(); {
+	case c == '[':
+		for first := true; w.more(first, ']'); first = false {
+			w.prompt(p)
+		}
+	case c == '{':
+		w.charge(p.each)
+		w.members(nested)
+	case c == '"':
+		w.text(w.str())
+	default:
+		w.scalar()
+		if p.numbers && (c == '-' || '0' <= c && c <= '9') {
+			w.charge(1)
+		}
+	}
+}
+
+// nested reads an object or array that has known keys.
+func (w *walk) nested(in kind) {
+	w.enter()
+	defer w.leave()
+	switch w.peek() {
+	case '[':
+		for first := true; w.more(first, ']'); first = false {
+			w.nested(in)
+		}
+	case '{':
+		w.members(in)
+	case '"':
+		w.text(w.str())
+	default:
+		w.scalar()
+	}
+}
+
+// members reads a message, or an object in one, that stands under a key of
+// kind in.
+func (w *walk) members(in kind) {
+	start := w.at
+	var isSealed, isKnown bool // of its payload
+	for first := true; w.more(first, '}'); first = false {
+		var spelled [maxKey]byte
+		k := kinds[string(decodeKey(spelled[:0], w.key()))]
+		switch c := w.peek(); {
+		case c == '{' || c == '[':
+			if k.hasKnownKeys() {
+				w.nested(k)
+			} else {
+				w.data()
+			}
+			continue
+		case c != '"':
+			w.scalar()
+			continue
+		}
+		s := w.str()
+		if k == payload && !isKnown {
+			isSealed, isKnown = sealedPayload(w.body, start, in), true
+		}
+		switch {
+		case k == label && len(s) <= maxLabel,
+			k == sealed,
+			k == linked && isMedia(s),
+			k == address && in == linked && isMedia(s),
+			k == filed && (isMedia(s) || isPDF(s)),
+			k == payload && isSealed:
+			continue
+		case k == named:
+			w.charge(perName)
+		}
+		w.text(s)
+	}
+}
+
+// data reads a value of which everything is text.
+func (w *walk) data() {
+	w.enter()
+	defer w.leave()
+	switch w.peek() {
+	case '[':
+		for first := true; w.more(first, ']'); first = false {
+			w.data()
+		}
+	case '{':
+		for first := true; w.more(first, '}'); first = false {
+			w.text(w.key())
+			w.data()
+		}
+	case '"':
+		w.text(w.str())
+	default:
+		w.text(w.scalar())
+	}
+}
+
+// sealedPayload tells whether `data` or `result` of the object at start is no
+// text. An object with a payload has no more levels, and the first one ends
+// the search: so a body of such objects is not read more than twice.
+func sealedPayload(body []byte, start int, in kind) bool {
+	if in == sound {
+		return true
+	}
+	var typ, media []byte
+	c := cursor{body: body, at: start}
+	for first := true; c.more(first, '}'); first = false {
+		key := c.key()
+		if bytes.IndexByte(key, '\\') >= 0 {
+			return false
+		}
+		if b := c.peek(); b != '"' {
+			if b == '{' || b == '[' {
+				return false
+			}
+			c.scalar()
+			continue
+		}
+		value := c.str()
+		switch {
+		case bytes.EqualFold(key, []byte("type")):
+			if typ != nil {
+				return false // parsers differ in which one they take
+			}
+			typ = value
+		case bytes.EqualFold(key, []byte("media_type")):
+			if media != nil {
+				return false
+			}
+			media = value
+		}
+	}
+	switch string(typ) {
+	case "base64":
+		return in == sourced && (bytes.HasPrefix(media, []byte("image/")) || string(media) == "application/pdf")
+	case "redacted_thinking", "reasoning.encrypted", "image_generation_call":
+		return true
+	}
+	return false
+}
