@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
 BENCH ?=
 
-.PHONY: help build run test check race e2e bench fuzz
+.PHONY: help build run test check race e2e bench fuzz schema
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ race: ## Run the tests that need no Envoy under the race detector.
 
 e2e: ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
+
+schema: ## Write policy/schema.json, the schema of the configuration, from its Go types.
+	go test ./policy -run '^TestSchema$$' -update
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
 	go test -run '^$$' -bench . -benchmem ./policy ./extproc/wire
