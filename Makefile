@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
 BENCH ?=
 
-.PHONY: help build run test check race e2e bench fuzz
+.PHONY: help build run test check race e2e bench fuzz schema prometheus
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ build: ## Build bin/weir.
 run: build ## Run the gateway on 127.0.0.1:8080 with a demo provider and what is found on this machine.
 	bin/weir run
 
-test: ## Run all tests, those with the real Envoy included.
+# Compiled before the tests: beside them it would take their CPU.
+prometheus:
+	@cd tools/prometheus && go build -tags remove_all_sd -o /dev/null github.com/prometheus/prometheus/cmd/prometheus
+
+test: prometheus ## Run all tests, those with the real Envoy included.
 	go test -timeout 15m ./...
 
 check: ## Check format, vet, lint and module files.
@@ -30,12 +34,16 @@ check: ## Check format, vet, lint and module files.
 	go tool -modfile=tools/go.mod staticcheck ./...
 	go mod tidy -diff
 	cd tools && go mod tidy -diff
+	cd tools/prometheus && go mod tidy -diff
 
 race: ## Run the tests that need no Envoy under the race detector.
 	CGO_ENABLED=1 go test -race -timeout 15m ./policy/... ./extproc/... ./xds/... ./rolling/... ./accesslog/... ./telemetry/... ./demo/... ./internal/recorder/...
 
-e2e: ## Run only the end-to-end tests.
+e2e: prometheus ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
+
+schema: ## Write policy/schema.json, the schema of the configuration, from its Go types.
+	go test ./policy -run '^TestSchema$$' -update
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
 	go test -run '^$$' -bench . -benchmem ./policy ./extproc/wire

@@ -10,111 +10,178 @@ import (
 // Config is the configuration file: Weir's own keys, and one traffic policy.
 // The field names are the file's.
 type Config struct {
-	Listen          string            `yaml:"listen,omitempty"`
-	Admin           AdminConfig       `yaml:"admin,omitempty"`
-	Envoy           EnvoyConfig       `yaml:"envoy,omitempty"`
-	Secrets         SecretsConfig     `yaml:"secrets,omitempty"`
-	Telemetry       TelemetryConfig   `yaml:"telemetry,omitempty"`
-	AccessKeys      []AccessKeyConfig `yaml:"access_keys,omitempty"`
-	AllowAnonymous  bool              `yaml:"allow_anonymous,omitempty"`
-	AllowHTTPHosts  []string          `yaml:"allow_http_hosts,omitempty"`
-	MaxBodyBytes    int64             `yaml:"max_body_bytes,omitempty"`
-	ConnectTo       map[string]string `yaml:"connect_to,omitempty"`
-	OnHTTPRequest   []RuleConfig      `yaml:"on_http_request,omitempty"`
-	ShortProviders  []ProviderConfig  `yaml:"providers,omitempty"`
-	ShutdownTimeout time.Duration     `yaml:"shutdown_timeout,omitempty"`
+	// Address for clients, as host:port. Envoy listens there. An address that other
+	// machines can reach needs access_keys or allow_anonymous.
+	Listen string `yaml:"listen,omitempty"`
+	// The listener for operators: /healthz, /readyz, /metrics.
+	Admin AdminConfig `yaml:"admin,omitempty"`
+	// The Envoy that `weir run` starts, and where `weir serve` meets one.
+	Envoy EnvoyConfig `yaml:"envoy,omitempty"`
+	// Where ${secrets.get('store', 'key')} looks, after the environment.
+	Secrets SecretsConfig `yaml:"secrets,omitempty"`
+	// What Weir learns and tells of requests.
+	Telemetry TelemetryConfig `yaml:"telemetry,omitempty"`
+	// Credentials of clients. With none, the gateway serves this machine only.
+	AccessKeys []AccessKeyConfig `yaml:"access_keys,omitempty"`
+	// Serve clients without a key, on any address.
+	AllowAnonymous bool `yaml:"allow_anonymous,omitempty"`
+	// Hosts, without scheme and port, that may be reached with plain http or at a
+	// link-local address.
+	AllowHTTPHosts []string `yaml:"allow_http_hosts,omitempty"`
+	// Largest request body, in bytes. A larger one gets 413.
+	MaxBodyBytes int64 `yaml:"max_body_bytes,omitempty"`
+	// host:port of a base URL to the host:port that is dialled instead. Name, SNI
+	// and :authority stay.
+	ConnectTo map[string]string `yaml:"connect_to,omitempty"`
+	// The traffic policy: one ai-gateway action, or none.
+	OnHTTPRequest []RuleConfig `yaml:"on_http_request,omitempty"`
+	// Short for a traffic policy with nothing but providers.
+	ShortProviders []ProviderConfig `yaml:"providers,omitempty"`
+	// How long running requests may take to end when the gateway stops: 1ms to 24h.
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout,omitempty"`
 }
 
 // AdminConfig is the listener for operators.
 type AdminConfig struct {
+	// Address for operators, as host:port. It is not reloaded.
 	Listen string `yaml:"listen,omitempty"`
 }
 
 // EnvoyConfig says how `weir run` runs Envoy and where `weir serve` meets it.
 type EnvoyConfig struct {
-	Path        string `yaml:"path,omitempty"`
-	Concurrency int    `yaml:"concurrency,omitempty"`
-	LogLevel    string `yaml:"log_level,omitempty"`
-	Socket      string `yaml:"socket,omitempty"`
+	// Envoy to run. Without it: $ENVOY_PATH, envoy on PATH, or one that is installed
+	// into the user's cache.
+	Path string `yaml:"path,omitempty"`
+	// Threads that move requests; 0 is one for each CPU.
+	Concurrency int `yaml:"concurrency,omitempty"`
+	// Least level that Envoy logs.
+	LogLevel string `yaml:"log_level,omitempty"`
+	// Unix socket where `weir serve` meets Envoy. Without it: /run/weir/weir.sock,
+	// or in $XDG_RUNTIME_DIR/weir for other users than root.
+	Socket string `yaml:"socket,omitempty"`
 }
 
 // SecretsConfig says where secrets are read from.
 type SecretsConfig struct {
+	// Folder of secrets, one file each: <store>/<key>. Relative to the
+	// configuration file.
 	Dir string `yaml:"dir,omitempty"`
 }
 
-// TelemetryConfig says what Weir learns and tells of requests. Access_log is
-// stdout, stderr, off, or a file that lines are appended to. Window is what the
-// metrics that strategies read cover.
+// TelemetryConfig says what Weir learns and tells of requests.
 type TelemetryConfig struct {
-	Disabled  bool          `yaml:"disabled,omitempty"`
-	AccessLog string        `yaml:"access_log,omitempty"`
-	Window    time.Duration `yaml:"window,omitempty"`
+	// Envoy tells Weir nothing of requests: no access log, and no metrics of them.
+	Disabled bool `yaml:"disabled,omitempty"`
+	// Where a line of JSON for each request goes: stdout, stderr, off, or a file that
+	// lines are appended to. It is not reloaded.
+	AccessLog string `yaml:"access_log,omitempty"`
+	// What the metrics that strategies read cover, 1s to 1h. It is not reloaded.
+	Window time.Duration `yaml:"window,omitempty"`
 }
 
 // AccessKeyConfig is a credential that clients may present.
 type AccessKeyConfig struct {
-	Name          string               `yaml:"name,omitempty"`
-	SHA256        string               `yaml:"sha256,omitempty"`
-	Value         Template             `yaml:"value,omitempty"`
-	Metadata      map[string]any       `yaml:"metadata,omitempty"`
+	// What the key is called in logs and strategies.
+	Name string `yaml:"name"`
+	// SHA-256 of the key, in hexadecimal.
+	SHA256 string `yaml:"sha256,omitempty"`
+	// The key itself, from a secret; at least 16 characters.
+	Value Template `yaml:"value,omitempty"`
+	// For strategies, as key.metadata; never sent.
+	Metadata map[string]any `yaml:"metadata,omitempty"`
+	// What the key may use; everything, without it.
 	Configuration *AccessConfiguration `yaml:"configuration,omitempty"`
 }
 
 // AccessConfiguration is what an access key may use.
 type AccessConfiguration struct {
+	// Providers and models that the key may use.
 	Access AccessConfig `yaml:"access,omitempty"`
 }
 
 // AccessConfig limits providers and models; an absent list is no limit, an
 // empty one allows nothing.
 type AccessConfig struct {
+	// Providers by id.
 	Providers *AllowConfig `yaml:"providers,omitempty"`
-	Models    *AllowConfig `yaml:"models,omitempty"`
+	// Models as provider:model.
+	Models *AllowConfig `yaml:"models,omitempty"`
 }
 
 // AllowConfig is a list of exact strings.
 type AllowConfig struct {
+	// Exact strings; [] allows nothing.
 	Allow []string `yaml:"allow"`
 }
 
 // RuleConfig is one entry of a traffic policy: an action, or a named group of
 // actions.
 type RuleConfig struct {
-	Name        string         `yaml:"name,omitempty"`
-	Expressions []string       `yaml:"expressions,omitempty"`
-	Actions     []ActionConfig `yaml:"actions,omitempty"`
-	Type        string         `yaml:"type,omitempty"`
-	Config      *GatewayConfig `yaml:"config,omitempty"`
+	// Name of the group; it changes nothing.
+	Name string `yaml:"name,omitempty"`
+	// Conditions of the group. An ai-gateway action takes every request, so there is
+	// none.
+	Expressions []string `yaml:"expressions,omitempty"`
+	// The long form: the actions of the group.
+	Actions []ActionConfig `yaml:"actions,omitempty"`
+	// The short form: the type of the only action.
+	Type string `yaml:"type,omitempty"`
+	// The short form: the configuration of the only action.
+	Config *GatewayConfig `yaml:"config,omitempty"`
 }
 
 // ActionConfig is an action inside a group.
 type ActionConfig struct {
-	Type   string         `yaml:"type,omitempty"`
+	// The type of the action.
+	Type string `yaml:"type"`
+	// The configuration of the action.
 	Config *GatewayConfig `yaml:"config,omitempty"`
 }
 
 // GatewayConfig is the configuration of the ai-gateway action.
 type GatewayConfig struct {
-	Providers               []ProviderConfig    `yaml:"providers,omitempty"`
-	OnlyConfiguredProviders bool                `yaml:"only_allow_configured_providers,omitempty"`
-	OnlyConfiguredModels    bool                `yaml:"only_allow_configured_models,omitempty"`
-	ModelSelection          *StrategyConfig     `yaml:"model_selection,omitempty"`
-	APIKeySelection         *StrategyConfig     `yaml:"api_key_selection,omitempty"`
-	Headers                 map[string]Template `yaml:"headers,omitempty"`
-	QueryParams             map[string]Template `yaml:"query_params,omitempty"`
-	Body                    map[string]RawValue `yaml:"body,omitempty"`
-	PerRequestTimeout       time.Duration       `yaml:"per_request_timeout,omitempty"`
-	TotalTimeout            time.Duration       `yaml:"total_timeout,omitempty"`
-	StreamIdleTimeout       time.Duration       `yaml:"stream_idle_timeout,omitempty"`
-	MaxInputTokens          int                 `yaml:"max_input_tokens,omitempty"`
-	MaxOutputTokens         int                 `yaml:"max_output_tokens,omitempty"`
-	OnError                 string              `yaml:"on_error,omitempty"`
-	FailoverOn              FailoverConfig      `yaml:"failover_on,omitempty"`
+	// Providers, in order of preference. An entry with the id of a catalogue
+	// provider overlays it.
+	Providers []ProviderConfig `yaml:"providers,omitempty"`
+	// The catalogue's other providers cannot be asked for.
+	OnlyConfiguredProviders bool `yaml:"only_allow_configured_providers,omitempty"`
+	// Only models that are listed under a provider can be asked for.
+	OnlyConfiguredModels bool `yaml:"only_allow_configured_models,omitempty"`
+	// Which models serve a request, and in which order. Not there yet: it is refused.
+	ModelSelection *StrategyConfig `yaml:"model_selection,omitempty"`
+	// Which keys of a provider are used, and in which order. Not there yet: it is refused.
+	APIKeySelection *StrategyConfig `yaml:"api_key_selection,omitempty"`
+	// Headers of every provider request, over the client's own. Values may hold
+	// ${secrets.get('store', 'key')}.
+	Headers map[string]Template `yaml:"headers,omitempty"`
+	// Parameters that are added to every provider's URL. They show in logs: no
+	// secrets.
+	QueryParams map[string]Template `yaml:"query_params,omitempty"`
+	// Top-level keys of the request body, over the client's own. Any JSON value.
+	Body map[string]RawValue `yaml:"body,omitempty"`
+	// One attempt, 1ms to 24h: until a stream starts, or until any other answer ends.
+	PerRequestTimeout time.Duration `yaml:"per_request_timeout,omitempty"`
+	// All attempts together, 1ms to 24h; of a stream, the time after which no
+	// further attempt begins.
+	TotalTimeout time.Duration `yaml:"total_timeout,omitempty"`
+	// Longest silence inside a stream, 1ms to 24h.
+	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
+	// Largest prompt, in estimated tokens. Not there yet: it is refused.
+	MaxInputTokens int `yaml:"max_input_tokens,omitempty"`
+	// Longest answer, in tokens: the request's own limit is set to it where it is
+	// larger or absent.
+	MaxOutputTokens int `yaml:"max_output_tokens,omitempty"`
+	// What happens when no attempt succeeds: halt, as nothing follows the action.
+	OnError string `yaml:"on_error,omitempty"`
+	// After which failures the next attempt follows: HTTP statuses, as numbers or
+	// strings, and causes. connect_failure is name resolution, TCP and TLS; reset a
+	// connection that ended before an answer began; timeout is per_request_timeout.
+	FailoverOn FailoverConfig `yaml:"failover_on,omitempty"`
 }
 
 // StrategyConfig is an ordered list of CEL expressions.
 type StrategyConfig struct {
+	// CEL expressions, tried in order.
 	Strategy []string `yaml:"strategy,omitempty"`
 }
 
@@ -123,80 +190,133 @@ type FailoverConfig []string
 
 // ProviderConfig is one provider.
 type ProviderConfig struct {
-	ID          string              `yaml:"id"`
-	IDAliases   []string            `yaml:"id_aliases,omitempty"`
-	BaseURL     string              `yaml:"base_url,omitempty"`
-	APIKeys     []APIKeyConfig      `yaml:"api_keys,omitempty"`
-	Models      []ModelConfig       `yaml:"models,omitempty"`
-	Metadata    map[string]any      `yaml:"metadata,omitempty"`
-	DisplayName string              `yaml:"display_name,omitempty"`
-	Description string              `yaml:"description,omitempty"`
-	Website     string              `yaml:"website,omitempty"`
-	Disabled    bool                `yaml:"disabled,omitempty"`
-	Headers     map[string]Template `yaml:"headers,omitempty"`
-	TLS         *TLSConfig          `yaml:"tls,omitempty"`
-	Auth        *AuthConfig         `yaml:"auth,omitempty"`
-	Surfaces    []SurfaceConfig     `yaml:"supported_api_surfaces,omitempty"`
+	// Name of the provider, without regard to case: letters, digits, '.', '_' and
+	// '-', at most 64.
+	ID string `yaml:"id"`
+	// Other names of the provider.
+	IDAliases []string `yaml:"id_aliases,omitempty"`
+	// Where the provider's API is: https, or http for hosts inside. Required unless
+	// the id is in the catalogue.
+	BaseURL string `yaml:"base_url,omitempty"`
+	// Credentials, tried in order. A custom provider may have none.
+	APIKeys []APIKeyConfig `yaml:"api_keys,omitempty"`
+	// Models that the provider offers. Others can be asked for as provider:model,
+	// unless only_allow_configured_models is set.
+	Models []ModelConfig `yaml:"models,omitempty"`
+	// For strategies; never sent.
+	Metadata map[string]any `yaml:"metadata,omitempty"`
+	// Name for people; never sent.
+	DisplayName string `yaml:"display_name,omitempty"`
+	// For people; never sent.
+	Description string `yaml:"description,omitempty"`
+	// For people; never sent.
+	Website string `yaml:"website,omitempty"`
+	// As if the provider were not there.
+	Disabled bool `yaml:"disabled,omitempty"`
+	// Headers for this provider, over the action's. Values may hold
+	// ${secrets.get('store', 'key')}.
+	Headers map[string]Template `yaml:"headers,omitempty"`
+	// How the provider's certificate is checked, and which one is shown to it.
+	TLS *TLSConfig `yaml:"tls,omitempty"`
+	// The header that carries the key, where it is not the format's own.
+	Auth *AuthConfig `yaml:"auth,omitempty"`
+	// The APIs that the provider serves.
+	Surfaces []SurfaceConfig `yaml:"supported_api_surfaces,omitempty"`
 }
 
 // APIKeyConfig is one credential of a provider.
 type APIKeyConfig struct {
+	// The key; keep it out of the file with ${secrets.get('store', 'key')}.
 	Value Template `yaml:"value"`
 }
 
 // TLSConfig is how a provider's certificate is checked and what Weir shows.
 type TLSConfig struct {
-	CAFile             string `yaml:"ca_file,omitempty"`
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify,omitempty"`
-	ServerName         string `yaml:"server_name,omitempty"`
-	CertFile           string `yaml:"cert_file,omitempty"`
-	KeyFile            string `yaml:"key_file,omitempty"`
+	// PEM file of the certificates that are trusted instead of the system's.
+	// Relative to the configuration file.
+	CAFile string `yaml:"ca_file,omitempty"`
+	// Accept any certificate.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify,omitempty"`
+	// Name in the certificate and in SNI, where it is not the base URL's host.
+	ServerName string `yaml:"server_name,omitempty"`
+	// PEM file of the client certificate; with key_file.
+	CertFile string `yaml:"cert_file,omitempty"`
+	// PEM file of the client certificate's key; with cert_file.
+	KeyFile string `yaml:"key_file,omitempty"`
 }
 
 // AuthConfig is the header that carries a provider's key. A prefix that is
 // absent is the format's; an empty one is none.
 type AuthConfig struct {
-	Header string  `yaml:"header,omitempty"`
+	// Name of the header. By format: authorization (openai), x-api-key (anthropic),
+	// api-key (hosts under openai.azure.com).
+	Header string `yaml:"header,omitempty"`
+	// What stands before the key, such as "Bearer "; an empty one is none.
 	Prefix *string `yaml:"prefix,omitempty"`
 }
 
 // SurfaceConfig is one API that a provider serves.
 type SurfaceConfig struct {
-	Format          Format        `yaml:"format"`
-	Surface         Surface       `yaml:"surface,omitempty"`
-	BaseURL         string        `yaml:"base_url,omitempty"`
+	// The family of the API.
+	Format Format `yaml:"format"`
+	// One API of the format; without it, all of them.
+	Surface Surface `yaml:"surface,omitempty"`
+	// Where this API is, if not at the provider's base_url.
+	BaseURL string `yaml:"base_url,omitempty"`
+	// Top-level keys that the API takes: others are dropped from the body. It needs
+	// surface.
 	SupportedParams []ParamConfig `yaml:"supported_params,omitempty"`
 }
 
 // ParamConfig names a top-level key of a request body.
 type ParamConfig struct {
+	// Name of the key.
 	Name string `yaml:"name"`
 }
 
 // ModelConfig is one model of a provider.
 type ModelConfig struct {
-	ID                string         `yaml:"id"`
-	ProviderModelID   string         `yaml:"provider_model_id,omitempty"`
-	IDAliases         []string       `yaml:"id_aliases,omitempty"`
-	AuthorID          string         `yaml:"author_id,omitempty"`
-	DisplayName       string         `yaml:"display_name,omitempty"`
-	Description       string         `yaml:"description,omitempty"`
-	Disabled          bool           `yaml:"disabled,omitempty"`
-	Metadata          map[string]any `yaml:"metadata,omitempty"`
-	InputModalities   []string       `yaml:"input_modalities,omitempty"`
-	OutputModalities  []string       `yaml:"output_modalities,omitempty"`
-	MaxContextWindow  int            `yaml:"max_context_window,omitempty"`
-	MaxOutputTokens   int            `yaml:"max_output_tokens,omitempty"`
-	SupportedFeatures []string       `yaml:"supported_features,omitempty"`
-	UnsupportedParams []ParamConfig  `yaml:"unsupported_params,omitempty"`
-	Pricing           *PricingConfig `yaml:"pricing,omitempty"`
+	// Name of the model: the provider's own, unless provider_model_id says another.
+	ID string `yaml:"id"`
+	// What the provider calls the model.
+	ProviderModelID string `yaml:"provider_model_id,omitempty"`
+	// Other names of the model.
+	IDAliases []string `yaml:"id_aliases,omitempty"`
+	// Who made the model.
+	AuthorID string `yaml:"author_id,omitempty"`
+	// Name for people; never sent.
+	DisplayName string `yaml:"display_name,omitempty"`
+	// For people; never sent.
+	Description string `yaml:"description,omitempty"`
+	// As if the model were not there; it does not pass through unlisted either.
+	Disabled bool `yaml:"disabled,omitempty"`
+	// For strategies, over the provider's; never sent.
+	Metadata map[string]any `yaml:"metadata,omitempty"`
+	// What the model takes.
+	InputModalities []string `yaml:"input_modalities,omitempty"`
+	// What the model gives.
+	OutputModalities []string `yaml:"output_modalities,omitempty"`
+	// Longest prompt and answer together, in tokens.
+	MaxContextWindow int `yaml:"max_context_window,omitempty"`
+	// Longest answer that the model gives, in tokens.
+	MaxOutputTokens int `yaml:"max_output_tokens,omitempty"`
+	// What the model can do.
+	SupportedFeatures []string `yaml:"supported_features,omitempty"`
+	// Top-level keys that are always dropped from the body.
+	UnsupportedParams []ParamConfig `yaml:"unsupported_params,omitempty"`
+	// What the model costs.
+	Pricing *PricingConfig `yaml:"pricing,omitempty"`
 }
 
 // PricingConfig is in US dollars per million tokens, as decimal strings.
 type PricingConfig struct {
-	Input      string `yaml:"input,omitempty"`
-	Output     string `yaml:"output,omitempty"`
-	CacheRead  string `yaml:"cache_read,omitempty"`
+	// A million tokens of prompt.
+	Input string `yaml:"input,omitempty"`
+	// A million tokens of answer.
+	Output string `yaml:"output,omitempty"`
+	// A million tokens of prompt that came from the cache.
+	CacheRead string `yaml:"cache_read,omitempty"`
+	// A million tokens of prompt that went into the cache.
 	CacheWrite string `yaml:"cache_write,omitempty"`
 }
 

@@ -14,6 +14,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the gateway for an Envoy that exists; 'weir bootstrap' prints how that one starts."`
 	Bootstrap bootstrapCmd `cmd:"" help:"Print the Envoy bootstrap that goes with 'weir serve'."`
 	Check     checkCmd     `cmd:"" help:"Check a configuration file: every problem with file, line and path."`
+	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of the configuration file, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the versions of Weir and of the Envoy it runs."`
 }
 
@@ -61,6 +62,8 @@ type checkCmd struct {
 	Print  bool   `help:"Print the effective configuration, without secrets."`
 }
 
+type schemaCmd struct{}
+
 type versionCmd struct{}
 
 const description = `Weir puts an LLM gateway next to Envoy: it decides which provider and model serve
@@ -103,6 +106,8 @@ func parse(sys system) (command func(context.Context) error, code int, done bool
 		return func(context.Context) error { return c.Bootstrap.run(sys) }, 0, false
 	case "check":
 		return func(context.Context) error { return c.Check.run(sys) }, 0, false
+	case "schema":
+		return func(context.Context) error { return c.Schema.run(sys) }, 0, false
 	default:
 		return func(context.Context) error { return c.Version.run(sys) }, 0, false
 	}

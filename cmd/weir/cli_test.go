@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/envoy"
+	"weir/policy"
 )
 
 var update = flag.Bool("update", false, "write testdata/help.txt anew")
@@ -65,7 +66,7 @@ func weir(t *testing.T, env map[string]string, args ...string) (code int, stdout
 func TestHelp(t *testing.T) {
 	var got strings.Builder
 	for _, args := range [][]string{
-		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"version", "--help"},
+		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"schema", "--help"}, {"version", "--help"},
 	} {
 		code, stdout, stderr := weir(t, nil, args...)
 		if code != 0 || stderr != "" {
@@ -120,6 +121,13 @@ func TestVersion(t *testing.T) {
 	if code != 0 || stderr != "" || len(lines) != 3 ||
 		!strings.HasPrefix(lines[0], "weir ") || !strings.HasSuffix(lines[0], " ("+runtime.GOOS+"/"+runtime.GOARCH+", "+runtime.Version()+")") ||
 		lines[1] != "envoy "+envoy.Version {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestSchemaCommand(t *testing.T) {
+	code, stdout, stderr := weir(t, nil, "schema")
+	if code != 0 || stderr != "" || stdout != policy.Schema() {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -22,6 +23,11 @@ import (
 	"weir/policy"
 	"weir/xds"
 )
+
+func (c schemaCmd) run(sys system) error {
+	_, err := io.WriteString(sys.stdout, policy.Schema())
+	return err
+}
 
 func (c versionCmd) run(sys system) error {
 	_, err := fmt.Fprintf(sys.stdout, "weir %s (%s/%s, %s)\nenvoy %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), envoy.Version)
