@@ -334,7 +334,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if p != nil {
-			if _, err := p.Plan(&Request{Endpoint: &endpoints[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && AsError(err).Code != NoModelsSelected {
+			if _, err := p.Plan(&Request{Endpoint: &endpoints[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && AsError(err).Code.Status() != NoModelsSelected.Status() {
 				t.Error(err)
 			}
 		}

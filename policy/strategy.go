@@ -131,14 +131,14 @@ func (p *provider) view(c ModelConfig) *expression.Model {
 	}
 	if c.Pricing != nil {
 		out.Pricing = expression.Pricing{
-			Input: price(c.Pricing.Input), Output: price(c.Pricing.Output),
-			CacheRead: price(c.Pricing.CacheRead), CacheWrite: price(c.Pricing.CacheWrite),
+			Input: priceOf(c.Pricing.Input), Output: priceOf(c.Pricing.Output),
+			CacheRead: priceOf(c.Pricing.CacheRead), CacheWrite: priceOf(c.Pricing.CacheWrite),
 		}
 	}
 	return out
 }
 
-func price(decimal string) expression.Price {
+func priceOf(decimal string) expression.Price {
 	usd, err := strconv.ParseFloat(decimal, 64)
 	return expression.Price{USD: usd, Known: err == nil && !math.IsInf(usd, 0)}
 }

@@ -77,6 +77,10 @@ func (b *rig) serve() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	if b.observer, err = newObserver(b.gateway, b.current.Load()); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(b.observer.close)
 	server := b.grpcServer()
 	go func() { _ = server.Serve(l) }()
 	b.t.Cleanup(func() { stopServer(server) })
