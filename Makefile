@@ -38,7 +38,7 @@ e2e: ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
-	go test -run '^$$' -bench . -benchmem ./policy ./extproc/wire
+	go test -run '^$$' -bench . -benchmem ./policy ./policy/tokens ./extproc/wire
 	go run ./bench $(BENCH)
 
 fuzz: ## Run every fuzz target for FUZZTIME.
