@@ -46,7 +46,7 @@ schema: ## Write policy/schema.json, the schema of the configuration, from its G
 	go test ./policy -run '^TestSchema$$' -update
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
-	go test -run '^$$' -bench . -benchmem ./policy ./extproc/wire
+	go test -run '^$$' -bench . -benchmem ./policy ./policy/tokens ./extproc/wire
 	go run ./bench $(BENCH)
 
 fuzz: ## Run every fuzz target for FUZZTIME.

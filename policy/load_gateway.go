@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/policy/expression"
+	"weir/policy/tokens"
 )
 
 // gateway finds the one ai-gateway action and where its fields stand.
@@ -65,7 +66,9 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	if g.MaxInputTokens < 0 || g.MaxInputTokens > maxTokens {
 		l.problem(at+"max_input_tokens", "must be from 1 to %d", maxTokens)
 	}
-	p.inputLimit = g.MaxInputTokens
+	if p.inputLimit = g.MaxInputTokens; p.inputLimit > 0 {
+		tokens.Preload()
+	}
 	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > maxTokens {
 		l.problem(at+"max_output_tokens", "must be from 1 to %d", maxTokens)
 	}

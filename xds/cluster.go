@@ -229,7 +229,10 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		// What is compressed tells Envoy no token usage. A provider that
 		// compresses all the same: see decompressor.
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
-			Action: &mutationv3.HeaderMutation_Append{Append: setHeader("accept-encoding", "identity")},
+			Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+				Header:       &corev3.HeaderValue{Key: "accept-encoding", Value: "identity"},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS,
+			}},
 		})
 	}
 	for _, h := range c.Set {

@@ -59,7 +59,7 @@ type kind uint8
 const (
 	unknown kind = iota // a string is text; all of an object or array is text
 	nested              // objects and arrays with known keys
-	label               // a short string identifies something to the API
+	label               // a short string is the API's own word, which no model sees
 	named               // text, with something around it
 	sealed              // ciphertext
 	linked              // the string, or `url` in the object, may be an image, sound or video
@@ -74,12 +74,14 @@ func (k kind) hasKnownKeys() bool {
 	return k == nested || k == linked || k == sound || k == sourced
 }
 
-// maxLabel is how long a label may be, in bytes. OpenAI's are up to 64.
+// maxLabel is how long a label may be, in bytes. The longest that an API knows
+// is Anthropic's text_editor_code_execution_tool_result_error.
 const maxLabel = 64
 
 // kinds of the members of messages and of their parts, from the references of
-// OpenAI's chat completions and responses and of Anthropic's messages. The
-// last group of each kind is other providers'.
+// OpenAI's chat completions and responses and of Anthropic's messages; video
+// and audio links are vLLM's, reasoning_details are OpenRouter's. What is not
+// here counts in full: an `id` does, as some chat templates write it out.
 var kinds = map[string]kind{
 	"content": nested, "output": nested, "summary": nested, "results": nested, "outputs": nested,
 	"tool_calls": nested, "function": nested, "function_call": nested, "custom": nested,
@@ -87,16 +89,14 @@ var kinds = map[string]kind{
 	"annotations": nested, "citations": nested, "logprobs": nested, "top_logprobs": nested,
 	"reasoning_details": nested,
 
-	"type": label, "id": label, "call_id": label, "tool_call_id": label, "tool_use_id": label,
-	"item_id": label, "file_id": label, "container_id": label, "status": label, "phase": label,
-	"detail": label, "media_type": label, "format": label, "ttl": label,
+	"type": label, "status": label, "phase": label, "detail": label, "media_type": label,
+	"format": label, "ttl": label,
 
 	"name": named,
 
 	"signature": sealed, "encrypted_content": sealed, "encrypted_index": sealed,
 
-	"image_url": linked,
-	"video_url": linked, "audio_url": linked,
+	"image_url": linked, "video_url": linked, "audio_url": linked,
 
 	"url": address, "file_data": filed, "input_audio": sound, "source": sourced,
 	"data": payload, "result": payload,

@@ -31,8 +31,8 @@ func TestExceedsIsTheWholeEstimate(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	quote := func(text string) string { b, _ := json.Marshal(text); return string(b) }
 	var texts []string
-	for _, unit := range []string{"a", "a ", "the cat sat. ", "\n \t", " ", "-", "é", "漢", "😀 ", `"\`, "x1y2", strings.Repeat("word", 100) + " "} {
-		for _, n := range []int{1, 100, 3000} {
+	for _, unit := range []string{"a", "a ", "the cat sat. ", "\n \t", " ", "-", "é", "漢", "😀 ", `"\`, "x1y2", strings.Repeat("word", 70) + " "} {
+		for _, n := range []int{1, 100, 1500} {
 			texts = append(texts, strings.Repeat(unit, n))
 		}
 	}

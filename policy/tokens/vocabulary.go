@@ -12,7 +12,7 @@ import (
 
 // packed is o200k_base, the vocabulary of OpenAI's models since gpt-4o: its
 // tokens by rank, each after a byte that holds its length. A test compares it
-// with the checksum of the file that tiktoken loads.
+// with the checksum of the file that tiktoken loads; its license is beside it.
 //
 //go:embed o200k_base.gz
 var packed []byte

@@ -49,10 +49,10 @@ func TestWhatCounts(t *testing.T) {
 		{"role":"user","content":"This late pivot means we don't have time to boil the ocean for the client deliverable."}]}`, 124)
 	f(`{"messages":[]}`, perReply)
 	f(`{"messages":[{"role":"user","content":[{"type":"text","text":"a b"},"c"]}]}`, chat+1+3)
-	f(`{"messages":[{"tool_calls":[{"id":"call_123","type":"function","function":{"name":"f","arguments":"a b"}}]}]}`, chat+perName+3)
-	f(`{"messages":[{"content":[{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":"b c","d":[1,true,null]}}]}]}`, chat+perName+1+3+1+3)
-	f(`{"messages":[{"content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"a"}]}]}]}`, chat+1)
-	f(`{"input":[{"type":"function_call_output","call_id":"c","output":"a b"}]}`, perMessage+2)
+	f(`{"messages":[{"tool_calls":[{"type":"function","function":{"name":"f","arguments":"a b"}}]}]}`, chat+perName+3)
+	f(`{"messages":[{"content":[{"type":"tool_use","name":"f","input":{"a":"b c","d":[1,true,null]}}]}]}`, chat+perName+1+3+1+3)
+	f(`{"messages":[{"content":[{"type":"tool_result","tool_use_id":"b","content":[{"type":"text","text":"a"}]}]}]}`, chat+2)
+	f(`{"input":[{"type":"function_call_output","call_id":"c","output":"a b"}]}`, perMessage+3)
 	f(`{"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}]}`, perMessage+2)
 
 	// What a model is told of tools: keys, strings, numbers, literals.
@@ -79,7 +79,7 @@ func TestWhatIsNoText(t *testing.T) {
 		message(`{"type":"redacted_thinking","data":"$"}`),
 		message(`{"type":"thinking","thinking":"","signature":"$"}`),
 		message(`{"type":"web_search_result","encrypted_content":"$"}`),
-		item(`{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"$"}`),
+		item(`{"type":"reasoning","summary":[],"encrypted_content":"$"}`),
 		item(`{"type":"image_generation_call","result":"$"}`),
 		item(`{"content":[{"type":"input_image","image_url":"data:image/png;base64,$"}]}`),
 		item(`{"content":[{"type":"input_file","file_data":"data:application/pdf;base64,$"}]}`),
