@@ -147,17 +147,18 @@ type GatewayConfig struct {
 	OnlyConfiguredProviders bool `yaml:"only_allow_configured_providers,omitempty"`
 	// Only models that are listed under a provider can be asked for.
 	OnlyConfiguredModels bool `yaml:"only_allow_configured_models,omitempty"`
-	// Which models serve a request, and in which order. Not there yet: it is refused.
+	// Which models serve a request, and in which order.
 	ModelSelection *StrategyConfig `yaml:"model_selection,omitempty"`
-	// Which keys of a provider are used, and in which order. Not there yet: it is refused.
+	// Which keys of a provider are used, and in which order.
 	APIKeySelection *StrategyConfig `yaml:"api_key_selection,omitempty"`
 	// Headers of every provider request, over the client's own. Values may hold
-	// ${secrets.get('store', 'key')}.
+	// ${…}: secrets, and expressions over the request and the access key.
 	Headers map[string]Template `yaml:"headers,omitempty"`
-	// Parameters that are added to every provider's URL. They show in logs: no
-	// secrets.
+	// Parameters that are added to every provider's URL. Values may hold ${…}, but
+	// no secrets: URLs end up in logs.
 	QueryParams map[string]Template `yaml:"query_params,omitempty"`
-	// Top-level keys of the request body, over the client's own. Any JSON value.
+	// Top-level keys of the request body, over the client's own. Any JSON value;
+	// strings in it may hold ${…}.
 	Body map[string]RawValue `yaml:"body,omitempty"`
 	// One attempt, 1ms to 24h: until a stream starts, or until any other answer ends.
 	PerRequestTimeout time.Duration `yaml:"per_request_timeout,omitempty"`
@@ -166,7 +167,7 @@ type GatewayConfig struct {
 	TotalTimeout time.Duration `yaml:"total_timeout,omitempty"`
 	// Longest silence inside a stream, 1ms to 24h.
 	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
-	// Largest prompt, in estimated tokens. Not there yet: it is refused.
+	// Largest prompt, in estimated tokens.
 	MaxInputTokens int `yaml:"max_input_tokens,omitempty"`
 	// Longest answer, in tokens: the request's own limit is set to it where it is
 	// larger or absent.
@@ -213,8 +214,7 @@ type ProviderConfig struct {
 	Website string `yaml:"website,omitempty"`
 	// As if the provider were not there.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// Headers for this provider, over the action's. Values may hold
-	// ${secrets.get('store', 'key')}.
+	// Headers for this provider, over the action's. Values may hold ${…}, as there.
 	Headers map[string]Template `yaml:"headers,omitempty"`
 	// How the provider's certificate is checked, and which one is shown to it.
 	TLS *TLSConfig `yaml:"tls,omitempty"`
