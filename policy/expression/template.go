@@ -82,7 +82,7 @@ func (t *TemplateProgram) compile(source string) (*program, []Issue) {
 
 // printable refuses results that have no text.
 func printable(a *ast.AST) []Issue {
-	p := &problems{of: a}
+	p := &problems{of: a, whole: true}
 	switch t := a.GetType(a.Expr().ID()); t.Kind() {
 	case types.StructKind, types.OpaqueKind, types.TypeKind, types.BytesKind:
 		p.add(a.Expr(), "this gives a %s, which has no text", typeName(t))
