@@ -160,7 +160,7 @@ func gives(a *ast.AST, k *kind) []Issue {
 	case is(k):
 	case k == modelKind && (is(providerKind) || is(authorKind)):
 		p.add(e, "a strategy has to give models, and this gives %s: take their models", typeName(t))
-	case list:
+	case list && !strings.HasPrefix(of.TypeName(), typePrefix):
 		p.add(e, "a strategy has to give %ss, and this gives %s: map makes something else of them, filter keeps them", k.name, typeName(t))
 	case of.Kind() == types.BoolKind:
 		p.add(e, "a strategy has to give %ss, and this gives bool: put the condition into ai.%ss.filter(x, …)", k.name, k.name)
