@@ -38,7 +38,7 @@ func (t *tree) cheap(e ast.Expr) bool {
 		bound := map[string]bool{c.IterVar(): true, c.AccuVar(): true}
 		return t.cheapBody(c.LoopCondition(), bound) && t.cheapBody(c.LoopStep(), bound)
 	}
-	return true
+	return e.Kind() == ast.IdentKind || e.Kind() == ast.LiteralKind
 }
 
 // cheapBody says so of the body of a loop over models or the like: it loops
@@ -83,7 +83,7 @@ func (t *tree) cheapBody(e ast.Expr, bound map[string]bool) bool {
 		return t.cheapBody(c.AccuInit(), bound) && t.cheapBody(c.LoopCondition(), inner) &&
 			t.cheapBody(c.LoopStep(), inner) && t.cheapBody(c.Result(), inner)
 	}
-	return true
+	return e.Kind() == ast.LiteralKind
 }
 
 // cheapParts is cheapBody of all parts of a node. Some of them may also be

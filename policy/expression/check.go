@@ -26,10 +26,17 @@ type found struct {
 // reads. It sees the checked expression as it was written.
 func check(a *ast.AST) (found, []Issue) {
 	out, p := found{}, &problems{of: a}
+	// Roots that are used as they are, and not for a field.
+	whole := map[int64]string{}
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
+		case ast.IdentKind:
+			whole[e.ID()] = a.GetType(e.ID()).TypeName()
+		case ast.StructKind:
+			p.add(e, "objects cannot be made in an expression")
 		case ast.SelectKind:
 			s := e.AsSelect()
+			delete(whole, s.Operand().ID())
 			switch a.GetType(s.Operand().ID()).TypeName() {
 			case reqKind.typ.TypeName():
 				out.uses.Headers = out.uses.Headers || s.FieldName() == "headers"
@@ -49,6 +56,16 @@ func check(a *ast.AST) (found, []Issue) {
 			p.sortKeys(e)
 		}
 	}))
+	for _, name := range whole {
+		switch name {
+		case reqKind.typ.TypeName():
+			out.uses.Headers, out.uses.Body, out.uses.Request = true, true, true
+		case connKind.typ.TypeName():
+			out.uses.Conn = true
+		case accessKeyKind.typ.TypeName():
+			out.uses.Key = true
+		}
+	}
 	return out, p.list
 }
 
@@ -126,12 +143,12 @@ func constant(e ast.Expr) (string, bool) {
 
 // typeName is how a type is shown.
 func typeName(t *cel.Type) string {
-	return strings.ReplaceAll(cel.FormatCELType(t), typePrefix, "")
+	return plainTypes(cel.FormatCELType(t))
 }
 
 // gives checks what a strategy results in: one of a kind, or a list of it.
 func gives(a *ast.AST, k *kind) []Issue {
-	p := &problems{of: a}
+	p := &problems{of: a, whole: true}
 	e := a.Expr()
 	t := a.GetType(e.ID())
 	of, list := t, false
@@ -143,7 +160,7 @@ func gives(a *ast.AST, k *kind) []Issue {
 	case is(k):
 	case k == modelKind && (is(providerKind) || is(authorKind)):
 		p.add(e, "a strategy has to give models, and this gives %s: take their models", typeName(t))
-	case list:
+	case list && !strings.HasPrefix(of.TypeName(), typePrefix):
 		p.add(e, "a strategy has to give %ss, and this gives %s: map makes something else of them, filter keeps them", k.name, typeName(t))
 	case of.Kind() == types.BoolKind:
 		p.add(e, "a strategy has to give %ss, and this gives bool: put the condition into ai.%ss.filter(x, …)", k.name, k.name)

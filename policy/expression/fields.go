@@ -10,7 +10,7 @@ import (
 var (
 	stringList = types.NewListType(types.StringType)
 	anyMap     = types.NewMapType(types.StringType, types.DynType)
-	headerMap  = types.NewMapType(types.StringType, stringList)
+	headerMap  = types.NewMapType(types.StringType, types.NewListType(types.NewNullableType(types.StringType)))
 	optInt     = types.NewNullableType(types.IntType)
 	optDouble  = types.NewNullableType(types.DoubleType)
 )

@@ -33,10 +33,15 @@ func (l *language) compile(source string) (*ast.AST, []Issue) {
 	if issues.Err() == nil {
 		return checked.NativeRep(), nil
 	}
+	// A name that does not exist makes other things wrong.
+	unnamed := slices.ContainsFunc(issues.Errors(), func(e *cel.Error) bool { return undeclared.MatchString(e.Message) })
 	var out []Issue
 	for _, e := range issues.Errors() {
 		if len(out) == maxIssues {
 			break
+		}
+		if unnamed && noOverload.MatchString(e.Message) {
+			continue
 		}
 		i := Issue{max(e.Location.Line(), 1), max(e.Location.Column()+1, 1), l.explain(e)}
 		if !slices.Contains(out, i) {
@@ -49,12 +54,13 @@ func (l *language) compile(source string) (*ast.AST, []Issue) {
 var (
 	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
 	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+	nullable       = regexp.MustCompile(`wrapper\((\w+)\)`)
 	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 )
 
 // explain turns cel-go's message into one for who wrote the expression.
 func (l *language) explain(e *cel.Error) string {
-	message := strings.ReplaceAll(e.Message, typePrefix, "")
+	message := plainTypes(e.Message)
 	if m := undefinedField.FindStringSubmatch(message); m != nil {
 		if why := unfields[m[1]]; why != "" && l.lacks(m[1]) {
 			return why
@@ -70,10 +76,18 @@ func (l *language) explain(e *cel.Error) string {
 	if m := noOverload.FindStringSubmatch(message); m != nil {
 		return overloadMessage(m[1], m[2])
 	}
+	if head, _, ok := strings.Cut(message, " expecting {"); ok {
+		message = head
+	}
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	return message
+}
+
+// plainTypes shows types as they are named in the documentation.
+func plainTypes(s string) string {
+	return nullable.ReplaceAllString(strings.ReplaceAll(s, typePrefix, ""), "$1")
 }
 
 // unfields say why a field that one may look for is not there.
@@ -177,8 +191,9 @@ func distance(a, b string) int {
 
 // problems collects issues of the nodes of an expression.
 type problems struct {
-	of   *ast.AST
-	list []Issue
+	of    *ast.AST
+	whole bool // they are of the expression, and not of a node
+	list  []Issue
 }
 
 func (p *problems) add(e ast.Expr, format string, args ...any) {
@@ -186,5 +201,13 @@ func (p *problems) add(e ast.Expr, format string, args ...any) {
 		return
 	}
 	at := p.of.SourceInfo().GetStartLocation(e.ID())
+	if p.whole {
+		// A call begins at its parenthesis, for CEL.
+		ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+			if l := p.of.SourceInfo().GetStartLocation(e.ID()); l.Line() > 0 && (l.Line() < at.Line() || l.Line() == at.Line() && l.Column() < at.Column()) {
+				at = l
+			}
+		}))
+	}
 	p.list = append(p.list, Issue{max(at.Line(), 1), max(at.Column()+1, 1), fmt.Sprintf(format, args...)})
 }

@@ -20,9 +20,9 @@ const (
 	maxDepth  = 60
 
 	// CostLimit is what an evaluation may cost, in CEL's units, where one
-	// operation is about one: two hundred operations for each of 5,000 models,
-	// and not one for each pair of 1,000.
-	CostLimit = 1_000_000
+	// operation is about one: fifty operations for each of 5,000 models, and
+	// not one for each pair of 1,000. It takes some tenth of a second.
+	CostLimit = 250_000
 )
 
 // language is CEL with the names that one place of the configuration has. It

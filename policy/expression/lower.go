@@ -65,8 +65,9 @@ func (t *tree) missing(e ast.Expr) bool {
 	return typ.IsAssignableType(types.NullType)
 }
 
-// open says whether reading an entry of a node's value may find nothing: it is
-// a map of anything, or not known to be something else.
+// open says whether reading an entry of a node's value may find nothing, which
+// is no error: it is a map of anything, a list of models or of a header's
+// values, or not known to be something else.
 func (t *tree) open(e ast.Expr) bool {
 	typ := t.GetType(e.ID())
 	switch typ.Kind() {
@@ -74,6 +75,9 @@ func (t *tree) open(e ast.Expr) bool {
 		return true
 	case types.MapKind:
 		return typ.Parameters()[1].Kind() == types.DynKind || isHeaders(t.AST, e)
+	case types.ListKind:
+		of := typ.Parameters()[0]
+		return strings.HasPrefix(of.TypeName(), typePrefix) || of.IsAssignableType(types.NullType) // a header's values
 	}
 	return false
 }
@@ -88,8 +92,6 @@ func isHeaders(a *ast.AST, e ast.Expr) bool {
 // what may be missing become the lenient ones, and random gets its source.
 func lower(checked *ast.AST) *tree {
 	t := newTree(checked)
-	// The lists that are the values of a header, by the node's id.
-	lists := map[int64]bool{}
 	ast.PostOrderVisit(t.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
@@ -99,7 +101,6 @@ func lower(checked *ast.AST) *tree {
 			case s.IsTestOnly():
 				t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
 			default:
-				lists[e.ID()] = isHeaders(t.AST, s.Operand())
 				t.replace(e, fnGet, s.Operand(), t.text(s.FieldName()))
 			}
 		case ast.ComprehensionKind:
@@ -109,13 +110,13 @@ func lower(checked *ast.AST) *tree {
 					c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
 			}
 		case ast.CallKind:
-			t.lowerCall(e, lists)
+			t.lowerCall(e)
 		}
 	}))
 	return t
 }
 
-func (t *tree) lowerCall(e ast.Expr, lists map[int64]bool) {
+func (t *tree) lowerCall(e ast.Expr) {
 	c := e.AsCall()
 	args := c.Args()
 	if c.IsMemberFunction() {
@@ -127,15 +128,7 @@ func (t *tree) lowerCall(e ast.Expr, lists map[int64]bool) {
 	case "randomize":
 		t.replace(e, fnRandomize, args[0], t.run())
 	case operators.Index:
-		of := args[0]
-		switch {
-		case isHeaders(t.AST, of):
-			lists[e.ID()] = true
-			t.replace(e, fnGet, args...)
-		case lists[of.ID()]:
-			t.SetType(e.ID(), types.DynType)
-			t.replace(e, fnGet, args...)
-		case t.open(of) || ofObjects(t.GetType(of.ID())):
+		if t.open(args[0]) {
 			t.replace(e, fnGet, args...)
 		}
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:

@@ -144,21 +144,18 @@ func lookup(from, key ref.Val) ref.Val {
 	case *headers:
 		name, ok := key.(types.String)
 		if !ok {
-			return types.MaybeNoSuchOverloadErr(key)
+			return noHeader
 		}
 		return from.values(string(name))
 	case traits.Mapper:
 		v, found := from.Find(key)
-		if !found && !types.IsUnknownOrError(v) {
+		if !found {
 			return types.NullValue
 		}
 		return v
 	case traits.Lister:
 		i, err := types.IndexOrError(key)
-		if err != nil {
-			return types.WrapErr(err)
-		}
-		if i < 0 || types.Int(i) >= from.Size().(types.Int) {
+		if err != nil || i < 0 || types.Int(i) >= from.Size().(types.Int) {
 			return types.NullValue
 		}
 		return from.Get(types.Int(i))
@@ -169,14 +166,12 @@ func lookup(from, key ref.Val) ref.Val {
 		}
 		return types.NewErrFromString("no such field")
 	}
-	return types.MaybeNoSuchOverloadErr(from)
+	return types.NullValue // a string, a number: it has no entries
 }
 
 // present is has() of what lookup reads.
 func present(from, key ref.Val) ref.Val {
 	switch from := from.(type) {
-	case types.Null:
-		return types.False
 	case traits.Mapper:
 		return from.Contains(key)
 	case *object:
@@ -184,7 +179,7 @@ func present(from, key ref.Val) ref.Val {
 		_, ok := from.field(string(name))
 		return types.Bool(ok)
 	}
-	return types.MaybeNoSuchOverloadErr(from)
+	return types.False
 }
 
 // pattern is a compiled regular expression, as an argument.

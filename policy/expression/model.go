@@ -104,6 +104,11 @@ func NewWorld(models []*Model, providers []*Provider) *World {
 	return w
 }
 
+// knows says whether a model is one of the world's, at its index.
+func (w *World) knows(m *Model) bool {
+	return m.index > 0 && m.index <= len(w.models) && w.models[m.index-1] == m
+}
+
 func (m *Model) numbers() Numbers {
 	if m.Metrics == nil {
 		return Numbers{}

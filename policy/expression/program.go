@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -81,7 +82,7 @@ func exec(e interpreter.InterpretableV2, a interpreter.Activation) ref.Val {
 
 // plainErrors are cel-go's messages that hold nothing of a request.
 var plainErrors = map[string]bool{
-	"no such overload": true, "no such conversion": true, "no such field": true, "index out of bounds": true,
+	"no such conversion": true, "no such field": true, "index out of bounds": true,
 	"division by zero": true, "modulus by zero": true, "integer overflow": true, "unsigned integer overflow": true,
 	"duration overflow": true, "timestamp overflow": true, "divide by zero": true,
 }
@@ -100,6 +101,8 @@ func (p *program) failure(err error) error {
 		message = safe.Error()
 	case plainErrors[err.Error()]:
 		message = err.Error()
+	case strings.HasPrefix(err.Error(), "no such overload"):
+		message = "no such overload" // and the function's name, which its place tells
 	}
 	var at *types.Err
 	if errors.As(err, &at) && at.NodeID() != 0 {

@@ -24,6 +24,7 @@ const (
 // expression.
 type rule struct {
 	object
+	world *World
 	table []answer // by Model.index-1; nil where nothing is known before a request
 	ask   func(m *Model) ref.Val
 	loop  *predicate // instead of ask
@@ -31,7 +32,7 @@ type rule struct {
 
 // rule makes a rule of a function of the model alone.
 func (w *World) rule(ask func(*Model) ref.Val) ref.Val {
-	r := &rule{object: object{kind: ruleKind}, ask: ask, table: make([]answer, len(w.models))}
+	r := &rule{object: object{kind: ruleKind}, world: w, ask: ask, table: make([]answer, len(w.models))}
 	for i, m := range w.models {
 		r.table[i] = answerOf(ask(m))
 	}
@@ -41,7 +42,7 @@ func (w *World) rule(ask func(*Model) ref.Val) ref.Val {
 // rule makes a rule of a predicate. One that reads only the model is evaluated
 // here, once for each model of the world.
 func (p *predicate) rule(w *World) ref.Val {
-	r := &rule{object: object{kind: ruleKind}, loop: p}
+	r := &rule{object: object{kind: ruleKind}, world: w, loop: p}
 	if p.counted == nil {
 		return r
 	}
@@ -78,7 +79,7 @@ func (r *rule) each(models []*Model, in *run, f func(*Model, answer) bool) ref.V
 	for _, m := range models {
 		a := wrong
 		switch {
-		case m.index > 0 && m.index <= len(r.table):
+		case r.table != nil && r.world.knows(m):
 			a = r.table[m.index-1]
 		case r.loop == nil:
 			a = answerOf(r.ask(m))
@@ -91,8 +92,7 @@ func (r *rule) each(models []*Model, in *run, f func(*Model, answer) bool) ref.V
 			a = answerOf(r.loop.exec.Exec(frame))
 		}
 		if a == wrong {
-			in.bail = true
-			return errBail
+			return in.giveUp()
 		}
 		if !f(m, a) {
 			break
@@ -108,11 +108,16 @@ func (r *run) frame(variable string) *interpreter.ExecutionFrame {
 	return frame
 }
 
-var errBail = types.NewErrFromString("the optimised form met an error")
+// giveUp ends the optimised form with an error, which nobody sees.
+func (r *run) giveUp() ref.Val {
+	r.bail = true
+	return types.NewErrFromString("the optimised form met an error")
+}
 
 // order sorts models. It is a constant of an optimised expression.
 type order struct {
 	object
+	world *World
 	ranks []uint32 // of the known models: their places, equal ones sharing one
 	key   func(*Model) (sortKey, bool)
 	loop  *predicate // instead of key
@@ -120,11 +125,11 @@ type order struct {
 
 // order makes an order of a function of the model alone; false is an error.
 func (w *World) order(key func(*Model) (sortKey, bool)) ref.Val {
-	return &order{object: object{kind: ruleKind}, key: key, ranks: w.ranks(key)}
+	return &order{object: object{kind: ruleKind}, world: w, key: key, ranks: w.ranks(key)}
 }
 
 func (p *predicate) order(w *World) ref.Val {
-	o := &order{object: object{kind: ruleKind}, loop: p}
+	o := &order{object: object{kind: ruleKind}, world: w, loop: p}
 	if p.counted != nil {
 		o.ranks = w.ranks(func(m *Model) (sortKey, bool) {
 			k, bad := sortKeyOf(p.once(m))
@@ -157,8 +162,8 @@ func (w *World) ranks(key func(*Model) (sortKey, bool)) []uint32 {
 
 // sort sorts models, or gives the error that makes the plain form decide.
 func (o *order) sort(models []*Model, in *run) ref.Val {
-	known := func(m *Model) bool { return m.index > 0 && m.index <= len(o.ranks) }
-	if !slices.ContainsFunc(models, func(m *Model) bool { return !known(m) }) {
+	unknown := func(m *Model) bool { return !o.world.knows(m) }
+	if o.ranks != nil && !slices.ContainsFunc(models, unknown) {
 		// A rank and a place in one number: sorting them is stable.
 		places := make([]uint64, len(models))
 		for i, m := range models {
@@ -186,8 +191,7 @@ func (o *order) sort(models []*Model, in *run) ref.Val {
 		in.loop.val = &m.view().model
 		k, bad := sortKeyOf(o.loop.exec.Exec(frame))
 		if bad != nil {
-			in.bail = true
-			return errBail
+			return in.giveUp()
 		}
 		all[i].key = k
 	}

@@ -82,10 +82,10 @@ func (t *TemplateProgram) compile(source string) (*program, []Issue) {
 
 // printable refuses results that have no text.
 func printable(a *ast.AST) []Issue {
-	p := &problems{of: a}
+	p := &problems{of: a, whole: true}
 	switch t := a.GetType(a.Expr().ID()); t.Kind() {
 	case types.StructKind, types.OpaqueKind, types.TypeKind, types.BytesKind:
-		p.add(a.Expr(), "this gives a %s, which has no text", typeName(t))
+		p.add(a.Expr(), "this gives %s, which has no text", typeName(t))
 	}
 	return p.list
 }
@@ -244,7 +244,7 @@ func goValue(v ref.Val) (any, error) {
 	case *types.Err:
 		return nil, v
 	}
-	return nil, safef("the result holds a %s, which has no text", strings.TrimPrefix(v.Type().TypeName(), typePrefix))
+	return nil, safef("the result holds %s, which has no text", strings.TrimPrefix(v.Type().TypeName(), typePrefix))
 }
 
 // secretFunctions declares secrets.get.

@@ -1,0 +1,128 @@
+package expression
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// numbers are metrics that do not change.
+type numbers Numbers
+
+func (n numbers) Read() Numbers { return Numbers(n) }
+
+type keyNumbers KeyNumbers
+
+func (n keyNumbers) Read() KeyNumbers { return KeyNumbers(n) }
+
+func usd(price float64) Price { return Price{USD: price, Known: true} }
+
+// smallWorld is the world of the tables: four models of three providers.
+func smallWorld() (*World, []*Model) {
+	models := []*Model{
+		{
+			ID: "gpt-4o", ProviderID: "openai", AuthorID: "openai", DisplayName: "GPT-4o", Known: true,
+			IDAliases: []string{"gpt-4o-latest"}, ProviderIDAliases: []string{"oai"},
+			Metadata:        map[string]any{"tier": 2, "regions": []any{"us-east-1", "eu-west-1"}, "config": map[string]any{"zone": "a"}, "premium": true},
+			InputModalities: []string{"text", "image"}, SupportedFeatures: []string{"tool-calling"},
+			MaxContextWindow: 128000, MaxOutputTokens: 16384,
+			Pricing: Pricing{Input: usd(2.5), Output: usd(10)},
+			Metrics: numbers{RequestCount: 100, UpstreamAvg: 400, UpstreamP95: 900, TTFTP95: 300, ErrorRates: ErrorRates{ErrorTotal: 0.2}},
+		},
+		{
+			ID: "gpt-4o-mini", ProviderID: "openai", AuthorID: "openai", Known: true, ProviderIDAliases: []string{"oai"},
+			Metadata:        map[string]any{"tier": 1, "region": "US-EAST-1", "country_code": "US"},
+			InputModalities: []string{"text"}, MaxContextWindow: 128000,
+			Pricing: Pricing{Input: usd(0.15), Output: usd(0.6)},
+			Metrics: numbers{RequestCount: 5, UpstreamAvg: 200, UpstreamP95: 1500, TTFTP95: 100},
+		},
+		{
+			ID: "claude-sonnet", ProviderID: "anthropic", AuthorID: "anthropic", Known: true,
+			Metadata:        map[string]any{"datacenters": []any{map[string]any{"region": "eu-central-1", "country_code": "DE"}}, "note": nil},
+			InputModalities: []string{"text"}, SupportedFeatures: []string{"tool-calling", "coding"},
+			Pricing: Pricing{Input: usd(3), Output: usd(15), CacheRead: usd(0.3)},
+		},
+		{ID: "llama3.2:1b", ProviderID: "ollama", Known: true, Custom: true, InputModalities: []string{"text"}},
+	}
+	providers := []*Provider{
+		{ID: "openai", IDAliases: []string{"oai"}, DisplayName: "OpenAI", Metadata: map[string]any{"location": "cloud"}},
+		{ID: "anthropic"},
+		{ID: "ollama", Metadata: map[string]any{"location": "local"}},
+		{ID: "empty"},
+	}
+	return NewWorld(models, providers), models
+}
+
+// smallRequest is the request of the tables.
+func smallRequest() *Request {
+	return &Request{
+		Method: "POST", Path: "/v1/chat/completions", ID: "r1", ClientIP: "192.0.2.7",
+		Headers: headersOf("x-tier", "gold", "x-team", "a", "x-team", "b", "x-prefer", "gpt-4o-mini", "authorization", "Bearer x", "x-odd", "a\xffb"),
+		Body: []Member{
+			{[]byte("model"), []byte(`"auto"`)},
+			{[]byte("temperature"), []byte(`0.5`)},
+			{[]byte("max_tokens"), []byte(`2000`)},
+			{[]byte("stream"), []byte(`true`)},
+			{[]byte("messages"), []byte(`[{"role":"user","content":"hi"},{"role":"assistant"}]`)},
+			{[]byte("user"), []byte(`null`)},
+			{[]byte("big"), []byte(`1e999`)},
+		},
+		Key: AccessKey{ID: "aigk_1", Name: "team-a", Metadata: map[string]any{"plan": "free"}},
+	}
+}
+
+func headersOf(pairs ...string) func(func(string, string) bool) {
+	return func(yield func(string, string) bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if !yield(pairs[i], pairs[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }
+
+// idsOf shows a result.
+func idsOf(models []*Model) string {
+	var ids []string
+	for _, m := range models {
+		ids = append(ids, m.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func mustModels(t testing.TB, w *World, source string) *ModelStrategy {
+	t.Helper()
+	s, issues := w.Models(source)
+	if issues != nil {
+		t.Fatalf("%s: %v", source, issues)
+	}
+	return s
+}
+
+// slow is the strategy without its optimised form.
+func slow(s *ModelStrategy) *ModelStrategy {
+	p := *s.program
+	p.fast = nil
+	return &ModelStrategy{&p, s.uses, s.world}
+}
+
+// largeWorld has n models of three providers.
+func largeWorld(n int) (*World, []*Model) {
+	models := make([]*Model, n)
+	for i := range models {
+		models[i] = &Model{
+			ID: fmt.Sprintf("model-%d", i), ProviderID: []string{"openai", "anthropic", "google"}[i%3], AuthorID: fmt.Sprint("author-", i%17), Known: true,
+			Metadata: map[string]any{"tier": i % 4}, InputModalities: []string{"text"},
+			Pricing: Pricing{Input: Price{float64(i * 7919 % 1000), i%5 != 0}},
+			Metrics: numbers{RequestCount: int64(i), TTFTP95: float64(i * 7919 % 997), ErrorRates: ErrorRates{ErrorTotal: float64(i%100) / 100}},
+		}
+	}
+	return NewWorld(models, []*Provider{{ID: "openai"}, {ID: "anthropic"}, {ID: "google"}}), models
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
