@@ -1,59 +1,206 @@
 package policy
 
 import (
+	"errors"
+	"slices"
+	"strings"
+
 	"weir/policy/expression"
 )
 
-// Trace notes how a plan comes about. A nil Trace notes nothing.
-type Trace struct {
-	// Offers are the models that were looked at, in order.
-	Offers []Offer
-	// Strategies are those of model_selection that ran, in order.
-	Strategies []StrategyStep
-	// Keys are those of api_key_selection that ran.
-	Keys []KeyStep
+// Explanation says what would happen to a request, and why. It shows no
+// credential; the body is the client's own.
+type Explanation struct {
+	Path      string `json:"path"`
+	Operation string `json:"operation"`
+	Key       string `json:"key,omitempty"`
+	// Asked are the names that the client wrote; none: its choice is the
+	// gateway's.
+	Asked []string `json:"asked"`
+	// Candidates are the models that were looked at, in order.
+	Candidates []Candidate    `json:"candidates"`
+	Strategies []StrategyStep `json:"strategies,omitempty"`
+	Keys       []KeyStep      `json:"key_strategies,omitempty"`
+	// Rejected are the entries that the request goes on without.
+	Rejected []string           `json:"rejected,omitempty"`
+	Error    *ExplainedError    `json:"error,omitempty"`
+	Attempts []ExplainedAttempt `json:"attempts,omitempty"`
+	// Timeouts are as the configuration writes them.
+	Stream         bool   `json:"stream"`
+	AttemptTimeout string `json:"attempt_timeout,omitempty"`
+	TotalTimeout   string `json:"total_timeout,omitempty"`
 }
 
-// Offer is a model that could serve an entry of the client's list, or any, if
-// the client left the choice to the gateway.
-type Offer struct {
-	Entry    string // as the client wrote it; empty: its choice is the gateway's
-	Provider string
-	Model    string
-	Known    bool
-	// Code says why it is no candidate; empty: it is one.
-	Code Code
-	// KeptBy is the index of the strategy that kept it, -1 if none did.
-	KeptBy int
+// Candidate is a model, and what became of it.
+type Candidate struct {
+	Entry    string `json:"entry,omitempty"` // as the client wrote it
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	Known    bool   `json:"known"` // false: passed through as the client wrote it
+	Kept     bool   `json:"kept"`
+	// By is the strategy or the rule that kept or dropped it.
+	By string `json:"by"`
+}
 
-	view *expression.Model
+// ExplainedError is the answer that the client gets instead.
+type ExplainedError struct {
+	Status  int    `json:"status"`
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	// Cause is for the operator; the client does not get it.
+	Cause string `json:"cause,omitempty"`
+}
+
+// ExplainedAttempt is a request as a provider would get it.
+type ExplainedAttempt struct {
+	Provider string   `json:"provider"`
+	Key      string   `json:"key,omitempty"` // the id of the provider's key
+	Model    string   `json:"model"`
+	URL      string   `json:"url"`
+	Headers  []string `json:"headers"` // name: value
+	Body     string   `json:"body"`
+}
+
+// rules says why admit leaves a model out.
+var rules = map[Code]string{
+	ProviderNotAllowed: "the provider is outside of only_allow_configured_providers or of the key's scope",
+	ModelNotAllowed:    "the model is outside of only_allow_configured_models or of the key's scope",
+	UnsupportedSurface: "the provider does not serve this path",
+	NoProviderKey:      "the provider has no key",
+}
+
+// Explain plans a request as Plan does, and tells how it came about. headers
+// are the client's.
+func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
+	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
+	if req.Key != nil {
+		out.Key = req.Key.Name
+	}
+	t := &Trace{}
+	plan, err := p.plan(req, t)
+	for i := range t.offers {
+		out.Candidates = append(out.Candidates, t.offers[i].candidate(p, t))
+	}
+	out.Strategies, out.Keys = t.strategies, t.keySteps
+	if err != nil {
+		coded := AsError(err)
+		out.Error = &ExplainedError{Status: coded.Code.Status(), Code: coded.Code, Message: coded.Message}
+		if coded.Cause != nil {
+			out.Error.Cause = coded.Cause.Error()
+		}
+		return out
+	}
+	out.Rejected, out.Stream = plan.Rejected, plan.Stream
+	out.AttemptTimeout, out.TotalTimeout = plan.AttemptTimeout.String(), p.TotalTimeout.String()
+	sent := req.Body.Bytes
+	for i := range plan.Attempts {
+		a := &plan.Attempts[i]
+		body := Apply(nil, sent, a.Edits)
+		if i == 0 {
+			sent = body
+		}
+		out.Attempts = append(out.Attempts, ExplainedAttempt{
+			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
+			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(plan, headers), Body: string(body),
+		})
+	}
+	return out
+}
+
+// ExplainedHeader is a header of a client, its name in lower case.
+type ExplainedHeader struct{ Name, Value string }
+
+// headers are what a provider gets beside the body.
+func (a *Attempt) headers(plan *Plan, client []ExplainedHeader) []string {
+	out := []string{}
+	for _, h := range client {
+		if slices.Contains(a.Cluster.Strip, h.Name) || slices.Contains(ownedByWeir, h.Name) && h.Name != "content-type" ||
+			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }) {
+			continue
+		}
+		out = append(out, h.Name+": "+h.Value)
+	}
+	for _, h := range a.Cluster.Set {
+		value := h.Value
+		switch {
+		case h.Secret != "":
+			value = h.Prefix + redacted
+		case h.Field != "":
+			if i := slices.IndexFunc(plan.Fields, func(f Field) bool { return f.Name == h.Field }); i >= 0 {
+				value = plan.Fields[i].Value
+			}
+		}
+		out = append(out, h.Name+": "+value)
+	}
+	return out
+}
+
+// KeyNamed finds an access key by its name in the configuration.
+func (p *Policy) KeyNamed(name string) (*AccessKey, error) {
+	for _, k := range p.keys {
+		if k.Name == name {
+			return k, nil
+		}
+	}
+	return nil, errors.New("there is no access key of this name")
+}
+
+// Trace notes how a plan comes about. A nil Trace notes nothing.
+type Trace struct {
+	offers     []offer
+	strategies []StrategyStep
+	keySteps   []KeyStep
+}
+
+// offer is a model that was looked at for an entry of the client's list.
+type offer struct {
+	entry, provider, model string
+	known                  bool
+	code                   Code // why it is no candidate
+	keptBy                 int  // index of the strategy that kept it, -1 for none
 }
 
 // StrategyStep is a strategy's result.
 type StrategyStep struct {
-	Source string
-	// Chosen are provider:model, in the strategy's order.
-	Chosen []string
-	Error  string
-	// Used says that this one decided.
-	Used bool
+	Strategy string   `json:"strategy"`
+	Chosen   []string `json:"chosen"` // provider:model, in the strategy's order
+	Error    string   `json:"error,omitempty"`
+	Used     bool     `json:"used"` // this one decided
 }
 
 // KeyStep is a key strategy's result for a provider.
 type KeyStep struct {
-	Provider string
-	Source   string
-	Chosen   []string
-	Error    string
+	Provider string   `json:"provider"`
+	Strategy string   `json:"strategy"`
+	Chosen   []string `json:"chosen"`
+	Error    string   `json:"error,omitempty"`
+}
+
+func (o *offer) candidate(p *Policy, t *Trace) Candidate {
+	c := Candidate{Entry: o.entry, Provider: o.provider, Model: o.model, Known: o.known}
+	switch {
+	case o.code != "":
+		c.By = string(o.code) + ": " + rules[o.code]
+	case len(p.strategies.models) == 0:
+		c.Kept, c.By = true, "no strategy is configured"
+	case o.keptBy >= 0:
+		c.Kept, c.By = true, t.strategies[o.keptBy].Strategy
+	default:
+		c.By = "no strategy chose it"
+		for i := range t.strategies {
+			if t.strategies[i].Used {
+				c.By = "left out by " + t.strategies[i].Strategy
+			}
+		}
+	}
+	return c
 }
 
 func (t *Trace) offer(entry string, c *choice, code Code) {
 	if t == nil {
 		return
 	}
-	t.Offers = append(t.Offers, Offer{
-		Entry: entry, Provider: c.provider.id, Model: c.id, Known: c.provider.byModel[lower(c.id)] != nil, Code: code, KeptBy: -1, view: c.view,
-	})
+	t.offers = append(t.offers, offer{entry, c.provider.id, c.id, c.provider.byModel[lower(c.id)] != nil, code, -1})
 }
 
 // strategy notes what a strategy chose, and whether that was used.
@@ -61,7 +208,7 @@ func (t *Trace) strategy(source string, chosen []*expression.Model, used bool, e
 	if t == nil {
 		return
 	}
-	step := StrategyStep{Source: source, Used: used}
+	step := StrategyStep{Strategy: source, Used: used, Chosen: []string{}}
 	for _, m := range chosen {
 		step.Chosen = append(step.Chosen, m.ProviderID+":"+m.ID)
 	}
@@ -69,27 +216,26 @@ func (t *Trace) strategy(source string, chosen []*expression.Model, used bool, e
 		step.Error = err.Error()
 	}
 	if used {
-		for i := range t.Offers {
-			for _, m := range chosen {
-				if o := &t.Offers[i]; o.Code == "" && o.Provider == m.ProviderID && o.Model == m.ID {
-					o.KeptBy = len(t.Strategies)
-				}
+		for i := range t.offers {
+			o := &t.offers[i]
+			if o.code == "" && slices.ContainsFunc(chosen, func(m *expression.Model) bool { return o.provider == m.ProviderID && o.model == m.ID }) {
+				o.keptBy = len(t.strategies)
 			}
 		}
 	}
-	t.Strategies = append(t.Strategies, step)
+	t.strategies = append(t.strategies, step)
 }
 
 func (t *Trace) keys(provider, source string, chosen []*expression.Key, err error) {
 	if t == nil {
 		return
 	}
-	step := KeyStep{Provider: provider, Source: source}
+	step := KeyStep{Provider: provider, Strategy: source, Chosen: []string{}}
 	for _, k := range chosen {
 		step.Chosen = append(step.Chosen, k.ID)
 	}
 	if err != nil {
 		step.Error = err.Error()
 	}
-	t.Keys = append(t.Keys, step)
+	t.keySteps = append(t.keySteps, step)
 }

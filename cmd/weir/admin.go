@@ -132,6 +132,7 @@ func (g *gateway) adminHandler() http.Handler {
 			_, _ = w.Write([]byte("ready\n"))
 		}
 	})
+	mux.HandleFunc("POST /explain", g.explainHandler)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
 	return mux
 }

@@ -14,6 +14,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the gateway for an Envoy that exists; 'weir bootstrap' prints how that one starts."`
 	Bootstrap bootstrapCmd `cmd:"" help:"Print the Envoy bootstrap that goes with 'weir serve'."`
 	Check     checkCmd     `cmd:"" help:"Check a configuration file: every problem with file, line and path."`
+	Explain   explainCmd   `cmd:"" help:"Explain what would happen to a request on standard input: every candidate, the plan, what each provider would get."`
 	Schema    schemaCmd    `cmd:"" help:"Print the JSON Schema of the configuration file, for editors."`
 	Version   versionCmd   `cmd:"" help:"Print the versions of Weir and of the Envoy it runs."`
 }
@@ -62,6 +63,15 @@ type checkCmd struct {
 	Print  bool   `help:"Print the effective configuration, without secrets."`
 }
 
+type explainCmd struct {
+	Config string   `short:"c" required:"" placeholder:"FILE" help:"Configuration (YAML or JSON)."`
+	Key    string   `placeholder:"KEY" help:"Access key that the client sends, or its name in the configuration."`
+	Header []string `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Header that the client sends; may be repeated."`
+	Path   string   `default:"/v1/chat/completions" placeholder:"PATH" help:"Path that the client calls (default /v1/chat/completions)."`
+	IP     string   `name:"ip" placeholder:"ADDR" help:"Address of the client, for conn.client_ip."`
+	JSON   bool     `help:"Print JSON."`
+}
+
 type schemaCmd struct{}
 
 type versionCmd struct{}
@@ -106,6 +116,8 @@ func parse(sys system) (command func(context.Context) error, code int, done bool
 		return func(context.Context) error { return c.Bootstrap.run(sys) }, 0, false
 	case "check":
 		return func(context.Context) error { return c.Check.run(sys) }, 0, false
+	case "explain":
+		return func(context.Context) error { return c.Explain.run(sys) }, 0, false
 	case "schema":
 		return func(context.Context) error { return c.Schema.run(sys) }, 0, false
 	default:
