@@ -1,6 +1,8 @@
 package expression
 
 import (
+	"strings"
+
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 )
@@ -15,7 +17,7 @@ func (t *tree) cheap(e ast.Expr) bool {
 	case ast.SelectKind:
 		return t.cheap(e.AsSelect().Operand())
 	case ast.ListKind, ast.MapKind, ast.CallKind:
-		if e.Kind() == ast.CallKind && grows(e.AsCall().FunctionName()) && e.AsCall().FunctionName() != fnSortByKeys {
+		if e.Kind() == ast.CallKind && grows(e.AsCall().FunctionName()) {
 			return false
 		}
 		for _, part := range parts(e) {
@@ -168,4 +170,25 @@ func parts(e ast.Expr) []ast.Expr {
 		return out
 	}
 	return nil
+}
+
+// grows are the functions whose results can be much longer than what they are
+// given: inside of a loop, or one upon another, they are counted.
+func grows(function string) bool {
+	switch function {
+	case "replace", "format", "join", "split", "quote":
+		return true
+	}
+	return false
+}
+
+// walks says whether a function goes through a list of models, providers or
+// keys.
+func walks(function string) bool {
+	switch function {
+	case "get", "getModel", "sortBy", "random", "randomize", fnRandom, fnRandomize, fnSortByKeys:
+		return true
+	}
+	_, filter := filters[function]
+	return filter || strings.HasPrefix(function, "@models")
 }

@@ -1,68 +1,178 @@
 package expression
 
 import (
-	"strings"
-
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/interpreter"
 )
 
-// costs are what calls cost where CEL's own model says 1 and it is more: it is
-// the size of what they walk through, and of what they make.
-type costs struct{}
-
-func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
-	if _, ours := filters[function]; !ours {
-		switch function {
-		case "get", "getModel", "sortBy", fnSortByKeys, fnRandom, fnRandomize, "@within", "@contains", fnMatches, "format", "quote":
-		case "_+_":
-			if _, isText := result.(types.String); !isText {
-				return nil
-			}
-		default:
-			return nil
-		}
-	}
-	var cost uint64 = 1
-	for _, arg := range args {
-		cost += size(arg)
-	}
-	cost += size(result)
-	return &cost
+// meter knows what the calls of one expression cost.
+type meter struct {
+	calls []metered // by the node's id
 }
 
-// size is the number of elements, or of tens of bytes.
-func size(v ref.Val) uint64 {
+type metered struct {
+	rate rate
+	args []int64
+}
+
+// rate is how the cost of a call follows from its operands, beyond the 1 that
+// each step costs.
+type rate uint8
+
+const (
+	flat    rate = iota // it does not
+	linear              // it walks through its operands, and makes its result
+	scan                // it does so if they are strings
+	compare             // it walks through both until one ends
+	search              // it compares with each element
+	product             // it compares each of a list with each of another
+)
+
+func rateOf(function string) rate {
+	switch function {
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.NotStrictlyFalse,
+		operators.Index, fnGet, fnHas, fnBool, fnList, fnRandom:
+		return flat
+	case operators.Add, "size", "@size":
+		return scan
+	case operators.In, "@within":
+		return search
+	}
+	if comparisons[function] {
+		return compare
+	}
+	if _, filter := filters[function]; filter {
+		return product
+	}
+	return linear
+}
+
+func newMeter(a *ast.AST) *meter {
+	m := &meter{calls: make([]metered, ast.MaxID(a)+1)}
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		if r := rateOf(e.AsCall().FunctionName()); r != flat {
+			call := metered{rate: r}
+			for _, arg := range parts(e) {
+				call.args = append(call.args, arg.ID())
+			}
+			m.calls[e.ID()] = call
+		}
+	}))
+	return m
+}
+
+// start begins to count an evaluation.
+func (m *meter) start() interpreter.EvalState {
+	return &counter{meter: m, vals: make([]ref.Val, len(m.calls))}
+}
+
+// counter counts one evaluation. cel-go tells it the value of each step. Its
+// own tracker of costs is not used: what it does for one step grows with the
+// number of steps before, so that its limit does not bound the time.
+type counter struct {
+	*meter
+	vals []ref.Val
+	cost int
+}
+
+var errCost = interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "cost limit"}
+
+// SetValue is told the value of a node. It panics over the limit, as cel-go's
+// own tracker does: there is no other way out of a loop.
+func (c *counter) SetValue(id int64, v ref.Val) {
+	if id < 0 || id >= int64(len(c.vals)) {
+		return
+	}
+	c.vals[id] = v
+	c.cost++
+	if call := &c.calls[id]; call.rate != flat {
+		c.cost += c.price(call, v)
+	}
+	if c.cost > CostLimit {
+		panic(errCost)
+	}
+}
+
+func (c *counter) price(call *metered, result ref.Val) int {
+	arg := func(i int) ref.Val { return c.vals[call.args[i]] }
+	switch call.rate {
+	case scan:
+		cost := 0
+		for _, id := range call.args {
+			if s, ok := c.vals[id].(types.String); ok {
+				cost += len(s) / bytesPerStep
+			}
+		}
+		return cost
+	case compare:
+		return least(arg(1), deep(arg(0), CostLimit/100))
+	case search:
+		n := size(arg(1))
+		return n + least(arg(1), n*deep(arg(0), CostLimit/100))
+	case product:
+		n := size(arg(0))
+		return n + n*size(arg(1))
+	}
+	cost := size(result)
+	for _, id := range call.args {
+		cost += size(c.vals[id])
+	}
+	return cost
+}
+
+func (*counter) IDs() []int64                { return nil }
+func (*counter) Value(int64) (ref.Val, bool) { return nil, false }
+func (*counter) Reset()                      {}
+
+const bytesPerStep = 10
+
+// size is the number of elements, or of steps through a string.
+func size(v ref.Val) int {
 	switch v := v.(type) {
 	case types.String:
-		return uint64(len(v)) / 10
+		return len(v) / bytesPerStep
 	case traits.Sizer:
-		if n, ok := v.Size().(types.Int); ok && n > 0 {
-			return uint64(n)
+		if n, ok := v.Size().(types.Int); ok {
+			return int(n)
 		}
 	}
 	return 0
 }
 
-// grows are the functions whose results can be much longer than what they are
-// given, and those that walk lists of this package: inside of a loop, or one
-// upon another, they are counted.
-func grows(function string) bool {
-	switch function {
-	case "replace", "format", "join", "split", "quote", "@sortByKeys":
-		return true
+// least is the size of everything in a value, or most, if that is less.
+func least(v ref.Val, most int) int {
+	if most == 0 {
+		return 0
 	}
-	return false
+	return min(deep(v, most), most)
 }
 
-// walks says whether a function goes through a list of models, providers or
-// keys.
-func walks(function string) bool {
-	switch function {
-	case "get", "getModel", "sortBy", "random", "randomize", fnRandom, fnRandomize, fnSortByKeys:
-		return true
+// deep is the size of everything in a value, counted to about most.
+func deep(v ref.Val, most int) int {
+	switch v := v.(type) {
+	case types.String:
+		return len(v) / bytesPerStep
+	case *modelList:
+		return len(v.models)
+	case traits.Lister:
+		n := 0
+		for it := v.Iterator(); n < most && it.HasNext() == types.True; {
+			n += 1 + deep(it.Next(), most-n)
+		}
+		return n
+	case traits.Mapper:
+		n := 0
+		for it := v.Iterator(); n < most && it.HasNext() == types.True; {
+			n += 2 + deep(v.Get(it.Next()), most-n)
+		}
+		return n
 	}
-	_, filter := filters[function]
-	return filter || strings.HasPrefix(function, "@models")
+	return 0
 }

@@ -46,6 +46,9 @@ func byWords(means func(*Model, string) bool, keep bool) func([]ref.Val) (func(*
 	}
 }
 
+// maxWords bounds lists of ids: a request may bring them.
+const maxWords = 1000
+
 func wordsOf(v ref.Val) ([]string, error) {
 	switch v := v.(type) {
 	case types.Null:
@@ -55,6 +58,9 @@ func wordsOf(v ref.Val) ([]string, error) {
 	case traits.Lister:
 		var words []string
 		for it := v.Iterator(); it.HasNext() == types.True; {
+			if len(words) == maxWords {
+				return nil, safef("a list of ids is longer than %d", maxWords)
+			}
 			switch w := it.Next().(type) {
 			case types.String:
 				words = append(words, string(w))

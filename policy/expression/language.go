@@ -19,10 +19,11 @@ const (
 	maxNodes  = 4000 // after macros
 	maxDepth  = 60
 
-	// CostLimit is what an evaluation may cost, in CEL's units, where one
-	// operation is about one: fifty operations for each of 5,000 models, and
-	// not one for each pair of 1,000. It takes some tenth of a second.
-	CostLimit = 250_000
+	// CostLimit is what an evaluation may cost, where a step is 1 and a call
+	// also costs what it walks through: two hundred steps for each of 5,000
+	// models, and not one for each pair of 1,000. It takes some tenths of a
+	// second.
+	CostLimit = 1_000_000
 )
 
 // language is CEL with the names that one place of the configuration has. It
@@ -80,6 +81,7 @@ func newLanguage(ai, secrets *kind) *language {
 	}, opts...)
 	opts = append(opts, missingFunctions()...)
 	opts = append(opts, listFunctions()...)
+	opts = append(opts, fitFunctions()...)
 	env, err := cel.NewEnv(opts...)
 	if err != nil {
 		panic(err)

@@ -145,6 +145,11 @@ func (t *tree) lowerCall(e ast.Expr) {
 		if changed {
 			e.SetKindCase(t.fac.NewCall(0, name, args...))
 		}
+	case "replace", "format", "join", "split", "quote":
+		// What they may make is looked at before.
+		if c.IsMemberFunction() {
+			e.SetKindCase(t.fac.NewMemberCall(0, name, t.fits(name, c.Target(), c.Args()), c.Args()...))
+		}
 	default:
 		to, ok := lenient[name]
 		if !ok || !anyOf(args, t.missing) {
@@ -158,6 +163,14 @@ func (t *tree) lowerCall(e ast.Expr) {
 		}
 		t.replace(e, to, args...)
 	}
+}
+
+// fits wraps the operand of a function that grows.
+func (t *tree) fits(function string, of ast.Expr, args []ast.Expr) ast.Expr {
+	id := t.id(t.GetType(of.ID()))
+	t.SetReference(id, ast.NewFunctionReference(fnFits))
+	list := t.fac.NewList(t.id(types.NewListType(types.DynType)), args, nil)
+	return t.fac.NewCall(id, fnFits, of, list, t.text(function))
 }
 
 // pattern makes a constant pattern a compiled one. That it compiles has been

@@ -3,7 +3,6 @@ package expression
 import (
 	"strings"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
@@ -207,7 +206,7 @@ func isLiteral(e ast.Expr, v ref.Val) bool {
 type predicate struct {
 	variable string
 	exec     interpreter.InterpretableV2
-	counted  cel.Program // for a predicate that only reads the model
+	counted  interpreter.InterpretableV2 // for a predicate that only reads the model
 }
 
 // predicate compiles the body of a loop over models; nil is one that has to

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -15,7 +14,7 @@ import (
 // program is a compiled expression. It is used by many goroutines at once.
 type program struct {
 	// plain is the expression as it was written, and counts what it costs.
-	plain cel.Program
+	plain interpreter.InterpretableV2
 	// fast is the optimised form, and counts nothing: it is there if it is
 	// plain that it costs little. Where it meets an error, plain decides.
 	fast interpreter.InterpretableV2
@@ -37,46 +36,48 @@ func (l *language) program(t *tree, fast *tree) (*program, error) {
 }
 
 // plain makes a program that counts its cost.
-func (l *language) plain(a *ast.AST) (cel.Program, error) {
-	return l.env.PlanProgram(a, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(CostLimit), cel.CostTracking(costs{}))
+func (l *language) plain(a *ast.AST) (interpreter.InterpretableV2, error) {
+	return l.bare(a, interpreter.EvalStateObserver(interpreter.EvalStateFactory(newMeter(a).start)))
 }
 
 // bare makes a program without anything around it.
-func (l *language) bare(a *ast.AST) (interpreter.InterpretableV2, error) {
-	return l.interp.NewInterpretable(a, interpreter.Optimize(), interpreter.CompileRegexConstants(interpreter.MatchesRegexOptimization))
+func (l *language) bare(a *ast.AST, more ...interpreter.PlannerOption) (interpreter.InterpretableV2, error) {
+	return l.interp.NewInterpretable(a, append([]interpreter.PlannerOption{
+		interpreter.Optimize(), interpreter.CompileRegexConstants(interpreter.MatchesRegexOptimization),
+	}, more...)...)
 }
 
 // eval evaluates the expression.
 func (p *program) eval(r *run) (ref.Val, error) {
 	if p.fast != nil {
-		if v := p.evalFast(r); v != nil && !r.bail && !types.IsUnknownOrError(v) {
+		if v := exec(p.fast, r); !r.bail && !types.IsUnknownOrError(v) {
 			return v, nil
 		}
 	}
-	v, _, err := p.plain.Eval(r)
-	if err != nil {
+	v := exec(p.plain, r)
+	if err, ok := v.(*types.Err); ok {
 		return nil, p.failure(err)
 	}
 	return v, nil
 }
 
-// evalFast gives nil where the code panics: cel-go does, by design, in some
-// places where it meets an error.
-func (p *program) evalFast(r *run) (v ref.Val) {
-	defer func() {
-		if recover() != nil {
-			v = nil
-		}
-	}()
-	return exec(p.fast, r)
-}
-
-func exec(e interpreter.InterpretableV2, a interpreter.Activation) ref.Val {
+// exec evaluates. A panic is an error of the evaluation: cel-go panics where
+// it is to be cancelled, and where a value cannot be a key of a map.
+func exec(e interpreter.InterpretableV2, a interpreter.Activation) (v ref.Val) {
 	frame, err := interpreter.NewExecutionFrame(a)
 	if err != nil {
 		return types.WrapErr(err)
 	}
-	defer frame.Close()
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+			frame.Close()
+		case error:
+			v = types.WrapErr(p) // the frame is lost: it is in the middle of something
+		default:
+			v = types.NewErrFromString("panic")
+		}
+	}()
 	return e.Exec(frame)
 }
 
@@ -92,7 +93,7 @@ var plainErrors = map[string]bool{
 func (p *program) failure(err error) error {
 	var cancelled interpreter.EvalCancelledError
 	if errors.As(err, &cancelled) {
-		return fmt.Errorf("it costs more than %d operations: loops inside of loops over many elements do", CostLimit)
+		return fmt.Errorf("it costs more than %d steps: loops inside of loops over many elements do", CostLimit)
 	}
 	message := "it cannot be evaluated for this request"
 	var safe safeError

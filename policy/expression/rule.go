@@ -55,11 +55,7 @@ func (p *predicate) rule(w *World) ref.Val {
 
 // once evaluates a predicate for a model when there is no request.
 func (p *predicate) once(m *Model) ref.Val {
-	v, _, err := p.counted.Eval(&loop{name: p.variable, val: &m.view().model, run: &run{}})
-	if err != nil {
-		return types.WrapErr(err)
-	}
-	return v
+	return exec(p.counted, &loop{name: p.variable, val: &m.view().model, run: &run{}})
 }
 
 func answerOf(v ref.Val) answer {

@@ -96,10 +96,19 @@ const maxMember = 1 << 20
 
 var errMemberSize = errors.New("a member of req.body is longer than 1 MiB, which an expression may not read")
 
+// maxValues is how many JSON values it may have, as far as separators tell:
+// each of them takes some hundred bytes.
+const maxValues = 200_000
+
+var errMemberValues = errors.New("a member of req.body has more values than an expression may read")
+
 // jsonOf decodes a JSON value. encoding/json bounds its depth.
 func jsonOf(raw []byte) ref.Val {
 	if len(raw) > maxMember {
 		return types.WrapErr(safeError{errMemberSize})
+	}
+	if bytes.Count(raw, []byte(","))+bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxValues {
+		return types.WrapErr(safeError{errMemberValues})
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()

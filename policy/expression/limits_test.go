@@ -1,0 +1,263 @@
+package expression
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Every strategy and every string of the seeds compiles, and is as fast as it
+// can be.
+func TestSeeds(t *testing.T) {
+	data, err := os.ReadFile("../testdata/seeds.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, _ := smallWorld()
+	strategies := regexp.MustCompile(`(?m)^\s*- "(ai\..*)"$`).FindAllSubmatch(data, -1)
+	templates := regexp.MustCompile(`\$\{.*\}`).FindAll(data, -1)
+	if len(strategies) < 5 || len(templates) < 5 {
+		t.Fatalf("%d strategies and %d strings", len(strategies), len(templates))
+	}
+	for _, s := range strategies {
+		if mustModels(t, w, string(s[1])).fast == nil {
+			t.Errorf("%s is not optimised", s[1])
+		}
+	}
+	for _, s := range templates {
+		if p, issues := Template(string(s)); issues != nil || !p.UsesSecrets() || p.UsesRequest() {
+			t.Errorf("%s: %v", s, issues)
+		}
+	}
+}
+
+// Which strategies are evaluated without counting, and which are not, however
+// they are written.
+func TestCheap(t *testing.T) {
+	w, _ := smallWorld()
+	for source, want := range map[string]bool{
+		"ai.models.filter(m, m.metadata.tags.exists(t, t == 'a'))":                                                       true,
+		"ai.models.filter(m, m.metrics.global.error_rate.total < 0.1 && m.id.startsWith('a'))":                           true,
+		"ai.models.filter(m, m.max_output_tokens >= req.body.max_tokens)":                                                true,
+		"ai.models.filter(m, req.headers['x'][0] == m.metadata.tier)":                                                    true,
+		"ai.models.filter(m, m.metrics.global.request_count > 1 && m.supported_features.exists(f, f == req.body.needs))": true,
+		"ai.models.sortBy(m, m.metrics.global.request_count).filter(m, req.body.stream)":                                 true,
+		"ai.providers.filter(p, p.id != 'x').map(p, p.models)[0]":                                                        true,
+		"req.body.prompt.contains('x') ? ai.models : []":                                                                 true,
+		"ai.models.filter(m, m.id.replace('a', 'bb') == 'x')":                                                            true, // answered at load
+
+		"ai.models.filter(m, ai.models.exists(n, n.id == m.id))":                    false,
+		"ai.models.filter(m, m in ai.models)":                                       false,
+		"ai.models.filter(m, ai.models.only([m.id]).size() > 0)":                    false,
+		"ai.models.filter(m, req.body.prompt.contains(m.id))":                       false,
+		"ai.models.filter(m, size(req.body.prompt) > m.max_context_window)":         false,
+		"ai.models.filter(m, m.id in req.body.models)":                              false,
+		"ai.models.filter(m, req.body.messages.exists(x, x.model == m.id))":         false,
+		"req.body.messages.exists(x, x.role == 'tool') ? ai.models : []":            false,
+		"req.headers.exists(h, h == 'x') ? ai.models : []":                          false,
+		"ai.providers.filter(p, p.models.exists(m, m.custom))[0].models":            false,
+		"'a'.replace('a', 'aa').replace('a', 'aa') == '' ? ai.models : []":          false,
+		"ai.models.filter(m, [m].exists(x, x.metrics.global.request_count > 1))":    false,
+		"ai.models.filter(m, '%s'.format([m.metrics.global.request_count]) == '1')": false,
+		"ai.models.filter(m, req.body.a == req.body.b)":                             false,
+	} {
+		if s := mustModels(t, w, source); (s.fast != nil) != want {
+			t.Errorf("%s: %v", source, s.fast != nil)
+		}
+	}
+}
+
+// What makes sense of 5,000 models passes; what compares each pair of 1,000
+// is stopped, soon.
+func TestCostLimit(t *testing.T) {
+	w, models := largeWorld(5000)
+	request := smallRequest()
+	for _, source := range []string{
+		"ai.models.filter(m, m.provider_id == 'openai' && m.metrics.global.error_rate.total < 0.5 && m.metadata.tier > 1 && m.pricing.input < 500).sortBy(m, m.metrics.global.latency.time_to_first_token_ms_p95)",
+		"ai.models.filter(m, m.id in ['model-1', 'model-2'] || m.supported_features.exists(f, f == 'x') || m.author_id.contains('1'))",
+		"ai.models.filter(m, '%s'.format([m.metrics.global.request_count]) != '1')",
+		"ai.models.filter(m, m.id in req.body.models)",
+		"ai.models.sortBy(m, -m.metrics.global.request_count)[0]",
+	} {
+		if _, err := slow(mustModels(t, w, source)).Run(&Input{Request: request}, models); err != nil {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	for _, source := range []string{
+		"ai.models.filter(m, ai.models.exists(n, n.id == m.id + 'x'))",
+		"ai.models.filter(m, ai.models.filter(n, n.author_id == m.author_id).size() > 1)",
+		"ai.models.filter(m, m in ai.models && m in ai.models)",
+		"ai.models.filter(m, ai.models.only([m.id]).size() > 0)",
+		"ai.models.filter(m, ai.models.map(n, n.id).map(n, n + m.id).exists(n, n == ''))",
+		"ai.models.filter(m, ai.models.sortBy(n, n.id)[0] == m)",
+		"ai.models.filter(m, ai.models.exists(n, ai.models.exists(o, n.id + m.id == o.id)))",
+		"'x'" + strings.Repeat(".replace('x', 'xxxxx')", 20) + " == '' ? ai.models : []",
+	} {
+		start := time.Now()
+		_, err := mustModels(t, w, source).Run(&Input{Request: request}, models[:1000])
+		if err == nil || !strings.Contains(err.Error(), "more than") {
+			t.Errorf("%s: %v", source, err)
+		}
+		t.Logf("%.60s: %v", source, time.Since(start))
+	}
+}
+
+// A request can be as odd as it wants: strategies end, with a result or an
+// error, and soon.
+func TestHostileRequests(t *testing.T) {
+	w, models := largeWorld(1000)
+	megabyte := strings.Repeat("a", 1<<20)
+	bodies := map[string]string{
+		"long string":    `"` + megabyte[:1<<20-2] + `"`,
+		"over the limit": `"` + megabyte + `"`,
+		"deep":           strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+		"too deep":       strings.Repeat("[", 200000) + strings.Repeat("]", 200000),
+		"deep objects":   strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000),
+		"wide":           "[" + strings.Repeat("0,", 400000) + "0]",
+		"huge number":    strings.Repeat("9", 100000),
+		"tiny number":    "1e-999999",
+		"not JSON":       "{",
+		"nothing":        "",
+		"bad UTF-8":      "\"\xff\xfe\"",
+		"surrogate":      `"\ud800"`,
+		"null":           "null",
+	}
+	for name, value := range bodies {
+		request := &Request{
+			Method: "\xff", Path: megabyte, ID: "\x00", Headers: headersOf("x", "\xff\x00", "x", megabyte[:60000], "", ""),
+			Body: []Member{{[]byte("x"), []byte(value)}, {[]byte("\xff"), []byte("1")}, {[]byte("x"), []byte(value)}},
+		}
+		for _, source := range []string{
+			"ai.models.filter(m, m.id == req.body.x)",
+			"ai.models.filter(m, m.max_context_window < req.body.x)",
+			"ai.models.filter(m, req.body.x.contains(m.id))",
+			"ai.models.filter(m, m.id in req.body.x)",
+			"ai.models.filter(m, req.body.x.exists(e, e == m.id))",
+			"req.body.x.exists(e, e == 1) ? ai.models : []",
+			"req.body.x.matches('^(a+)+$') ? ai.models : []",
+			"size(req.body.x) > 3 ? ai.models : []",
+			"req.body.x == req.body.x ? ai.models : []",
+			"req.body.x[0][0].a.a[0] == null ? ai.models : []",
+			"ai.models.only(req.headers['x'])",
+			"ai.models.sortBy(m, req.body.x)",
+			"ai.models[req.body.x]",
+			"ai.models.filter(m, m.id == req.path + req.headers['x'][1])",
+			"double(req.body.x) < 1.0 ? ai.models : []",
+			"string(req.body.x).split('').size() == 0 ? ai.models : []",
+		} {
+			start := time.Now()
+			_, err := mustModels(t, w, source).Run(&Input{Request: request}, models)
+			if took := time.Since(start); took > 300*time.Millisecond {
+				t.Errorf("%s: %s took %v (%v)", name, source, took, err)
+			}
+			if err != nil && len(err.Error()) > 200 {
+				t.Errorf("%s: %s: a long error: %.300s", name, source, err)
+			}
+		}
+		p, issues := Template("${req.body.x}${req.headers['x']}${req.path}")
+		if issues != nil {
+			t.Fatal(issues)
+		}
+		_, _ = p.Text(&Input{Request: request}, nil)
+	}
+}
+
+// Expressions as long as people write them compile.
+func TestLongExpressions(t *testing.T) {
+	w, _ := smallWorld()
+	mustModels(t, w, "ai.models.filter(m, m.id == ''"+strings.Repeat(" || m.id == 'some-model'", 120)+")")
+	mustModels(t, w, "ai.models"+strings.Repeat(".filter(m, m.known)", 20))
+	mustModels(t, w, "ai.models.only(["+strings.Repeat("'some-model',", 300)+"'x'])")
+	for _, source := range []string{
+		strings.Repeat("(", 2000) + "ai.models" + strings.Repeat(")", 2000),
+		strings.Repeat("!", 4000) + "true",
+		strings.Repeat("[", 2000) + strings.Repeat("]", 2000),
+		"ai.models" + strings.Repeat(".filter(m, m.known)", 200),
+		"ai.models.filter(m, " + strings.Repeat("m.id_aliases.exists(m, ", 150) + "true",
+		strings.Repeat("a", 5000),
+	} {
+		if _, issues := w.Models(source); issues == nil || len(issues[0].Message) > maxMessage+10 {
+			t.Errorf("%.60s: %.500v", source, issues)
+		}
+	}
+}
+
+// One strategy serves many requests at once.
+func TestConcurrent(t *testing.T) {
+	w, models := largeWorld(100)
+	var strategies []*ModelStrategy
+	for _, source := range []string{
+		"ai.models.filter(m, m.provider_id == 'openai').randomize()", "ai.models.sortBy(m, m.metrics.global.request_count)",
+		"ai.models.filter(m, 1 / (m.metadata.tier - 1) > 0)", "ai.providers.get('openai').models.filter(m, ai.models.exists(n, n == m))",
+		"ai.models.filter(m, m.id == req.body.x || m.metadata.tier > 2)",
+	} {
+		strategies = append(strategies, mustModels(t, w, source))
+	}
+	p, _ := Template("${req.headers['x']} ${req.body.x} ${key.metadata.a.b}")
+	var done sync.WaitGroup
+	for i := range 4 {
+		done.Go(func() {
+			in := &Input{Request: smallRequest(), Random: seeded(uint64(i))}
+			for range 20 {
+				candidates := append(models[i:50+i:50+i], &Model{ID: "passed", ProviderID: "openai"})
+				for _, s := range strategies {
+					_, _ = s.Run(in, candidates)
+				}
+				_, _ = p.Text(in, nil)
+			}
+		})
+	}
+	done.Wait()
+}
+
+// What a strategy of the seeds allocates does not depend on how many models
+// there are, but for the list it gives.
+func TestAllocations(t *testing.T) {
+	for source, most := range map[string]float64{
+		"ai.models":          2,
+		"ai.models.random()": 4,
+		"ai.models.filter(m, m.provider_id == 'openai')":                      4,
+		"ai.models.filter(m, m.provider_id in ['openai', 'google']).random()": 6,
+		"ai.models.sortBy('price')":                                           6,
+		"ai.models.onlyProviders(['openai']).ignore(['model-3'])":             8,
+	} {
+		for _, n := range []int{10, 1000} {
+			w, models := largeWorld(n)
+			s, in := mustModels(t, w, source), &Input{Random: seeded(1)}
+			got := testing.AllocsPerRun(50, func() { _, _ = s.Run(in, models) })
+			if got > most {
+				t.Errorf("%s over %d models: %v allocations, %v at most", source, n, got, most)
+			}
+		}
+	}
+}
+
+func BenchmarkStrategy(b *testing.B) {
+	w, models := largeWorld(1000)
+	for _, source := range []string{
+		"ai.models.random()",
+		"ai.models.filter(m, m.provider_id == 'openai')",
+		"ai.models.filter(m, m.provider_id in ['openai', 'google']).random()",
+		"ai.models.sortBy('price')",
+		"ai.models.filter(m, m.metrics.global.error_rate.total < 0.1)",
+		"ai.models.sortBy(m, m.metrics.global.latency.time_to_first_token_ms_p95)",
+		"ai.models.filter(m, m.max_output_tokens >= req.body.max_tokens)",
+	} {
+		s := mustModels(b, w, source)
+		for name, s := range map[string]*ModelStrategy{"optimised": s, "plain": slow(s)} {
+			b.Run(fmt.Sprintf("%s/%s", name, source), func(b *testing.B) {
+				in := &Input{Request: smallRequest(), Random: seeded(1)}
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := s.Run(in, models); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
