@@ -39,6 +39,8 @@ type entry struct {
 	refused  bool
 	rejected string // models
 	tokens   Tokens
+	// Of a provider that says no more.
+	totalTokens int64
 }
 
 // flags are the fields of ResponseFlags that are set, by number.
@@ -195,7 +197,7 @@ func (e *entry) metadata(f *protofield.Fields) {
 		inner(value, e.plan)
 	case f.Num == 2 && string(key) == policy.UsageNamespace:
 		_, usage := mapEntry(value) // an Any has the numbers of an entry
-		inner(usage, e.usage)
+		e.tokens, e.totalTokens = readUsage(usage)
 	}
 }
 
@@ -223,31 +225,6 @@ func (e *entry) plan(f *protofield.Fields) {
 	}
 }
 
-// usage reads envoy.data.ai.v3.TokenUsage. A count that is absent is unknown;
-// an answer without any has no usage.
-func (e *entry) usage(f *protofield.Fields) {
-	t := &e.tokens
-	if f.Typ != protowire.BytesType {
-		return
-	}
-	switch f.Num {
-	case 3:
-		t.Input, t.Known = wrapped(f.Bytes), true
-	case 4:
-		t.Output, t.OutputKnown, t.Known = wrapped(f.Bytes), true, true
-	case 5:
-		t.Total = wrapped(f.Bytes)
-	case 6:
-		t.CachedInput = firstWrapped(f.Bytes)
-	case 7:
-		t.Reasoning = firstWrapped(f.Bytes)
-	case 8:
-		if t.Total == 0 {
-			t.Total = wrapped(f.Bytes)
-		}
-	}
-}
-
 // mapEntry gives the key and the value of a map's entry.
 func mapEntry(b []byte) (key, value []byte) {
 	inner(b, func(f *protofield.Fields) {
@@ -262,20 +239,10 @@ func mapEntry(b []byte) (key, value []byte) {
 }
 
 // wrapped reads a UInt32Value or UInt64Value.
-func wrapped(b []byte) (n int64) {
+func wrapped(b []byte) (n uint64) {
 	inner(b, func(f *protofield.Fields) {
 		if f.Is(1, protowire.VarintType) {
-			n = int64(f.Scalar)
-		}
-	})
-	return n
-}
-
-// firstWrapped reads the first field of a message, a wrapped number.
-func firstWrapped(b []byte) (n int64) {
-	inner(b, func(f *protofield.Fields) {
-		if f.Is(1, protowire.BytesType) {
-			n = wrapped(f.Bytes)
+			n = f.Scalar
 		}
 	})
 	return n

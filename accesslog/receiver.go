@@ -237,6 +237,9 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
 	}
+	if e.totalTokens > 0 && withoutOutput[c.Operation] {
+		out.Tokens = Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
+	}
 	if n := e.attempts; n > 0 && n <= len(c.Attempts) {
 		out.Provider, out.Model = policy.ProviderOf(c.Attempts[n-1].Cluster), c.Attempts[n-1].Model
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)

@@ -84,10 +84,12 @@ type Attempt struct {
 	Quota QuotaHeaders
 }
 
-// Tokens are what a provider says it counted for a request.
+// Tokens are what a provider says it counted for a request. A provider can say
+// anything: a request of more than a thousand million tokens, or with a number
+// that is negative or none, counts as one that does not say.
 type Tokens struct {
 	Known       bool // false: the answer did not say, and the numbers mean nothing
-	OutputKnown bool // false: there is no output to count, as with embeddings
+	OutputKnown bool // false: the answer said no output, as that of embeddings
 
 	Input, Output, Total int64
 	CachedInput          int64 // part of Input

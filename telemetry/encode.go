@@ -35,7 +35,7 @@ const maxText = 256
 //	last_byte_ms   from time to the provider's last byte
 //	stream         the client asked for events
 //	client_gone    the client left before the answer was complete
-//	tokens         null, or input, output, total, cached_input, reasoning
+//	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the answer's body
@@ -110,7 +110,12 @@ func appendTokens(b []byte, t *accesslog.Tokens) []byte {
 		return append(b, `,"tokens":null`...)
 	}
 	b = strconv.AppendInt(append(b, `,"tokens":{"input":`...), t.Input, 10)
-	b = strconv.AppendInt(append(b, `,"output":`...), t.Output, 10)
+	b = append(b, `,"output":`...)
+	if t.OutputKnown {
+		b = strconv.AppendInt(b, t.Output, 10)
+	} else {
+		b = append(b, "null"...)
+	}
 	b = strconv.AppendInt(append(b, `,"total":`...), t.Total, 10)
 	b = strconv.AppendInt(append(b, `,"cached_input":`...), t.CachedInput, 10)
 	b = strconv.AppendInt(append(b, `,"reasoning":`...), t.Reasoning, 10)

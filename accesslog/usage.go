@@ -1,0 +1,85 @@
+package accesslog
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
+)
+
+// maxTokens bounds what is taken for a number of tokens: it is a hundred times
+// the largest request that any provider takes.
+const maxTokens = 1_000_000_000
+
+// partial is the extraction_status of an answer of whose usage Envoy could not
+// read everything.
+const partial = 2
+
+// readUsage reads envoy.data.ai.v3.TokenUsage. Its counts include what its
+// details tell apart; one that is absent is unknown. Envoy drops negative
+// numbers, fractions, and what is greater than 2^53.
+//
+// total is all that a provider said which says no more; 0 if that is nothing.
+func readUsage(b []byte) (t Tokens, total int64) {
+	var input, output, all, cached, reasoning count
+	status := uint64(0)
+	inner(b, func(f *protofield.Fields) {
+		switch {
+		case f.Is(3, protowire.BytesType):
+			input = readCount(f.Bytes)
+		case f.Is(4, protowire.BytesType):
+			output = readCount(f.Bytes)
+		case f.Is(6, protowire.BytesType):
+			cached = firstCount(f.Bytes)
+		case f.Is(7, protowire.BytesType):
+			reasoning = firstCount(f.Bytes)
+		case f.Is(8, protowire.BytesType):
+			all = readCount(f.Bytes)
+		case f.Is(9, protowire.VarintType):
+			status = f.Scalar
+		}
+	})
+	switch {
+	case !input.sane() || !output.sane() || !all.sane():
+		return Tokens{}, 0
+	case !input.known && !output.known && status != partial:
+		return Tokens{}, all.n
+	case !input.known || !output.known && status == partial:
+		return Tokens{}, 0 // what is missing was said, and makes no sense
+	}
+	return Tokens{
+		Known: true, OutputKnown: output.known,
+		Input: input.n, Output: output.n, Total: input.n + output.n,
+		CachedInput: min(cached.n, input.n), Reasoning: min(reasoning.n, output.n),
+	}, 0
+}
+
+// withoutOutput are the operations of which all tokens are input. Some of
+// their providers say a total and nothing else.
+var withoutOutput = map[string]bool{"embeddings": true, "rerank": true}
+
+// count is a number that a provider may not have said.
+type count struct {
+	n     int64
+	known bool
+}
+
+func (c count) sane() bool { return c.n <= maxTokens }
+
+// readCount reads a UInt64Value.
+func readCount(b []byte) count {
+	n := wrapped(b)
+	if n > maxTokens {
+		n = maxTokens + 1
+	}
+	return count{int64(n), true}
+}
+
+// firstCount reads the first field of a message, a wrapped number.
+func firstCount(b []byte) (c count) {
+	inner(b, func(f *protofield.Fields) {
+		if f.Is(1, protowire.BytesType) {
+			c = readCount(f.Bytes)
+		}
+	})
+	return c
+}
