@@ -5,10 +5,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"weir/internal/gatewaytest"
+	"weir/internal/recorder"
 )
 
 // documents are the Markdown files whose blocks are held here.
@@ -85,6 +87,109 @@ func TestReadme(t *testing.T) {
 	if got := strings.TrimSpace(execute(t, g, command, os.Environ())); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+var (
+	pageBlock = regexp.MustCompile("(?s)\n```(yaml|sh|text|json sent|json log)\n(.*?)```")
+	pageHost  = regexp.MustCompile(`base_url: http://([a-z0-9.-]+\.internal)`)
+)
+
+// TestPages: a command of a page in docs runs against the configuration above
+// it. What follows it is its output (text), the body that a provider received
+// (json sent), or lines of the access log, of which the fields are compared
+// (json log). Hosts that begin with down answer 503.
+func TestPages(t *testing.T) {
+	n := 0
+	for name, text := range documents(t) {
+		if !strings.HasPrefix(name, "docs/") || !strings.Contains(text, "\n```sh\ncurl ") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			var config, output string
+			var g *gatewaytest.Gateway
+			var stands []*recorder.Provider
+			for _, m := range pageBlock.FindAllStringSubmatch(text, -1) {
+				switch block := m[2]; {
+				case m[1] == "yaml":
+					config, g = block, nil
+				case m[1] == "sh" && strings.HasPrefix(block, "curl "):
+					if g == nil {
+						g, stands = startPage(t, config)
+					}
+					for _, s := range stands {
+						s.Reset()
+						if strings.HasPrefix(s.Name, "down") {
+							s.Script(recorder.Status(503, nil, "busy"))
+						}
+					}
+					n++
+					output = execute(t, g, block, os.Environ())
+				case m[1] == "text":
+					if output != block {
+						t.Errorf("got\n%s\nwant\n%s", output, block)
+					}
+				case m[1] == "json sent":
+					var got []string
+					for _, s := range stands {
+						for _, r := range s.Requests() {
+							got = append(got, string(r.Body))
+						}
+					}
+					if len(got) != 1 || got[0] != strings.TrimSpace(block) {
+						t.Errorf("providers received %q, want %s", got, block)
+					}
+				case m[1] == "json log":
+					want := fields(block)
+					eventually(t, "the access log", func() bool { return strings.Contains(g.Stdout(), `"kind":"request"`) })
+					if got := fields(g.Stdout()); got != want {
+						t.Errorf("fields of the log\n%s\nwant\n%s", got, want)
+					}
+				}
+			}
+		})
+	}
+	if n == 0 {
+		t.Error("no command found")
+	}
+}
+
+// startPage starts a configuration whose hosts are led to recording providers.
+func startPage(t *testing.T, config string) (*gatewaytest.Gateway, []*recorder.Provider) {
+	t.Helper()
+	var stands []*recorder.Provider
+	led := map[string]bool{}
+	text := config + "\nconnect_to:\n"
+	for _, m := range pageHost.FindAllStringSubmatch(config, -1) {
+		if led[m[1]] {
+			continue
+		}
+		led[m[1]] = true
+		p := recorder.Start(t, recorder.WithName(m[1]))
+		stands = append(stands, p)
+		text += "  \"" + m[1] + ":80\": \"" + p.Addr() + "\"\n"
+	}
+	var options []gatewaytest.Option
+	for _, m := range secretRef.FindAllStringSubmatch(config, -1) {
+		variable := strings.ToUpper("WEIR_SECRET_" + m[1] + "_" + m[2])
+		options = append(options, gatewaytest.Env(strings.NewReplacer("-", "_", ".", "_").Replace(variable), "a-value-of-some-length-"+m[1]+m[2]))
+	}
+	return gatewaytest.Start(t, text, options...), stands
+}
+
+var fieldName = regexp.MustCompile(`"([a-z_]+)":`)
+
+// fields are the names of the fields of log lines, a line for each line, sorted.
+func fields(log string) string {
+	var lines []string
+	for line := range strings.Lines(strings.TrimSpace(log)) {
+		var names []string
+		for _, m := range fieldName.FindAllStringSubmatch(line, -1) {
+			names = append(names, m[1])
+		}
+		lines = append(lines, strings.Join(names, " "))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // TestLinks: documents refer to files that exist.
