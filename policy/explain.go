@@ -67,6 +67,7 @@ var rules = map[Code]string{
 	ModelNotAllowed:    "the model is outside of only_allow_configured_models or of the key's scope",
 	UnsupportedSurface: "the provider does not serve this path",
 	NoProviderKey:      "the provider has no key",
+	ModelNotFound:      "no provider has a model of this name",
 }
 
 // Explain plans a request as Plan does, and tells how it came about. headers
@@ -201,6 +202,13 @@ func (t *Trace) offer(entry string, c *choice, code Code) {
 		return
 	}
 	t.offers = append(t.offers, offer{entry, c.provider.id, c.id, c.provider.byModel[lower(c.id)] != nil, code, -1})
+}
+
+// unknown notes an entry that no provider offers.
+func (t *Trace) unknown(entry string) {
+	if t != nil {
+		t.offers = append(t.offers, offer{entry: entry, model: entry, code: ModelNotFound, keptBy: -1})
+	}
 }
 
 // strategy notes what a strategy chose, and whether that was used.

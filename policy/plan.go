@@ -118,6 +118,9 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 		if first.code == "" {
 			first = why
 		}
+		if why.code == ModelNotFound {
+			t.unknown(entry)
+		}
 		out.Rejected = append(out.Rejected, entry)
 	}
 	if !some {

@@ -66,7 +66,7 @@ func weir(t *testing.T, env map[string]string, args ...string) (code int, stdout
 func TestHelp(t *testing.T) {
 	var got strings.Builder
 	for _, args := range [][]string{
-		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"schema", "--help"}, {"version", "--help"},
+		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"explain", "--help"}, {"schema", "--help"}, {"version", "--help"},
 	} {
 		code, stdout, stderr := weir(t, nil, args...)
 		if code != 0 || stderr != "" {

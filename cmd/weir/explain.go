@@ -108,11 +108,14 @@ func readable(e policy.Explanation) string {
 	}
 	fmt.Fprintf(&b, "\ncandidates\n")
 	for _, c := range e.Candidates {
-		mark, name := "-", c.Provider+":"+c.Model
+		mark, name := "-", c.Model
+		if c.Provider != "" {
+			name = c.Provider + ":" + name
+		}
 		if c.Kept {
 			mark = "+"
 		}
-		if !c.Known {
+		if !c.Known && c.Provider != "" {
 			name += " (not listed, passed through)"
 		}
 		fmt.Fprintf(&b, "  %s %s\n      %s\n", mark, name, c.By)

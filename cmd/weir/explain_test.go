@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/policy"
+)
+
+const explained = `
+access_keys: [{name: team-a, value: team-a-team-a-team-a}]
+on_http_request:
+  - type: ai-gateway
+    config:
+      only_allow_configured_providers: true
+      headers: {x-team: "${key.name}"}
+      providers:
+        - {id: ollama, base_url: "http://ollama.internal:11434", models: [{id: llama3.2}, {id: "llama3.2:1b"}]}
+        - {id: openai, api_keys: [{value: sk-first-secret}, {value: sk-second-secret}], models: [{id: gpt-4o}]}
+      model_selection: {strategy: ["ai.models.filter(m, m.metadata.x > 1)", "ai.models.filter(m, m.id != 'llama3.2:1b')"]}
+      api_key_selection: {strategy: ["ai.keys.filter(k, k.id != 'openai#1')"]}
+`
+
+// TestExplain: every candidate with the reason, the plan, and what providers
+// would get; no credential.
+func TestExplain(t *testing.T) {
+	config := file(t, "weir.yaml", explained)
+	ask := func(body string, args ...string) string {
+		t.Helper()
+		o := newOutside(nil, append([]string{"explain", "-c", config, "-H", "User-Agent: x", "-H", "Authorization: Bearer of-the-client"}, args...)...)
+		o.stdin = strings.NewReader(body)
+		if code := run(t.Context(), o.system); code != 0 {
+			t.Fatalf("exit code %d: %s", code, o.stderr.String())
+		}
+		out := o.stdout.String()
+		for _, secret := range []string{"sk-first-secret", "sk-second-secret", "of-the-client"} {
+			if strings.Contains(out, secret) {
+				t.Errorf("shows %q:\n%s", secret, out)
+			}
+		}
+		return out
+	}
+	const request = `{"models":["llama3.2","openai:gpt-4o","llama3.2:1b","nix"]}`
+	want := `POST /v1/chat/completions (chat)
+asked for   llama3.2, openai:gpt-4o, llama3.2:1b, nix
+access key  team-a
+
+candidates
+  + ollama:llama3.2
+      ai.models.filter(m, m.id != 'llama3.2:1b')
+  + openai:gpt-4o
+      ai.models.filter(m, m.id != 'llama3.2:1b')
+  - ollama:llama3.2:1b
+      left out by ai.models.filter(m, m.id != 'llama3.2:1b')
+  - nix
+      model_not_found: no provider has a model of this name
+
+strategies
+  ai.models.filter(m, m.metadata.x > 1)
+      nothing
+  ai.models.filter(m, m.id != 'llama3.2:1b')
+      ollama:llama3.2, openai:gpt-4o
+
+keys
+  openai: ai.keys.filter(k, k.id != 'openai#1')
+      openai#2
+
+left out  nix, llama3.2:1b
+
+plan  at most 3m0s for an attempt, 6m0s for all
+
+1. ollama, model llama3.2
+   POST http://ollama.internal:11434/v1/chat/completions
+   content-type: application/json
+   user-agent: x
+   x-team: team-a
+
+   {"model":"llama3.2"}
+
+2. openai, model gpt-4o, key openai#2
+   POST https://api.openai.com/v1/chat/completions
+   content-type: application/json
+   user-agent: x
+   x-team: team-a
+   authorization: Bearer [redacted]
+
+   {"model":"gpt-4o"}
+`
+	if diff := cmp.Diff(want, ask(request, "--key", "team-a")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	var e policy.Explanation
+	if err := json.Unmarshal([]byte(ask(`{"model":"llama3.2:1b"}`, "--json", "--key", "team-a-team-a-team-a")), &e); err != nil {
+		t.Fatal(err)
+	}
+	if e.Error == nil || e.Error.Code != policy.NoModelsSelected || e.Error.Status != 422 || len(e.Attempts) != 0 {
+		t.Errorf("%+v", e)
+	}
+	if code, _, stderr := weir(t, nil, "explain", "-c", config); code != 1 || !strings.Contains(stderr, "access key") {
+		t.Errorf("without a key: exit code %d, %s", code, stderr)
+	}
+}
