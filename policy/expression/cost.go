@@ -112,10 +112,13 @@ func (c *counter) price(call *metered, result ref.Val) int {
 		}
 		return cost
 	case compare:
-		return least(arg(1), deep(arg(0), CostLimit/100))
+		return least(arg(0), arg(1))
 	case search:
-		n := size(arg(1))
-		return n + least(arg(1), n*deep(arg(0), CostLimit/100))
+		switch arg(0).(type) {
+		case traits.Lister, traits.Mapper:
+			return size(arg(1)) + deep(arg(1), CostLimit)
+		}
+		return size(arg(1))
 	case product:
 		n := size(arg(0))
 		return n + n*size(arg(1))
@@ -146,15 +149,17 @@ func size(v ref.Val) int {
 	return 0
 }
 
-// least is the size of everything in a value, or most, if that is less.
-func least(v ref.Val, most int) int {
-	if most == 0 {
-		return 0
+// least is the size of everything in the smaller one of two values, found out
+// without walking through all of the larger one.
+func least(a, b ref.Val) int {
+	for most := 16; ; most *= 4 {
+		if n := min(deep(a, most), deep(b, most)); n < most || most > CostLimit {
+			return n
+		}
 	}
-	return min(deep(v, most), most)
 }
 
-// deep is the size of everything in a value, counted to about most.
+// deep is the size of everything in a value, counted up to about most.
 func deep(v ref.Val, most int) int {
 	switch v := v.(type) {
 	case types.String:

@@ -46,9 +46,10 @@
 //
 // A name, field or overload that does not exist, a result that is no model (no
 // key), a credential header, a secret or a pattern that is not a constant: all
-// when it compiles, with line and column. An evaluation costs at most CostLimit
-// units of CEL's cost model, unless it is plain from its form that it can do no
-// more than a few passes over its lists.
+// when it compiles, with line and column. An evaluation takes at most CostLimit
+// steps, unless it is plain from its form that it can do no more than a few
+// passes over its lists; a string or a list that a call would make is bounded
+// before it is made.
 //
 // # How it is fast
 //

@@ -2,9 +2,7 @@ package expression
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -124,5 +122,3 @@ func largeWorld(n int) (*World, []*Model) {
 	}
 	return NewWorld(models, []*Provider{{ID: "openai"}, {ID: "anthropic"}, {ID: "google"}}), models
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
