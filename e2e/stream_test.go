@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -225,16 +223,13 @@ providers:
 	for _, kind := range []string{"application/json", "text/event-stream"} {
 		t.Run("gzip, "+kind, func(t *testing.T) {
 			one.Reset()
-			var packed bytes.Buffer
-			w := gzip.NewWriter(&packed)
-			_, _ = io.WriteString(w, "data: {}\n\n")
-			_ = w.Close()
-			one.Script(recorder.Status(200, http.Header{"Content-Encoding": {"gzip"}, "Content-Type": {kind}}, packed.String()))
+			const plain = "data: {}\n\n"
+			one.Script(recorder.Status(200, http.Header{"Content-Encoding": {"gzip"}, "Content-Type": {kind}}, pack(plain)))
 			a := g.Post("/v1/chat/completions", `{"model":"one:m","stream":true}`, "Accept-Encoding", "gzip, br;q=0.5")
-			if a.Body != packed.String() || a.Header.Get("Content-Encoding") != "gzip" || a.Header.Get("Content-Type") != kind {
+			if a.Body != plain || a.Header.Get("Content-Encoding") != "" || a.Header.Get("Content-Type") != kind {
 				t.Errorf("got %q, %v", a.Body, a.Header)
 			}
-			if got := one.Last(t).Header.Get("Accept-Encoding"); got != "gzip, br;q=0.5" {
+			if got := one.Last(t).Header["Accept-Encoding"]; len(got) != 1 || got[0] != "identity" {
 				t.Errorf("the provider received Accept-Encoding %q", got)
 			}
 		})

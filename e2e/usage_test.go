@@ -207,31 +207,36 @@ func pack(s string) string {
 	return b.String()
 }
 
-// Answers that are large have their usage too, up to what Envoy inspects; one
-// beyond passes as it is.
+// Envoy reads the usage of large answers up to a limit of bytes, and one of
+// JSON values; what is beyond passes as it is, and its usage is unknown.
 func TestUsageOfLargeAnswers(t *testing.T) {
+	const (
+		known  = "11+?=11 cached 0 reasoning 0"
+		vector = 1536
+	)
+	text := strings.Repeat("AAAA", vector) // as base64
+	numbers := strings.Repeat("-0.012345678,", vector-1) + "0.5"
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	for _, c := range []struct {
 		name   string
-		size   int
+		value  string
+		n      int
 		packed bool
 		want   string
 	}{
-		{"5 MB", 5 << 20, false, "11+?=11 cached 0 reasoning 0"},
-		{"9.9 MiB", 99 << 20 / 10, false, "11+?=11 cached 0 reasoning 0"},
-		{"9.9 MiB, gzip", 99 << 20 / 10, true, "11+?=11 cached 0 reasoning 0"},
-		{"11 MiB", 11 << 20, false, "unknown"},
-		{"11 MiB, gzip", 11 << 20, true, "unknown"},
+		{"9.4 MiB of text", `"` + text + `"`, 1600, false, known},
+		{"11 MiB of text", `"` + text + `"`, 1880, false, "unknown"},
+		{"260,000 numbers", "[" + numbers + "]", 169, false, known},
+		{"264,000 numbers", "[" + numbers + "]", 172, false, "unknown"},
+		// Compressed a thousandfold.
+		{"9.4 MiB of text, gzip", `"` + text + `"`, 1600, true, known},
+		{"11 MiB of text, gzip", `"` + text + `"`, 1880, true, "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			const head, tail = `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[`, `0]}],"usage":{"prompt_tokens":11,"total_tokens":11}}`
-			var numbers strings.Builder
-			for i := 0; numbers.Len() < c.size-len(head)-len(tail); i++ {
-				fmt.Fprintf(&numbers, "%.9f,", float64(i%997)/997)
-			}
-			body, header := head+numbers.String()+tail, http.Header{}
-			sent := body
+			one := `{"object":"embedding","index":0,"embedding":` + c.value + `}`
+			body := `{"object":"list","data":[` + strings.Repeat(one+",", c.n-1) + one + `],"usage":{"prompt_tokens":11,"total_tokens":11}}`
+			sent, header := body, http.Header{}
 			if c.packed {
 				header.Set("Content-Encoding", "gzip")
 				sent = pack(body)
@@ -250,7 +255,7 @@ func TestUsageOfLargeAnswers(t *testing.T) {
 			}
 		})
 	}
-	if got := scrape(t, g).sum("weir_tokens_unknown_total", `operation="embeddings"`); got != 2 {
-		t.Errorf("%g answers are unknown, want 2", got)
+	if got := scrape(t, g).sum("weir_tokens_unknown_total", `operation="embeddings"`); got != 3 {
+		t.Errorf("%g answers are unknown, want 3", got)
 	}
 }

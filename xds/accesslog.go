@@ -31,6 +31,9 @@ const (
 	// the token usage in it. Embeddings are the largest answers that have one.
 	maxUsageJSON  = 10 << 20
 	maxUsageEvent = 4 << 20
+	// maxInflateRatio is what deflate can reach. At its own bound, 100, Envoy
+	// leaves out the rest of an answer and tells nobody.
+	maxInflateRatio = 1032
 )
 
 // accessLog sends an entry for each request, or each attempt, to Weir.
@@ -83,7 +86,7 @@ func (b *builder) usage() *aiv3.AiProtocolManager {
 // it was asked not to: usage is read from plain text.
 func (b *builder) decompressor() *decompressorv3.Decompressor {
 	return &decompressorv3.Decompressor{
-		DecompressorLibrary: b.extension("gzip", &decompressv3.Gzip{}),
+		DecompressorLibrary: b.extension("gzip", &decompressv3.Gzip{MaxInflateRatio: number(maxInflateRatio)}),
 		RequestDirectionConfig: &decompressorv3.Decompressor_RequestDirectionConfig{
 			CommonConfig:            &decompressorv3.Decompressor_CommonDirectionConfig{Enabled: &corev3.RuntimeFeatureFlag{DefaultValue: boolean(false), RuntimeKey: "weir.decompress_requests"}},
 			AdvertiseAcceptEncoding: boolean(false),

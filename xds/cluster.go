@@ -49,6 +49,10 @@ const (
 	// unlimited takes Envoy's circuit breakers out of the way: their defaults
 	// (1024 requests, 3 retries) are made for a mesh, not for streams of minutes.
 	unlimited = 1 << 30
+	// readBuffer is how much is read of an answer at a time. What a provider
+	// compressed may be a thousand times larger, and is made at once: with
+	// Envoy's 1 MiB, an answer of 1 MB made Envoy take 2 GB.
+	readBuffer = 32 << 10
 )
 
 // clusters builds what a policy's cluster is in Envoy. One of them has its
@@ -56,8 +60,9 @@ const (
 // of its own behind that one: see lookedUp.
 func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	out := &clusterv3.Cluster{
-		Name:           c.Name,
-		ConnectTimeout: duration(connectTimeout),
+		Name:                          c.Name,
+		ConnectTimeout:                duration(connectTimeout),
+		PerConnectionBufferLimitBytes: number(readBuffer),
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
 		}},
