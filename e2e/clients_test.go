@@ -240,11 +240,14 @@ func sameRequest(t *testing.T, sent, received recorder.Request, keyHeader, key s
 	if got := strings.TrimPrefix(received.Header.Get(keyHeader), "Bearer "); got != key {
 		t.Errorf("the provider received the key %q, want %q", got, key)
 	}
+	if got := received.Header.Get("Accept-Encoding"); got != "identity" {
+		t.Errorf("the provider received accept-encoding %q: token usage is read from plain answers", got)
+	}
 	// All else is the client's own, but for what belongs to its connection.
-	for _, name := range []string{"X-Request-Id", keyHeader} {
+	for _, name := range []string{"X-Request-Id", "Accept-Encoding", keyHeader} {
 		received.Header.Del(name)
 	}
-	for _, name := range []string{"Authorization", "X-Api-Key", "Connection", "Expect"} {
+	for _, name := range []string{"Authorization", "X-Api-Key", "Accept-Encoding", "Connection", "Expect"} {
 		sent.Header.Del(name)
 	}
 	if sent.Header.Get("Accept-Encoding") != "" {
