@@ -16,7 +16,6 @@ import (
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -115,13 +114,19 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 
 // decisionProcessor asks Weir what to do with a request.
 func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
+	// Of the filter, not of a route: Envoy 1.40 ignores a route's attributes.
+	var attributes []string
+	if b.policy.NeedsClientAddress {
+		attributes = []string{"source.address"}
+	}
 	return &extprocv3.ExternalProcessor{
-		GrpcService:    b.weir(),
-		MessageTimeout: duration(decisionTimeout),
-		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
-		ProcessingMode: requestMode(),
-		MutationRules:  freeRouting(),
-		ForwardRules:   &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
+		GrpcService:       b.weir(),
+		MessageTimeout:    duration(decisionTimeout),
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		ProcessingMode:    requestMode(),
+		RequestAttributes: attributes,
+		MutationRules:     freeRouting(),
+		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace),
 		},
@@ -153,7 +158,6 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
 		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
 	})
-	b.clientAddress(routes[len(routes)-1])
 	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
 		wait := min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout+p.PerRequestTimeout)
 		add(0, max(p.StreamIdleTimeout, wait+idleSlack), &routev3.HeaderMatcher{
@@ -209,17 +213,6 @@ func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 			}},
 		}},
 	}
-}
-
-// clientAddress asks for the client's address where the policy reads it. The
-// route is the one of every request that no plan was made for yet.
-func (b *builder) clientAddress(r *routev3.Route) {
-	if !b.policy.NeedsClientAddress {
-		return
-	}
-	r.TypedPerFilterConfig = map[string]*anypb.Any{decideFilter: b.pack(&extprocv3.ExtProcPerRoute{
-		Override: &extprocv3.ExtProcPerRoute_Overrides{Overrides: &extprocv3.ExtProcOverrides{RequestAttributes: []string{"source.address"}}},
-	})}
 }
 
 // retryPolicy says what leads to the next attempt; how many there are comes
