@@ -73,6 +73,7 @@ var specified = map[string]struct {
 	"model_not_found":      {404, "not_found_error"},
 	"unknown_path":         {404, "not_found_error"},
 	"request_too_large":    {413, "invalid_request_error"},
+	"input_too_large":      {413, "invalid_request_error"},
 	"unsupported_encoding": {415, "invalid_request_error"},
 	"no_models_selected":   {422, "invalid_request_error"},
 	"not_implemented":      {501, "invalid_request_error"},
