@@ -95,7 +95,13 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 	for _, start := range []func() (*subject, error){
 		func() (*subject, error) { return startBare(ctx, envoyPath, dir, upstream) },
 		func() (*subject, error) { return startSmallest(ctx, envoyPath, dir, upstream) },
-		func() (*subject, error) { return startWeir(ctx, envoyPath, dir, upstream, providers) },
+		func() (*subject, error) {
+			return startWeir(ctx, "weir", envoyPath, dir, upstream, providers, "{disabled: true}", "")
+		},
+		func() (*subject, error) {
+			return startWeir(ctx, "weir with all", envoyPath, dir, upstream, providers, "{access_log: access.log}",
+				`"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`)
+		},
 	} {
 		s, err := start()
 		if err != nil {
@@ -124,13 +130,13 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 	return report(chosen, subjects, results)
 }
 
-// report prints the medians, and each subject's CPU against the two it is
-// compared with.
+// report prints the medians, and each subject's CPU against those it is
+// compared with: "weir" is the one without telemetry and strategies.
 func report(loads []load, subjects []*subject, results map[string][]figures) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
+	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tof weir\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
 	for _, l := range loads {
-		bare, smallest := results[l.name+"/"+subjects[0].name], results[l.name+"/"+subjects[1].name]
+		bare, smallest, weir := results[l.name+"/"+subjects[0].name], results[l.name+"/"+subjects[1].name], results[l.name+"/"+subjects[2].name]
 		for _, s := range subjects {
 			rounds := results[l.name+"/"+s.name]
 			of := func(f func(figures) float64) float64 {
@@ -140,8 +146,8 @@ func report(loads []load, subjects []*subject, results map[string][]figures) err
 				}
 				return median(values)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name,
-				of(figures.cpu), ratio(rounds, bare, figures.cpu), ratio(rounds, smallest, figures.cpu),
+			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name,
+				of(figures.cpu), ratio(rounds, bare, figures.cpu), ratio(rounds, smallest, figures.cpu), ratio(rounds, weir, figures.cpu),
 				of(func(f figures) float64 { return f.p50.Seconds() * 1000 }),
 				of(func(f figures) float64 { return f.p99.Seconds() * 1000 }),
 				of(func(f figures) float64 { return f.perSecond }),

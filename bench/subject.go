@@ -199,7 +199,7 @@ func startSmallest(ctx context.Context, path, dir, upstream string) (*subject, e
 	return s, nil
 }
 
-func startWeir(ctx context.Context, path, dir, upstream string, providers int) (*subject, error) {
+func startWeir(ctx context.Context, name, path, dir, upstream string, providers int, telemetry, strategy string) (*subject, error) {
 	binary := filepath.Join(dir, "weir")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/weir").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build ./cmd/weir: %w\n%s", err, out)
@@ -209,7 +209,7 @@ func startWeir(ctx context.Context, path, dir, upstream string, providers int) (
 		return nil, err
 	}
 	var config strings.Builder
-	fmt.Fprintf(&config, "listen: 127.0.0.1:%d\nadmin: {listen: 127.0.0.1:0}\naccess_keys: [{name: bench, value: an-access-key-for-the-bench}]\non_http_request:\n- type: ai-gateway\n  config:\n    providers:\n", port)
+	fmt.Fprintf(&config, "listen: 127.0.0.1:%d\nadmin: {listen: 127.0.0.1:0}\ntelemetry: %s\naccess_keys: [{name: bench, value: an-access-key-for-the-bench}]\non_http_request:\n- type: ai-gateway\n  config:\n    model_selection: {strategy: [%s]}\n    providers:\n", port, telemetry, strategy)
 	for i := range providers {
 		id := "bench"
 		if i > 0 {
@@ -217,7 +217,7 @@ func startWeir(ctx context.Context, path, dir, upstream string, providers int) (
 		}
 		fmt.Fprintf(&config, "    - {id: %s, base_url: \"http://%s\", api_keys: [{value: a-provider-key}], models: [{id: m}, {id: model-%d}]}\n", id, upstream, i)
 	}
-	file := filepath.Join(dir, "weir.yaml")
+	file := filepath.Join(dir, name+".yaml")
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func startWeir(ctx context.Context, path, dir, upstream string, providers int) (
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: "weir", target: "127.0.0.1:" + strconv.Itoa(port), processor: c.cmd.Process.Pid, children: []*child{c}}
+	s := &subject{name: name, target: "127.0.0.1:" + strconv.Itoa(port), processor: c.cmd.Process.Pid, children: []*child{c}}
 	err = until("weir", func() bool {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.target+"/v1/chat/completions", strings.NewReader(`{"model":"bench:m"}`))
 		req.Header.Set("Content-Type", "application/json")

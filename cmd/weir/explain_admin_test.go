@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"weir/policy"
+)
+
+// TestExplainOnAdmin: the endpoint answers with the policy in force, and says
+// what is wrong with a question.
+func TestExplainOnAdmin(t *testing.T) {
+	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(explained), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	g := &gateway{}
+	g.current.Store(p)
+	ask := func(query, body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		g.explainHandler(w, httptest.NewRequest(http.MethodPost, "/explain?"+query, strings.NewReader(body)))
+		return w
+	}
+	w := ask("key=team-a&header=x-a:%20b", `{"model":"openai:gpt-4o"}`)
+	var e policy.Explanation
+	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || w.Code != 200 {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	if len(e.Attempts) != 1 || e.Attempts[0].Key != "openai#2" || strings.Contains(w.Body.String(), "second-secret") {
+		t.Errorf("%s", w.Body)
+	}
+	for query, body := range map[string]string{
+		"":                                `{"model":"openai:gpt-4o"}`,
+		"key=team-a":                      `[]`,
+		"key=team-a&path=/v1/nothing":     `{}`,
+		"key=team-a&path=/v1/models":      `{}`,
+		"key=team-a&header=without-colon": `{}`,
+	} {
+		if w := ask(query, body); w.Code != http.StatusBadRequest || w.Body.Len() == 0 {
+			t.Errorf("%s %s: %d %s", query, body, w.Code, w.Body)
+		}
+	}
+}
