@@ -169,13 +169,15 @@ func deep(v ref.Val, most int) int {
 	case traits.Lister:
 		n := 0
 		for it := v.Iterator(); n < most && it.HasNext() == types.True; {
-			n += 1 + deep(it.Next(), most-n)
+			n++
+			n += deep(it.Next(), most-n)
 		}
 		return n
 	case traits.Mapper:
 		n := 0
 		for it := v.Iterator(); n < most && it.HasNext() == types.True; {
-			n += 2 + deep(v.Get(it.Next()), most-n)
+			n += 2
+			n += deep(v.Get(it.Next()), most-n)
 		}
 		return n
 	}
