@@ -52,6 +52,7 @@ type request struct {
 	seen     int     // attempts
 	attempts int     // that Envoy has begun, as far as it told
 	ended    bool
+	cause    string // of the request, once it has ended
 	touched  time.Time
 }
 
@@ -172,7 +173,9 @@ func (r *Receiver) request(e *entry) {
 	if !e.running {
 		q.ended = true
 		q.attempts = e.attempts
-		r.sink.Request(r.record(e, q))
+		record := r.record(e, q)
+		q.cause = record.Cause
+		r.sink.Request(record)
 	}
 	r.settle(e.requestID, q)
 }
@@ -206,11 +209,15 @@ func (r *Receiver) emit(q *request, all bool) {
 func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attempt {
 	names := r.names()
 	c := &q.context
+	cause := ""
+	if final {
+		cause = q.cause
+	}
 	a := &Attempt{
 		RequestID: e.requestID, Start: e.start, Number: n,
 		Key: c.Key, KeyID: c.KeyID,
 		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
-		Status: e.status, Cause: e.attemptCause(),
+		Status: e.status, Cause: e.attemptCause(cause),
 		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
 		Quota: e.quota,
 	}
@@ -260,14 +267,22 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	return out
 }
 
-// attemptCause is cause for an attempt: one that has neither answer nor flag
-// was given up because the client left.
-func (e *entry) attemptCause() string {
-	if e.status == 0 && e.flags == 0 {
-		return CauseClientGone
+// attemptCause is cause for an attempt, with the cause of its request if it was
+// the last. Of an attempt that Envoy itself gives up, because the client left or
+// waited too long, the request's entry alone says why. Without one, it is not
+// the provider that is blamed.
+func (e *entry) attemptCause(request string) string {
+	switch {
+	case e.flags != 0 || e.status >= 400 || e.complete():
+		return e.cause()
+	case request != "":
+		return request
 	}
-	return e.cause()
+	return CauseClientGone
 }
+
+// complete says that the provider's answer came to its end.
+func (e *entry) complete() bool { return e.lastByte > 0 }
 
 // cause says why an attempt or a request was no success.
 func (e *entry) cause() string {

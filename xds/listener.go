@@ -39,7 +39,8 @@ const (
 	routeMetadata = "weir"
 	maxBodyField  = "max_body_bytes"
 	// requestID is the one that Envoy gave the request.
-	requestID = "%STREAM_ID%"
+	requestID       = "%STREAM_ID%"
+	requestIDHeader = "x-request-id"
 	// decideFilter is the name under which a route finds it.
 	decideFilter = "weir.decide"
 )
@@ -71,14 +72,18 @@ func (b *builder) listener() *listenerv3.Listener {
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
-	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-")}}
+	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
+		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader),
+	}}
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ads(), RouteConfigName: RouteName,
 		}},
 		// Clients' x-envoy-* and x-weir-* headers are orders to Envoy and Weir:
-		// they go before anything reads them.
+		// they go before anything reads them. So does a request id, which Envoy
+		// would keep of a client on a private address: two requests with one id
+		// would be one in the log.
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.extension("envoy.http.early_header_mutation.header_mutation", early)},
 		UseRemoteAddress:              boolean(true),
 		SkipXffAppend:                 true,
@@ -177,18 +182,25 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// connection's own limit stays small: it also bounds what is held of
 			// an answer for a client that reads slowly.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
-			ResponseHeadersToAdd: []*corev3.HeaderValueOption{
-				setHeader(policy.RequestIDHeader, requestID),
-				{
-					Header:       &corev3.HeaderValue{Key: "x-request-id", Value: requestID},
-					AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
-				},
-				setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+			ResponseHeadersToAdd: append(answerHeaders(),
 				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
 				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
 				setHeader(policy.RejectedHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.RejectedField+")%"),
-			},
+			),
 		}},
+	}
+}
+
+// answerHeaders are in every answer, also those of Envoy's own. A provider's
+// x-request-id stays: it is what its support asks for.
+func answerHeaders() []*corev3.HeaderValueOption {
+	return []*corev3.HeaderValueOption{
+		setHeader(policy.RequestIDHeader, requestID),
+		{
+			Header:       &corev3.HeaderValue{Key: requestIDHeader, Value: requestID},
+			AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
+		},
+		setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 	}
 }
 

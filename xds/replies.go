@@ -55,9 +55,8 @@ func replies() []reply {
 // localReplies gives every answer of Envoy's own the shape that the client's
 // SDK parses, and lets those that Weir made itself pass.
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
-	attempts := []*corev3.HeaderValueOption{setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%")}
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
-		Filter: withMetadata(policy.RefusedField), HeadersToAdd: attempts,
+		Filter: withMetadata(policy.RefusedField), HeadersToAdd: answerHeaders(),
 	}}}
 	for _, r := range replies() {
 		for _, f := range []policy.Format{policy.Anthropic, policy.OpenAI} {
@@ -75,7 +74,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline(string(r.err.Render(f)))},
 					ContentType: "application/json",
 				},
-				HeadersToAdd: attempts,
+				HeadersToAdd: answerHeaders(),
 			})
 		}
 	}
