@@ -12,8 +12,6 @@ import (
 	"weir/internal/recorder"
 )
 
-var eventStream = http.Header{"Content-Type": {"text/event-stream"}}
-
 // thenSilence sends a stream's beginning, and nothing more.
 func thenSilence(events ...string) recorder.Answer {
 	return func(x *recorder.Exchange) {
