@@ -63,5 +63,5 @@
 // form never decides what an error is. Of an order only those models are
 // found that the caller wants (Input.Most).
 //
-// It imports cel-go and nothing of Weir; no Envoy, no gRPC, no HTTP.
+// It imports cel-go, and of Weir policy/nearest; no Envoy, no gRPC, no HTTP.
 package expression
