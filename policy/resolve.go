@@ -138,8 +138,14 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 	if len(dst) == most {
 		return dst
 	}
-	for i := range dst {
-		if dst[i].provider == c.provider && dst[i].sent == c.sent {
+	for i := len(dst) - 1; i >= 0; i-- {
+		if dst[i].provider != c.provider {
+			if most > MaxAttempts {
+				break // all are of one name: those of one provider follow each other
+			}
+			continue
+		}
+		if dst[i].sent == c.sent {
 			return dst
 		}
 	}

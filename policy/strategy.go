@@ -198,58 +198,6 @@ func (k keyNumbers) Read() expression.KeyNumbers {
 	}
 }
 
-// offers are the models that may serve an endpoint's requests, in
-// configuration order.
-func (p *Policy) offers(e *Endpoint) []*expression.Model {
-	var out []*expression.Model
-	for _, owner := range p.providers {
-		if owner.disabled {
-			continue
-		}
-		for _, m := range owner.models {
-			if c := m.choice(); p.admit(&c, m.configured, e, nil) == "" {
-				out = append(out, m.view)
-			}
-		}
-	}
-	return out
-}
-
-// scopes notes which models each limited key may use: to look all of them up
-// takes longer than most strategies.
-func (p *Policy) scopes() {
-	for _, key := range p.keys {
-		if !key.limited() {
-			continue
-		}
-		key.scope = make([]uint64, p.strategies.known/64+1)
-		for _, owner := range p.providers {
-			if owner.disabled || !key.allowsProvider(owner.id) {
-				continue
-			}
-			for _, m := range owner.models {
-				if key.allowsModel(owner.id, m.id) {
-					key.scope[m.number/64] |= 1 << (m.number % 64)
-				}
-			}
-		}
-	}
-}
-
-// offers are the models that may serve the request, in configuration order.
-func (r *Request) offers(p *Policy) []*expression.Model {
-	all := p.strategies.offered[r.Endpoint.index]
-	if !r.Key.limited() {
-		return all
-	}
-	for _, view := range all {
-		if n := view.Tag.(*model).number; r.Key.scope[n/64]>>(n%64)&1 == 1 {
-			r.candidates = append(r.candidates, view)
-		}
-	}
-	return r.candidates
-}
-
 // strategy runs the model strategies over candidates until take has kept
 // something of what one of them chose. take is told the models in their order,
 // where most is not 0 perhaps only the first that many.
@@ -316,8 +264,7 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 // order of entries stays the client's; inside of an entry it is the strategy's.
 // left are the entries of which nothing is left.
 func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, t *Trace) (out []choice, left []int, err error) {
-	var candidates []*expression.Model
-	entryOf := map[*expression.Model]int{}
+	places := req.placesFor(p)
 	for i, entry := range asked {
 		for k := range entry {
 			c := &entry[k]
@@ -325,29 +272,35 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 				c.view = c.provider.view(ModelConfig{ID: c.id})
 				c.view.Tag = c
 			}
-			if _, twice := entryOf[c.view]; !twice {
-				entryOf[c.view] = i
-				candidates = append(candidates, c.view)
+			if places.of(c.view) < 0 {
+				places.set(c.view, i)
+				req.candidates = append(req.candidates, c.view)
 			}
 		}
 	}
+	most := 0
+	if len(asked) == 1 && t == nil {
+		most = p.strategies.most // the order is the strategy's
+	}
 	kept := make([][]choice, len(asked))
-	err = p.strategy(req, candidates, 0, func(chosen []*expression.Model) bool {
+	err = p.strategy(req, req.candidates, most, func(chosen []*expression.Model) bool {
 		some := false
 		for _, view := range chosen {
-			i, asked := entryOf[view]
-			if !asked {
+			i := places.of(view)
+			if i < 0 {
 				continue
 			}
-			delete(entryOf, view) // a strategy may name one twice
 			some = true
-			if c, ok := view.Tag.(*choice); ok {
-				kept[i] = append(kept[i], *c)
-				continue
+			if len(kept[i]) == MaxAttempts {
+				continue // no more of it can be tried, whatever other entries bring
 			}
-			c := view.Tag.(*model).choice()
-			c.surface = c.provider.serves(req.Endpoint)
-			kept[i] = append(kept[i], c)
+			c, ok := view.Tag.(*choice)
+			if !ok {
+				c = new(choice)
+				*c = view.Tag.(*model).choice()
+				c.surface = c.provider.serves(req.Endpoint)
+			}
+			kept[i] = appendChoice(kept[i], *c)
 		}
 		return some
 	}, t)

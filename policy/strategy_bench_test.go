@@ -32,6 +32,8 @@ var strategyRequests = []struct{ name, key, body string }{
 	{"auto", "", `{"messages":[{"role":"user","content":"Hello"}],"stream":true}`},
 	{"auto-scoped", "0123456789abcdef", `{"messages":[{"role":"user","content":"Hello"}],"stream":true}`},
 	{"named", "", `{"model":"openai:model-7","models":["ollama:model-8","ollama-gpu-1:model-9","ollama-gpu-2:model-10"],"messages":[]}`},
+	{"name-of-twenty", "", `{"model":"model-7","messages":[]}`},
+	{"names-of-twenty", "", `{"model":"openai:model-8","models":["model-7","model-8","elsewhere/m"],"messages":[]}`},
 }
 
 // thousandModels has a thousand models of twenty providers, with live numbers.
@@ -115,6 +117,35 @@ func eachStrategy(t testing.TB, run func(name string, decide func() *Plan)) {
 	}
 }
 
+// BenchmarkNameOfThousand measures plans for a name that a thousand providers
+// have a model of.
+func BenchmarkNameOfThousand(b *testing.B) {
+	for _, s := range strategyCases {
+		c := nameOfThousand(b, s.source)
+		body, random := new(Body), rand.New(rand.NewPCG(1, 2))
+		b.Run(s.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.decide(b, body, []byte(`{"model":"llama","messages":[]}`), random)
+			}
+		})
+	}
+}
+
+func nameOfThousand(t testing.TB, strategy string) *planRequest {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "on_http_request:\n  - type: ai-gateway\n    config:\n      model_selection: {strategy: %s}\n      providers:\n", strategy)
+	for i := range 1000 {
+		id := fmt.Sprint("p-", i)
+		if known := []string{"openai", "ollama", "ollama-gpu-1", "ollama-gpu-2"}; i%250 == 249 {
+			id = known[i/250]
+		}
+		fmt.Fprintf(&b, "        - {id: %s, base_url: 'http://p-%d.internal/v1', models: [{id: llama}]}\n", id, i)
+	}
+	return &planRequest{policy: newWorld().load(t, b.String())}
+}
+
 // BenchmarkStrategies measures whole plans, from the body's bytes to what
 // travels with the request.
 func BenchmarkStrategies(b *testing.B) {
@@ -131,6 +162,10 @@ func BenchmarkStrategies(b *testing.B) {
 // What a plan allocates does not grow with the models.
 func TestStrategiesAllocations(t *testing.T) {
 	const most = 42
+	c, body, random := nameOfThousand(t, strategyCases[0].source), new(Body), rand.New(rand.NewPCG(1, 2))
+	if got := testing.AllocsPerRun(20, func() { c.decide(t, body, []byte(`{"model":"llama","messages":[]}`), random) }); got > most {
+		t.Errorf("a name of a thousand: %v allocations, %v at most", got, most)
+	}
 	eachStrategy(t, func(name string, decide func() *Plan) {
 		if got := testing.AllocsPerRun(20, func() { decide() }); got > most {
 			t.Errorf("%s: %v allocations, %v at most", name, got, most)
