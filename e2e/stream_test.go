@@ -178,8 +178,9 @@ providers:
 			events int // that the client waits for; -1: not even for headers
 		}{
 			{"before the headers", recorder.Silence, -1},
-			{"after the headers", recorder.StallMidStream(0), 0},
-			{"after an event", recorder.StallMidStream(1), 1},
+			{"while the headers are held", recorder.StallMidStream(0), -1},
+			{"while an event is held", recorder.StallMidStream(1), -1},
+			{"after the content began", recorder.StallMidStream(2), 2},
 		} {
 			t.Run("the client leaves "+w.name+", "+c.name, func(t *testing.T) {
 				reset()
