@@ -252,12 +252,16 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
 	}
 	switch {
+	case e.refused && e.details == policy.DetailsPrefix+string(policy.Timeout) && e.status < 400:
+		out.Cause = CauseTimeout // Weir ended a stream that was silent too long
 	case e.refused:
 		if e.status >= 400 { // the list of models is an answer, too
 			out.Code, out.Cause = strings.TrimPrefix(e.details, policy.DetailsPrefix), CauseRefused
 		}
 	case e.attempts == 0:
 		out.Cause, out.Rejected = CauseRejected, plain(e.details)
+	case e.redirected():
+		out.Cause = CauseRedirect
 	default:
 		out.Cause = e.cause()
 	}
@@ -313,3 +317,7 @@ func plain(details string) string {
 	}
 	return details
 }
+
+// redirected says that the answer stands in the place of a provider's redirect:
+// the one answer of Envoy's own that has no details.
+func (e *entry) redirected() bool { return e.status == 502 && e.details == "" }
