@@ -34,6 +34,8 @@ type Policy struct {
 	StreamIdleTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Failover          Failover
+	// OutlierDetection says when attempts go behind others; nil: never.
+	OutlierDetection *OutlierDetection
 	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
 	// a line for each goes, Window what the metrics of strategies cover.
 	Telemetry bool
@@ -186,6 +188,9 @@ func (p *Policy) Effective() Config {
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
 	if gateway.FailoverOn == nil {
 		gateway.FailoverOn = failoverDefault
+	}
+	if d := p.OutlierDetection; d != nil {
+		gateway.OutlierDetection = &OutlierDetectionConfig{false, d.ConsecutiveFailures, d.BaseEjectionTime, d.MaxEjectionTime}
 	}
 	gateway.Providers = slices.Clone(gateway.Providers)
 	for i := range gateway.Providers {
