@@ -2,7 +2,6 @@ package health
 
 import (
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +25,12 @@ type Tracker struct {
 	tell func(Event)
 
 	settings atomic.Pointer[settings]
-	// The map is never changed: a new one takes the place of the old.
+	// clusters are those of the policy in force. The map is never changed: a new
+	// one takes the place of the old.
 	clusters atomic.Pointer[map[string]*Cluster]
-	mu       sync.Mutex // of those who replace it
+
+	mu    sync.Mutex
+	known map[string]*Cluster // also those of policies that are not in force
 }
 
 // settings are those of the configuration in force.
@@ -40,7 +42,7 @@ type settings struct {
 // New makes a Tracker that ejects nothing before it is given a policy. tell
 // must not wait.
 func New(now func() time.Time, tell func(Event)) *Tracker {
-	t := &Tracker{now: now, tell: tell}
+	t := &Tracker{now: now, tell: tell, known: map[string]*Cluster{}}
 	t.clusters.Store(&map[string]*Cluster{})
 	return t
 }
@@ -50,13 +52,11 @@ func New(now func() time.Time, tell func(Event)) *Tracker {
 func (t *Tracker) Cluster(name string) policy.Health {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := *t.clusters.Load()
-	if c, ok := old[name]; ok {
-		return c
+	c, ok := t.known[name]
+	if !ok {
+		c = &Cluster{}
+		t.known[name] = c
 	}
-	next, c := maps.Clone(old), &Cluster{}
-	next[strings.Clone(name)] = c
-	t.clusters.Store(&next)
 	return c
 }
 
@@ -70,13 +70,13 @@ func (t *Tracker) Adopt(p *policy.Policy) {
 		t.settings.Store(nil)
 	} else {
 		t.settings.Store(&settings{p.Failover, *p.OutlierDetection})
-		known := *t.clusters.Load()
 		for _, c := range p.Clusters {
-			if k, ok := known[c.Name]; ok {
+			if k, ok := t.known[c.Name]; ok {
 				next[c.Name] = k
 			}
 		}
 	}
+	t.known = maps.Clone(next)
 	t.clusters.Store(&next)
 }
 

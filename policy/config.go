@@ -182,7 +182,7 @@ type GatewayConfig struct {
 type OutlierDetectionConfig struct {
 	// Providers are tried in their order, however they fare.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// Failures in a row that eject, 1 to 1000. A timeout counts as two.
+	// Failures in a row that eject, 1 to 1000. A timeout, or a 504, counts as two.
 	ConsecutiveFailures int `yaml:"consecutive_failures,omitempty"`
 	// How long the first ejection lasts; each further one lasts twice as long.
 	BaseEjectionTime time.Duration `yaml:"base_ejection_time,omitempty"`
