@@ -174,6 +174,7 @@ func TestEjectionProbes(t *testing.T) {
 	clients.Wait()
 	e.asked(t, "bravo 2") // a probe
 	probes := len(e.alpha.Requests()) - before
+	e.until(t, "word of a probe", func() bool { return !e.metric(`weir_ejections_total{cause="timeout",provider="alpha"} 1`) })
 	t.Logf("%d of 240 and a few more requests were probes", probes)
 	if probes < 1 || probes > 24 {
 		t.Errorf("%d requests were sent to who is silent", probes)
