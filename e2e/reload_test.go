@@ -219,7 +219,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	c := setup{
 		top: fmt.Sprintf("secrets: {dir: %s}\nconnect_to: {'tls.internal:443': '%s', 'named.internal:80': 'named.localhost:%s'}",
 			secrets, providers["tls"].Addr(), port(t, providers["named"])),
-		gateway: "per_request_timeout: 20s",
+		gateway: "per_request_timeout: 20s\noutlier_detection: {disabled: true}",
 		providers: []string{
 			"id: alpha, base_url: " + alpha.URL() + ", api_keys: [{value: key-of-alpha-1}, {value: key-of-alpha-2}]",
 			"id: beta, base_url: " + beta.URL() + ", api_keys: [{value: \"${secrets.get('beta', 'key')}\"}]",
