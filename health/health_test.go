@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -288,47 +289,66 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// All at the same time: of those who ask at one moment, one may probe.
+// Of those who ask at one moment, one may probe.
+func TestOneProbe(t *testing.T) {
+	for round := range 5000 {
+		c := &Cluster{}
+		c.state.Store(&state{time: time.Second, max: time.Second})
+		var probes atomic.Int32
+		var ready, wg sync.WaitGroup
+		ready.Add(4)
+		for range 4 {
+			wg.Go(func() {
+				ready.Done()
+				ready.Wait()
+				if c.Probe(start) {
+					probes.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := probes.Load(); n != 1 {
+			t.Fatalf("round %d: %d probes", round, n)
+		}
+	}
+}
+
+// Everything at the same time: nothing that is learnt is lost.
 func TestConcurrent(t *testing.T) {
 	w := newWorld(t, "")
-	c := w.Cluster(w.a)
-	for round := range 50 {
+	c, p := w.Cluster(w.a), load(t, "")
+	for round := range 100 {
 		w.now = start.Add(time.Duration(round) * time.Hour)
 		for i := range 5 {
 			a := causes["500"]
 			a.Cluster, a.Start = w.a, w.now.Add(time.Duration(i))
 			w.Attempt(&a)
 		}
-		due := w.now.Add(time.Minute)
-		w.now = due
-		var mu sync.Mutex
-		probes := 0
+		w.now = w.now.Add(time.Minute)
+		due := w.now
 		var wg sync.WaitGroup
-		for range 8 {
+		for range 4 {
 			wg.Go(func() {
-				for range 20 {
-					if c.Probe(due) {
-						mu.Lock()
-						probes++
-						mu.Unlock()
-					}
+				for i := range 20 {
+					c.Probe(due)
 					late := causes["500"]
-					late.Cluster, late.Start = w.a, start.Add(-time.Hour)
+					late.Cluster, late.Start = w.a, due.Add(time.Duration(i))
 					w.Attempt(&late)
 					c.Ejection()
 				}
 			})
+			wg.Go(func() { w.Adopt(p) })
 		}
 		wg.Wait()
-		if probes != 1 {
-			t.Fatalf("round %d: %d probes", round, probes)
+		if c.Ejection() == nil {
+			t.Fatalf("round %d: not ejected", round)
 		}
-		var others sync.WaitGroup
+		w.now = due.Add(2 * time.Second)
 		for range 4 {
-			others.Go(func() { w.Answering(w.a, due.Add(time.Second)) })
-			others.Go(func() { w.Adopt(load(t, "")) })
+			wg.Go(func() { w.Answering(w.a, due.Add(time.Second)) })
+			wg.Go(func() { c.Probe(due.Add(time.Hour)) })
 		}
-		others.Wait()
+		wg.Wait()
 		if c.Ejection() != nil {
 			t.Fatalf("round %d: still ejected", round)
 		}
