@@ -66,6 +66,10 @@ var causes = map[string]accesslog.Attempt{
 	"reset":   {Cause: accesslog.CauseReset},
 	"cut":     {Cause: accesslog.CauseReset, Status: 200},
 	"timeout": {Cause: accesslog.CauseTimeout},
+	"302":     {Cause: accesslog.CauseRedirect, Status: 302},
+	"error":   {Cause: accesslog.CauseErrorAnswer, Status: 200},
+	"wrong":   {Cause: accesslog.CauseWrongAnswer, Status: 200},
+	"empty":   {Cause: accesslog.CauseEmptyAnswer, Status: 200},
 	"400":     {Cause: accesslog.CauseStatus4xx, Status: 400},
 	"401":     {Cause: accesslog.CauseAuth, Status: 401},
 	"404":     {Cause: accesslog.CauseStatus4xx, Status: 404},
@@ -145,6 +149,8 @@ func TestTracker(t *testing.T) {
 	f("timeout timeout", "")
 	f("timeout timeout timeout", "timeout for 5")
 	f("504 504 504", "timeout for 5")
+	f("error wrong 302 error error", "error_answer for 5")
+	f("empty empty empty empty empty", "")
 	f("500 500 500 timeout", "timeout for 5")
 	f("500 500 500 500 500 500 500 500 500 500", "status_5xx for 5") // what was on its way
 
@@ -226,9 +232,12 @@ func TestConfigured(t *testing.T) {
 	}
 	all := strings.Repeat("refused reset timeout 401 429 429/retry-after:7 500 504 ", 5)
 	f("failover_on: []", all, "")
+	f("failover_on: []", "error error error error error", "error_answer")
 	f("outlier_detection: {disabled: true}", all, "")
 	f("failover_on: [503, 429]", "500 500 500 500 500 504 504 504 401 401 401 401 401", "")
 	f("failover_on: [404, 408, 409, 400]", "404 404 404 404 404 408 408 408 409 409 409 409 400 400 400 400 400", "")
+	f("failover_on: [reset]", "500 500 500 500 500 timeout timeout timeout", "timeout")
+	f("failover_on: [timeout]", "500 500 500 500 500 reset reset reset reset reset", "reset")
 	f("failover_on: [connect_failure]", "reset reset reset timeout timeout timeout refused refused refused refused refused", "connect_failure")
 	f("outlier_detection: {consecutive_failures: 1, base_ejection_time: 1s, max_ejection_time: 3s}", "500 +0.9 probe +0.1 probe 500 +2 probe 500 +3 probe", "status_5xx no yes status_5xx yes status_5xx yes")
 	f("outlier_detection: {max_ejection_time: 5s}", "429/retry-after:60 +5 probe", "rate_limit yes")

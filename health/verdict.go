@@ -30,8 +30,8 @@ func (v verdict) weight() int {
 
 // judge says what an attempt tells of its cluster. A failure that is no reason
 // for the next attempt is no reason to start elsewhere. The statuses 404, 408
-// and 409, and all that refuse the request itself, say nothing of the provider:
-// another model, or another request, may do.
+// and 409, all that refuse the request itself, and an answer without content say
+// nothing of the provider: another model, or another request, may do.
 func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 	counts, v := false, failure
 	switch a.Cause {
@@ -41,13 +41,15 @@ func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 		if a.Status >= 200 && a.Status < 300 {
 			return success
 		}
+	case accesslog.CauseRedirect, accesslog.CauseErrorAnswer, accesslog.CauseWrongAnswer:
+		counts = true // the next attempt follows in any case
 	case accesslog.CauseConnectFailure:
 		counts = f.ConnectFailure
 	case accesslog.CauseReset:
-		counts = f.Reset
+		counts = f.Reset || f.Timeout // Envoy has one word for both
 	case accesslog.CauseTimeout:
 		v = timeout
-		if counts = f.Timeout; a.Status >= 400 {
+		if counts = f.Reset || f.Timeout; a.Status >= 400 {
 			counts = a.Status == 504 && slices.Contains(f.Statuses, a.Status)
 		}
 	case accesslog.CauseRateLimit, accesslog.CauseAuth, accesslog.CauseStatus5xx:

@@ -36,6 +36,11 @@ type Policy struct {
 	Failover          Failover
 	// OutlierDetection says when attempts go behind others; nil: never.
 	OutlierDetection *OutlierDetection
+	// ResponseGate says that answers are held until they have content, where
+	// another attempt could follow; StrictStreamEnd that streams without their
+	// last event end in an error.
+	ResponseGate    bool
+	StrictStreamEnd bool
 	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
 	// a line for each goes, Window what the metrics of strategies cover.
 	Telemetry bool
@@ -83,6 +88,9 @@ type provider struct {
 	names      []string          // of its models, for "did you mean"
 }
 
+// AttemptTimeout bounds one attempt.
+func (p *Policy) AttemptTimeout() time.Duration { return min(p.PerRequestTimeout, p.TotalTimeout) }
+
 // surface is one API of a provider, with everything an attempt needs.
 type surface struct {
 	format   Format
@@ -108,6 +116,7 @@ type model struct {
 	display     string
 	config      ModelConfig
 	view        *expression.Model // nil without strategies
+	number      int               // where view is in the world of the strategies
 	label       string            // provider:id
 	names       map[string]string // how each name of it is written, by its lower case
 }
@@ -144,6 +153,9 @@ type AccessKey struct {
 	// providers and models are the allowed ones; nil is no limit.
 	providers map[string]bool
 	models    map[modelRef]bool
+	// scope has a bit for each model.number that both allow, where there are
+	// strategies.
+	scope []uint64
 }
 
 // modelRef is what a key's configuration writes as provider:model.
@@ -186,6 +198,9 @@ func (p *Policy) Effective() Config {
 	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
 	gateway := *p.gateway
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
+	if gateway.ResponseGate == "" {
+		gateway.ResponseGate = "on"
+	}
 	if gateway.FailoverOn == nil {
 		gateway.FailoverOn = failoverDefault
 	}
