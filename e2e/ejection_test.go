@@ -47,13 +47,15 @@ on_http_request:
 	return e
 }
 
-// status makes a provider answer with a status only.
+// status makes a provider answer with a status.
 func status(p *recorder.Provider, code int) {
-	p.Respond(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_, _ = fmt.Fprint(w, "{}")
-	})
+	p.Respond(func(w http.ResponseWriter, _ *http.Request, _ []byte) { answer(w, code) })
+}
+
+func answer(w http.ResponseWriter, code int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprint(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"x"}}]}`)
 }
 
 // silent makes a provider answer nothing.
@@ -194,7 +196,10 @@ func TestEjectionProbedByStream(t *testing.T) {
 	status(e.alpha, 500)
 	e.until(t, "the ejection", func() bool { e.ask(t); return e.isEjected(t, "alpha alpha#1 status_5xx")() })
 	e.alpha.Reset()
-	gate := make(chan struct{})
+	gate := make(chan struct{}, 3)
+	for range cap(gate) { // the events that it begins with
+		gate <- struct{}{}
+	}
 	e.alpha.Script(recorder.Gated(gate))
 	var open sync.WaitGroup
 	open.Go(func() {
@@ -246,8 +251,7 @@ func TestEjectionOfFlapping(t *testing.T) {
 	e.alpha.Respond(func(w http.ResponseWriter, r *http.Request, _ []byte) {
 		switch at := time.Since(begin); {
 		case at > flapping || at/period%3 == 0:
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprint(w, "{}")
+			answer(w, http.StatusOK)
 		case at/period%3 == 1:
 			w.WriteHeader(http.StatusBadGateway)
 		default:
@@ -289,8 +293,7 @@ func TestSlowProviderAlone(t *testing.T) {
 		case <-release:
 		case <-r.Context().Done():
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprint(w, "{}")
+		answer(w, http.StatusOK)
 	})
 	var waiting sync.WaitGroup
 	var answered atomic.Int32
@@ -327,11 +330,11 @@ func TestEjectionByAnswer(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "")
 	e.alpha.Respond(func(w http.ResponseWriter, _ *http.Request, body []byte) {
-		w.Header().Set("Content-Type", "application/json")
+		code := http.StatusOK
 		if strings.Contains(string(body), "gone") {
-			w.WriteHeader(http.StatusNotFound)
+			code = http.StatusNotFound
 		}
-		_, _ = fmt.Fprint(w, "{}")
+		answer(w, code)
 	})
 	const wrong = 20
 	for range wrong {
