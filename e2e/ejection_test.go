@@ -189,30 +189,6 @@ func TestEjectionProbes(t *testing.T) {
 	}
 }
 
-// A probe whose answer is a long stream tells before it ends.
-func TestEjectionProbedByStream(t *testing.T) {
-	t.Parallel()
-	e := eject(t, "outlier_detection: {base_ejection_time: 100ms, max_ejection_time: 100ms}")
-	status(e.alpha, 500)
-	e.until(t, "the ejection", func() bool { e.ask(t); return e.isEjected(t, "alpha alpha#1 status_5xx")() })
-	e.alpha.Reset()
-	gate := make(chan struct{}, 3)
-	for range cap(gate) { // the events that it begins with
-		gate <- struct{}{}
-	}
-	e.alpha.Script(recorder.Gated(gate))
-	var open sync.WaitGroup
-	open.Go(func() {
-		for len(e.alpha.Requests()) == 0 {
-			e.Post("/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
-		}
-	})
-	defer open.Wait()
-	defer close(gate)
-	e.alpha.WaitRequests(t, 1)
-	e.until(t, "the return", e.isEjected(t, ""))
-}
-
 // When all are ejected, all are tried, in their order; an answer brings its
 // provider back.
 func TestEjectionOfAll(t *testing.T) {

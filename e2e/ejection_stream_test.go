@@ -3,7 +3,10 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"sync"
 	"testing"
+
+	"weir/internal/recorder"
 )
 
 // A provider that says 200 and then that it failed is ejected like one that
@@ -23,4 +26,28 @@ func TestEjectionOfErrorsInStreams(t *testing.T) {
 		return e.isEjected(t, "alpha alpha#1 error_answer")()
 	})
 	e.answered(t, "bravo 1")
+}
+
+// A probe whose answer is a long stream tells before it ends.
+func TestEjectionProbedByStream(t *testing.T) {
+	t.Parallel()
+	e := eject(t, "outlier_detection: {base_ejection_time: 100ms, max_ejection_time: 100ms}")
+	status(e.alpha, 500)
+	e.until(t, "the ejection", func() bool { e.ask(t); return e.isEjected(t, "alpha alpha#1 status_5xx")() })
+	e.alpha.Reset()
+	gate := make(chan struct{}, 3)
+	for range cap(gate) { // the events that it begins with
+		gate <- struct{}{}
+	}
+	e.alpha.Script(recorder.Gated(gate))
+	var open sync.WaitGroup
+	open.Go(func() {
+		for len(e.alpha.Requests()) == 0 {
+			e.Post("/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
+		}
+	})
+	defer open.Wait()
+	defer close(gate)
+	e.alpha.WaitRequests(t, 1)
+	e.until(t, "the return", e.isEjected(t, ""))
 }
