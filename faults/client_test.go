@@ -1,0 +1,115 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// longest bounds a row: none should come near it.
+const longest = 30 * time.Second
+
+// client sends one request and reads its answer as it comes.
+type client struct {
+	cancel context.CancelFunc
+	ctx    context.Context
+
+	mu   sync.Mutex
+	got  int           // bytes of the body
+	more chan struct{} // closed and replaced with each read
+	left time.Time     // when it closed its connection
+}
+
+func newClient(ctx context.Context) *client {
+	c := &client{more: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	return c
+}
+
+// received is what the client got. The answer may have broken off: there is
+// an error then.
+type received struct {
+	status int // 0 if there was no answer
+	header http.Header
+	body   []byte
+	err    error
+	took   time.Duration
+	// trailer is what followed the body.
+	trailer http.Header
+}
+
+func (c *client) post(url, body string, http2 bool) received {
+	defer c.cancel()
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(c.ctx, longest)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return received{err: err}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	start := time.Now()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return received{err: err, took: time.Since(start)}
+	}
+	defer resp.Body.Close()
+	out := received{status: resp.StatusCode, header: resp.Header}
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := resp.Body.Read(buffer)
+		out.body = append(out.body, buffer[:n]...)
+		c.mu.Lock()
+		c.got += n
+		close(c.more)
+		c.more = make(chan struct{})
+		c.mu.Unlock()
+		if err != nil {
+			if !errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF {
+				out.err = err
+			}
+			out.took, out.trailer = time.Since(start), resp.Trailer
+			return out
+		}
+	}
+}
+
+// waitFor waits until the client has n bytes of the body.
+func (c *client) waitFor(n int, gone <-chan struct{}) {
+	for {
+		c.mu.Lock()
+		got, more := c.got, c.more
+		c.mu.Unlock()
+		if got >= n {
+			return
+		}
+		select {
+		case <-more:
+		case <-gone:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *client) leave() {
+	c.mu.Lock()
+	c.left = time.Now()
+	c.mu.Unlock()
+	c.cancel()
+}
+
+// leftAt is when the client left, or the zero time.
+func (c *client) leftAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
+}
