@@ -28,9 +28,9 @@ func replies() []reply {
 	planned := withMetadata(policy.ModelField)
 	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
-		// UT: the request or an attempt took too long. SI: a stream was silent
+		// UT, UMSDR: the request or an attempt took too long. SI: a stream was silent
 		// too long. DT: it lasted too long.
-		{all(planned, flags("UT", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
+		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
