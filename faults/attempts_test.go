@@ -11,11 +11,13 @@ import (
 func unreachable() group {
 	const silent = time.Second
 	waited := second("timeout").within(silent, 4*time.Second)
+	unconnected := second("connect_failure").within(silent, 4*time.Second)
+	const continued = "Envoy makes no attempt after any 1xx"
 	return group{title: "No answer", on: usual, faults: []fault{
 		{what: "refuses the connection", in: every, behaviours: []behaviour{refuses, answers}, want: second("connect_failure")},
 		{what: "its name does not resolve", in: both, behaviours: []behaviour{unresolved, answers}, want: second("connect_failure")},
-		{what: "its listener has no room: nothing answers to a connection", in: both, behaviours: []behaviour{full, answers}, want: waited},
-		{what: "takes the connection, and never begins TLS", in: both, behaviours: []behaviour{accepts, answers}, want: waited},
+		{what: "its listener has no room: nothing answers to a connection", in: both, behaviours: []behaviour{full, answers}, want: unconnected},
+		{what: "takes the connection, and never begins TLS", in: both, behaviours: []behaviour{accepts, answers}, want: unconnected},
 		{what: "has a certificate of another name", in: both, behaviours: []behaviour{anotherName, answers}, want: second("connect_failure")},
 		{what: "speaks HTTP where TLS is expected", in: both, behaviours: []behaviour{noTLS, answers}, want: second("connect_failure")},
 
@@ -27,13 +29,13 @@ func unreachable() group {
 		{what: "half a status line, then RST", in: both, behaviours: first(raw("HTTP/1.1 20"), pause(50*time.Millisecond), reset), want: second("reset")},
 		{what: "half of the headers, then FIN", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), fin), want: second("reset")},
 		{what: "half of the headers, then RST", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), pause(50*time.Millisecond), reset), want: second("reset")},
-		{what: "100 Continue, then FIN", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), fin), want: second("reset")},
+		{what: "100 Continue, then FIN", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), fin), want: own(502, "provider_unreachable", "A reset"), but: continued},
 		{what: "HTTP/2: resets the stream", in: both, behaviours: []behaviour{overHTTP2(reset), answers}, want: second("reset")},
 
 		{what: "silence before the status line", in: every, behaviours: first(silence), want: waited},
 		{what: "half a status line, then silence", in: both, behaviours: first(raw("HTTP/1.1 20"), silence), want: waited},
 		{what: "half of the headers, then silence", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), silence), want: waited},
-		{what: "100 Continue, then silence", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), silence), want: waited},
+		{what: "100 Continue, then silence", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), silence), want: own(504, "timeout", "A timeout").within(silent, 4*time.Second), but: continued},
 		{what: "HTTP/2: silence", in: both, behaviours: []behaviour{overHTTP2(silence), answers}, want: waited},
 
 		{what: "refuses the connection; B's name does not resolve", in: inShapes, behaviours: []behaviour{refuses, unresolved},
@@ -42,10 +44,8 @@ func unreachable() group {
 			want: own(502, "provider_unreachable", "A reset, B reset")},
 		{what: "silence; B does the same", in: inShapes, behaviours: []behaviour{does(silence), does(silence)},
 			want: own(504, "timeout", "A timeout, B timeout").within(2*silent, 5*time.Second)},
-		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chat, messages), behaviours: slices.Repeat(only(silence), 6),
+		{what: "silence; five more do the same: `total_timeout` ends it", in: inShapes, behaviours: slices.Repeat(only(silence), 6),
 			want: own(504, "timeout", "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 5*time.Second)},
-		{what: "silence; five more do the same: no attempt begins after `total_timeout`", in: in(chatStream, messagesStream), behaviours: slices.Repeat(only(silence), 6),
-			want: own(504, "timeout", "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 6*time.Second)},
 	}}
 }
 
@@ -91,6 +91,8 @@ func statuses() group {
 			want: want{from: "B", header: map[string]string{"retry-after": ""}, log: "A 429 rate_limit, B 200"}},
 		fault{what: "503, `retry-after` is a date: nobody waits", in: both, behaviours: first(status(503, "retry-after: Fri, 31 Dec 2100 23:59:59 GMT")),
 			want: want{from: "B", header: map[string]string{"retry-after": ""}, log: "A 503 status_5xx, B 200"}},
+		fault{what: "429, `x-envoy-ratelimited: true`: what another gateway says to its own Envoy", in: both, behaviours: first(status(429, "x-envoy-ratelimited: true")),
+			want: second("429 rate_limit")},
 		fault{what: "503, `retry-after: 3600`, and nobody else is in the plan", in: both, behaviours: only(status(503, "retry-after: 3600")),
 			want: want{from: "A", status: 503, header: map[string]string{"retry-after": "3600"}, log: "A 503 status_5xx"}},
 	)
@@ -106,6 +108,6 @@ func never() group {
 		alone("500", want{from: "A", status: 500, log: "A 500 status_5xx"}, status(500)),
 		alone("RST before the status line", own(502, "provider_unreachable", "A reset"), reset),
 		alone("silence", own(504, "timeout", "A timeout").within(time.Second, 4*time.Second), silence),
-		alone("an error with status 200", asItCame(), head, broken, end),
+		alone("an error in JSON with status 200", asItCame(), whole(document, chat.broken)),
 	}}
 }

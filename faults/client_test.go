@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -72,7 +71,7 @@ func (c *client) post(url, body string, http2 bool) received {
 		c.more = make(chan struct{})
 		c.mu.Unlock()
 		if err != nil {
-			if !errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF {
+			if err != io.EOF {
 				out.err = err
 			}
 			out.took, out.trailer = time.Since(start), resp.Trailer

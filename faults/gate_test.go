@@ -8,34 +8,30 @@ import (
 const gateText = "While the plan has another attempt, an answer is held until it says something: of a stream until the first event with content, of\n" +
 	"any other answer until the first bytes of a well-formed body. What comes instead is a failed attempt."
 
-// nothing is what the log says of an attempt that was given up for what it
-// answered.
-const nothing = "*"
-
 // nonAnswers: status 200, and no answer.
 func nonAnswers() group {
-	stalled := second(nothing).within(time.Second, 4*time.Second)
+	stalled := second("200 timeout").within(time.Second, 4*time.Second)
 	held := 50 * time.Millisecond // a cut must not overtake what was sent before
 	return group{title: "An answer that is none", about: gateText, on: usual, faults: []fault{
-		{what: "an error is the first event", in: streams, behaviours: first(head, broken, end), want: second(nothing)},
-		{what: "an error after events without content", in: streams, behaviours: first(head, opening, broken, end), want: second(nothing)},
-		{what: "an error is the first event, and the stream stays open", in: streams, behaviours: first(head, broken, silence), want: second(nothing)},
-		{what: "`response.failed` after events without content", in: in(responsesStream), behaviours: first(head, opening, refused, end), want: second(nothing)},
-		{what: "an error in pieces", in: streams, behaviours: first(head, inPieces(func(m *mode) string { return m.broken }), end), want: second(nothing)},
-		{what: "an error object", in: unaries, behaviours: first(wholeBroken), want: second(nothing)},
-		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second(nothing)},
-		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second(nothing)},
-		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: second(nothing)},
+		{what: "an error is the first event", in: streams, behaviours: first(head, broken, end), want: second("200 error_answer")},
+		{what: "an error after events without content", in: streams, behaviours: first(head, opening, broken, end), want: second("200 error_answer")},
+		{what: "an error is the first event, and the stream stays open", in: streams, behaviours: first(head, broken, silence), want: second("200 error_answer")},
+		{what: "`response.failed` after events without content", in: in(responsesStream), behaviours: first(head, opening, refused, end), want: second("200 error_answer")},
+		{what: "an error in pieces", in: streams, behaviours: first(head, inPieces(func(m *mode) string { return m.broken }), end), want: second("200 error_answer")},
+		{what: "an error object", in: unaries, behaviours: first(wholeBroken), want: second("200 error_answer")},
+		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second("200 error_answer")},
+		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second("200 error_answer")},
+		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: second("200 error_answer")},
 
-		{what: "`[DONE]` alone", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second(nothing)},
-		{what: "events without content, then the end", in: streams, behaviours: first(head, opening, end), want: second(nothing)},
-		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second(nothing)},
-		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second(nothing)},
-		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second(nothing)},
-		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second(nothing)},
-		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second(nothing)},
-		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second(nothing)},
-		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second(nothing)},
+		{what: "`[DONE]` alone", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second("200 empty_answer")},
+		{what: "events without content, then the end", in: streams, behaviours: first(head, opening, end), want: second("200 empty_answer")},
+		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second("200 empty_answer")},
+		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second("200 empty_answer")},
+		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second("200 empty_answer")},
+		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second("204 empty_answer")},
+		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second("200 wrong_answer")},
+		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
+		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
 
 		{what: "silence after the headers", in: every, behaviours: first(head, silence), want: stalled},
 		{what: "silence after events without content", in: streams, behaviours: first(head, opening, silence), want: stalled},
@@ -43,23 +39,23 @@ func nonAnswers() group {
 		{what: "silence in the middle of the first event with content", in: streams, behaviours: first(head, opening, halfEvent, silence), want: stalled},
 		{what: "HTTP/2: silence after the headers", in: both, behaviours: []behaviour{overHTTP2(head, silence), answers}, want: stalled},
 
-		{what: "RST after the headers", in: every, behaviours: first(head, pause(held), reset), want: second(nothing)},
-		{what: "FIN after the headers", in: every, behaviours: first(head, fin), want: second(nothing)},
-		{what: "RST after events without content", in: streams, behaviours: first(head, opening, pause(held), reset), want: second(nothing)},
-		{what: "FIN after events without content", in: streams, behaviours: first(head, opening, fin), want: second(nothing)},
-		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second(nothing)},
-		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second(nothing)},
-		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second(nothing)},
-		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: second(nothing)},
-		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second(nothing)},
+		{what: "RST after the headers", in: every, behaviours: first(head, pause(held), reset), want: second("200 reset")},
+		{what: "FIN after the headers", in: every, behaviours: first(head, fin), want: second("200 reset")},
+		{what: "RST after events without content", in: streams, behaviours: first(head, opening, pause(held), reset), want: second("200 reset")},
+		{what: "FIN after events without content", in: streams, behaviours: first(head, opening, fin), want: second("200 reset")},
+		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second("200 reset")},
+		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second("200 reset")},
+		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second("200 reset")},
+		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: second("200 reset")},
+		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("200 reset")},
 
 		{what: "an error is the first event; B does the same, and is the last: its answer passes", in: streams, behaviours: []behaviour{does(head, broken, end), does(head, broken, end)},
-			want: want{from: "B", log: "A " + nothing + ", B 200"}},
+			want: want{from: "B", log: "A 200 error_answer, B 200"}},
 		{what: "an error object; B answers 500", in: unaries, behaviours: []behaviour{does(wholeBroken), does(status(500))},
-			want: want{from: "B", status: 500, log: "A " + nothing + ", B 500 status_5xx"}},
+			want: want{from: "B", status: 500, log: "A 200 error_answer, B 500 status_5xx"}},
 		{what: "an error is the first event; B is silent after the headers; C answers", in: streams,
 			behaviours: []behaviour{does(head, broken, end), does(head, silence), answers},
-			want:       want{from: "C", log: "A " + nothing + ", B " + nothing + ", C 200"}.within(time.Second, 4*time.Second)},
+			want:       want{from: "C", log: "A 200 error_answer, B 200 timeout, C 200"}.within(time.Second, 4*time.Second)},
 	}}
 }
 
@@ -144,9 +140,9 @@ func redirects() group {
 		nowhere := map[string]string{"location": ""}
 		faults = append(faults,
 			fault{what: code + " to C, which nobody asked for", in: both, behaviours: []behaviour{does(to("C")), answers, answers}, spare: 1,
-				want: want{from: "B", log: "A " + nothing + ", B 200", header: nowhere}},
+				want: want{from: "B", log: "A " + code + " redirect, B 200", header: nowhere}},
 			fault{what: code + " to B, which nobody asked for", in: inShapes, behaviours: []behaviour{does(to("B")), answers}, spare: 1,
-				want: want{status: 502, code: "provider_unreachable", log: "A " + nothing, header: nowhere}})
+				want: want{status: 502, code: "provider_unreachable", log: "A " + code + " redirect", header: nowhere}})
 	}
 	return group{title: "Redirects", on: usual, faults: faults}
 }

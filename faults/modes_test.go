@@ -40,7 +40,7 @@ var (
 		empty:   `{"id":"1","object":"chat.completion","model":"m","choices":[]}`,
 	}
 	chatStream = &mode{
-		name: "chat, stream", path: chat.path, kind: eventStream, stream: true, asks: chat.asks,
+		name: "chat stream", path: chat.path, kind: eventStream, stream: true, asks: chat.asks,
 		opening: []string{chunk(`{"role":"assistant","content":""}`, `null`)},
 		content: []string{chunk(`{"content":"I am "}`, `null`)},
 		rest:    []string{chunk(`{"content":"@"}`, `null`), chunk(`{}`, `"stop"`)},
@@ -56,7 +56,7 @@ var (
 		empty:   `{"id":"1","object":"response","status":"completed","model":"m","output":[]}`,
 	}
 	responsesStream = &mode{
-		name: "responses, stream", path: responses.path, kind: eventStream, stream: true, asks: responses.asks,
+		name: "responses stream", path: responses.path, kind: eventStream, stream: true, asks: responses.asks,
 		opening: []string{
 			event("response.created", `"sequence_number":0,"response":{"id":"1","status":"in_progress"}`),
 			event("response.in_progress", `"sequence_number":1,"response":{"id":"1","status":"in_progress"}`),
@@ -76,7 +76,7 @@ var (
 		empty:   `{"id":"1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn"}`,
 	}
 	messagesStream = &mode{
-		name: "messages, stream", path: messages.path, kind: eventStream, stream: true, anthropic: true, asks: messages.asks,
+		name: "messages stream", path: messages.path, kind: eventStream, stream: true, anthropic: true, asks: messages.asks,
 		opening: []string{
 			event("message_start", `"message":{"id":"1","type":"message","role":"assistant","content":[]}`),
 			event("content_block_start", `"index":0,"content_block":{"type":"text","text":""}`),

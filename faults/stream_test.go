@@ -15,7 +15,6 @@ func cuts() group {
 		{what: "FIN in the middle of an event", in: streams, behaviours: first(head, opening, content, data("data: {"), clientHas, fin), want: cutShort("reset")},
 		{what: "FIN after `[DONE]`, without the last chunk", in: in(chatStream), behaviours: first(head, opening, content, rest, last, clientHas, fin), want: cutShort("reset")},
 		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, opening, content, clientHas, raw("zz\r\n: x\r\n")), want: cutShort("*")},
-		{what: "a chunk that is longer than its size", in: streams, behaviours: first(head, opening, content, clientHas, raw("2\r\nabcdef\r\n")), want: cutShort("*")},
 		{what: "HTTP/2: resets the stream in the middle", in: every, behaviours: []behaviour{overHTTP2(head, opening, content, clientHas, reset), answers}, want: cutShort("reset")},
 		{what: "RST in the middle; the client speaks HTTP/2", in: both, http2: true, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "half close in the middle", in: both, behaviours: first(head, opening, content, clientHas, halfClose), want: cutShort("reset")},

@@ -21,15 +21,16 @@ answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and w
 The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 2.5 s and a ` + "`stream_idle_timeout`" + ` of 2.5 s. Where nobody
 has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine. "As it came" is byte for byte.
 
-The last column is what was seen: the status, the bytes of the body that the client got, the requests that each provider
-received, and the attempts in the access log with their status and cause. **But** says what is not right yet.
+The last column is what was seen: the status, the length of the body that the client got, in the order of the APIs, the
+requests that each provider received, and the attempts in the access log with their status and cause. **But** says what is not right yet.
 `
 
-// render writes the page.
+// render writes the page. A fault that came to the same in several APIs has
+// one line for them.
 func render(groups []group, rows []*row) string {
 	var out strings.Builder
 	out.WriteString(preface)
-	total, but := 0, 0
+	but := 0
 	for i := range groups {
 		g := &groups[i]
 		fmt.Fprintf(&out, "\n## %s\n\n", g.title)
@@ -37,24 +38,48 @@ func render(groups []group, rows []*row) string {
 			out.WriteString(g.about + "\n\n")
 		}
 		out.WriteString("| A | API | the client gets | within | seen |\n|---|---|---|---|---|\n")
-		for _, r := range rows {
+		var same []*row
+		for k, r := range rows {
 			if r.group != g {
 				continue
 			}
-			total++
-			text := r.seen.String()
 			if r.but != "" {
 				but++
-				text += ". **But** " + r.but
 			}
-			for _, w := range r.seen.wrong {
-				text += ". **Wrong**: " + cell(w)
+			same = append(same, r)
+			if k+1 == len(rows) || !r.same(rows[k+1]) {
+				out.WriteString(line(same))
+				same = nil
 			}
-			fmt.Fprintf(&out, "| %s | %s | %s | %s | %s |\n", cell(r.what), r.mode.name, r.want.gets(), r.want.time(), text)
 		}
 	}
-	fmt.Fprintf(&out, "\n%d rows; %d are right only in part.\n", total, but)
+	fmt.Fprintf(&out, "\n%d rows, counting each API; %d are right only in part.\n", len(rows), but)
 	return out.String()
+}
+
+func (r *row) same(next *row) bool {
+	return r.group == next.group && r.what == next.what && r.want.gets() == next.want.gets() &&
+		r.want.time() == next.want.time() && r.seen.text("") == next.seen.text("") && r.seen.wrong == nil && next.seen.wrong == nil
+}
+
+// line is that of rows that came to the same but for the size of the answer.
+func line(rows []*row) string {
+	r := rows[0]
+	var modes, sizes []string
+	for _, r := range rows {
+		modes = append(modes, r.mode.name)
+		if !slices.Contains(sizes, r.seen.size) {
+			sizes = append(sizes, r.seen.size)
+		}
+	}
+	text := r.seen.text(strings.Join(sizes, "/"))
+	if r.but != "" {
+		text += ". **But** " + r.but
+	}
+	for _, w := range r.seen.wrong {
+		text += ". **Wrong**: " + cell(w)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", cell(r.what), strings.Join(modes, ", "), r.want.gets(), r.want.time(), text)
 }
 
 func cell(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s) }
@@ -104,11 +129,11 @@ func (w want) time() string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 
-// String is what was seen, in words that are the same in every run.
-func (s *seen) String() string {
+// text is what was seen, in words that are the same in every run.
+func (s *seen) text(size string) string {
 	out := "no answer"
 	if s.status != 0 {
-		out = fmt.Sprintf("%d, %d bytes", s.status, len(s.body))
+		out = fmt.Sprintf("%d, %s", s.status, size)
 	}
 	return out + "; requests " + s.requests + "; log " + s.log
 }
