@@ -29,23 +29,23 @@ func unreachable() group {
 		{what: "half a status line, then RST", in: both, behaviours: first(raw("HTTP/1.1 20"), pause(50*time.Millisecond), reset), want: second("reset")},
 		{what: "half of the headers, then FIN", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), fin), want: second("reset")},
 		{what: "half of the headers, then RST", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), pause(50*time.Millisecond), reset), want: second("reset")},
-		{what: "100 Continue, then FIN", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), fin), want: own(502, "provider_unreachable", "A reset"), but: continued},
+		{what: "100 Continue, then FIN", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), fin), want: own(noneReached, "A reset"), but: continued},
 		{what: "HTTP/2: resets the stream", in: both, behaviours: []behaviour{overHTTP2(reset), answers}, want: second("reset")},
 
 		{what: "silence before the status line", in: every, behaviours: first(silence), want: waited},
 		{what: "half a status line, then silence", in: both, behaviours: first(raw("HTTP/1.1 20"), silence), want: waited},
 		{what: "half of the headers, then silence", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), silence), want: waited},
-		{what: "100 Continue, then silence", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), silence), want: own(504, "timeout", "A timeout").within(silent, 4*time.Second), but: continued},
+		{what: "100 Continue, then silence", in: both, behaviours: first(raw("HTTP/1.1 100 Continue\r\n\r\n"), silence), want: own(noneInTime, "A timeout").within(silent, 4*time.Second), but: continued},
 		{what: "HTTP/2: silence", in: both, behaviours: []behaviour{overHTTP2(silence), answers}, want: waited},
 
 		{what: "refuses the connection; B's name does not resolve", in: inShapes, behaviours: []behaviour{refuses, unresolved},
-			want: own(502, "provider_unreachable", "A connect_failure, B connect_failure")},
+			want: own(noneReached, "A connect_failure, B connect_failure")},
 		{what: "RST before the status line; B does the same", in: inShapes, behaviours: []behaviour{does(reset), does(reset)},
-			want: own(502, "provider_unreachable", "A reset, B reset")},
+			want: own(noneReached, "A reset, B reset")},
 		{what: "silence; B does the same", in: inShapes, behaviours: []behaviour{does(silence), does(silence)},
-			want: own(504, "timeout", "A timeout, B timeout").within(2*silent, 5*time.Second)},
+			want: own(noneInTime, "A timeout, B timeout").within(2*silent, 5*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: inShapes, behaviours: slices.Repeat(only(silence), 6),
-			want: own(504, "timeout", "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 5*time.Second)},
+			want: own(noneInTime, "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 5*time.Second)},
 	}}
 }
 
@@ -73,14 +73,14 @@ func statuses() group {
 			behaviours: only(headers("503 Busy", "content-type: text/html", "content-length: 11"), data("<p>busy</p>")),
 			want:       want{from: "A", status: 503, header: map[string]string{"content-type": "text/html"}, log: "A 503 status_5xx"}},
 		fault{what: "500; B refuses the connection", in: both, behaviours: []behaviour{does(status(500)), refuses},
-			want: own(502, "provider_unreachable", "A 500 status_5xx, B connect_failure")},
+			want: own(noneReached, "A 500 status_5xx, B connect_failure")},
 		fault{what: "refuses the connection; B answers 500", in: both, behaviours: []behaviour{refuses, does(status(500))},
 			want: want{from: "B", status: 500, log: "A connect_failure, B 500 status_5xx"}},
 		fault{what: "500; B is silent", in: both, behaviours: []behaviour{does(status(500)), does(silence)},
-			want: own(504, "timeout", "A 500 status_5xx, B timeout").within(time.Second, 4*time.Second)},
+			want: own(noneInTime, "A 500 status_5xx, B timeout").within(time.Second, 4*time.Second)},
 		fault{what: "503, and a body that never comes", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), silence),
 			want: second("503 status_5xx")},
-		fault{what: "503, and a cut in its body", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), data("{"), fin),
+		fault{what: "503, and a cut in its body", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), data("{"), pause(100*time.Millisecond), fin),
 			want: second("503 status_5xx")},
 		fault{what: "503 in HTTP/2", in: both, behaviours: []behaviour{overHTTP2(status(503)), answers}, want: second("503 status_5xx")},
 		fault{what: "401 to its first key", in: both, behaviours: []behaviour{{scripts: [][]step{{status(401)}, {answer}}, keys: 2}, answers},
@@ -106,8 +106,8 @@ func never() group {
 	}
 	return group{title: "With `failover_on: []`", on: stubborn, faults: []fault{
 		alone("500", want{from: "A", status: 500, log: "A 500 status_5xx"}, status(500)),
-		alone("RST before the status line", own(502, "provider_unreachable", "A reset"), reset),
-		alone("silence", own(504, "timeout", "A timeout").within(time.Second, 4*time.Second), silence),
+		alone("RST before the status line", own(noneReached, "A reset"), reset),
+		alone("silence", own(noneInTime, "A timeout").within(time.Second, 4*time.Second), silence),
 		alone("an error in JSON with status 200", asItCame(), whole(document, chat.broken)),
 	}}
 }

@@ -21,6 +21,7 @@ type client struct {
 	got  int           // bytes of the body
 	more chan struct{} // closed and replaced with each read
 	left time.Time     // when it closed its connection
+	gone <-chan struct{}
 }
 
 func newClient(ctx context.Context) *client {
@@ -99,16 +100,18 @@ func (c *client) waitFor(n int, gone <-chan struct{}) {
 	}
 }
 
-func (c *client) leave() {
+// leave closes the client's connection. gone is closed with the connection of
+// the provider that is being asked.
+func (c *client) leave(gone <-chan struct{}) {
 	c.mu.Lock()
-	c.left = time.Now()
+	c.left, c.gone = time.Now(), gone
 	c.mu.Unlock()
 	c.cancel()
 }
 
-// leftAt is when the client left, or the zero time.
-func (c *client) leftAt() time.Time {
+// leftAt is when the client left, and what is closed then; nil if it did not.
+func (c *client) leftAt() (time.Time, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.left
+	return c.left, c.gone
 }

@@ -10,7 +10,7 @@ const gateText = "While the plan has another attempt, an answer is held until it
 
 // nonAnswers: status 200, and no answer.
 func nonAnswers() group {
-	stalled := second("200 timeout").within(time.Second, 4*time.Second)
+	stalled := second("timeout").within(time.Second, 4*time.Second)
 	held := 50 * time.Millisecond // a cut must not overtake what was sent before
 	return group{title: "An answer that is none", about: gateText, on: usual, faults: []fault{
 		{what: "an error is the first event", in: streams, behaviours: first(head, broken, end), want: second("200 error_answer")},
@@ -19,18 +19,27 @@ func nonAnswers() group {
 		{what: "`response.failed` after events without content", in: in(responsesStream), behaviours: first(head, opening, refused, end), want: second("200 error_answer")},
 		{what: "an error in pieces", in: streams, behaviours: first(head, inPieces(func(m *mode) string { return m.broken }), end), want: second("200 error_answer")},
 		{what: "an error object", in: unaries, behaviours: first(wholeBroken), want: second("200 error_answer")},
+		{what: "an error behind what says nothing", in: in(chat), behaviours: first(whole(document, `{"id":"1","object":"chat.completion","model":"m","error":{"message":"@ is overloaded"}}`)), want: second("200 error_answer")},
+		{what: "a response that failed", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","status":"failed","error":{"code":"server_error","message":"no"},"output":[]}`)), want: second("200 error_answer")},
+		{what: "an end with `finish_reason: error`", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"error"`)), last, end), want: second("200 error_answer")},
 		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second("200 error_answer")},
 		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second("200 error_answer")},
 		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: second("200 error_answer")},
 
 		{what: "`[DONE]` alone", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second("200 empty_answer")},
 		{what: "events without content, then the end", in: streams, behaviours: first(head, opening, end), want: second("200 empty_answer")},
+		{what: "the model stops before it has said anything", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"stop"`)), last, end), want: second("200 empty_answer")},
+		{what: "the model stops before it has said anything", in: in(messagesStream),
+			behaviours: first(head, opening, data(event("content_block_stop", `"index":0`), event("message_delta", `"delta":{"stop_reason":"end_turn"}`)), last, end), want: second("200 empty_answer")},
+		{what: "the response is complete before it has said anything", in: in(responsesStream), behaviours: first(head, opening, last, end), want: second("200 empty_answer")},
 		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second("200 empty_answer")},
 		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second("200 empty_answer")},
 		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second("200 empty_answer")},
 		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second("204 empty_answer")},
 		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second("200 wrong_answer")},
 		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
+		{what: "a stream, for a client that asked for none", in: in(chat), behaviours: first(headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"), data(chatStream.answer()...), end),
+			want: second("200 wrong_answer")},
 		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
 
 		{what: "silence after the headers", in: every, behaviours: first(head, silence), want: stalled},
@@ -39,15 +48,15 @@ func nonAnswers() group {
 		{what: "silence in the middle of the first event with content", in: streams, behaviours: first(head, opening, halfEvent, silence), want: stalled},
 		{what: "HTTP/2: silence after the headers", in: both, behaviours: []behaviour{overHTTP2(head, silence), answers}, want: stalled},
 
-		{what: "RST after the headers", in: every, behaviours: first(head, pause(held), reset), want: second("200 reset")},
-		{what: "FIN after the headers", in: every, behaviours: first(head, fin), want: second("200 reset")},
-		{what: "RST after events without content", in: streams, behaviours: first(head, opening, pause(held), reset), want: second("200 reset")},
-		{what: "FIN after events without content", in: streams, behaviours: first(head, opening, fin), want: second("200 reset")},
-		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second("200 reset")},
-		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second("200 reset")},
-		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second("200 reset")},
-		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: second("200 reset")},
-		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("200 reset")},
+		{what: "RST after the headers", in: every, behaviours: first(head, pause(held), reset), want: second("reset")},
+		{what: "FIN after the headers", in: every, behaviours: first(head, fin), want: second("reset")},
+		{what: "RST after events without content", in: streams, behaviours: first(head, opening, pause(held), reset), want: second("reset")},
+		{what: "FIN after events without content", in: streams, behaviours: first(head, opening, fin), want: second("reset")},
+		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second("reset")},
+		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second("reset")},
+		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second("reset")},
+		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: second("reset")},
+		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("reset")},
 
 		{what: "an error is the first event; B does the same, and is the last: its answer passes", in: streams, behaviours: []behaviour{does(head, broken, end), does(head, broken, end)},
 			want: want{from: "B", log: "A 200 error_answer, B 200"}},
@@ -55,7 +64,7 @@ func nonAnswers() group {
 			want: want{from: "B", status: 500, log: "A 200 error_answer, B 500 status_5xx"}},
 		{what: "an error is the first event; B is silent after the headers; C answers", in: streams,
 			behaviours: []behaviour{does(head, broken, end), does(head, silence), answers},
-			want:       want{from: "C", log: "A 200 error_answer, B 200 timeout, C 200"}.within(time.Second, 4*time.Second)},
+			want:       want{from: "C", log: "A 200 error_answer, B timeout, C 200"}.within(time.Second, 4*time.Second)},
 	}}
 }
 
@@ -88,6 +97,13 @@ func committed() group {
 		passes("a reasoning summary", responsesStream, event("response.reasoning_summary_text.delta", `"sequence_number":2,"item_id":"2","output_index":0,"summary_index":0,"delta":"Hm"`)),
 		passes("a tool's input", messagesStream, event("content_block_delta", `"index":0,"delta":{"type":"input_json_delta","partial_json":"{"}`)),
 		passes("thinking", messagesStream, event("content_block_delta", `"index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}`)),
+		passes("an end for the length", chatStream, chunk(`{}`, `"length"`)),
+		passes("an end for the content filter", chatStream, chunk(`{}`, `"content_filter"`)),
+		passes("an end for the length", messagesStream, event("message_delta", `"delta":{"stop_reason":"max_tokens"}`)),
+		passes("a word beside an error that is null", chatStream, strings.Replace(chunk(`{"content":"I"}`, "null"), `{"id"`, `{"error":null,"id"`, 1)),
+		passes("a word about an error", chatStream, chunk(`{"content":"{\"error\":{\"message\":\"no\"}}"}`, "null")),
+		{what: "content and an error in one packet", in: streams, behaviours: first(head, func(x *exchange) { data(x.mode.content[0] + x.mode.broken)(x) }, end), want: asItCame()},
+		{what: "an error that is null", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","error":null,"status":"completed","output":[]}`)), want: asItCame()},
 		{what: "nothing to say: no choices, no output", in: unaries, behaviours: first(empty), want: asItCame()},
 		{what: "one JSON document for a stream", in: in(chatStream), behaviours: first(whole(document, strings.Join(chat.answer(), ""))), want: asItCame()},
 		{what: "70 KiB of comments, then content", in: streams, behaviours: first(head, data(strings.Repeat(": wait\n\n", 70<<10/8)), clientHas, opening, content, rest, last, end), want: asItCame()},
@@ -142,7 +158,7 @@ func redirects() group {
 			fault{what: code + " to C, which nobody asked for", in: both, behaviours: []behaviour{does(to("C")), answers, answers}, spare: 1,
 				want: want{from: "B", log: "A " + code + " redirect, B 200", header: nowhere}},
 			fault{what: code + " to B, which nobody asked for", in: inShapes, behaviours: []behaviour{does(to("B")), answers}, spare: 1,
-				want: want{status: 502, code: "provider_unreachable", log: "A " + code + " redirect", header: nowhere}})
+				want: want{own: &redirected, status: 502, log: "A " + code + " redirect", header: nowhere}})
 	}
 	return group{title: "Redirects", on: usual, faults: faults}
 }

@@ -80,9 +80,6 @@ func overHTTP2(steps ...step) behaviour {
 		r := recorder.Start(t, recorder.WithTLS())
 		r.Script(func(http2 *recorder.Exchange) {
 			x := &exchange{provider: p, http2: http2, gone: http2.HTTP.Context().Done()}
-			p.mu.Lock()
-			p.gone = x.gone
-			p.mu.Unlock()
 			for _, s := range steps {
 				s(x)
 			}

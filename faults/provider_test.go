@@ -46,9 +46,8 @@ type provider struct {
 
 	mu       sync.Mutex
 	requests int
-	payload  []byte          // what was sent of the latest body
-	gone     <-chan struct{} // closed with the latest request's connection
-	count    func() int      // in place of requests
+	payload  []byte     // what was sent of the latest body
+	count    func() int // in place of requests
 }
 
 // start gives the provider's fields in the configuration.
@@ -107,7 +106,7 @@ func (p *provider) serve(conn net.Conn) {
 		p.mu.Lock()
 		script := p.scripts[min(p.requests, len(p.scripts)-1)]
 		p.requests++
-		p.payload, p.gone = nil, gone
+		p.payload = nil
 		p.mu.Unlock()
 		x := &exchange{provider: p, conn: conn.(*net.TCPConn), gone: gone}
 		for _, s := range script {

@@ -30,13 +30,14 @@ type fault struct {
 // want is what must come of a fault.
 type want struct {
 	// from is the letter of the provider whose bytes are the client's, exactly.
-	// Without one the gateway answers, with a code.
-	from, code string
-	status     int    // 200 if there is none
-	cut        bool   // the client sees that the answer broke off
-	part       bool   // how much of it the client has by then depends on the clock
-	tail       string // what the gateway puts after the provider's bytes
-	left       bool   // the client leaves
+	// Without one the gateway answers by itself.
+	from   string
+	own    *refusal
+	status int    // 200 if there is none
+	cut    bool   // the client sees that the answer broke off
+	part   bool   // how much of it the client has by then depends on the clock
+	tail   string // what the gateway puts after the provider's bytes
+	left   bool   // the client leaves
 	// header has values that the answer must have; "" is for none.
 	header map[string]string
 	// log is what the access log says of each attempt.
@@ -49,6 +50,10 @@ type want struct {
 
 // soon is when an answer must be complete for which nobody had to wait.
 const soon = 2500 * time.Millisecond
+
+// early is how much before its time a timer may end: Envoy's count in
+// milliseconds from when it last looked at the clock.
+const early = 50 * time.Millisecond
 
 func (w want) within(least, most time.Duration) want {
 	w.least, w.most = least, most
@@ -73,18 +78,26 @@ func (w want) some() want {
 }
 
 // own is an answer of the gateway.
-func own(status int, code, log string) want { return want{status: status, code: code, log: log} }
+func own(r refusal, log string) want { return want{own: &r, status: r.status, log: log} }
 
-// refusals are the gateway's own answers, in the shape of either format.
-var refusals = map[string][2]string{
-	"provider_unreachable": {
-		`{"error":{"message":"no provider of this model could be reached","type":"api_error","code":"provider_unreachable","param":null}}`,
-		`{"type":"error","error":{"type":"api_error","message":"no provider of this model could be reached"}}`,
-	},
-	"timeout": {
-		`{"error":{"message":"no provider answered in time","type":"timeout_error","code":"timeout","param":null}}`,
-		`{"type":"error","error":{"type":"timeout_error","message":"no provider answered in time"}}`,
-	},
+// refusal is an error of the gateway's own.
+type refusal struct {
+	status              int
+	code, kind, message string
+}
+
+var (
+	noneReached = refusal{502, "provider_unreachable", "api_error", "no provider of this model could be reached"}
+	redirected  = refusal{502, "provider_unreachable", "api_error", "the provider redirects this request to another address: correct its base_url"}
+	noneInTime  = refusal{504, "timeout", "timeout_error", "no provider answered in time"}
+)
+
+// body is the error in the shape of an API.
+func (r *refusal) body(m *mode) string {
+	if m.anthropic {
+		return fmt.Sprintf(`{"type":"error","error":{"type":%q,"message":%q}}`, r.kind, r.message)
+	}
+	return fmt.Sprintf(`{"error":{"message":%q,"type":%q,"code":%q,"param":null}}`, r.message, r.kind, r.code)
 }
 
 // row is a fault in one API.
@@ -164,7 +177,7 @@ func (r *row) check(s *seen) []string {
 	for name, value := range w.header {
 		is(name, s.header.Get(name), value)
 	}
-	if s.took < w.least || s.took > w.latest() {
+	if s.took < w.least-early || s.took > w.latest() {
 		wrong = append(wrong, fmt.Sprintf("took %v, want %s", s.took, w.time()))
 	}
 	return wrong
@@ -173,24 +186,16 @@ func (r *row) check(s *seen) []string {
 // checkLeft: whoever was being asked when the client left knows it soon.
 func (r *row) checkLeft() []string {
 	const soon = time.Second
-	left := r.client.leftAt()
-	if left.IsZero() {
+	left, gone := r.client.leftAt()
+	if gone == nil {
 		return []string{"the answer ended before the client could leave"}
 	}
-	for _, p := range r.providers {
-		p.mu.Lock()
-		gone := p.gone
-		p.mu.Unlock()
-		if gone == nil {
-			continue
-		}
-		select {
-		case <-gone:
-		case <-time.After(time.Until(left.Add(soon))):
-			return []string{"a second after the client has left, the connection to " + p.letter + " is still open"}
-		}
+	select {
+	case <-gone:
+		return nil
+	case <-time.After(time.Until(left.Add(soon))):
+		return []string{"a second after the client has left, the provider's connection is still open"}
 	}
-	return nil
 }
 
 func (w want) wantStatus() int {
@@ -208,12 +213,8 @@ func (w want) latest() time.Duration {
 }
 
 func (r *row) wantBody() string {
-	if r.want.from == "" {
-		shapes := refusals[r.want.code]
-		if r.mode.anthropic {
-			return shapes[1]
-		}
-		return shapes[0]
+	if r.want.own != nil {
+		return r.want.own.body(r.mode)
 	}
 	i := slices.IndexFunc(r.providers, func(p *provider) bool { return p.letter == r.want.from })
 	return string(r.providers[i].said()) + r.want.tail

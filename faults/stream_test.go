@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -23,28 +24,37 @@ func cuts() group {
 	}}
 }
 
-// tail is the event with which the gateway ends a stream that broke off.
+// tails are the events with which the gateway ends a stream that broke off.
 var tails = map[*mode]string{
-	chatStream:      `data: {"error":{"message":"the provider's stream ended before it was complete","type":"api_error","code":"stream_truncated","param":null}}` + "\n\n",
-	responsesStream: "event: error\n" + `data: {"type":"error","code":"stream_truncated","message":"the provider's stream ended before it was complete","param":null}` + "\n\n",
-	messagesStream:  "event: error\n" + `data: {"type":"error","error":{"type":"api_error","message":"the provider's stream ended before it was complete"}}` + "\n\n",
+	chatStream:      "data: " + truncated.body(chat) + "\n\n",
+	messagesStream:  "event: error\ndata: " + truncated.body(messages) + "\n\n",
+	responsesStream: "event: error\n" + `data: {"type":"error","code":"stream_truncated","message":"the provider ended the stream before the answer was complete","param":null,"sequence_number":%d}` + "\n\n",
 }
+
+var truncated = refusal{502, "stream_truncated", "api_error", "the provider ended the stream before the answer was complete"}
 
 // strictEnds: `strict_stream_end`.
 func strictEnds() group {
 	faults := []fault{
 		{what: "its API's last event", in: streams, behaviours: first(answer), want: asItCame()},
 		{what: "an answer in one piece", in: unaries, behaviours: first(answer), want: asItCame()},
+		{what: "an error after content", in: streams, behaviours: first(head, opening, content, broken, end), want: asItCame()},
 		{what: "RST in the middle", in: streams, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "500", in: streams, behaviours: first(status(500)), want: second("500 status_5xx")},
 	}
 	for _, m := range streams {
-		truncated := asItCame()
-		truncated.tail = tails[m]
+		ended := func(between string, number int) want {
+			w := asItCame()
+			w.tail = between + tails[m]
+			if m == responsesStream {
+				w.tail = between + fmt.Sprintf(tails[m], number)
+			}
+			return w
+		}
 		faults = append(faults,
-			fault{what: "no last event", in: in(m), behaviours: first(head, opening, content, rest, end), want: truncated},
-			fault{what: "the end in the middle of an event", in: in(m), behaviours: first(head, opening, content, halfEvent, end), want: truncated},
-			fault{what: "no last event, and nobody else is in the plan", in: in(m), behaviours: only(head, opening, content, rest, end), want: truncated})
+			fault{what: "no last event", in: in(m), behaviours: first(head, opening, content, rest, end), want: ended("", 4)},
+			fault{what: "the end in the middle of an event", in: in(m), behaviours: first(head, opening, content, halfEvent, end), want: ended("\n\n", 3)},
+			fault{what: "no last event, and nobody else is in the plan", in: in(m), behaviours: only(head, opening, content, rest, end), want: ended("", 4)})
 	}
 	return group{title: "With `strict_stream_end: true`", on: strict, faults: faults}
 }
@@ -90,8 +100,6 @@ func oddities() group {
 		odd("no blank line after the last event", in(chatStream), head, opening, content, rest, data("data: [DONE]"), end),
 		odd("a null character", in(chatStream), head, opening, content, data("data: \x00\n\n"), rest, last, end),
 		odd("no usage", in(chat), whole(document, `{"object":"chat.completion","choices":[{"message":{"content":"I am @"}}]}`)),
-		odd("a stream for a client that asked for none", in(chat), headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"),
-			data(chatStream.answer()...), end),
 		odd("a stream with a length", in(chatStream), func(x *exchange) { whole(eventStream, strings.Join(x.mode.answer(), ""))(x) }),
 		odd("a stream in a content type without parameters, in capitals", in(chatStream), headers("200 OK", "Content-Type: TEXT/EVENT-STREAM", "Transfer-Encoding: chunked"),
 			opening, content, rest, last, end),

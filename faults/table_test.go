@@ -89,8 +89,8 @@ func (w want) gets() string {
 	switch {
 	case w.left:
 		return "nothing: it left, and no provider is asked any more"
-	case w.from == "":
-		return fmt.Sprintf("%d `%s`", w.status, w.code)
+	case w.own != nil:
+		return fmt.Sprintf("%d `%s`", w.status, w.own.code)
 	}
 	out := w.from + "'s answer"
 	if w.status != 0 {
