@@ -138,9 +138,9 @@ func (r *row) run(t *testing.T, g *gatewaytest.Gateway) {
 		requests = append(requests, fmt.Sprint(p.letter, " ", p.received()))
 	}
 	s.requests = strings.Join(requests, ", ")
-	s.size = fmt.Sprint(len(s.body), " B")
+	s.size = strconv.Itoa(len(s.body))
 	if r.want.part {
-		s.size = "a part"
+		s.size = "some"
 	}
 	s.wrong = r.check(s)
 	for _, w := range s.wrong {

@@ -15,14 +15,15 @@ const preface = `# The fault wall
 What providers do wrong, byte by byte, and what becomes of it. Every row is run against the built Weir and a real Envoy:
 ` + "`make faults`" + ` runs them and fails where this page differs from what it saw; ` + "`make faults-table`" + ` writes the page.
 
-A, B and C are providers of one plan, in its order. The first column says what A does, and what B and C do if it is not to
+A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
 answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
 
 The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 2.5 s and a ` + "`stream_idle_timeout`" + ` of 2.5 s. Where nobody
 has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine. "As it came" is byte for byte.
 
-The last column is what was seen: the status, the length of the body that the client got, in the order of the APIs, the
-requests that each provider received, and the attempts in the access log with their status and cause. **But** says what is not right yet.
+The APIs are chat completions, responses, messages and embeddings, each in one piece or as a stream. The last column is what
+was seen: the status, the length of the body that the client got, in the order of the APIs, the requests that each provider
+received, and the attempts in the access log with their status and cause. **But** says what is right only in part.
 `
 
 // render writes the page. A fault that came to the same in several APIs has
@@ -72,6 +73,10 @@ func line(rows []*row) string {
 			sizes = append(sizes, r.seen.size)
 		}
 	}
+	apis := strings.Join(modes, ", ")
+	if len(modes) == len(every) {
+		apis = "each"
+	}
 	text := r.seen.text(strings.Join(sizes, "/"))
 	if r.but != "" {
 		text += ". **But** " + r.but
@@ -79,7 +84,7 @@ func line(rows []*row) string {
 	for _, w := range r.seen.wrong {
 		text += ". **Wrong**: " + cell(w)
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", cell(r.what), strings.Join(modes, ", "), r.want.gets(), r.want.time(), text)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", cell(r.what), apis, r.want.gets(), r.want.time(), text)
 }
 
 func cell(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s) }
@@ -133,7 +138,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 func (s *seen) text(size string) string {
 	out := "no answer"
 	if s.status != 0 {
-		out = fmt.Sprintf("%d, %s", s.status, size)
+		out = fmt.Sprintf("%d, %s bytes", s.status, size)
 	}
 	return out + "; requests " + s.requests + "; log " + s.log
 }
