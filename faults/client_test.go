@@ -14,18 +14,18 @@ const longest = 30 * time.Second
 
 // client sends one request and reads its answer as it comes.
 type client struct {
-	cancel context.CancelFunc
 	ctx    context.Context
+	cancel context.CancelFunc
+	close  func() // the connection
 
 	mu   sync.Mutex
-	got  int           // bytes of the body
-	more chan struct{} // closed and replaced with each read
-	left time.Time     // when it closed its connection
-	gone <-chan struct{}
+	got  int                // bytes of the body
+	more chan struct{}      // closed and replaced with each read
+	left chan time.Duration // how long the provider's connection outlived the client's
 }
 
 func newClient(ctx context.Context) *client {
-	c := &client{more: make(chan struct{})}
+	c := &client{more: make(chan struct{}), left: make(chan time.Duration, 1)}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	return c
 }
@@ -43,14 +43,14 @@ type received struct {
 }
 
 func (c *client) post(url, body string, http2 bool) received {
-	defer c.cancel()
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, Protocols: new(http.Protocols)}
+	// A client that closes its connection with the last byte may be faster than
+	// the gateway's last look at the provider: it would seem to have left.
+	transport := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols)}
+	c.close = transport.CloseIdleConnections
 	transport.Protocols.SetHTTP1(!http2)
 	transport.Protocols.SetUnencryptedHTTP2(http2)
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(c.ctx, longest)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	time.AfterFunc(longest, c.cancel)
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return received{err: err}
 	}
@@ -103,15 +103,8 @@ func (c *client) waitFor(n int, gone <-chan struct{}) {
 // leave closes the client's connection. gone is closed with the connection of
 // the provider that is being asked.
 func (c *client) leave(gone <-chan struct{}) {
-	c.mu.Lock()
-	c.left, c.gone = time.Now(), gone
-	c.mu.Unlock()
+	at := time.Now()
 	c.cancel()
-}
-
-// leftAt is when the client left, and what is closed then; nil if it did not.
-func (c *client) leftAt() (time.Time, <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.left, c.gone
+	<-gone
+	c.left <- time.Since(at)
 }
