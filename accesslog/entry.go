@@ -33,6 +33,7 @@ type entry struct {
 	details             string
 	bytesIn, bytesOut   int64
 	quota               QuotaHeaders
+	judged              string // the cause that the gate found
 
 	// From the metadata.
 	context  string // policy.LogContext, encoded
@@ -179,7 +180,11 @@ func (e *entry) response(f *protofield.Fields) {
 		e.bytesOut = int64(f.Scalar)
 	case f.Is(4, protowire.BytesType):
 		key, value := mapEntry(f.Bytes)
-		e.quota.Set(string(key), string(value))
+		if string(key) != policy.CauseHeader {
+			e.quota.Set(string(key), string(value))
+		} else if c := string(value); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
+			e.judged = c
+		}
 	case f.Is(6, protowire.BytesType):
 		e.details = string(f.Bytes)
 	}

@@ -273,7 +273,9 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 // the provider that is blamed.
 func (e *entry) attemptCause(request string) string {
 	switch {
-	case e.flags != 0 || e.status >= 400 || e.complete():
+	case e.judged != "":
+		return e.judged
+	case e.flags != 0 || e.status >= 300 || e.complete():
 		return e.cause()
 	case request != "":
 		return request

@@ -25,6 +25,13 @@ const (
 	// CauseStatus4xx and CauseStatus5xx: any other error status.
 	CauseStatus4xx = "status_4xx"
 	CauseStatus5xx = "status_5xx"
+	// CauseRedirect: status 3xx, which is never followed.
+	CauseRedirect = "redirect"
+	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: an answer that was
+	// held and found to be none (gate.Verdict).
+	CauseErrorAnswer = "error_answer"
+	CauseEmptyAnswer = "empty_answer"
+	CauseWrongAnswer = "wrong_answer"
 	// CauseClientGone: the client left before the answer was complete.
 	CauseClientGone = "client_gone"
 	// CauseRefused: the gateway itself answered; Request.Code says with what.
@@ -36,11 +43,13 @@ const (
 )
 
 // CauseOf is the cause that the status of a provider's complete answer stands
-// for. Statuses below 400 are success.
+// for. Statuses below 300 are success.
 func CauseOf(status int) string {
 	switch {
-	case status < 400:
+	case status < 300:
 		return ""
+	case status < 400:
+		return CauseRedirect
 	case status == 401 || status == 403:
 		return CauseAuth
 	case status == 408 || status == 504:

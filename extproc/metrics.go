@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/gate"
 	"weir/policy"
 )
 
@@ -13,6 +14,8 @@ type Metrics struct {
 	plans   prometheus.Histogram
 	refusal *prometheus.CounterVec
 	retries prometheus.Counter
+	held    *prometheus.CounterVec
+	cut     prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -32,10 +35,27 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Attempts after the first that were sent to a provider.",
 		}),
 	}
-	r.MustRegister(m.plans, m.refusal, m.retries)
+	m.held = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_gate_answers_total",
+		Help: "Answers that were held until they were judged, by what they were: passed, or the cause to go on to the next attempt.",
+	}, []string{"verdict"})
+	m.cut = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_streams_ended_with_error_total",
+		Help: "Streams that the provider ended before their last event, and Weir with an error event (strict_stream_end).",
+	})
+	r.MustRegister(m.plans, m.refusal, m.retries, m.held, m.cut)
 	return m
 }
 
 func (m *Metrics) planned(d time.Duration)  { m.plans.Observe(d.Seconds()) }
 func (m *Metrics) refused(code policy.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
 func (m *Metrics) retried()                 { m.retries.Inc() }
+func (m *Metrics) truncated()               { m.cut.Inc() }
+
+func (m *Metrics) judged(v gate.Verdict) {
+	verdict := "passed"
+	if v.Failed() {
+		verdict = v.Cause()
+	}
+	m.held.WithLabelValues(verdict).Inc()
+}

@@ -50,8 +50,10 @@ type exchange struct {
 	set     []wire.SetHeader
 	names   []string
 	chain   []byte
-	meta    [2]wire.Metadata
+	meta    [3]wire.Metadata
 	field   [6]wire.Field
+	gate    [1]wire.Field
+	answer  answer
 }
 
 func newExchange() *exchange {
@@ -86,8 +88,11 @@ func (p *Processor) Process(stream *wire.Stream) error {
 	if err := stream.Recv(&x.in); err != nil {
 		return ended(err)
 	}
+	if x.in.Kind == wire.ResponseHeaders {
+		return p.gate(stream, x)
+	}
 	if x.in.Kind != wire.RequestHeaders {
-		return errors.New("the first message is not request_headers: the filter's processing mode is not Weir's")
+		return errors.New("the first message is neither request_headers nor response_headers: the filter's processing mode is not Weir's")
 	}
 	if attempt := x.in.Attribute("upstream.request_attempt_count"); attempt != "" {
 		return p.retry(stream, x, attempt)
@@ -290,7 +295,7 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: "1"})
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one
 		// also cuts an answer that trickles.
@@ -319,16 +324,27 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 		fields = append(fields, wire.Field{Key: f.Name, Value: wire.String(f.Value)})
 	}
 	x.chain = wire.AppendChain(x.chain[:0], x.names)
-	x.meta = [2]wire.Metadata{
-		{Namespace: policy.ChainNamespace, Struct: x.chain},
-		{Namespace: policy.PlanNamespace, Fields: fields},
+	meta := append(x.meta[:0],
+		wire.Metadata{Namespace: policy.ChainNamespace, Struct: x.chain},
+		wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields},
+	)
+	if plan.Gate.Needed() {
+		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+	}
+	if plan.Gate.Needed() || plan.Stream && len(plan.Attempts) > 1 {
+		meta = append(meta, x.gateMetadata(&plan.Gate))
 	}
 	x.out = wire.Response{
 		Kind:     wire.RequestBody,
 		Common:   wire.Common{ClearRouteCache: true},
-		Metadata: x.meta[:],
+		Metadata: meta,
 	}
 	x.patch(first.Edits, first.Length)
+}
+
+func (x *exchange) gateMetadata(g *policy.Gate) wire.Metadata {
+	x.gate[0] = wire.Field{Key: policy.GateField, Value: wire.String(g.Encode())}
+	return wire.Metadata{Namespace: policy.GateNamespace, Fields: x.gate[:]}
 }
 
 // patch adds the edits of the body that was received, with the length that
@@ -364,14 +380,13 @@ func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Pol
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
-	return x.answer(stream, 200, body, policy.DetailsPrefix+"models", logged(&req, nil, nil))
+	return x.reply(stream, 200, body, policy.DetailsPrefix+"models", logged(&req, nil, nil))
 }
 
 // refuse answers with an error, in the shape of the client's API.
 // body is what was read of the client's, or nil.
 func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *policy.Body, err error) error {
-	coded := p.count(err)
-	return x.answer(stream, coded.Code.Status(), coded.Render(req.Format), policy.DetailsPrefix+string(coded.Code), logged(req, body, nil))
+	return x.replyError(stream, p.count(err), req.Format, logged(req, body, nil))
 }
 
 // logged is what the access log will tell of a request.
@@ -380,13 +395,13 @@ func logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
 	return wire.Field{Key: policy.LogField, Value: wire.String(c.Encode())}
 }
 
-// answer makes Envoy answer by itself. The metadata tells its local reply
+// reply makes Envoy answer by itself. The metadata tells its local reply
 // mapping that this body is as it should be.
-func (x *exchange) answer(stream *wire.Stream, status int, body []byte, details string, fields ...wire.Field) error {
+func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields}
 	x.out = wire.Response{
-		Kind: x.in.Kind,
+		Kind: wire.RequestHeaders, // of no meaning here
 		Immediate: &wire.Immediate{
 			Status:  status,
 			Headers: []wire.SetHeader{{Key: "content-type", Value: "application/json"}},
@@ -396,4 +411,9 @@ func (x *exchange) answer(stream *wire.Stream, status int, body []byte, details 
 		Metadata: x.meta[:1],
 	}
 	return stream.Send(&x.out)
+}
+
+// replyError is reply with an error.
+func (x *exchange) replyError(stream *wire.Stream, e *policy.Error, format policy.Format, fields ...wire.Field) error {
+	return x.reply(stream, e.Code.Status(), e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
 }

@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"strconv"
+	"time"
 
 	"weir/extproc/wire"
 	"weir/policy"
@@ -15,22 +16,27 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	if err != nil {
 		return err
 	}
-	x.out = wire.Response{Kind: wire.RequestHeaders}
+	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
+	g := policy.DecodeGate(encoded)
+	// Envoy has no timer that spans all attempts and ends with the beginning of
+	// an answer: where the time for all could end first, Weir has.
+	bounded := g.Stream && g.Deadline.Sub(p.now()) < p.policy().AttemptTimeout()
+	x.out = wire.Response{Kind: wire.RequestHeaders, WantResponse: bounded}
 	if err := stream.Send(&x.out); err != nil {
 		return err
 	}
 	if err := stream.Recv(&x.in); err != nil {
 		return ended(err)
 	}
-	encoded, _ := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
+	plan, _ := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
 	name, _ := x.in.Metadata(policy.PlanNamespace, policy.FormatField)
 	format := policy.Format(name)
-	next, err := policy.DecodeRetry(encoded, n, cluster, len(x.in.Body), p.now())
+	next, err := policy.DecodeRetry(plan, n, cluster, len(x.in.Body), p.now())
 	if err != nil {
-		return p.abandon(stream, x, format, err)
+		return x.replyError(stream, p.count(err), format)
 	}
 	if next.Expired {
-		return p.abandon(stream, x, format, policy.Errorf(policy.Timeout, "no provider answered within the total timeout, after %d attempts", n-1))
+		return x.replyError(stream, p.count(policy.Errorf(policy.Timeout, "no provider answered within the total timeout, after %d attempts", n-1)), format)
 	}
 	p.metrics.retried()
 	x.set = append(x.set[:0],
@@ -38,15 +44,31 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		wire.SetHeader{Key: ":authority", Value: next.Authority},
 	)
 	x.field[0] = wire.Field{Key: policy.ModelField, Value: wire.String(next.Model)}
-	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: x.field[:1]}
-	x.out = wire.Response{Kind: wire.RequestBody, Metadata: x.meta[:1]}
+	meta := append(x.meta[:0], wire.Metadata{Namespace: policy.PlanNamespace, Fields: x.field[:1]})
+	x.out = wire.Response{Kind: wire.RequestBody}
+	if next.Last && g.Hold {
+		g.Hold = false
+		meta = append(meta, x.gateMetadata(&g))
+	}
+	if g.Needed() { // what marked the attempt before is gone, with all that went to its provider
+		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+	}
+	x.out.Metadata = meta
 	x.patch(next.Edits, next.Length)
-	return stream.Send(&x.out)
+	if err := stream.Send(&x.out); err != nil || !bounded {
+		return err
+	}
+	return p.await(stream, x, g.Deadline, format)
 }
 
-// abandon answers instead of a later attempt. Who asked for what is in the
-// metadata since the first.
-func (p *Processor) abandon(stream *wire.Stream, x *exchange, format policy.Format, err error) error {
-	coded := p.count(err)
-	return x.answer(stream, coded.Code.Status(), coded.Render(format), policy.DetailsPrefix+string(coded.Code))
+// await bounds the time until an attempt answers.
+func (p *Processor) await(stream *wire.Stream, x *exchange, until time.Time, format policy.Format) error {
+	var late alarm
+	late.set(until.Sub(p.now()), func() { p.giveUp(stream, format) })
+	err := stream.Recv(&x.in)
+	if late.stop() || err != nil {
+		return ended(err)
+	}
+	x.out = wire.Response{Kind: wire.ResponseHeaders}
+	return stream.Send(&x.out)
 }

@@ -160,10 +160,10 @@ type GatewayConfig struct {
 	// Top-level keys of the request body, over the client's own. Any JSON value;
 	// strings in it may hold ${…}.
 	Body map[string]RawValue `yaml:"body,omitempty"`
-	// One attempt, 1ms to 24h: until a stream starts, or until any other answer ends.
+	// One attempt, 1ms to 24h: until the content of a stream begins, or until any
+	// other answer ends. At most total_timeout counts.
 	PerRequestTimeout time.Duration `yaml:"per_request_timeout,omitempty"`
-	// All attempts together, 1ms to 24h; of a stream, the time after which no
-	// further attempt begins.
+	// All attempts together, 1ms to 24h; of a stream, until its content begins.
 	TotalTimeout time.Duration `yaml:"total_timeout,omitempty"`
 	// Longest silence inside a stream, 1ms to 24h.
 	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
@@ -178,6 +178,11 @@ type GatewayConfig struct {
 	// strings, and causes. connect_failure is name resolution, TCP and TLS; reset a
 	// connection that ended before an answer began; timeout is per_request_timeout.
 	FailoverOn FailoverConfig `yaml:"failover_on,omitempty"`
+	// Whether an answer is held until its content begins, so that the next attempt
+	// can follow one that only looks like an answer: on or off.
+	ResponseGate string `yaml:"response_gate,omitempty"`
+	// A stream that ends without its last event ends in an error event.
+	StrictStreamEnd bool `yaml:"strict_stream_end,omitempty"`
 }
 
 // StrategyConfig is an ordered list of CEL expressions.

@@ -32,6 +32,8 @@ type Endpoint struct {
 	// UsageAs is how Envoy is to read the token usage of answers, where it does
 	// not see it from their shape.
 	UsageAs string
+	// Answer is what a good answer looks like.
+	Answer Answer
 	// index numbers the endpoints, so that a provider's paths are an array.
 	index int
 }
@@ -41,20 +43,20 @@ type Endpoint struct {
 // reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
 // vLLM, Jina and Cohere share.
 var endpoints = []Endpoint{
-	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat"},
-	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat"},
-	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage},
-	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage},
-	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation"},
-	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation"},
-	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit"},
-	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true, Operation: "image_variation"},
+	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat", Answer: ChatAnswer},
+	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Answer: ResponsesAnswer},
+	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Answer: ChatAnswer},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage, Answer: JSONAnswer},
+	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation", Answer: JSONAnswer},
+	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation", Answer: JSONAnswer},
+	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit", Answer: JSONAnswer},
+	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true, Operation: "image_variation", Answer: JSONAnswer},
 	{Path: "/v1/audio/speech", Format: OpenAI, Operation: "speech"},
 	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
 	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
-	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage},
-	{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat"},
-	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages, Operation: "count_tokens"},
+	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage, Answer: JSONAnswer},
+	{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat", Answer: MessagesAnswer},
+	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages, Operation: "count_tokens", Answer: JSONAnswer},
 }
 
 // ChatUsage is the usage object of chat completions, which other operations of

@@ -33,6 +33,7 @@ const (
 	ProviderUnreachable Code = "provider_unreachable"
 	GatewayUnavailable  Code = "gateway_unavailable"
 	Timeout             Code = "timeout"
+	StreamTruncated     Code = "stream_truncated"
 )
 
 // outcome is what a code means on the wire.
@@ -64,6 +65,7 @@ var outcomes = map[Code]outcome{
 	ProviderUnreachable: {502, "api_error"},
 	GatewayUnavailable:  {503, "api_error"},
 	Timeout:             {504, "timeout_error"},
+	StreamTruncated:     {502, "api_error"},
 }
 
 // Status is the HTTP status that goes with the code.
@@ -129,6 +131,35 @@ func (e *Error) Render(f Format) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// Event gives the error as the last event of a stream, in the shape of the
+// kind of answer. between says that the event before it is over, sequence is
+// the number that it gets where events have one.
+func (e *Error) Event(kind Answer, between bool, sequence int64) []byte {
+	var b []byte
+	if !between {
+		b = append(b, "\n\n"...)
+	}
+	data := e.Render(kind.Format())
+	if kind == ResponsesAnswer {
+		var err error
+		if data, err = json.Marshal(responsesError{"error", e.Code, e.Message, nil, sequence}); err != nil {
+			panic(err)
+		}
+	}
+	if kind == ResponsesAnswer || kind == MessagesAnswer {
+		b = append(b, "event: error\n"...)
+	}
+	return append(append(append(b, "data: "...), data...), "\n\n"...)
+}
+
+type responsesError struct {
+	Type           string  `json:"type"`
+	Code           Code    `json:"code"`
+	Message        string  `json:"message"`
+	Param          *string `json:"param"`
+	SequenceNumber int64   `json:"sequence_number"`
 }
 
 type openaiError struct {

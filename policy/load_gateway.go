@@ -63,6 +63,14 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	default:
 		l.problem(at+"on_error", "%q is unknown: write halt", clip(g.OnError))
 	}
+	p.StrictStreamEnd = g.StrictStreamEnd
+	switch g.ResponseGate {
+	case "", "on":
+		p.ResponseGate = true
+	case "off":
+	default:
+		l.problem(at+"response_gate", "%q is unknown: write on or off", clip(g.ResponseGate))
+	}
 	if g.MaxInputTokens < 0 || g.MaxInputTokens > maxTokens {
 		l.problem(at+"max_input_tokens", "must be from 1 to %d", maxTokens)
 	}

@@ -19,10 +19,22 @@ const (
 	RefusedField  = "refused"  // set when weir itself answered
 	LogField      = "log"      // LogContext.Encode
 
-	// StreamHeader marks a request whose answer is a stream, with the number of
-	// its attempts, so that a route without a total timeout takes it. Clients cannot set it: every
-	// x-weir-* header of theirs is removed first.
+	// StreamHeader marks a request whose answer is a stream, so that a route
+	// without a total timeout takes it. Clients cannot set it: every x-weir-*
+	// header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
+
+	// GateNamespace is the dynamic metadata with the Gate of the current
+	// attempt, GateField its field. GateHeader with the value GateOn marks a
+	// request whose answer the gate is to see.
+	GateNamespace = "weir.gate"
+	GateField     = "gate"
+	GateHeader    = "x-weir-gate"
+	GateOn        = "on"
+
+	// CauseHeader is added to an answer that the gate found to be none, so that
+	// Envoy goes on to the next attempt. It says why.
+	CauseHeader = "x-weir-cause"
 
 	// UsageHeader marks a request whose answer has the usage object of another
 	// operation (Endpoint.Operation), so that a route takes it that says so.

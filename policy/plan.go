@@ -43,6 +43,8 @@ type Plan struct {
 	Rejected []string
 	// Fields are what clusters' headers take from the request.
 	Fields []Field
+	// Gate is what is to be done with the first attempt's answer.
+	Gate Gate
 
 	attempts [MaxAttempts]Attempt
 	// Memory of the attempts' edits, as far as it goes, and of those of one
@@ -71,7 +73,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 		return nil, err
 	}
 	var buffer [MaxAttempts]choice
-	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.PerRequestTimeout, Deadline: req.Now.Add(p.TotalTimeout)}
+	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout)}
 	choices, err := p.choose(buffer[:0], out, req, t)
 	if err != nil {
 		return nil, err
@@ -82,6 +84,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	if err := p.fields(out, req); err != nil {
 		return nil, err
 	}
+	out.Gate = p.gate(req, out)
 	return out, nil
 }
 
@@ -306,8 +309,9 @@ type Retry struct {
 	Authority string
 	Edits     []Edit
 	Length    int // of the body after the edits
-	// Expired says that the time for all attempts is over.
-	Expired bool
+	// Expired says that the time for all attempts is over, Last that no attempt
+	// is left after this one.
+	Expired, Last bool
 }
 
 // DecodeRetry reads attempt n (counted from 1, as Envoy counts) of an encoded
@@ -328,7 +332,7 @@ func DecodeRetry(encoded string, n int, cluster string, length int, now time.Tim
 	if e.Length != length {
 		return Retry{}, fmt.Errorf("attempt %d has a body of %d bytes, the plan was made for %d", n, length, e.Length)
 	}
-	r := Retry{Model: a.Model, Path: a.Path, Authority: a.Authority, Expired: now.UnixMilli() > e.Deadline}
+	r := Retry{Model: a.Model, Path: a.Path, Authority: a.Authority, Expired: now.UnixMilli() > e.Deadline, Last: n-1 == len(e.Attempts)}
 	at := 0
 	for _, ed := range a.Edits {
 		if ed.At < at || ed.At > length || ed.Len < 0 || ed.Len > length-ed.At {

@@ -34,6 +34,11 @@ type Policy struct {
 	StreamIdleTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Failover          Failover
+	// ResponseGate says that answers are held until they have content, where
+	// another attempt could follow; StrictStreamEnd that streams without their
+	// last event end in an error.
+	ResponseGate    bool
+	StrictStreamEnd bool
 	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
 	// a line for each goes, Window what the metrics of strategies cover.
 	Telemetry bool
@@ -80,6 +85,9 @@ type provider struct {
 	byModel    map[string]*model // disabled ones too
 	names      []string          // of its models, for "did you mean"
 }
+
+// AttemptTimeout bounds one attempt.
+func (p *Policy) AttemptTimeout() time.Duration { return min(p.PerRequestTimeout, p.TotalTimeout) }
 
 // surface is one API of a provider, with everything an attempt needs.
 type surface struct {
@@ -184,6 +192,9 @@ func (p *Policy) Effective() Config {
 	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
 	gateway := *p.gateway
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
+	if gateway.ResponseGate == "" {
+		gateway.ResponseGate = "on"
+	}
 	if gateway.FailoverOn == nil {
 		gateway.FailoverOn = failoverDefault
 	}

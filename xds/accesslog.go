@@ -37,7 +37,7 @@ const (
 )
 
 // accessLog sends an entry for each request, or each attempt, to Weir.
-func (b *builder) accessLog(name string, headers []string) []*accesslogv3.AccessLog {
+func (b *builder) accessLog(name string, headers ...string) []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return nil
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
-	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -18,10 +16,7 @@ import (
 	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
 	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
-	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
-	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
-	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -29,8 +24,6 @@ import (
 	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -236,7 +229,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	for _, prefix := range policy.StrippedPrefixes {
 		mutations.RequestMutations = append(mutations.RequestMutations, removePrefix(prefix))
 	}
-	if b.policy.Telemetry {
+	if b.policy.Telemetry || b.policy.ResponseGate {
 		// What is compressed tells Envoy no token usage. A provider that
 		// compresses all the same: see decompressor.
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
@@ -260,6 +253,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	}
 	filters := []*hcmv3.HttpFilter{
 		b.httpFilter("weir.retry", b.onRetry(b.retryProcessor())),
+		b.httpFilter("weir.gate", b.onGate(b.gateProcessor())),
 		b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}),
 	}
 	for _, h := range c.Set {
@@ -278,62 +272,6 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 
 // literal escapes a value for Envoy's format strings.
 func literal(s string) string { return strings.ReplaceAll(s, "%", "%%") }
-
-// retryProcessor asks Weir for the body, path and authority of a later
-// attempt. It sees no header: what is there may be another attempt's.
-func (b *builder) retryProcessor() *extprocv3.ExternalProcessor {
-	return &extprocv3.ExternalProcessor{
-		GrpcService:       b.weir(),
-		MessageTimeout:    duration(decisionTimeout),
-		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
-		ProcessingMode:    requestMode(),
-		MutationRules:     freeRouting(),
-		RequestAttributes: []string{"xds.cluster_name", "upstream.request_attempt_count"},
-		ForwardRules:      &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly(":path")}}},
-		MetadataOptions: &extprocv3.MetadataOptions{
-			ForwardingNamespaces: namespaces(policy.PlanNamespace),
-			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
-		},
-	}
-}
-
-func requestMode() *extprocv3.ProcessingMode {
-	return &extprocv3.ProcessingMode{
-		RequestHeaderMode:   extprocv3.ProcessingMode_SEND,
-		RequestBodyMode:     extprocv3.ProcessingMode_BUFFERED,
-		RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
-		ResponseHeaderMode:  extprocv3.ProcessingMode_SKIP,
-		ResponseBodyMode:    extprocv3.ProcessingMode_NONE,
-		ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
-	}
-}
-
-func freeRouting() *mutationv3.HeaderMutationRules {
-	return &mutationv3.HeaderMutationRules{AllowAllRouting: boolean(true), AllowEnvoy: boolean(true)}
-}
-
-func namespaces(untyped ...string) *extprocv3.MetadataOptions_MetadataNamespaces {
-	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: untyped}
-}
-
-// onRetry skips a filter on the first attempt, which then costs nothing.
-func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	skip := &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-		Action: &xdscorev3.TypedExtensionConfig{Name: "skip", TypedConfig: b.pack(&skipv3.SkipFilter{})},
-	}}
-	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
-		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input: &xdscorev3.TypedExtensionConfig{
-				Name:        "attempt",
-				TypedConfig: b.pack(&matcherv3.HttpRequestHeaderMatchInput{HeaderName: "x-envoy-attempt-count"}),
-			},
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
-				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"1": skip},
-			}},
-		}}},
-	}
-}
 
 // noPlan is the cluster of requests without a plan.
 func (b *builder) noPlan() *clusterv3.Cluster {

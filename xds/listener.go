@@ -96,7 +96,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		RequestHeadersTimeout:     duration(headersTimeout),
 		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),
-		AccessLog:                 b.accessLog(policy.RequestLog, nil),
+		AccessLog:                 b.accessLog(policy.RequestLog),
 		AccessLogOptions:          b.accessLogOptions(),
 		HttpFilters:               b.httpFilters(),
 	}
@@ -111,9 +111,10 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
+	filters = append(filters, b.httpFilter("weir.redirect", b.redirects()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
-		UpstreamLog:          b.accessLog(policy.AttemptLog, b.options.QuotaHeaders),
+		UpstreamLog:          b.accessLog(policy.AttemptLog, append([]string{policy.CauseHeader}, b.options.QuotaHeaders...)...),
 	}))
 }
 
@@ -133,43 +134,46 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 		MutationRules:     freeRouting(),
 		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace),
+			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace, policy.GateNamespace),
 		},
 		SendBodyWithoutWaitingForHeaderResponse: true,
 	}
 }
 
-// routes: the first two are for answers in one piece, the others for streams,
-// which have no total timeout. Envoy's idle timer runs from the request on,
-// through all attempts: a stream that may have to wait for several has a route
-// that lets it. Of each there is one that says how to read the usage of an
-// answer, where Envoy cannot tell.
+// routes: one for answers in one piece, one for streams, which have no total
+// timeout: extproc bounds the time until they begin. Envoy's idle timer runs
+// from the request on, through all attempts, and must not end before them; what
+// bounds the silence inside a stream is the timer of its attempt. Of each route
+// there is one that says how to read the usage of an answer, where Envoy cannot
+// tell.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
-	add := func(timeout, idle time.Duration, match *routev3.HeaderMatcher) {
-		marked := b.route(timeout, idle)
+	add := func(route func() *routev3.Route, match *routev3.HeaderMatcher) {
+		marked := route()
 		marked.Match.Headers = []*routev3.HeaderMatcher{
 			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
 		}
 		b.chatUsage(marked)
-		plain := b.route(timeout, idle)
+		plain := route()
 		plain.Match.Headers = []*routev3.HeaderMatcher{match}
 		if p.Telemetry {
 			routes = append(routes, marked)
 		}
 		routes = append(routes, plain)
 	}
-	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
+	add(func() *routev3.Route { return b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)) }, &routev3.HeaderMatcher{
 		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
 	})
-	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
-		wait := min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout+p.PerRequestTimeout)
-		add(0, max(p.StreamIdleTimeout, wait+idleSlack), &routev3.HeaderMatcher{
-			Name:                 policy.StreamHeader,
-			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
-		})
-	}
+	add(func() *routev3.Route {
+		stream := b.route(0, max(p.StreamIdleTimeout, p.TotalTimeout)+idleSlack)
+		if !p.WatchesIdle() {
+			stream.GetRoute().RetryPolicy.PerTryIdleTimeout = duration(p.StreamIdleTimeout)
+		}
+		return stream
+	}, &routev3.HeaderMatcher{
+		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+	})
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
@@ -181,7 +185,8 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// How much of a request ext_proc and the retries may hold. The
 			// connection's own limit stays small: it also bounds what is held of
 			// an answer for a client that reads slowly.
-			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
+			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
+			ResponseHeadersToRemove: []string{policy.CauseHeader},
 			ResponseHeadersToAdd: append(answerHeaders(),
 				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
 				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
@@ -231,7 +236,9 @@ func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 // with each request, in x-envoy-max-retries.
 func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	f := b.policy.Failover
-	on := "retriable-status-codes"
+	// What the gate found to be no answer it marks with a header. A redirect is
+	// never followed and never passed on.
+	on := "retriable-status-codes,retriable-headers"
 	if f.ConnectFailure {
 		on += ",connect-failure,refused-stream"
 	}
@@ -241,9 +248,13 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	out := &routev3.RetryPolicy{
 		RetryOn:               on,
 		NumRetries:            number(0),
-		PerTryTimeout:         duration(b.policy.PerRequestTimeout),
+		PerTryTimeout:         duration(b.policy.AttemptTimeout()),
 		RefreshClusterOnRetry: true,
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
+	}
+	out.RetriableHeaders = []*routev3.HeaderMatcher{{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}}
+	for status := uint32(300); status < 400; status++ {
+		out.RetriableStatusCodes = append(out.RetriableStatusCodes, status)
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

@@ -1,10 +1,14 @@
 package xds
 
 import (
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	customv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/custom_response/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/local_response_policy/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"weir/policy"
@@ -28,8 +32,10 @@ func replies() []reply {
 	planned := withMetadata(policy.ModelField)
 	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
-		// UT, UMSDR: the request or an attempt took too long. SI: a stream was silent
-		// too long. DT: it lasted too long.
+		// What redirects makes of a redirect.
+		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url")},
+		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
+		// silent too long. DT: it lasted too long.
 		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
@@ -50,6 +56,25 @@ func replies() []reply {
 		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time")},
 		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")},
 	}
+}
+
+// redirected is a status of no other use: what redirects puts in the place of a
+// redirect, until the reply has its own.
+const redirected = 599
+
+// redirects keeps a provider's redirect from the client, which would send its
+// request and its key to an address that the provider chose.
+func (b *builder) redirects() *customv3.CustomResponse {
+	return &customv3.CustomResponse{CustomResponseMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
+		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input: &xdscorev3.TypedExtensionConfig{Name: "status", TypedConfig: b.pack(&matcherv3.HttpResponseStatusCodeClassMatchInput{})},
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
+				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"3xx": {OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+					Action: &xdscorev3.TypedExtensionConfig{Name: "redirect", TypedConfig: b.pack(&localv3.LocalResponsePolicy{StatusCode: number(redirected)})},
+				}}},
+			}},
+		},
+	}}}
 }
 
 // localReplies gives every answer of Envoy's own the shape that the client's

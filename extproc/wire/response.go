@@ -23,7 +23,16 @@ type Response struct {
 	// Metadata becomes dynamic metadata, as far as the filter's
 	// receiving_namespaces allow.
 	Metadata []Metadata
+
+	// WantResponse, in an answer to RequestHeaders, asks for ResponseHeaders too:
+	// a mode_override for a filter whose mode is a buffered request body and
+	// nothing of the response.
+	WantResponse bool
 }
+
+// wantResponse is a ProcessingMode (envoy/extensions/filters/http/ext_proc/v3/processing_mode.proto):
+// response_header_mode SEND, request_body_mode BUFFERED, no trailers.
+var wantResponse = []byte{2 << 3, 1, 3 << 3, 2, 5 << 3, 2, 6 << 3, 2}
 
 // Common is a CommonResponse: what becomes of one part of the exchange. Of an
 // answer to trailers Envoy only takes the headers.
@@ -217,6 +226,11 @@ func (e *encoder) response(r *Response) {
 		e.immediate(r.Immediate)
 	} else {
 		e.part(r.Kind, &r.Common)
+	}
+	if r.WantResponse {
+		mode := e.len()
+		e.raw(wantResponse)
+		e.wrap(9, mode)
 	}
 	if len(r.Metadata) == 0 {
 		return

@@ -1,0 +1,170 @@
+package extproc
+
+import (
+	"mime"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/extproc/wire"
+	"weir/gate"
+	"weir/policy"
+)
+
+// answer is the memory of one answer that is judged.
+type answer struct {
+	judge gate.Judge
+	end   gate.End
+	held  int // pieces of the body that Envoy has no word about yet
+}
+
+// gate judges the answer of an attempt; the first message is its headers. As
+// long as Envoy gets no word, nothing of the answer reaches the client. To let
+// it pass, the stream is closed: Envoy still has every byte, and Weir is out of
+// its way.
+func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
+	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
+	g := policy.DecodeGate(encoded)
+	status, contentType, encoding := responseHeaders(x.in.Headers)
+	a, last := &x.answer, x.in.EndOfStream
+	a.held = 0
+	watches := g.Watches() && status == 200 && encoding == "" && isEvents(contentType) && !last
+	if watches {
+		a.end.Reset(g.Answer)
+	}
+	verdict := gate.Pass
+	if g.Hold {
+		a.judge.Reset(g.Answer, g.Stream)
+		verdict = a.judge.Headers(status, contentType, encoding, last)
+	}
+	var late alarm
+	if verdict == gate.Hold && g.Stream {
+		late.set(g.Deadline.Sub(p.now()), func() { p.giveUp(stream, g.Answer.Format()) })
+	}
+	for verdict == gate.Hold {
+		if err := stream.Recv(&x.in); err != nil {
+			late.stop()
+			return ended(err)
+		}
+		a.held++
+		last = x.in.EndOfStream
+		if watches {
+			a.end.Data(x.in.Body)
+		}
+		verdict = a.judge.Data(x.in.Body, last)
+	}
+	if late.stop() {
+		return nil
+	}
+	if g.Hold {
+		p.metrics.judged(verdict)
+	}
+	switch {
+	case verdict.Failed():
+		x.set = append(x.set[:0], wire.SetHeader{Key: policy.CauseHeader, Value: verdict.Cause()})
+		x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
+		return stream.Send(&x.out)
+	case watches:
+		return p.watch(stream, x, &g, last)
+	}
+	return nil
+}
+
+// watch follows an answer that has passed to its end.
+func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last bool) error {
+	a := &x.answer
+	// With what may be added, the length is another.
+	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Remove: contentLength}}
+	if err := stream.Send(&x.out); err != nil {
+		return err
+	}
+	for {
+		for ; a.held > 0; a.held-- {
+			x.out = wire.Response{Kind: wire.ResponseBody}
+			if last && a.held == 1 && g.Strict && !a.end.Complete() {
+				p.metrics.truncated()
+				e := policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
+				x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: e.Event(g.Answer, a.end.Between(), a.end.Next())})
+				x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+			}
+			if err := stream.Send(&x.out); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+		var silence alarm
+		if g.Idle > 0 {
+			silence.set(g.Idle, func() { p.giveUp(stream, g.Answer.Format()) })
+		}
+		err := stream.Recv(&x.in)
+		if silence.stop() {
+			return nil
+		}
+		if err != nil {
+			return ended(err)
+		}
+		a.held, last = 1, x.in.EndOfStream
+		a.end.Data(x.in.Body)
+	}
+}
+
+var contentLength = []string{"content-length"}
+
+// giveUp ends a request because its time is over. It may be called while
+// another goroutine receives.
+func (p *Processor) giveUp(stream *wire.Stream, format policy.Format) {
+	err := p.count(policy.Errorf(policy.Timeout, "no provider answered within the time for it"))
+	_ = new(exchange).replyError(stream, err, format) // Envoy is gone if it fails
+}
+
+func responseHeaders(headers []wire.Header) (status int, contentType, encoding string) {
+	for _, h := range headers {
+		switch h.Key {
+		case ":status":
+			status, _ = strconv.Atoi(h.Value)
+		case "content-type":
+			contentType = h.Value
+		case "content-encoding":
+			encoding = h.Value
+		}
+	}
+	return status, contentType, encoding
+}
+
+func isEvents(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	return media == "text/event-stream"
+}
+
+// alarm calls a function unless it is stopped in time.
+type alarm struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+	fired   bool
+}
+
+func (a *alarm) set(d time.Duration, f func()) {
+	a.timer = time.AfterFunc(max(d, 0), func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !a.stopped {
+			a.fired = true
+			f()
+		}
+	})
+}
+
+// stop says whether the function was called. Afterwards it is not.
+func (a *alarm) stop() bool {
+	if a.timer == nil {
+		return false
+	}
+	a.timer.Stop()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stopped = true
+	return a.fired
+}

@@ -1,0 +1,102 @@
+package gate
+
+import (
+	"bytes"
+	"strconv"
+
+	"weir/policy"
+)
+
+// End follows a stream of events to its end. The zero value is of no use:
+// Reset it first.
+type End struct {
+	kind     policy.Answer
+	complete bool
+	reader   events
+	last     int64 // sequence_number of the last event that had one
+}
+
+// endLimit is how much of an event is looked at: the events that end a stream
+// say so at their beginning.
+const endLimit = 512
+
+// Reset makes e follow an answer of this kind.
+func (e *End) Reset(kind policy.Answer) {
+	e.kind, e.complete, e.last = kind, false, -1
+	e.reader.limit = endLimit
+	e.reader.reset()
+}
+
+// Data takes the next bytes of the stream.
+func (e *End) Data(b []byte) {
+	e.reader.each(b, func(ev event) Verdict {
+		if i := bytes.Index(ev.data, []byte(`"sequence_number":`)); i >= 0 {
+			e.last = leadingInt(ev.data[i+len(`"sequence_number":`):])
+		}
+		e.complete = e.complete || ev.ends(e.kind)
+		return Hold
+	})
+}
+
+// Complete says that the stream told its client that it is over, well or not.
+// Of kinds that have no last event, every stream is.
+func (e *End) Complete() bool { return e.complete || !ends(e.kind) }
+
+// Between says that the bytes so far end where an event does.
+func (e *End) Between() bool {
+	return len(e.reader.line) == 0 && !e.reader.some && len(e.reader.name) == 0
+}
+
+// Next is the sequence_number that a further event would have.
+func (e *End) Next() int64 { return e.last + 1 }
+
+func ends(kind policy.Answer) bool {
+	return kind == policy.ChatAnswer || kind == policy.ResponsesAnswer || kind == policy.MessagesAnswer
+}
+
+// ends says whether a stream has nothing more to say after an event.
+func (e event) ends(kind policy.Answer) bool {
+	data := bytes.TrimSpace(e.data)
+	if string(e.name) == "error" {
+		return true
+	}
+	switch kind {
+	case policy.ChatAnswer:
+		return string(data) == "[DONE]" || bytes.HasPrefix(data, []byte(`{"error"`))
+	case policy.MessagesAnswer:
+		return e.is("message_stop", "error")
+	}
+	return e.is("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+}
+
+// is says whether an event has one of these types, by its name or, where it
+// has none, by the first key of its data.
+func (e event) is(types ...string) bool {
+	for _, t := range types {
+		if string(e.name) == t {
+			return true
+		}
+		if len(e.name) == 0 && bytes.HasPrefix(compact(e.data), []byte(`{"type":"`+t+`"`)) {
+			return true
+		}
+	}
+	return false
+}
+
+// compact takes the space out of the beginning of an event's data.
+func compact(b []byte) []byte {
+	return bytes.Join(bytes.Fields(b[:min(len(b), 80)]), nil)
+}
+
+func leadingInt(b []byte) int64 {
+	b = bytes.TrimLeft(b, " ")
+	end := 0
+	for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+		end++
+	}
+	n, err := strconv.ParseInt(string(b[:end]), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}

@@ -1,0 +1,87 @@
+package gate
+
+import "bytes"
+
+// event is a server-sent event. Its strings are good until the next one.
+type event struct {
+	name []byte
+	data []byte
+}
+
+// events takes a stream of server-sent events apart, however it is cut into
+// pieces and whichever line ends it uses.
+type events struct {
+	line  []byte // begun, and not ended yet
+	name  []byte
+	data  []byte
+	some  bool // the event has data
+	cr    bool // the last line ended in CR: an LF is part of that end
+	begun bool // the first line is over
+	// limit bounds what is kept of an event's data, 0 is no bound.
+	limit int
+}
+
+func (r *events) reset() {
+	*r = events{line: r.line[:0], name: r.name[:0], data: r.data[:0], limit: r.limit}
+}
+
+// each calls f for every event that ends in b, until f has a verdict.
+func (r *events) each(b []byte, f func(event) Verdict) Verdict {
+	for len(b) > 0 {
+		if r.cr {
+			r.cr = false
+			if b[0] == '\n' {
+				b = b[1:]
+				continue
+			}
+		}
+		i := bytes.IndexAny(b, "\r\n")
+		if i < 0 {
+			r.keep(b)
+			break
+		}
+		r.keep(b[:i])
+		r.cr = b[i] == '\r'
+		b = b[i+1:]
+		ended := len(r.line) == 0
+		if !ended {
+			r.field()
+			r.line = r.line[:0]
+			continue
+		}
+		if r.some {
+			if v := f(event{r.name, r.data}); v != Hold {
+				return v
+			}
+		}
+		r.name, r.data, r.some = r.name[:0], r.data[:0], false
+	}
+	return Hold
+}
+
+// keep adds to the line, as far as there is room.
+func (r *events) keep(b []byte) {
+	if r.limit > 0 {
+		b = b[:min(len(b), max(0, r.limit-len(r.line)))]
+	}
+	r.line = append(r.line, b...)
+}
+
+func (r *events) field() {
+	line := r.line
+	if !r.begun {
+		r.begun = true
+		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+	}
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	value = bytes.TrimPrefix(value, []byte(" "))
+	switch string(name) {
+	case "event":
+		r.name = append(r.name[:0], value...)
+	case "data":
+		if r.some {
+			r.data = append(r.data, '\n')
+		}
+		r.data, r.some = append(r.data, value...), true
+	}
+}

@@ -1,0 +1,118 @@
+package gate
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"weir/policy"
+)
+
+// MaxHeld is how much of an answer is held, in bytes. What has shown no
+// content until then passes.
+const MaxHeld = 64 << 10
+
+// Judge reads the beginning of one answer. The zero value is of no use: Reset
+// it first. It may be used again.
+type Judge struct {
+	kind   policy.Answer
+	stream bool // the client asked for events
+
+	events bool // the answer is events
+	held   int
+	body   []byte // of an answer in one piece
+	reader events
+}
+
+// Reset makes j the judge of an answer to a request of this kind.
+func (j *Judge) Reset(kind policy.Answer, stream bool) {
+	body := j.body[:0]
+	*j = Judge{kind: kind, stream: stream, body: body, reader: j.reader}
+	j.reader.reset()
+}
+
+// Headers judges status and headers. end says that there is no body.
+func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verdict {
+	if status < 200 || status > 299 {
+		return Pass // the status says it, and Envoy decides by it
+	}
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return Pass // unreadable
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media = strings.ToLower(strings.TrimSpace(contentType))
+	}
+	switch {
+	case media == "text/event-stream":
+		if !j.stream && j.kind != policy.AnyAnswer {
+			return WrongAnswer
+		}
+		j.events = true
+	case media == "", media == "text/plain", media == "application/octet-stream", isJSON(media):
+		if j.kind == policy.AnyAnswer && !isJSON(media) {
+			return j.bodyless(end)
+		}
+	case media == "text/html", media == "application/xhtml+xml", j.kind != policy.AnyAnswer:
+		return WrongAnswer
+	default:
+		return j.bodyless(end)
+	}
+	if end {
+		return EmptyAnswer
+	}
+	return Hold
+}
+
+// bodyless judges an answer of which the bytes may be anything.
+func (j *Judge) bodyless(end bool) Verdict {
+	if end {
+		return EmptyAnswer
+	}
+	return Pass
+}
+
+func isJSON(media string) bool {
+	return media == "application/json" || strings.HasSuffix(media, "+json")
+}
+
+// Data judges a piece of the body. end says that it is the last.
+func (j *Judge) Data(b []byte, end bool) Verdict {
+	j.held += len(b)
+	var v Verdict
+	if j.events {
+		v = j.reader.each(b, func(e event) Verdict { return e.judge(j.kind) })
+	} else {
+		j.body = append(j.body, b...)
+		v = j.document(end)
+	}
+	switch {
+	case v != Hold:
+		return v
+	case end:
+		return EmptyAnswer
+	case j.held > MaxHeld:
+		return Pass
+	}
+	return Hold
+}
+
+// document judges an answer in one piece by its first keys.
+func (j *Judge) document(end bool) Verdict {
+	body := bytes.TrimLeft(j.body, " \t\r\n")
+	if len(body) == 0 {
+		return Hold
+	}
+	if j.stream { // these may be events, although nothing said so
+		for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
+			switch {
+			case bytes.HasPrefix(body, []byte(field)):
+				j.events, j.body = true, nil
+				return j.reader.each(body, func(e event) Verdict { return e.judge(j.kind) })
+			case !end && bytes.HasPrefix([]byte(field), body):
+				return Hold
+			}
+		}
+	}
+	return judgeDocument(body, end)
+}

@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Answer is a kind of answers, by what they look like.
+type Answer string
+
+// The kinds. AnyAnswer may be of any type: sound, text, subtitles.
+const (
+	AnyAnswer       Answer = ""
+	JSONAnswer      Answer = "json"
+	ChatAnswer      Answer = "chat"
+	ResponsesAnswer Answer = "responses"
+	MessagesAnswer  Answer = "messages"
+)
+
+// Format is that of the API that answers so.
+func (a Answer) Format() Format {
+	if a == MessagesAnswer {
+		return Anthropic
+	}
+	return OpenAI
+}
+
+// Gate is what Weir has to do with the answer of an attempt. It travels as
+// metadata, like the plan.
+type Gate struct {
+	Answer Answer
+	Stream bool
+	// Hold says that nothing of the answer reaches the client before it has
+	// content: another attempt could follow.
+	Hold bool
+	// Strict says that a stream that ends without its last event ends in an
+	// error.
+	Strict bool
+	// Idle is the longest silence inside a stream, 0 where Envoy sees to it.
+	Idle time.Duration
+	// Deadline bounds how long the answer may be held.
+	Deadline time.Time
+}
+
+// Needed says whether there is anything to do.
+func (g *Gate) Needed() bool { return g.Hold || g.Watches() }
+
+// Watches says whether the answer is followed to its end.
+func (g *Gate) Watches() bool { return g.Stream && (g.Strict || g.Idle > 0) }
+
+// Encode writes g as one metadata value.
+func (g *Gate) Encode() string {
+	b := make([]byte, 0, 64)
+	b = append(append(b, g.Answer...), ' ')
+	for _, f := range [...]struct {
+		letter byte
+		set    bool
+	}{{'s', g.Stream}, {'h', g.Hold}, {'e', g.Strict}} {
+		if f.set {
+			b = append(b, f.letter)
+		}
+	}
+	b = strconv.AppendInt(append(b, ' '), g.Idle.Milliseconds(), 10)
+	b = strconv.AppendInt(append(b, ' '), g.Deadline.UnixMilli(), 10)
+	return string(b)
+}
+
+// DecodeGate reads what Encode wrote. Of anything else it makes a Gate that
+// does nothing.
+func DecodeGate(s string) Gate {
+	parts := strings.Split(s, " ")
+	if len(parts) != 4 {
+		return Gate{}
+	}
+	idle, err := strconv.ParseInt(parts[2], 10, 64)
+	deadline, err2 := strconv.ParseInt(parts[3], 10, 64)
+	if err != nil || err2 != nil {
+		return Gate{}
+	}
+	flags := parts[1]
+	return Gate{
+		Answer: Answer(parts[0]),
+		Stream: strings.Contains(flags, "s"), Hold: strings.Contains(flags, "h"), Strict: strings.Contains(flags, "e"),
+		Idle: time.Duration(idle) * time.Millisecond, Deadline: time.UnixMilli(deadline),
+	}
+}
+
+// gate says what is to be done with the answers of a plan's first attempt.
+func (p *Policy) gate(req *Request, plan *Plan) Gate {
+	g := Gate{
+		Answer: req.Endpoint.Answer, Stream: plan.Stream,
+		Hold: p.ResponseGate && len(plan.Attempts) > 1, Strict: p.StrictStreamEnd,
+		Deadline: plan.Deadline,
+	}
+	if p.WatchesIdle() {
+		g.Idle = p.StreamIdleTimeout
+	}
+	return g
+}
+
+// WatchesIdle says that Weir itself bounds the silence inside of streams: the
+// timer of Envoy that could runs before an answer begins, too, and must not be
+// shorter than an attempt.
+func (p *Policy) WatchesIdle() bool { return p.StreamIdleTimeout < p.PerRequestTimeout }

@@ -1,0 +1,133 @@
+package xds
+
+import (
+	"time"
+
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"weir/policy"
+)
+
+// retryProcessor asks Weir for the body, path and authority of a later
+// attempt. It sees no header: what is there may be another attempt's.
+func (b *builder) retryProcessor() *extprocv3.ExternalProcessor {
+	return &extprocv3.ExternalProcessor{
+		GrpcService:       b.weir(),
+		MessageTimeout:    duration(decisionTimeout),
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		ProcessingMode:    requestMode(),
+		MutationRules:     freeRouting(),
+		AllowModeOverride: true,
+		RequestAttributes: []string{"xds.cluster_name", "upstream.request_attempt_count"},
+		ForwardRules:      &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly(":path")}}},
+		MetadataOptions: &extprocv3.MetadataOptions{
+			ForwardingNamespaces: namespaces(policy.PlanNamespace, policy.GateNamespace),
+			ReceivingNamespaces:  namespaces(policy.PlanNamespace, policy.GateNamespace),
+		},
+	}
+}
+
+func requestMode() *extprocv3.ProcessingMode {
+	return &extprocv3.ProcessingMode{
+		RequestHeaderMode:   extprocv3.ProcessingMode_SEND,
+		RequestBodyMode:     extprocv3.ProcessingMode_BUFFERED,
+		RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
+		ResponseHeaderMode:  extprocv3.ProcessingMode_SKIP,
+		ResponseBodyMode:    extprocv3.ProcessingMode_NONE,
+		ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+	}
+}
+
+func freeRouting() *mutationv3.HeaderMutationRules {
+	return &mutationv3.HeaderMutationRules{AllowAllRouting: boolean(true), AllowEnvoy: boolean(true)}
+}
+
+func namespaces(untyped ...string) *extprocv3.MetadataOptions_MetadataNamespaces {
+	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: untyped}
+}
+
+// onRetry skips a filter on the first attempt, which then costs nothing.
+func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input: b.requestHeader("x-envoy-attempt-count"),
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
+				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"1": b.skip()},
+			}},
+		}}},
+	}
+}
+
+// gateProcessor shows Weir the beginning of an answer. Envoy keeps what it
+// shows until it is told what becomes of it, or until the stream to Weir ends:
+// then all of it goes on as it came. That is why the body is streamed and not
+// full duplex, where a piece on its way to Weir would be lost then.
+func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
+	return &extprocv3.ExternalProcessor{
+		GrpcService: b.weir(),
+		// The attempt's own timer comes first while the answer is held.
+		MessageTimeout:   duration(b.policy.AttemptTimeout() + gateSlack),
+		FailureModeAllow: true,
+		ProcessingMode: &extprocv3.ProcessingMode{
+			RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
+			RequestBodyMode:     extprocv3.ProcessingMode_NONE,
+			RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
+			ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
+			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
+			ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+		},
+		SendBodyWithoutWaitingForHeaderResponse: true,
+		AllowContentLengthHeader:                true,
+		MutationRules:                           freeRouting(),
+		ForwardRules: &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{
+			Patterns: []*matcherv3.StringMatcher{exactly(":status"), exactly("content-type"), exactly("content-encoding")},
+		}},
+		MetadataOptions: &extprocv3.MetadataOptions{
+			ForwardingNamespaces: namespaces(policy.GateNamespace),
+			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
+		},
+	}
+}
+
+// gateSlack is how much longer than an attempt Envoy waits for a verdict.
+const gateSlack = 5 * time.Second
+
+// onGate skips a filter where the gate has nothing to do.
+func (b *builder) onGate(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	gated := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+			Input: b.requestHeader(policy.GateHeader),
+			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
+				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: policy.GateOn}},
+			},
+		},
+	}}
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
+			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: gated}},
+				OnMatch:   b.skip(),
+			}},
+		}}},
+	}
+}
+
+// skip takes a filter out of the chain.
+func (b *builder) skip() *xdsmatcherv3.Matcher_OnMatch {
+	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+		Action: &xdscorev3.TypedExtensionConfig{Name: "skip", TypedConfig: b.pack(&skipv3.SkipFilter{})},
+	}}
+}
+
+func (b *builder) requestHeader(name string) *xdscorev3.TypedExtensionConfig {
+	return &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.pack(&matcherv3.HttpRequestHeaderMatchInput{HeaderName: name})}
+}
