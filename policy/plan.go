@@ -207,7 +207,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 			if len(out.Attempts) > 0 {
 				text += textOf(a.Edits)
 			}
-			if len(out.Attempts) == MaxAttempts || text > maxPlanText {
+			if len(out.Attempts) == p.Failover.most() || text > maxPlanText {
 				return nil
 			}
 			out.Attempts = append(out.Attempts, a)
