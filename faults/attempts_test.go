@@ -44,8 +44,11 @@ func unreachable() group {
 			want: own(noneReached, "A reset, B reset")},
 		{what: "silence; B does the same", in: inShapes, behaviours: []behaviour{does(silence), does(silence)},
 			want: own(noneInTime, "A timeout, B timeout").within(2*silent, 5*time.Second)},
-		{what: "silence; five more do the same: `total_timeout` ends it", in: inShapes, behaviours: slices.Repeat(only(silence), 6),
+		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chat, messages), behaviours: slices.Repeat(only(silence), 6),
 			want: own(noneInTime, "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 5*time.Second)},
+		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chatStream, messagesStream), behaviours: slices.Repeat(only(silence), 6),
+			want: own(noneBegan, "A timeout, B timeout, C refused").within(2500*time.Millisecond, 5*time.Second),
+			but:  "the log blames the gateway for C: `refused`, in place of `timeout`"},
 	}}
 }
 

@@ -40,6 +40,10 @@ func nonAnswers() group {
 		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
 		{what: "a stream, for a client that asked for none", in: in(chat), behaviours: first(headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"), data(chatStream.answer()...), end),
 			want: second("200 wrong_answer")},
+		{what: "HTML without a content type", in: both, behaviours: first(headers("200 OK", "content-length: 10"), data("<p>Welcome")), want: second("200 wrong_answer")},
+		{what: "an error object, called text", in: both, behaviours: first(whole("text/plain", chat.broken)), want: second("200 error_answer")},
+		{what: "a first event that is no JSON", in: streams, behaviours: first(head, data("data: {\"broken\n\n"), content, rest, last, end), want: second("200 wrong_answer")},
+		{what: "an error as the first event, without its blank line", in: streams, behaviours: first(head, func(x *exchange) { data(strings.TrimSuffix(x.mode.broken, "\n"))(x) }, end), want: second("200 empty_answer")},
 		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
 
 		{what: "silence after the headers", in: every, behaviours: first(head, silence), want: stalled},

@@ -27,7 +27,15 @@ func hostile() group {
 	}
 	malformed := second("reset")
 	old := func(x *exchange) { raw("HTTP/1.0 200 OK\r\ncontent-type: " + x.mode.kind + "\r\n\r\n")(x) }
-	return group{title: "Wrong HTTP", on: usual, faults: []fault{
+	var strange []fault
+	for _, head := range []string{"101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket", "99 Low", "600 High", "999 Higher"} {
+		code, _, _ := strings.Cut(head, " ")
+		answer := raw("HTTP/1.1 " + head + "\r\ncontent-length: 0\r\n\r\n")
+		strange = append(strange,
+			fault{what: "status " + code, in: both, behaviours: first(answer), want: second(code + " other")},
+			fault{what: "status " + code + ", and nobody else is in the plan", in: inShapes, behaviours: only(answer), want: own(noAnswer, "A "+code+" other")})
+	}
+	return group{title: "Wrong HTTP", on: usual, faults: append(strange, []fault{
 		{what: "300 headers", in: both, behaviours: first(plain(append(many, "content-length: 0")...)), want: malformed},
 		{what: "a header of 100 KiB", in: both, behaviours: first(plain("x-long: "+strings.Repeat("y", 100<<10), "content-length: 0")), want: malformed},
 		{what: "a negative content-length", in: both, behaviours: first(plain("content-length: -1"), text), want: malformed},
@@ -38,9 +46,6 @@ func hostile() group {
 		{what: "a header name with a space", in: both, behaviours: first(plain("x y: z", "content-length: 0")), want: malformed},
 		{what: "a null character in a header", in: both, behaviours: first(plain("x: \x00", "content-length: 0")), want: malformed},
 		{what: "a status that is no number", in: both, behaviours: first(raw("HTTP/1.1 OK 200\r\n\r\n")), want: malformed},
-		{what: "status 99", in: both, behaviours: first(raw("HTTP/1.1 99 Low\r\ncontent-length: 0\r\n\r\n")), want: second("99 other")},
-		{what: "status 999", in: both, behaviours: first(raw("HTTP/1.1 999 High\r\ncontent-length: 0\r\n\r\n")), want: second("999 other")},
-		{what: "101, for nobody's upgrade", in: both, behaviours: first(raw("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")), want: second("101 other")},
 		{what: "an answer in HTTP/0.9", in: both, behaviours: first(raw("<p>Welcome"), fin), want: malformed},
 		{what: "the preface of HTTP/2", in: both, behaviours: first(raw("\x00\x00\x00\x04\x00\x00\x00\x00\x00")), want: malformed},
 
@@ -67,7 +72,7 @@ func hostile() group {
 			want: want{from: "A", log: "A 200", header: map[string]string{"x-weir-rejected-models": "", "x-envoy-upstream-service-time": ""}}},
 		{what: "gzip, although it was asked not to", in: both, behaviours: first(zipped(0)), want: asItCame()},
 		{what: "gzip that is cut off, with the length of what there is", in: in(chat), behaviours: first(zipped(12)), want: asItCame()},
-	}}
+	}...)}
 }
 
 // zipped sends the answer in gzip, without so many of its last bytes.
