@@ -121,12 +121,16 @@ providers:
 			reset()
 			gate := make(chan struct{})
 			p.Script(recorder.Gated(gate))
+			go func() { // until there is content, the answer is held
+				gate <- struct{}{}
+				gate <- struct{}{}
+			}()
 			s := open(t, c.client(t), g.URL, ask)
 			if s.resp.StatusCode != 200 || s.resp.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" || s.resp.Header.Get("X-Weir-Provider") != p.Name {
 				t.Errorf("%d %v", s.resp.StatusCode, s.resp.Header)
 			}
 			r := p.WaitRequests(t, 1)[0]
-			var events []string
+			events := []string{s.event(), s.event()}
 			for open := true; open; {
 				select {
 				case gate <- struct{}{}:
@@ -174,8 +178,9 @@ providers:
 			events int // that the client waits for; -1: not even for headers
 		}{
 			{"before the headers", recorder.Silence, -1},
-			{"after the headers", recorder.StallMidStream(0), 0},
-			{"after an event", recorder.StallMidStream(1), 1},
+			{"while the headers are held", recorder.StallMidStream(0), -1},
+			{"while an event is held", recorder.StallMidStream(1), -1},
+			{"after the content began", recorder.StallMidStream(2), 2},
 		} {
 			t.Run("the client leaves "+w.name+", "+c.name, func(t *testing.T) {
 				reset()
@@ -310,16 +315,17 @@ on_http_request:
 	for _, c := range []struct {
 		name   string
 		client func(*testing.T) *http.Client
+		ask    string
 		events int
 	}{
-		{"silence after the headers, HTTP/2", http2, 0},
-		{"silence after two events, HTTP/1.1", http1, 2},
+		{"silence after the headers of the last attempt, HTTP/2", http2, `{"model":"first:m","stream":true}`, 0},
+		{"silence after two events, HTTP/1.1", http1, ask, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			reset()
 			first.Script(recorder.StallMidStream(c.events))
 			start := time.Now()
-			s := open(t, c.client(t), g.URL, ask)
+			s := open(t, c.client(t), g.URL, c.ask)
 			for range c.events {
 				s.event()
 			}

@@ -177,6 +177,7 @@ type GatewayConfig struct {
 	// After which failures the next attempt follows: HTTP statuses, as numbers or
 	// strings, and causes. connect_failure is name resolution, TCP and TLS; reset a
 	// connection that ended before an answer began; timeout is per_request_timeout.
+	// Envoy has one word for the last two: either stands for both.
 	FailoverOn FailoverConfig `yaml:"failover_on,omitempty"`
 	// Whether an answer is held until its content begins, so that the next attempt
 	// can follow one that only looks like an answer: on or off.

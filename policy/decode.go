@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"weir/policy/nearest"
 )
 
 // What bounds the work for a hostile file. Sizes that a written file can
@@ -222,7 +224,7 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		at, ok := index[e.key]
 		if !ok {
 			hint := ""
-			if known := nearest(e.key, names, 1); len(known) > 0 {
+			if known := nearest.Names(e.key, names, 1); len(known) > 0 {
 				hint = fmt.Sprintf(": did you mean %q?", known[0])
 			}
 			d.problemAt(e.name, path, "unknown field %q%s", clip(e.key), hint)

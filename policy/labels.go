@@ -11,6 +11,7 @@ const (
 type labels struct {
 	served map[modelRef]string // by provider and what it is asked for
 	keys   map[string]string   // by cluster
+	ids    map[string]bool     // of providers' keys
 }
 
 // AskedLabel gives a model name as a client wrote it in the spelling of the
@@ -44,10 +45,27 @@ func (p *Policy) ServedLabel(provider, sent string) string {
 // ProviderKeyOf gives the id of the provider's key that a cluster sends.
 func (p *Policy) ProviderKeyOf(cluster string) string { return p.labels.keys[cluster] }
 
+// HasModel says whether a provider has a model, by their ids: whether there are
+// numbers to keep of it.
+func (p *Policy) HasModel(provider, id string) bool {
+	owner := p.byName[lower(provider)]
+	if owner == nil || owner.id != provider {
+		return false
+	}
+	m := owner.byModel[lower(id)]
+	return m != nil && m.id == id
+}
+
+// HasProviderKey says whether an id is that of a provider's key.
+func (p *Policy) HasProviderKey(id string) bool { return p.labels.ids[id] }
+
 // label fills in what the labels are, once all providers are there.
 func (p *Policy) label() {
-	p.labels = labels{served: map[modelRef]string{}, keys: map[string]string{}}
+	p.labels = labels{served: map[modelRef]string{}, keys: map[string]string{}, ids: map[string]bool{}}
 	for _, owner := range p.providers {
+		for _, id := range owner.keys {
+			p.labels.ids[id] = true
+		}
 		for _, m := range owner.models {
 			if ref := (modelRef{owner.id, m.sent}); p.labels.served[ref] == "" {
 				p.labels.served[ref] = m.id

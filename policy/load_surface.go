@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"weir/policy/expression"
+	"weir/policy/nearest"
 )
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
@@ -69,7 +70,7 @@ func (l *loader) catalogueHint(id string) string {
 		}
 		ids = append(ids, c.ID)
 	}
-	if near := nearest(id, ids, 1); len(near) > 0 {
+	if near := nearest.Names(id, ids, 1); len(near) > 0 {
 		return fmt.Sprintf("; did you mean %q?", near[0])
 	}
 	return ""

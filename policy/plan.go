@@ -109,8 +109,8 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 		var why rejection
 		if byStrategy {
 			var found []choice
-			found, why = p.resolve(nil, math.MaxInt, entry, req.Endpoint, req.Key, t)
-			offers = append(offers, found)
+			found, why = p.resolve(req.room(), math.MaxInt, entry, req.Endpoint, req.Key, t)
+			offers = append(offers, req.hold(found))
 		} else {
 			dst, why = p.resolve(dst, MaxAttempts, entry, req.Endpoint, req.Key, t)
 		}

@@ -114,6 +114,7 @@ type model struct {
 	display     string
 	config      ModelConfig
 	view        *expression.Model // nil without strategies
+	number      int               // where view is in the world of the strategies
 	label       string            // provider:id
 	names       map[string]string // how each name of it is written, by its lower case
 }
@@ -150,6 +151,9 @@ type AccessKey struct {
 	// providers and models are the allowed ones; nil is no limit.
 	providers map[string]bool
 	models    map[modelRef]bool
+	// scope has a bit for each model.number that both allow, where there are
+	// strategies.
+	scope []uint64
 }
 
 // modelRef is what a key's configuration writes as provider:model.

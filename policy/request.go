@@ -25,12 +25,22 @@ type Request struct {
 	view    expression.Request
 	members []expression.Member
 	viewed  bool
+	// candidates are what strategies choose from, where that is not the same
+	// for every request.
+	candidates []*expression.Model
+	places     places
+	found      []choice // what the client's names stand for
 }
 
 // Reset forgets the request and keeps the memory.
 func (r *Request) Reset() {
 	clear(r.members)
 	r.members = r.members[:0]
+	clear(r.candidates)
+	r.candidates = r.candidates[:0]
+	r.places.other = nil
+	clear(r.found)
+	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
 	r.view, r.viewed = expression.Request{}, false

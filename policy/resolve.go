@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"weir/policy/expression"
+	"weir/policy/nearest"
 )
 
 // choice is a model that may serve the request, on the surface that serves
@@ -137,8 +138,14 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 	if len(dst) == most {
 		return dst
 	}
-	for i := range dst {
-		if dst[i].provider == c.provider && dst[i].sent == c.sent {
+	for i := len(dst) - 1; i >= 0; i-- {
+		if dst[i].provider != c.provider {
+			if most > MaxAttempts {
+				break // all are of one name: those of one provider follow each other
+			}
+			continue
+		}
+		if dst[i].sent == c.sent {
 			return dst
 		}
 	}
@@ -200,12 +207,12 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	// Look at more than are shown: some may be out of reach of this key.
 	const looked = 8
 	if owner, rest, _ := p.owner(entry, lower(entry)); owner != nil {
-		for _, name := range nearest(rest, owner.names, looked) {
+		for _, name := range nearest.Names(rest, owner.names, looked) {
 			try(owner.id + ":" + name)
 		}
 		return usable
 	}
-	for _, name := range nearest(entry, p.modelNames, looked) {
+	for _, name := range nearest.Names(entry, p.modelNames, looked) {
 		try(name)
 	}
 	i := strings.IndexAny(entry, ":/")
@@ -214,7 +221,7 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	}
 	const telling = 3 // letters: shorter ids are near to everything
 	if i >= telling {
-		for _, name := range nearest(entry[:i], p.providerNames, looked) {
+		for _, name := range nearest.Names(entry[:i], p.providerNames, looked) {
 			try(name + ":" + entry[i+1:])
 		}
 	}

@@ -19,9 +19,13 @@ type strategies struct {
 	// Their source, for an explanation.
 	modelSource, keySource []string
 	world                  *expression.World
+	known                  int // how many models are in it
 	// offered are the models that an endpoint's requests may be served by, by
 	// Endpoint.index, for keys whose scope leaves none out.
 	offered [][]*expression.Model
+	// most is how many models of a strategy's choice a plan can use; 0 is all,
+	// for where two models of a provider are the same to it.
+	most int
 }
 
 // compile makes the strategies, once all providers are there.
@@ -57,8 +61,9 @@ func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
 	if len(s.models) > 0 {
 		s.offered = make([][]*expression.Model, len(endpoints))
 		for i := range endpoints {
-			s.offered[i] = p.offers(&endpoints[i], nil)
+			s.offered[i] = p.offers(&endpoints[i])
 		}
+		p.scopes()
 	}
 }
 
@@ -86,6 +91,7 @@ func (l *loader) world(p *Policy) {
 	}
 	var models []*expression.Model
 	var providers []*expression.Provider
+	sent := map[modelRef]bool{}
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
@@ -102,14 +108,18 @@ func (l *loader) world(p *Policy) {
 		}
 		for _, m := range owner.models {
 			m.view = owner.view(m.config)
-			m.view.Known, m.view.Tag = true, m
+			m.view.Known, m.view.Tag, m.number = true, m, len(models)
+			sent[modelRef{owner.id, m.sent}] = true
 			if numbers != nil {
 				m.view.Metrics = modelNumbers{numbers.Model(owner.id, m.id)}
 			}
 			models = append(models, m.view)
 		}
 	}
-	p.strategies.world = expression.NewWorld(models, providers)
+	p.strategies.world, p.strategies.known = expression.NewWorld(models, providers), len(models)
+	if len(sent) == len(models) {
+		p.strategies.most = MaxAttempts
+	}
 }
 
 // view is a model as expressions see it.
@@ -147,12 +157,34 @@ func priceOf(decimal string) expression.Price {
 // expressions.
 type modelNumbers struct{ of *rolling.Model }
 
-func (m modelNumbers) Read() expression.Numbers {
+func (m modelNumbers) Number(metric expression.Metric) float64 {
 	n := m.of.Read()
-	return expression.Numbers{
-		RequestCount: n.RequestCount, UpstreamAvg: n.UpstreamAvg, UpstreamP95: n.UpstreamP95, TTFTAvg: n.TTFTAvg, TTFTP95: n.TTFTP95,
-		ErrorRates: expression.ErrorRates(n.Errors),
+	if n == nil {
+		return 0
 	}
+	switch metric {
+	case expression.RequestCount:
+		return float64(n.RequestCount)
+	case expression.UpstreamAvg:
+		return n.UpstreamAvg
+	case expression.UpstreamP95:
+		return n.UpstreamP95
+	case expression.TTFTAvg:
+		return n.TTFTAvg
+	case expression.TTFTP95:
+		return n.TTFTP95
+	case expression.ErrorTotal:
+		return n.ErrorTotal
+	case expression.ErrorTimeout:
+		return n.ErrorTimeout
+	case expression.ErrorRateLimit:
+		return n.ErrorRateLimit
+	case expression.ErrorClient:
+		return n.ErrorClient
+	case expression.ErrorServer:
+		return n.ErrorServer
+	}
+	return 0
 }
 
 type keyNumbers struct{ of *rolling.Key }
@@ -166,28 +198,13 @@ func (k keyNumbers) Read() expression.KeyNumbers {
 	}
 }
 
-// offers are the models that may serve an endpoint's requests of a key, in
-// configuration order.
-func (p *Policy) offers(e *Endpoint, key *AccessKey) []*expression.Model {
-	var out []*expression.Model
-	for _, owner := range p.providers {
-		if owner.disabled {
-			continue
-		}
-		for _, m := range owner.models {
-			if c := m.choice(); p.admit(&c, m.configured, e, key) == "" {
-				out = append(out, m.view)
-			}
-		}
-	}
-	return out
-}
-
 // strategy runs the model strategies over candidates until take has kept
-// something of what one of them chose. take is told the models in their order.
-func (p *Policy) strategy(req *Request, candidates []*expression.Model, take func([]*expression.Model) bool, t *Trace) error {
+// something of what one of them chose. take is told the models in their order,
+// where most is not 0 perhaps only the first that many.
+func (p *Policy) strategy(req *Request, candidates []*expression.Model, most int, take func([]*expression.Model) bool, t *Trace) error {
 	var failures []error
 	in := req.inputs(p)
+	in.Most = most
 	for i, s := range p.strategies.models {
 		chosen, err := s.Run(in, candidates)
 		if err != nil {
@@ -215,17 +232,15 @@ func noChoice(failures []error, of int, code Code, message string) error {
 
 // autoByStrategy lets the strategies choose from everything that may serve the request.
 func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice, error) {
-	candidates := p.strategies.offered[req.Endpoint.index]
-	if req.Key.limited() {
-		candidates = p.offers(req.Endpoint, req.Key)
-	}
+	candidates, most := req.offers(p), p.strategies.most
 	if t != nil {
 		p.auto(nil, req.Endpoint, req.Key, t)
+		most = 0 // all that is chosen is to be told
 	}
 	if len(candidates) == 0 {
 		return nil, p.nothingFor(req)
 	}
-	err := p.strategy(req, candidates, func(chosen []*expression.Model) bool {
+	err := p.strategy(req, candidates, most, func(chosen []*expression.Model) bool {
 		for _, view := range chosen {
 			m, ok := view.Tag.(*model)
 			if !ok {
@@ -249,8 +264,7 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 // order of entries stays the client's; inside of an entry it is the strategy's.
 // left are the entries of which nothing is left.
 func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, t *Trace) (out []choice, left []int, err error) {
-	var candidates []*expression.Model
-	entryOf := map[*expression.Model]int{}
+	places := req.placesFor(p)
 	for i, entry := range asked {
 		for k := range entry {
 			c := &entry[k]
@@ -258,29 +272,35 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 				c.view = c.provider.view(ModelConfig{ID: c.id})
 				c.view.Tag = c
 			}
-			if _, twice := entryOf[c.view]; !twice {
-				entryOf[c.view] = i
-				candidates = append(candidates, c.view)
+			if places.of(c.view) < 0 {
+				places.set(c.view, i)
+				req.candidates = append(req.candidates, c.view)
 			}
 		}
 	}
+	most := 0
+	if len(asked) == 1 && t == nil {
+		most = p.strategies.most // the order is the strategy's
+	}
 	kept := make([][]choice, len(asked))
-	err = p.strategy(req, candidates, func(chosen []*expression.Model) bool {
+	err = p.strategy(req, req.candidates, most, func(chosen []*expression.Model) bool {
 		some := false
 		for _, view := range chosen {
-			i, asked := entryOf[view]
-			if !asked {
+			i := places.of(view)
+			if i < 0 {
 				continue
 			}
-			delete(entryOf, view) // a strategy may name one twice
 			some = true
-			if c, ok := view.Tag.(*choice); ok {
-				kept[i] = append(kept[i], *c)
-				continue
+			if len(kept[i]) == MaxAttempts {
+				continue // no more of it can be tried, whatever other entries bring
 			}
-			c := view.Tag.(*model).choice()
-			c.surface = c.provider.serves(req.Endpoint)
-			kept[i] = append(kept[i], c)
+			c, ok := view.Tag.(*choice)
+			if !ok {
+				c = new(choice)
+				*c = view.Tag.(*model).choice()
+				c.surface = c.provider.serves(req.Endpoint)
+			}
+			kept[i] = appendChoice(kept[i], *c)
 		}
 		return some
 	}, t)

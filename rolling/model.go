@@ -140,13 +140,9 @@ func (m *Model) Observe(now time.Time, o Outcome) {
 	}
 }
 
-// Read returns the numbers as of the last Tick.
-func (m *Model) Read() Numbers {
-	if n := m.numbers.Load(); n != nil {
-		return *n
-	}
-	return Numbers{}
-}
+// Read returns the numbers as of the last Tick, which never change: nil where
+// all are 0.
+func (m *Model) Read() *Numbers { return m.numbers.Load() }
 
 func (m *Model) advance(now time.Time) {
 	m.ring.advance(now, func(i int) {

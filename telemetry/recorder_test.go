@@ -180,14 +180,14 @@ func TestRolling(t *testing.T) {
 
 	f.store.Tick(start)
 	near := cmp.Comparer(func(a, b float64) bool { return a >= b*.95 && a <= b*1.05 })
-	if diff := cmp.Diff(rolling.Numbers{RequestCount: 1, Errors: rolling.Errors{ErrorTotal: 1, ErrorRateLimit: 1}}, f.store.Model("openai", "gpt-x").Read(), near); diff != "" {
+	if diff := cmp.Diff(&rolling.Numbers{RequestCount: 1, Errors: rolling.Errors{ErrorTotal: 1, ErrorRateLimit: 1}}, f.store.Model("openai", "gpt-x").Read(), near); diff != "" {
 		t.Error(diff)
 	}
-	want := rolling.Numbers{RequestCount: 2, UpstreamAvg: 2000, UpstreamP95: 2000, TTFTAvg: 300, TTFTP95: 300}
+	want := &rolling.Numbers{RequestCount: 2, UpstreamAvg: 2000, UpstreamP95: 2000, TTFTAvg: 300, TTFTP95: 300}
 	if diff := cmp.Diff(want, f.store.Model("azure", "gpt-x-2026").Read(), near); diff != "" {
 		t.Error(diff)
 	}
-	if got := f.store.Model("azure", accesslog.OtherLabel).Read(); got != (rolling.Numbers{}) {
+	if got := f.store.Model("azure", accesslog.OtherLabel).Read(); got != nil {
 		t.Errorf("a model that is not configured has %+v", got)
 	}
 	k := f.store.Key("main").Read()

@@ -120,17 +120,15 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 
 // decisionProcessor asks Weir what to do with a request.
 func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
-	// Of the filter, not of a route: Envoy 1.40 ignores a route's attributes.
-	var attributes []string
-	if b.policy.NeedsClientAddress {
-		attributes = []string{"source.address"}
-	}
 	return &extprocv3.ExternalProcessor{
-		GrpcService:       b.weir(),
-		MessageTimeout:    duration(decisionTimeout),
-		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
-		ProcessingMode:    requestMode(),
-		RequestAttributes: attributes,
+		GrpcService:    b.weir(),
+		MessageTimeout: duration(decisionTimeout),
+		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		ProcessingMode: requestMode(),
+		// Always: a connection keeps the listener that it came by, so that a
+		// policy which begins to read the address would not get it there. Of
+		// the filter, not of a route: Envoy 1.40 ignores a route's attributes.
+		RequestAttributes: []string{"source.address"},
 		MutationRules:     freeRouting(),
 		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{

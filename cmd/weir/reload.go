@@ -111,6 +111,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.status.adopted(next)
 	g.metrics.reload(true)
 	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
+	g.observer.adopted(next, g.log)
 	// Building and sending every resource took several times what is kept.
 	debug.FreeOSMemory()
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 // observer takes in what Envoy tells of requests.
 type observer struct {
+	first    *policy.Policy // whose log and window these are
 	rolling  *rolling.Store
 	recorder *telemetry.Recorder
 	receiver *accesslog.Receiver
@@ -23,7 +25,7 @@ type observer struct {
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
 func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{rolling: g.numbers(first.Window)}
+	o := &observer{first: first, rolling: g.numbers(first.Window)}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -41,6 +43,21 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
 	o.receiver = accesslog.New(o.recorder, func() accesslog.Names { return g.current.Load() })
 	return o, nil
+}
+
+// adopted forgets the numbers of what a policy no longer has, and says what of
+// it has no effect before a restart. Before the start there is nothing to do.
+func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
+	if o == nil {
+		return
+	}
+	o.rolling.Retain(p.HasModel, p.HasProviderKey)
+	if p.AccessLog != o.first.AccessLog {
+		log.Warn("telemetry.access_log is that of the start until weir is restarted", "in_force", o.first.AccessLog, "configured", p.AccessLog)
+	}
+	if p.Window != o.first.Window {
+		log.Warn("telemetry.window is that of the start until weir is restarted", "in_force", o.first.Window.String(), "configured", p.Window.String())
+	}
 }
 
 // run keeps the numbers moving until ctx ends.

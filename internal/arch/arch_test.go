@@ -18,9 +18,10 @@ var allowed = map[string]struct {
 	reason string
 }{
 	"weir/extproc/wire":         {[]string{"weir/internal/protofield"}, []string{"github.com/envoyproxy"}, "it speaks bytes, so that bodies are not copied into generated types"},
-	"weir/policy":               {[]string{"weir/policy/expression", "weir/policy/tokens", "weir/rolling"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
+	"weir/policy":               {[]string{"weir/policy/expression", "weir/policy/nearest", "weir/policy/tokens", "weir/rolling"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
 	"weir/policy/tokens":        {nil, []string{"net", "github.com", "google.golang.org"}, "it counts text with what is in the binary: no network, no dependency"},
-	"weir/policy/expression":    {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "the language of strategies knows their values, and nothing of where these come from"},
+	"weir/policy/nearest":       {nil, []string{"net", "github.com", "google.golang.org"}, "words in, words out"},
+	"weir/policy/expression":    {[]string{"weir/policy/nearest"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "the language of strategies knows their values, and nothing of where these come from"},
 	"weir/gate":                 {[]string{"weir/policy"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "answers are judged by their bytes alone"},
 	"weir/extproc":              {[]string{"weir/policy", "weir/gate", "weir/extproc/wire"}, []string{"github.com/envoyproxy"}, "the request path agrees with the control plane through policy alone"},
 	"weir/xds":                  {[]string{"weir/policy"}, []string{"github.com/prometheus"}, "the control plane agrees with the request path through policy alone"},

@@ -55,10 +55,13 @@
 //
 // A predicate over models that reads nothing but the model gives the same
 // answer for every request. It is evaluated by CEL once for each known model
-// when it compiles, and a filter is then a table look-up. A predicate that
-// reads metrics or the request is run without the costs of a comprehension.
-// Where either ends in an error, the expression is evaluated again as it was
-// written: the optimised form never decides what an error is.
+// when it compiles, and a filter is then a table look-up. What compares live
+// numbers with constants or with each other becomes Go code, and so does
+// sortBy one of them. Any other predicate that reads metrics or the request is
+// run without the costs of a comprehension. Where one of these ends in an
+// error, the expression is evaluated again as it was written: the optimised
+// form never decides what an error is. Of an order only those models are
+// found that the caller wants (Input.Most).
 //
-// It imports cel-go and nothing of Weir; no Envoy, no gRPC, no HTTP.
+// It imports cel-go, and of Weir policy/nearest; no Envoy, no gRPC, no HTTP.
 package expression

@@ -24,20 +24,20 @@ var (
 		price("cache_write", func(p *Pricing) Price { return p.CacheWrite }),
 	)
 	latencyKind = newKind("latency",
-		number("upstream_ms_avg", func(n *Numbers) float64 { return n.UpstreamAvg }),
-		number("upstream_ms_p95", func(n *Numbers) float64 { return n.UpstreamP95 }),
-		number("time_to_first_token_ms_avg", func(n *Numbers) float64 { return n.TTFTAvg }),
-		number("time_to_first_token_ms_p95", func(n *Numbers) float64 { return n.TTFTP95 }),
+		number("upstream_ms_avg", UpstreamAvg),
+		number("upstream_ms_p95", UpstreamP95),
+		number("time_to_first_token_ms_avg", TTFTAvg),
+		number("time_to_first_token_ms_p95", TTFTP95),
 	)
 	errorRateKind = newKind("error_rate",
-		number("total", func(n *Numbers) float64 { return n.ErrorTotal }),
-		number("timeout", func(n *Numbers) float64 { return n.ErrorTimeout }),
-		number("rate_limit", func(n *Numbers) float64 { return n.ErrorRateLimit }),
-		number("client", func(n *Numbers) float64 { return n.ErrorClient }),
-		number("server", func(n *Numbers) float64 { return n.ErrorServer }),
+		number("total", ErrorTotal),
+		number("timeout", ErrorTimeout),
+		number("rate_limit", ErrorRateLimit),
+		number("client", ErrorClient),
+		number("server", ErrorServer),
 	)
 	scopeKind = newKind("scope",
-		of("request_count", types.IntType, func(m *Model) ref.Val { return types.Int(m.numbers().RequestCount) }),
+		requestCount(),
 		of("latency", latencyKind.typ, func(m *Model) ref.Val { return &m.seen().latency }),
 		of("error_rate", errorRateKind.typ, func(m *Model) ref.Val { return &m.seen().errorRate }),
 	)
@@ -80,11 +80,11 @@ var (
 		of("remaining_tokens", optInt, func(k *Key) ref.Val { return quota(k.numbers().RemainingTokens) }),
 	)
 	keyErrorRateKind = newKind("key_error_rate",
-		keyNumber("total", func(n *KeyNumbers) float64 { return n.ErrorTotal }),
-		keyNumber("timeout", func(n *KeyNumbers) float64 { return n.ErrorTimeout }),
-		keyNumber("rate_limit", func(n *KeyNumbers) float64 { return n.ErrorRateLimit }),
-		keyNumber("client", func(n *KeyNumbers) float64 { return n.ErrorClient }),
-		keyNumber("server", func(n *KeyNumbers) float64 { return n.ErrorServer }),
+		keyNumber("total", func(n KeyNumbers) float64 { return n.ErrorTotal }),
+		keyNumber("timeout", func(n KeyNumbers) float64 { return n.ErrorTimeout }),
+		keyNumber("rate_limit", func(n KeyNumbers) float64 { return n.ErrorRateLimit }),
+		keyNumber("client", func(n KeyNumbers) float64 { return n.ErrorClient }),
+		keyNumber("server", func(n KeyNumbers) float64 { return n.ErrorServer }),
 	)
 	keyKind = newKind("key",
 		of("id", types.StringType, func(k *Key) ref.Val { return text(k.ID) }),
@@ -126,18 +126,22 @@ func of[T any](name string, typ *types.Type, f func(T) ref.Val) field {
 	return field{name: name, typ: typ, get: get(typ, f)}
 }
 
-func number(name string, f func(*Numbers) float64) field {
-	return of(name, types.DoubleType, func(m *Model) ref.Val {
-		n := m.numbers()
-		return types.Double(f(&n))
-	})
+// number is a field that is read without CEL where it can be.
+func number(name string, m Metric) field {
+	f := of(name, types.DoubleType, func(of *Model) ref.Val { return types.Double(of.number(m)) })
+	f.metric = &m
+	return f
 }
 
-func keyNumber(name string, f func(*KeyNumbers) float64) field {
-	return of(name, types.DoubleType, func(k *Key) ref.Val {
-		n := k.numbers()
-		return types.Double(f(&n))
-	})
+func requestCount() field {
+	f := number("request_count", RequestCount)
+	f.typ = types.IntType
+	f.get = get(f.typ, func(m *Model) ref.Val { return types.Int(m.number(RequestCount)) })
+	return f
+}
+
+func keyNumber(name string, f func(KeyNumbers) float64) field {
+	return of(name, types.DoubleType, func(k *Key) ref.Val { return types.Double(f(k.numbers())) })
 }
 
 // price is a field that has() tells to be known.

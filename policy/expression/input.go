@@ -23,6 +23,9 @@ type Input struct {
 	// Models are ai.models of a key strategy. A model strategy is given its
 	// own.
 	Models []*Model
+	// Most is how many different models of a model strategy's result are
+	// wanted, from its start: the rest may be left out. 0 is all.
+	Most int
 
 	run run
 }
@@ -33,6 +36,7 @@ type run struct {
 	world   *World
 	request *Request
 	random  Random
+	most    int
 	secret  func(store, key string) (string, error)
 
 	models  modelList
@@ -74,7 +78,7 @@ func (in *Input) start(w *World) *run {
 		r.req, r.conn = object{reqKind, r}, object{connKind, r}
 		r.key, r.secrets, r.self = object{accessKeyKind, r}, object{secretsKind, r}, object{runKind, r}
 	}
-	r.world, r.random, r.request = w, in.Random, in.Request
+	r.world, r.random, r.most, r.request = w, in.Random, in.Most, in.Request
 	if r.request == nil {
 		r.request = &noRequest
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+
+	"weir/policy/nearest"
 )
 
 // Issue is something wrong with an expression. Line and Column count from 1,
@@ -154,39 +156,11 @@ func (l *language) names() []string {
 
 // suggestion is what a wrong name was probably meant to be.
 func suggestion(word string, names []string) string {
-	best, least := "", min(len(word)/3+1, 3)+1
-	for _, name := range names {
-		if d := distance(strings.ToLower(word), strings.ToLower(name)); d < least {
-			best, least = name, d
-		}
-	}
-	if best == "" || len(word) > 64 {
+	near := nearest.Names(word, names, 1)
+	if len(near) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(": did you mean %s?", best)
-}
-
-// distance is the Levenshtein distance of two words, of at most 64 bytes each.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var row [65]int
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost = min(diagonal, row[j], row[j-1]) + 1
-			}
-			diagonal, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf(": did you mean %s?", near[0])
 }
 
 // problems collects issues of the nodes of an expression.

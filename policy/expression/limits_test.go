@@ -224,6 +224,15 @@ func TestAllocations(t *testing.T) {
 		"ai.models.filter(m, m.provider_id in ['openai', 'google']).random()": 6,
 		"ai.models.sortBy('price')":                                           6,
 		"ai.models.onlyProviders(['openai']).ignore(['model-3'])":             8,
+
+		// Live numbers are not CEL's business.
+		"ai.models.filter(m, m.metrics.global.error_rate.total < 0.1)":                                                                     4,
+		"ai.models.filter(m, m.provider_id != 'x' && !(m.metrics.global.request_count > 3 || m.metrics.account.error_rate.client == 1.0))": 4,
+		"ai.models.filter(m, m.metrics.global.error_rate.total <= m.metrics.global.error_rate.server)":                                     4,
+		"ai.models.exists(m, 5 < m.metrics.global.request_count) ? ai.models : []":                                                         4,
+		"ai.models.sortBy(m, m.metrics.global.latency.time_to_first_token_ms_p95)":                                                         4,
+		"ai.models.sortBy(m, -m.metrics.global.request_count).filter(m, m.known)":                                                          8,
+		"ai.models.sortBy(m, m.metrics.global.latency.upstream_ms_avg)[0]":                                                                 6,
 	} {
 		for _, n := range []int{10, 1000} {
 			w, models := largeWorld(n)

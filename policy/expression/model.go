@@ -37,17 +37,29 @@ type Price struct {
 	Known bool
 }
 
-// Metrics are a model's live numbers. Read is called while a strategy runs,
-// once for each number it reads, from many goroutines.
-type Metrics interface{ Read() Numbers }
+// Metrics are a model's live numbers. They are read while a strategy runs,
+// from many goroutines.
+type Metrics interface{ Number(Metric) float64 }
 
-// Numbers are of a rolling window.
-type Numbers struct {
-	RequestCount             int64
-	UpstreamAvg, UpstreamP95 float64 // ms
-	TTFTAvg, TTFTP95         float64 // ms until the first token
-	ErrorRates
-}
+// Metric is one of a model's live numbers, all of a rolling window: 0 where
+// nothing was seen.
+type Metric uint8
+
+const (
+	RequestCount Metric = iota
+	// In milliseconds.
+	UpstreamAvg
+	UpstreamP95
+	// In milliseconds until the first token.
+	TTFTAvg
+	TTFTP95
+	// Shares of all requests, 0 to 1.
+	ErrorTotal
+	ErrorTimeout
+	ErrorRateLimit
+	ErrorClient
+	ErrorServer
+)
 
 // ErrorRates are shares of all requests, 0 to 1.
 type ErrorRates struct {
@@ -71,7 +83,8 @@ type Key struct {
 	Tag any
 }
 
-// KeyMetrics are a key's live numbers, read like Metrics.
+// KeyMetrics are a key's live numbers. Read is called like Number, once for
+// each number that is read.
 type KeyMetrics interface{ Read() KeyNumbers }
 
 // KeyNumbers are what the provider said last of a key's quota, and the key's
@@ -109,11 +122,11 @@ func (w *World) knows(m *Model) bool {
 	return m.index > 0 && m.index <= len(w.models) && w.models[m.index-1] == m
 }
 
-func (m *Model) numbers() Numbers {
+func (m *Model) number(of Metric) float64 {
 	if m.Metrics == nil {
-		return Numbers{}
+		return 0
 	}
-	return m.Metrics.Read()
+	return m.Metrics.Number(of)
 }
 
 func (k *Key) numbers() KeyNumbers {

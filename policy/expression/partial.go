@@ -35,7 +35,23 @@ func (l *language) optimise(lowered *tree, w *World) (*tree, error) {
 	if o.err != nil || !o.cheap(o.Expr()) {
 		return nil, o.err
 	}
+	o.root(o.Expr())
 	return o.tree, nil
+}
+
+// root tells an order at the root of an expression how much of it is wanted.
+func (o *optimiser) root(e ast.Expr) {
+	wanted := asked
+	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == fnGet {
+		i, ok := e.AsCall().Args()[1].AsLiteral().(types.Int)
+		if !ok || i < 0 || i >= maxFirst {
+			return
+		}
+		wanted, e = int(i)+1, e.AsCall().Args()[0]
+	}
+	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == fnOrder {
+		e.AsCall().Args()[1].AsLiteral().(*order).wanted = wanted
+	}
 }
 
 // rewrite goes down to everything that is evaluated once: the loops that it
@@ -91,12 +107,12 @@ func (o *optimiser) call(e ast.Expr) {
 		if err != nil {
 			return // it is CEL's to say
 		}
-		o.become(e, fnKeep, c.Target(), o.world.rule(func(m *Model) ref.Val { return types.Bool(keep(m)) }))
+		o.become(e, fnKeep, c.Target(), o.world.rule(func(m *Model) answer { return answerIf(keep(m)) }))
 	}
 	if c.FunctionName() == "sortBy" && len(args) == 1 {
 		name, _ := args[0].(types.String)
 		if key := sortFields[string(name)]; key != nil {
-			o.become(e, fnOrder, c.Target(), o.world.order(func(m *Model) (sortKey, bool) { return key(m), true }))
+			o.become(e, fnOrder, c.Target(), o.world.order(key))
 		}
 	}
 }
@@ -134,7 +150,11 @@ func (o *optimiser) comprehension(e ast.Expr) {
 			return
 		}
 		if p := o.predicate(m.IterVar(), key); p != nil {
-			o.become(e, fnOrder, c.AccuInit(), p.order(o.world))
+			by := p.order(o.world)
+			if p.counted == nil {
+				by.number = o.number(m.IterVar(), key)
+			}
+			o.become(e, fnOrder, c.AccuInit(), by)
 		}
 		return
 	}
@@ -143,7 +163,11 @@ func (o *optimiser) comprehension(e ast.Expr) {
 		return
 	}
 	if p := o.predicate(c.IterVar(), condition); p != nil {
-		o.become(e, function, c.IterRange(), p.rule(o.world))
+		r := p.rule(o.world)
+		if p.counted == nil {
+			r.ask = o.test(c.IterVar(), condition)
+		}
+		o.become(e, function, c.IterRange(), r)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestTemplateIssues(t *testing.T) {
 		"${'}":                                 "1:1: this ${ is not closed by }",
 		"${}":                                  "1:3: the expression is empty",
 		"ü ${req.idd}":                         "1:8: there is no field idd: did you mean id?",
-		"one\ntwo ${\n  nope}":                 "3:3: there is no name or function nope: did you mean",
+		"one\ntwo ${\n  nope}":                 "3:3: there is no name or function nope",
 		"${ai.models}":                         "1:3: ai cannot be used here",
 		"${secrets.get('a', req.id)}":          "1:14: secrets.get takes two constant strings, so that a missing secret is found when the configuration is loaded",
 		"${secrets.get('a')}":                  "1:14: get does not take secrets.(string)",

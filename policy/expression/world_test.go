@@ -8,9 +8,9 @@ import (
 )
 
 // numbers are metrics that do not change.
-type numbers Numbers
+type numbers map[Metric]float64
 
-func (n numbers) Read() Numbers { return Numbers(n) }
+func (n numbers) Number(m Metric) float64 { return n[m] }
 
 type keyNumbers KeyNumbers
 
@@ -28,7 +28,7 @@ func smallWorld() (*World, []*Model) {
 			InputModalities: []string{"text", "image"}, SupportedFeatures: []string{"tool-calling"},
 			MaxContextWindow: 128000, MaxOutputTokens: 16384,
 			Pricing: Pricing{Input: usd(2.5), Output: usd(10)},
-			Metrics: numbers{RequestCount: 100, UpstreamAvg: 400, UpstreamP95: 900, TTFTP95: 300, ErrorRates: ErrorRates{ErrorTotal: 0.2}},
+			Metrics: numbers{RequestCount: 100, UpstreamAvg: 400, UpstreamP95: 900, TTFTP95: 300, ErrorTotal: 0.2},
 		},
 		{
 			ID: "gpt-4o-mini", ProviderID: "openai", AuthorID: "openai", Known: true, ProviderIDAliases: []string{"oai"},
@@ -117,7 +117,7 @@ func largeWorld(n int) (*World, []*Model) {
 			ID: fmt.Sprintf("model-%d", i), ProviderID: []string{"openai", "anthropic", "google"}[i%3], AuthorID: fmt.Sprint("author-", i%17), Known: true,
 			Metadata: map[string]any{"tier": i % 4}, InputModalities: []string{"text"},
 			Pricing: Pricing{Input: Price{float64(i * 7919 % 1000), i%5 != 0}},
-			Metrics: numbers{RequestCount: int64(i), TTFTP95: float64(i * 7919 % 997), ErrorRates: ErrorRates{ErrorTotal: float64(i%100) / 100}},
+			Metrics: numbers{RequestCount: float64(i), TTFTP95: float64(i * 7919 % 997), ErrorTotal: float64(i%100) / 100},
 		}
 	}
 	return NewWorld(models, []*Provider{{ID: "openai"}, {ID: "anthropic"}, {ID: "google"}}), models

@@ -1,4 +1,6 @@
-package policy
+// Package nearest finds the names that a misspelled word was probably meant to
+// be. It imports nothing of Weir.
+package nearest
 
 import (
 	"slices"
@@ -6,27 +8,27 @@ import (
 )
 
 // What bounds the work for a word that a client wrote: a distance costs at
-// most nearestLength rows of seven steps, and there are at most nearestNames
+// most maxLength rows of seven steps, and there are at most maxNames
 // of them.
 const (
-	nearestLength = 64   // bytes of a word or a name; longer ones are not compared
-	nearestNames  = 2000 // names looked at; a catalogue has some hundreds
+	maxLength = 64   // bytes of a word or a name; longer ones are not compared
+	maxNames  = 2000 // names looked at; a catalogue has some hundreds
 )
 
-// nearest gives the at most n known names that word was probably meant to be,
+// Names gives the at most n known names that word was probably meant to be,
 // the best first, equally good ones in their order. Case does not count.
 //
 // A third of the word's letters may be wrong, at most three: more would
 // suggest names that only happen to be as short.
-func nearest(word string, known []string, n int) []string {
-	if word == "" || len(word) > nearestLength || n <= 0 {
+func Names(word string, known []string, n int) []string {
+	if word == "" || len(word) > maxLength || n <= 0 {
 		return nil
 	}
 	want := []rune(strings.ToLower(word))
 	limit := min(max(len(want)/3, 1), 3)
 	byDistance := make([][]string, limit+1)
-	for _, name := range known[:min(len(known), nearestNames)] {
-		if len(name) > nearestLength {
+	for _, name := range known[:min(len(known), maxNames)] {
+		if len(name) > maxLength {
 			continue
 		}
 		if d := editDistance(want, []rune(strings.ToLower(name)), limit); d <= limit && !slices.Contains(byDistance[d], name) {
@@ -45,7 +47,7 @@ func editDistance(a, b []rune, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1
 	}
-	var rows [3][nearestLength + 1]int
+	var rows [3][maxLength + 1]int
 	before, last, row := &rows[0], &rows[1], &rows[2]
 	for j := range len(b) + 1 {
 		last[j] = j

@@ -1,11 +1,11 @@
-package policy
+package nearest
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestNearest(t *testing.T) {
+func TestNames(t *testing.T) {
 	fields := []string{"id", "id_aliases", "base_url", "api_keys", "models", "metadata", "headers", "Base_URL"}
 	for _, c := range []struct {
 		word string
@@ -28,8 +28,8 @@ func TestNearest(t *testing.T) {
 		{"xxxxxxxx", 3, ""},
 		{strings.Repeat("a", 65), 1, ""},
 	} {
-		if got := strings.Join(nearest(c.word, fields, c.n), " "); got != c.want {
-			t.Errorf("nearest(%q, %d) = %q, want %q", c.word, c.n, got, c.want)
+		if got := strings.Join(Names(c.word, fields, c.n), " "); got != c.want {
+			t.Errorf("Names(%q, %d) = %q, want %q", c.word, c.n, got, c.want)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func TestEditDistanceBand(t *testing.T) {
 	}
 	for _, a := range words {
 		for _, b := range words {
-			whole := editDistance(a, b, nearestLength)
+			whole := editDistance(a, b, maxLength)
 			for limit := range 4 {
 				if got, want := editDistance(a, b, limit), min(whole, limit+1); got != want {
 					t.Fatalf("editDistance(%q, %q, %d) = %d, want %d", string(a), string(b), limit, got, want)
@@ -75,12 +75,12 @@ func TestEditDistanceBand(t *testing.T) {
 
 // A word and a list that a client chose must not cost more than a look at
 // each name: the longest word against more names than are looked at.
-func BenchmarkNearestHostile(b *testing.B) {
+func BenchmarkHostile(b *testing.B) {
 	names := make([]string, 10_000)
 	for i := range names {
 		names[i] = strings.Repeat("ab", 32)
 	}
 	for b.Loop() {
-		nearest(strings.Repeat("ba", 32), names, 3)
+		Names(strings.Repeat("ba", 32), names, 3)
 	}
 }

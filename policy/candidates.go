@@ -1,0 +1,105 @@
+package policy
+
+import "weir/policy/expression"
+
+// offers are the models that may serve an endpoint's requests, in
+// configuration order.
+func (p *Policy) offers(e *Endpoint) []*expression.Model {
+	var out []*expression.Model
+	for _, owner := range p.providers {
+		if owner.disabled {
+			continue
+		}
+		for _, m := range owner.models {
+			if c := m.choice(); p.admit(&c, m.configured, e, nil) == "" {
+				out = append(out, m.view)
+			}
+		}
+	}
+	return out
+}
+
+// scopes notes which models each limited key may use: to look all of them up
+// takes longer than most strategies.
+func (p *Policy) scopes() {
+	for _, key := range p.keys {
+		if !key.limited() {
+			continue
+		}
+		key.scope = make([]uint64, p.strategies.known/64+1)
+		for _, owner := range p.providers {
+			if owner.disabled || !key.allowsProvider(owner.id) {
+				continue
+			}
+			for _, m := range owner.models {
+				if key.allowsModel(owner.id, m.id) {
+					key.scope[m.number/64] |= 1 << (m.number % 64)
+				}
+			}
+		}
+	}
+}
+
+// offers are the models that may serve the request, in configuration order.
+func (r *Request) offers(p *Policy) []*expression.Model {
+	all := p.strategies.offered[r.Endpoint.index]
+	if !r.Key.limited() {
+		return all
+	}
+	for _, view := range all {
+		if n := view.Tag.(*model).number; r.Key.scope[n/64]>>(n%64)&1 == 1 {
+			r.candidates = append(r.candidates, view)
+		}
+	}
+	return r.candidates
+}
+
+// room is memory for what one name stands for; hold keeps what was found there.
+func (r *Request) room() []choice { return r.found[len(r.found):] }
+
+func (r *Request) hold(found []choice) []choice {
+	if n := len(r.found); n+len(found) <= cap(r.found) {
+		r.found = r.found[:n+len(found)]
+	} else {
+		r.found = found // in larger memory
+	}
+	return found
+}
+
+// places say in which entry of the client's list a candidate stands.
+type places struct {
+	known []int32 // by model.number, from 1
+	other map[*expression.Model]int
+}
+
+// placesFor gives the request's, empty.
+func (r *Request) placesFor(p *Policy) *places {
+	if n := p.strategies.known; len(r.places.known) < n {
+		r.places.known = make([]int32, n)
+	}
+	clear(r.places.known)
+	r.places.other = nil
+	return &r.places
+}
+
+func (p *places) set(view *expression.Model, entry int) {
+	if m, ok := view.Tag.(*model); ok {
+		p.known[m.number] = int32(entry + 1)
+		return
+	}
+	if p.other == nil {
+		p.other = map[*expression.Model]int{}
+	}
+	p.other[view] = entry
+}
+
+// of is -1 for what was not asked for.
+func (p *places) of(view *expression.Model) int {
+	if m, ok := view.Tag.(*model); ok {
+		return int(p.known[m.number]) - 1
+	}
+	if entry, ok := p.other[view]; ok {
+		return entry
+	}
+	return -1
+}
