@@ -295,7 +295,7 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: "1"})
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one
 		// also cuts an answer that trickles.

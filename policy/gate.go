@@ -93,13 +93,23 @@ func (p *Policy) gate(req *Request, plan *Plan) Gate {
 		Hold: p.ResponseGate && len(plan.Attempts) > 1, Strict: p.StrictStreamEnd,
 		Deadline: plan.Deadline,
 	}
-	if p.WatchesIdle() {
+	if p.watchesIdle(len(plan.Attempts)) {
 		g.Idle = p.StreamIdleTimeout
 	}
 	return g
 }
 
-// WatchesIdle says that Weir itself bounds the silence inside of streams: the
-// timer of Envoy that could runs before an answer begins, too, and must not be
-// shorter than an attempt.
-func (p *Policy) WatchesIdle() bool { return p.StreamIdleTimeout < p.PerRequestTimeout }
+// LongestWait bounds the time until one of so many attempts of a stream begins
+// its answer.
+func (p *Policy) LongestWait(attempts int) time.Duration {
+	return min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout)
+}
+
+// watchesIdle says that Weir bounds the silence inside a stream. Envoy's timer,
+// which costs nothing, also runs while attempts are waited for, so that it
+// cannot be shorter than that: it is good enough as long as it is not twice as
+// long as what is configured.
+func (p *Policy) watchesIdle(attempts int) bool {
+	s := p.StreamIdleTimeout
+	return s < p.AttemptTimeout() || 2*s < p.LongestWait(attempts)
+}

@@ -19,9 +19,9 @@ const (
 	RefusedField  = "refused"  // set when weir itself answered
 	LogField      = "log"      // LogContext.Encode
 
-	// StreamHeader marks a request whose answer is a stream, so that a route
-	// without a total timeout takes it. Clients cannot set it: every x-weir-*
-	// header of theirs is removed first.
+	// StreamHeader marks a request whose answer is a stream, with the number of
+	// its attempts, so that a route without a total timeout takes it. Clients
+	// cannot set it: every x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
 
 	// GateNamespace is the dynamic metadata with the Gate of the current

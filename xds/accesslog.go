@@ -25,8 +25,10 @@ const usageFilter = "weir.usage"
 const LogFlush = 500 * time.Millisecond
 
 const (
-	// logBuffer is how much Envoy collects before it sends earlier than that.
-	logBuffer = 64 << 10
+	// logBuffer is how much each logger of each of Envoy's workers keeps while
+	// Weir is gone or does not read; what is more, Envoy drops and counts.
+	// Otherwise it is how much is sent before LogFlush has passed.
+	logBuffer = 4 << 20
 	// maxUsageJSON and maxUsageEvent bound what Envoy keeps of an answer to find
 	// the token usage in it. Embeddings are the largest answers that have one.
 	maxUsageJSON  = 10 << 20
@@ -46,7 +48,7 @@ func (b *builder) accessLog(name string, headers ...string) []*accesslogv3.Acces
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.HttpGrpcAccessLogConfig{
 			CommonConfig: &alsv3.CommonGrpcAccessLogConfig{
 				LogName:             name,
-				GrpcService:         b.weir(),
+				GrpcService:         grpcTo(b.options.LogCluster),
 				TransportApiVersion: corev3.ApiVersion_V3,
 				BufferFlushInterval: duration(LogFlush),
 				BufferSizeBytes:     number(logBuffer),

@@ -138,40 +138,36 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// routes: one for answers in one piece, one for streams, which have no total
-// timeout: extproc bounds the time until they begin. Envoy's idle timer runs
-// from the request on, through all attempts, and must not end before them; what
-// bounds the silence inside a stream is the timer of its attempt. Of each route
-// there is one that says how to read the usage of an answer, where Envoy cannot
-// tell.
+// routes: the first are for answers in one piece, the others for streams, which
+// have no total timeout: extproc bounds the time until they begin. Envoy's idle
+// timer runs from the request on, through all attempts: a stream that may have
+// to wait for several has a route that lets it. Of each there is one that says
+// how to read the usage of an answer, where Envoy cannot tell.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
-	add := func(route func() *routev3.Route, match *routev3.HeaderMatcher) {
-		marked := route()
+	add := func(timeout, idle time.Duration, match *routev3.HeaderMatcher) {
+		marked := b.route(timeout, idle)
 		marked.Match.Headers = []*routev3.HeaderMatcher{
 			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
 		}
 		b.chatUsage(marked)
-		plain := route()
+		plain := b.route(timeout, idle)
 		plain.Match.Headers = []*routev3.HeaderMatcher{match}
 		if p.Telemetry {
 			routes = append(routes, marked)
 		}
 		routes = append(routes, plain)
 	}
-	add(func() *routev3.Route { return b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)) }, &routev3.HeaderMatcher{
+	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
 		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
 	})
-	add(func() *routev3.Route {
-		stream := b.route(0, max(p.StreamIdleTimeout, p.TotalTimeout)+idleSlack)
-		if !p.WatchesIdle() {
-			stream.GetRoute().RetryPolicy.PerTryIdleTimeout = duration(p.StreamIdleTimeout)
-		}
-		return stream
-	}, &routev3.HeaderMatcher{
-		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
-	})
+	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
+		add(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack), &routev3.HeaderMatcher{
+			Name:                 policy.StreamHeader,
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
+		})
+	}
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),

@@ -31,9 +31,11 @@ func (b *builder) httpFilter(name string, m proto.Message) *hcmv3.HttpFilter {
 	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.pack(m)}}
 }
 
-func (b *builder) weir() *corev3.GrpcService {
+func (b *builder) weir() *corev3.GrpcService { return grpcTo(b.options.ControlCluster) }
+
+func grpcTo(cluster string) *corev3.GrpcService {
 	return &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: b.options.ControlCluster},
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster},
 	}}
 }
 
