@@ -45,10 +45,10 @@ func unreachable() group {
 		{what: "silence; B does the same", in: inShapes, behaviours: []behaviour{does(silence), does(silence)},
 			want: own(noneInTime, "A timeout, B timeout").within(2*silent, 5*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chat, messages), behaviours: slices.Repeat(only(silence), 6),
-			want: own(noneInTime, "A timeout, B timeout, C timeout").within(2500*time.Millisecond, 5*time.Second)},
+			want: own(noneInTime, "A timeout, B timeout, C timeout, D timeout").within(3500*time.Millisecond, 6*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chatStream, messagesStream), behaviours: slices.Repeat(only(silence), 6),
-			want: own(noneBegan, "A timeout, B timeout, C refused").within(2500*time.Millisecond, 5*time.Second),
-			but:  "the log blames the gateway for C: `refused`, in place of `timeout`"},
+			want: own(noneBegan, "A timeout, B timeout, C timeout, D refused").within(3500*time.Millisecond, 6*time.Second),
+			but:  "the log blames the gateway for D: `refused`, in place of `timeout`"},
 	}}
 }
 

@@ -133,7 +133,6 @@ func gateOff() group {
 }
 
 func ungatedFaults(plan func(...step) []behaviour) []fault {
-	const idle = 2500 * time.Millisecond
 	return []fault{
 		{what: "an error is the first event", in: streams, behaviours: plan(head, broken, end), want: asItCame()},
 		{what: "an error object", in: unaries, behaviours: plan(wholeBroken), want: asItCame()},
@@ -143,7 +142,7 @@ func ungatedFaults(plan func(...step) []behaviour) []fault {
 		{what: "events without content, then the end", in: streams, behaviours: plan(head, opening, end), want: asItCame()},
 		{what: "RST after events without content", in: streams, behaviours: plan(head, opening, clientHas, reset), want: cutShort("reset")},
 		{what: "FIN after the headers", in: both, behaviours: plan(head, fin), want: cutShort("reset")},
-		{what: "silence after the headers: `stream_idle_timeout` ends it", in: in(chatStream), behaviours: plan(head, silence), want: cutShort("timeout").within(idle, 6*time.Second)},
+		{what: "silence after the headers: `stream_idle_timeout` ends it", in: in(chatStream), behaviours: plan(head, silence), want: cutShort("timeout").within(clocks.idle, idled)},
 		{what: "silence after the headers: `per_request_timeout` ends it", in: in(chat), behaviours: plan(head, silence), want: cutShort("timeout").within(time.Second, 4*time.Second)},
 		{what: "204", in: both, behaviours: plan(headers("204 No Content")), want: want{from: "A", status: 204, log: "A 204"}},
 	}

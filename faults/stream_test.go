@@ -9,7 +9,7 @@ import (
 // cuts: what happens once the client has a part of the answer cannot be made
 // undone, and must not look whole.
 func cuts() group {
-	return group{title: "A cut in an answer", about: "The client has a part of A's answer: nobody else is asked, and the client sees that it is not whole.", on: usual, faults: []fault{
+	return group{title: "A cut in an answer", about: "The client has a part of A's answer: nobody else is asked, and the client sees that it is not whole. One that speaks HTTP/1.1\nsees it 1 s after the cut: Envoy keeps the connection for that long before it closes it.", on: usual, faults: []fault{
 		{what: "RST in the middle", in: every, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "FIN in the middle", in: every, behaviours: first(head, opening, content, clientHas, fin), want: cutShort("reset")},
 		{what: "FIN in the middle of a chunk", in: streams, behaviours: first(head, opening, content, partial(": half"), clientHas, fin), want: cutShort("reset")},

@@ -18,8 +18,9 @@ What providers do wrong, byte by byte, and what becomes of it. Every row is run 
 A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
 answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
 
-The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 2.5 s and a ` + "`stream_idle_timeout`" + ` of 2.5 s. Where nobody
-has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine. "As it came" is byte for byte.
+The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 3.5 s and a ` + "`stream_idle_timeout`" + ` of 2 s where a title
+says nothing else. Where nobody has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine.
+"As it came" is byte for byte.
 
 The APIs are chat completions, responses, messages and embeddings, each in one piece or as a stream. The last column is what
 was seen: the status, the length of the body that the client got, in the order of the APIs, the requests that each provider

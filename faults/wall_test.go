@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/gatewaytest"
 )
@@ -22,25 +23,35 @@ func TestMain(m *testing.M) {
 }
 
 // setup is a configuration of the gateway.
-type setup struct{ name, config string }
+type setup struct {
+	name     string
+	timeouts timeouts
+	more     string
+}
+
+type timeouts struct{ attempt, total, idle time.Duration }
 
 var (
-	usual    = &setup{"the gateway", ""}
-	ungated  = &setup{"response_gate off", "response_gate: off"}
-	strict   = &setup{"strict_stream_end", "strict_stream_end: true"}
-	stubborn = &setup{"no failover_on", "failover_on: []"}
+	clocks   = timeouts{time.Second, 3500 * time.Millisecond, 2 * time.Second}
+	usual    = &setup{"the gateway", clocks, ""}
+	ungated  = &setup{"response_gate off", clocks, "response_gate: off"}
+	strict   = &setup{"strict_stream_end", clocks, "strict_stream_end: true"}
+	stubborn = &setup{"no failover_on", clocks, "failover_on: []"}
+	restless = &setup{"short stream_idle_timeout", timeouts{3 * time.Second, 7 * time.Second, time.Second}, ""}
 )
 
-// configuration is what all setups have in common.
-const configuration = `on_http_request:
+// config is a configuration without providers.
+func (s *setup) config() string {
+	return fmt.Sprintf(`
+on_http_request:
   - type: ai-gateway
     config:
-      per_request_timeout: 1s
-      total_timeout: 2500ms
-      stream_idle_timeout: 2500ms
+      per_request_timeout: %s
+      total_timeout: %s
+      stream_idle_timeout: %s
       %s
-      providers:
-`
+      providers:`, s.timeouts.attempt, s.timeouts.total, s.timeouts.idle, s.more)
+}
 
 // group is a part of the wall.
 type group struct {
@@ -54,7 +65,7 @@ func wall() []group {
 		unreachable(), statuses(), redirects(),
 		nonAnswers(), committed(), lastAttempts(), gateOff(),
 		cuts(), oddities(), strictEnds(),
-		limits(), leaving(), hostile(), never(),
+		limits(), shortIdle(), leaving(), hostile(), never(),
 	}
 }
 
@@ -77,7 +88,7 @@ func TestWall(t *testing.T) {
 	groups := wall()
 	all := rows(groups)
 	t.Run("row", func(t *testing.T) {
-		for _, s := range []*setup{usual, ungated, strict, stubborn} {
+		for _, s := range []*setup{usual, ungated, strict, stubborn, restless} {
 			var here []*row
 			for _, r := range all {
 				if r.group.on == s {
@@ -143,5 +154,5 @@ func start(t *testing.T, s *setup, rows []*row) *gatewaytest.Gateway {
 			p.peers = r.providers
 		}
 	}
-	return gatewaytest.Start(t, fmt.Sprintf(configuration, s.config)+providers.String())
+	return gatewaytest.Start(t, s.config()+providers.String())
 }
