@@ -25,6 +25,9 @@ type entry struct {
 	running   bool // the request goes on after this entry
 	start     time.Time
 	duration  time.Duration
+	// From the start to the client's last byte, and to the first byte to the
+	// provider; 0 where there was none.
+	received, sent time.Duration
 	// From the start to the provider's first and last byte; 0 where none came.
 	firstByte, lastByte time.Duration
 	clientIP            string
@@ -35,6 +38,7 @@ type entry struct {
 	bytesIn, bytesOut   int64
 	quota               QuotaHeaders
 	judged              string // the cause that the gate found
+	judgedStatus        int    // the answer's own
 
 	// From the metadata.
 	context  string // policy.LogContext, encoded
@@ -122,6 +126,9 @@ func (e *entry) read(b []byte) {
 			inner(f.Bytes, e.response)
 		}
 	})
+	if e.judged != "" {
+		e.status = e.judgedStatus
+	}
 }
 
 // common reads AccessLogCommon.
@@ -144,6 +151,10 @@ func (e *entry) common(f *protofield.Fields) {
 	case 5:
 		seconds, nanos := secondsNanos(f.Bytes)
 		e.start = time.Unix(seconds, nanos)
+	case 6:
+		e.received = duration(f.Bytes)
+	case 7:
+		e.sent = duration(f.Bytes)
 	case 9:
 		e.firstByte = duration(f.Bytes)
 	case 10:
@@ -182,8 +193,8 @@ func (e *entry) response(f *protofield.Fields) {
 		key, value := mapEntry(f.Bytes)
 		if string(key) != policy.CauseHeader {
 			e.quota.Set(string(key), string(value))
-		} else if c := string(value); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
-			e.judged = c
+		} else if c, status := policy.DecodeCause(string(value)); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
+			e.judged, e.judgedStatus = c, status
 		}
 	case f.Is(6, protowire.BytesType):
 		e.details = string(f.Bytes)

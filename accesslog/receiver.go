@@ -54,10 +54,12 @@ type Receiver struct {
 type request struct {
 	known    bool // context is
 	context  policy.LogContext
-	held     []entry // attempts that nothing can be said about yet
-	heldFrom int     // the number of the first of them
-	seen     int     // attempts
-	attempts int     // that Envoy has begun, as far as it told
+	held     []entry   // attempts that nothing can be said about yet
+	heldFrom int       // the number of the first of them
+	seen     int       // attempts
+	answer   *entry    // of the request, as long as it is to tell of its last attempt
+	emitted  time.Time // when the last attempt that was handed on ended
+	attempts int       // that Envoy has begun, as far as it told
 	ended    bool
 	cause    string // of the request, once it has ended
 	touched  time.Time
@@ -140,27 +142,18 @@ func (r *Receiver) Flush() {
 	clear(r.open)
 }
 
-// find gives what is known of a request, nil if no more can be waited for.
+// find gives what is known of a request.
 func (r *Receiver) find(id string) *request {
-	q := r.open[id]
-	if q == nil && len(r.open) < maxOpen {
-		q = &request{heldFrom: 1}
-		r.open[id] = q
+	if q := r.open[id]; q != nil {
+		return q
 	}
-	if q != nil {
-		q.touched = r.now()
-	}
-	return q
+	return &request{heldFrom: 1}
 }
 
 func (r *Receiver) attempt(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := r.find(e.requestID)
-	if q == nil {
-		r.emit(&request{held: []entry{*e}, heldFrom: 1, seen: 1}, true)
-		return
-	}
 	q.seen++
 	q.held = append(q.held, *e)
 	r.settle(e.requestID, q)
@@ -170,9 +163,6 @@ func (r *Receiver) request(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	q := r.find(e.requestID)
-	if q == nil {
-		q = &request{heldFrom: 1}
-	}
 	if !q.known && e.context != "" {
 		q.known, q.context = true, policy.DecodeLogContext(e.context)
 	}
@@ -185,6 +175,9 @@ func (r *Receiver) request(e *entry) {
 		record := r.record(e, q)
 		q.cause = record.Cause
 		r.sink.Request(record)
+		if e.answered() {
+			q.answer = e
+		}
 	}
 	r.settle(e.requestID, q)
 }
@@ -198,12 +191,21 @@ func (r *Receiver) progress(e *entry, c *policy.LogContext) {
 }
 
 // settle hands on what can be said, and forgets a request of which all is said.
+// Of most, that is with the first entry.
 func (r *Receiver) settle(id string, q *request) {
 	if q.known || len(q.held) >= maxHeld {
 		r.emit(q, !q.known)
 	}
-	if q.ended && q.seen >= q.attempts && len(q.held) == 0 {
-		delete(r.open, id)
+	switch _, waited := r.open[id]; {
+	case q.ended && q.seen >= q.attempts && len(q.held) == 0:
+		if waited {
+			delete(r.open, id)
+		}
+	case !waited && len(r.open) >= maxOpen:
+		r.emit(q, true)
+	default:
+		r.open[id] = q
+		q.touched = r.now()
 	}
 }
 
@@ -216,11 +218,20 @@ func (r *Receiver) emit(q *request, all bool) {
 		if !followed && !q.ended && !all {
 			return
 		}
-		r.sink.Attempt(r.attemptRecord(&q.held[0], q, n, !followed))
+		e := &q.held[0]
+		q.emitted = e.start.Add(e.duration)
+		r.sink.Attempt(r.attemptRecord(e, q, n, !followed))
 		q.held = q.held[1:]
 		q.heldFrom++
 	}
 	q.held = nil
+	if q.answer != nil && (all || q.seen >= q.attempts-1) {
+		if q.seen < q.attempts {
+			r.sink.Attempt(r.attemptRecord(q.answer.attempt(q.emitted), q, q.attempts, true))
+			q.seen++
+		}
+		q.answer = nil
+	}
 }
 
 func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attempt {
@@ -286,6 +297,37 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		out.Cause = CauseClientGone
 	}
 	return out
+}
+
+// answered says that a request's entry stands for its last attempt, too, which
+// has none: it is the rule by which Envoy sends the entries of attempts, and
+// what Envoy notes of the request alone is nothing that it notes of an attempt.
+func (e *entry) answered() bool {
+	return e.attempts > 0 && e.status >= 200 && e.status < 300 && e.flags&^ofRequests == 0
+}
+
+const ofRequests flags = 1<<clientConnectionClosed | 1<<clientReset | 1<<streamIdleTimeout | 1<<maxDurationReached | 1<<durationTimeout
+
+// attempt makes the entry of a request's last attempt. The first one began when
+// the request was there, each other when the one before had ended; where that
+// is not known, when it was sent.
+func (e *entry) attempt(before time.Time) *entry {
+	begin := e.sent
+	switch {
+	case e.attempts == 1:
+		begin = e.received
+	case !before.IsZero():
+		begin = before.Sub(e.start)
+	}
+	end := e.duration
+	if e.complete() {
+		end = e.lastByte
+	}
+	since := func(d time.Duration) time.Duration { return max(d-begin, 0) }
+	return &entry{
+		requestID: e.requestID, status: e.status, quota: e.quota,
+		start: e.start.Add(begin), duration: since(end), firstByte: since(e.firstByte), lastByte: e.lastByte,
+	}
 }
 
 // attemptCause is cause for an attempt, with the cause of its request if it was

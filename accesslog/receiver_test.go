@@ -40,6 +40,7 @@ func (s *sink) Request(q *Request) {
 
 // told is an entry as Envoy sends it: "attempt id status", "running id
 // attempts" or "request id attempts status", of a plan of the models m1, m2, ….
+// After a status, "cut" says that the answer broke off.
 func told(t testing.TB, s string) (log string, e *logv3.HTTPAccessLogEntry) {
 	t.Helper()
 	words := strings.Fields(s)
@@ -54,6 +55,9 @@ func told(t testing.TB, s string) (log string, e *logv3.HTTPAccessLogEntry) {
 		CommonProperties: &logv3.AccessLogCommon{TimeToLastUpstreamRxByte: durationpb.New(time.Millisecond)},
 		Request:          &logv3.HTTPRequestProperties{RequestId: words[1]},
 		Response:         &logv3.HTTPResponseProperties{},
+	}
+	if words[len(words)-1] == "cut" {
+		e.CommonProperties.ResponseFlags = &logv3.ResponseFlags{UpstreamRemoteReset: true}
 	}
 	if words[0] == "attempt" {
 		e.Response.ResponseCode = wrapperspb.UInt32(number(2))
@@ -77,41 +81,52 @@ func told(t testing.TB, s string) (log string, e *logv3.HTTPAccessLogEntry) {
 const later = "later"
 
 // Whatever the order in which the two logs arrive, each entry becomes one
-// record, as soon as it can be told.
+// record, as soon as it can be told; that of a request whose last attempt
+// answered it, which has no entry of its own, becomes two.
 func TestPairing(t *testing.T) {
 	first, second := "attempt a 1 m1 500", "attempt a 2 m2 200 final"
 	for _, c := range []struct {
 		name       string
 		told, want []string
 	}{
-		{"attempt first", []string{"attempt a 200", "request a 1 200"}, []string{"request a 1 200", "attempt a 1 m1 200 final"}},
-		{"request first", []string{"request a 1 200", "attempt a 200"}, []string{"request a 1 200", "attempt a 1 m1 200 final"}},
-		{"two attempts first", []string{"attempt a 500", "attempt a 200", "request a 2 200"}, []string{"request a 2 200", first, second}},
-		{"request between", []string{"attempt a 500", "request a 2 200", "attempt a 200"}, []string{"request a 2 200", first, second}},
-		{"request before two", []string{"request a 2 200", "attempt a 500", "attempt a 200"}, []string{"request a 2 200", first, second}},
-		{"no attempt was made", []string{"request a 0 404"}, []string{"request a 0 404"}},
-		{"others between", []string{"attempt a 500", "attempt b 200", "request b 1 200", "attempt a 200", "request a 2 200"},
+		{"answered", []string{"request a 1 200"}, []string{"request a 1 200", "attempt a 1 m1 200 final"}},
+		{"answered by the second, told after the first", []string{"attempt a 500", "request a 2 200"}, []string{"request a 2 200", first, second}},
+		{"answered by the second, told before the first", []string{"request a 2 200", "attempt a 500"}, []string{"request a 2 200", first, second}},
+		{"answered by the third", []string{"attempt a 500", "request a 3 200", "attempt a 503"}, []string{"request a 3 200", first, "attempt a 2 m2 503", "attempt a 3 m3 200 final"}},
+		{"others between", []string{"attempt a 500", "request b 1 200", "request a 2 200"},
 			[]string{"request b 1 200", "attempt b 1 m1 200 final", "request a 2 200", first, second}},
+		{"the attempt is told all the same", []string{"attempt a 200", "request a 1 200"}, []string{"request a 1 200", "attempt a 1 m1 200 final"}},
+
+		{"failed", []string{"attempt a 400", "request a 1 400"}, []string{"request a 1 400", "attempt a 1 m1 400 final"}},
+		{"failed, request first", []string{"request a 1 400", "attempt a 400"}, []string{"request a 1 400", "attempt a 1 m1 400 final"}},
+		{"both failed", []string{"attempt a 500", "attempt a 502", "request a 2 502"}, []string{"request a 2 502", first, "attempt a 2 m2 502 final"}},
+		{"both failed, request between", []string{"attempt a 500", "request a 2 502", "attempt a 502"}, []string{"request a 2 502", first, "attempt a 2 m2 502 final"}},
+		{"both failed, request first", []string{"request a 2 502", "attempt a 500", "attempt a 502"}, []string{"request a 2 502", first, "attempt a 2 m2 502 final"}},
+		{"cut", []string{"attempt a 200 cut", "request a 1 200 cut"}, []string{"request a 1 200", "attempt a 1 m1 200 final"}},
+		{"cut, request first", []string{"request a 2 200 cut", "attempt a 500", "attempt a 200 cut"}, []string{"request a 2 200", first, second}},
+		{"no attempt was made", []string{"request a 0 404"}, []string{"request a 0 404"}},
+		{"no attempt was made, and answered", []string{"request a 0 200"}, []string{"request a 0 200"}},
 
 		{"a running request tells of a failure", []string{"attempt a 500", "running a 2"}, []string{first}},
-		{"and then ends", []string{"attempt a 500", "running a 2", "attempt a 200", "running a 2", "request a 2 200"}, []string{first, "request a 2 200", second}},
-		{"a running request says nothing of its last attempt", []string{"running a 1", "attempt a 200"}, nil},
-		{"a second attempt tells of the first", []string{"running a 1", "attempt a 500", "attempt a 200"}, []string{first}},
+		{"and then ends", []string{"attempt a 500", "running a 2", "running a 2", "request a 2 200"}, []string{first, "request a 2 200", second}},
+		{"a running request says nothing of its last attempt", []string{"running a 1", "attempt a 400"}, nil},
+		{"a second attempt tells of the first", []string{"running a 1", "attempt a 500", "attempt a 503"}, []string{first}},
 
-		{"request missing", []string{"attempt a 500", "attempt a 200", later}, []string{"attempt a 1 other 500", "attempt a 2 other 200 final"}},
-		{"request missing, but known", []string{"running a 1", "attempt a 200", later}, []string{"attempt a 1 m1 200 final"}},
-		{"attempts missing", []string{"request a 2 200", later}, []string{"request a 2 200"}},
-		{"the second attempt missing", []string{"attempt a 500", "request a 2 200", later}, []string{"request a 2 200", first}},
-		{"an attempt that is late", []string{"request a 1 200", later, "attempt a 200", later}, []string{"request a 1 200", "attempt a 1 other 200 final"}},
-		{"a request that is late", []string{"attempt a 200", later, "request a 1 200"}, []string{"attempt a 1 other 200 final", "request a 1 200"}},
+		{"request missing", []string{"attempt a 500", "attempt a 503", later}, []string{"attempt a 1 other 500", "attempt a 2 other 503 final"}},
+		{"request missing, but known", []string{"running a 1", "attempt a 400", later}, []string{"attempt a 1 m1 400 final"}},
+		{"attempts missing", []string{"request a 2 502", later}, []string{"request a 2 502"}},
+		{"the first attempt missing", []string{"request a 2 200", later}, []string{"request a 2 200", second}},
+		{"the second attempt missing", []string{"attempt a 500", "request a 2 502", later}, []string{"request a 2 502", first}},
+		{"an attempt that is late", []string{"request a 1 400", later, "attempt a 400", later}, []string{"request a 1 400", "attempt a 1 other 400 final"}},
+		{"a request that is late", []string{"attempt a 500", later, "request a 1 500"}, []string{"attempt a 1 other 500 final", "request a 1 500"}},
 		{"more attempts than were said", []string{"attempt a 500", "attempt a 200", "request a 1 200"}, []string{"request a 1 200", first, second}},
 
-		{"one id, one after the other", []string{"attempt a 200", "request a 1 200", "attempt a 200", "request a 1 201"},
-			[]string{"request a 1 200", "attempt a 1 m1 200 final", "request a 1 201", "attempt a 1 m1 200 final"}},
-		{"one id, at the same time", []string{"attempt a 500", "attempt a 200", "request a 1 200", "request a 1 500", later},
-			[]string{"request a 1 200", first, second, "request a 1 500"}},
-		{"one id, requests first", []string{"request a 1 200", "request a 1 500", "attempt a 200", "attempt a 500", later},
-			[]string{"request a 1 200", "request a 1 500", "attempt a 1 m1 200 final", "attempt a 1 other 500 final"}},
+		{"one id, one after the other", []string{"request a 1 200", "request a 1 201"},
+			[]string{"request a 1 200", "attempt a 1 m1 200 final", "request a 1 201", "attempt a 1 m1 201 final"}},
+		{"one id, at the same time", []string{"attempt a 500", "attempt a 502", "request a 1 502", "request a 1 500", later},
+			[]string{"request a 1 502", first, "attempt a 2 m2 502 final", "request a 1 500"}},
+		{"one id, requests first", []string{"request a 1 502", "request a 1 500", "attempt a 502", "attempt a 500", later},
+			[]string{"request a 1 502", "request a 1 500", "attempt a 1 m1 502 final", "attempt a 1 other 500 final"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, now := &sink{}, time.Unix(1_800_000_000, 0)
@@ -136,17 +151,23 @@ func TestPairing(t *testing.T) {
 			if len(r.open) != 0 {
 				t.Errorf("%d requests are still waited for", len(r.open))
 			}
-			attempts, requests := 0, 0
+			requests := 0
 			for _, s := range c.told {
-				if strings.HasPrefix(s, "attempt") {
-					attempts++
-				}
 				if strings.HasPrefix(s, "request") {
 					requests++
 				}
 			}
-			if n := attempts + requests; len(out.got) != n {
-				t.Errorf("%d records of %d entries: %q", len(out.got), n, out.got)
+			seen := map[string]bool{}
+			for _, s := range out.got {
+				if strings.HasPrefix(s, "request") {
+					requests--
+				} else if seen[s] {
+					t.Errorf("%q twice", s)
+				}
+				seen[s] = true
+			}
+			if requests != 0 {
+				t.Errorf("%q", out.got)
 			}
 		})
 	}
@@ -214,3 +235,63 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// The record of an attempt that has no entry begins where the one before ended,
+// and says of the provider's answer what the request's entry says.
+func TestAnsweringAttempt(t *testing.T) {
+	const ms = time.Millisecond
+	start := time.Unix(1_800_000_000, 0)
+	failed := &entry{requestID: "a", start: start.Add(20 * ms), duration: 80 * ms, status: 500}
+	answer := entry{
+		requestID: "a", start: start, status: 200, attempts: 1, context: "chat\nm\n\n\n\nc1\nm1\nc2\nm2",
+		received: 10 * ms, sent: 110 * ms, firstByte: 150 * ms, lastByte: 300 * ms, duration: 301 * ms,
+		quota: QuotaHeaders{retryAfter: "1"},
+	}
+	second, gone, late, unheard := answer, answer, answer, answer
+	second.attempts = 2
+	unheard.attempts = 2
+	gone.flags, gone.lastByte = 1<<clientReset, 0
+	late.flags, late.lastByte = 1<<streamIdleTimeout, 0
+	want := func(n int, from, first, length time.Duration, cause string) Attempt {
+		cluster, model := "c"+strconv.Itoa(n), "m"+strconv.Itoa(n)
+		return Attempt{
+			RequestID: "a", Start: start.Add(from), Number: n, Operation: "chat", Asked: "m", AskedLabel: "m",
+			Model: model, ModelLabel: model, Cluster: cluster, Provider: policy.ProviderOf(cluster),
+			Status: 200, Cause: cause, Duration: length, FirstByte: first, Final: true, Quota: answer.quota,
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		attempt *entry
+		request entry
+		want    Attempt
+	}{
+		{"the first", nil, answer, want(1, 10*ms, 140*ms, 290*ms, "")},
+		{"the second", failed, second, want(2, 100*ms, 50*ms, 200*ms, "")},
+		{"the second, the first is lost", nil, unheard, want(2, 110*ms, 40*ms, 190*ms, "")},
+		{"the client left", nil, gone, want(1, 10*ms, 140*ms, 291*ms, CauseClientGone)},
+		{"silent for too long", nil, late, want(1, 10*ms, 140*ms, 291*ms, CauseTimeout)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []Attempt
+			r := New(keep{&got}, func() Names { return noNames{} })
+			if c.attempt != nil {
+				r.take(policy.AttemptLog, c.attempt)
+			}
+			r.take(policy.RequestLog, &c.request)
+			r.Flush()
+			if len(got) == 0 {
+				t.Fatal("no record")
+			}
+			if diff := cmp.Diff(c.want, got[len(got)-1]); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// keep keeps attempts.
+type keep struct{ got *[]Attempt }
+
+func (k keep) Attempt(a *Attempt) { *k.got = append(*k.got, *a) }
+func (k keep) Request(*Request)   {}

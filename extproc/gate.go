@@ -61,7 +61,11 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	}
 	switch {
 	case verdict.Failed():
-		x.set = append(x.set[:0], wire.SetHeader{Key: policy.CauseHeader, Value: verdict.Cause()})
+		// As a failure: what Envoy logs of attempts goes by their status.
+		x.set = append(x.set[:0],
+			wire.SetHeader{Key: ":status", Value: policy.JudgedStatus},
+			wire.SetHeader{Key: policy.CauseHeader, Value: policy.EncodeCause(verdict.Cause(), status)},
+		)
 		x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
 		return stream.Send(&x.out)
 	case watches:

@@ -113,3 +113,16 @@ func (p *Policy) watchesIdle(attempts int) bool {
 	s := p.StreamIdleTimeout
 	return s < p.AttemptTimeout() || 2*s < p.LongestWait(attempts)
 }
+
+// EncodeCause writes why an answer with a status is none, as CauseHeader.
+func EncodeCause(cause string, status int) string { return cause + " " + strconv.Itoa(status) }
+
+// DecodeCause reads what EncodeCause wrote; cause is empty if it did not.
+func DecodeCause(s string) (cause string, status int) {
+	cause, number, _ := strings.Cut(s, " ")
+	status, err := strconv.Atoi(number)
+	if err != nil {
+		return "", 0
+	}
+	return cause, status
+}

@@ -33,8 +33,10 @@ const (
 	GateOn        = "on"
 
 	// CauseHeader is added to an answer that the gate found to be none, so that
-	// Envoy goes on to the next attempt. It says why.
-	CauseHeader = "x-weir-cause"
+	// Envoy goes on to the next attempt. It is an EncodeCause; JudgedStatus
+	// takes the place of the answer's status.
+	CauseHeader  = "x-weir-cause"
+	JudgedStatus = "502"
 
 	// UsageHeader marks a request whose answer has the usage object of another
 	// operation (Endpoint.Operation), so that a route takes it that says so.

@@ -38,13 +38,26 @@ const (
 	maxInflateRatio = 1032
 )
 
-// accessLog sends an entry for each request, or each attempt, to Weir.
-func (b *builder) accessLog(name string, headers ...string) []*accesslogv3.AccessLog {
+// requestLog sends an entry for each request to Weir. It tells all that there
+// is to tell of an attempt that answered the request well.
+func (b *builder) requestLog() []*accesslogv3.AccessLog {
+	return b.accessLog(policy.RequestLog, nil, b.options.QuotaHeaders)
+}
+
+// attemptLog sends an entry for each attempt that had no answer, or one that is
+// no success, or whose answer Envoy knows to be broken. The receiver knows
+// which of them have none from the entry of the request.
+func (b *builder) attemptLog() []*accesslogv3.AccessLog {
+	return b.accessLog(policy.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{policy.CauseHeader}, b.options.QuotaHeaders...))
+}
+
+func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, headers []string) []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return nil
 	}
 	return []*accesslogv3.AccessLog{{
-		Name: "envoy.access_loggers.http_grpc",
+		Name:   "envoy.access_loggers.http_grpc",
+		Filter: filter,
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.HttpGrpcAccessLogConfig{
 			CommonConfig: &alsv3.CommonGrpcAccessLogConfig{
 				LogName:             name,

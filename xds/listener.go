@@ -96,7 +96,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		RequestHeadersTimeout:     duration(headersTimeout),
 		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),
-		AccessLog:                 b.accessLog(policy.RequestLog),
+		AccessLog:                 b.requestLog(),
 		AccessLogOptions:          b.accessLogOptions(),
 		HttpFilters:               b.httpFilters(),
 	}
@@ -114,7 +114,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	filters = append(filters, b.httpFilter("weir.status", b.statuses()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
-		UpstreamLog:          b.accessLog(policy.AttemptLog, append([]string{policy.CauseHeader}, b.options.QuotaHeaders...)...),
+		UpstreamLog:          b.attemptLog(),
 	}))
 }
 

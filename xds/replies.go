@@ -165,6 +165,7 @@ func metadata(field string, value *matcherv3.ValueMatcher) *accesslogv3.AccessLo
 	}}}
 }
 
+// flags matches what has one of these flags; without names, any.
 func flags(names ...string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
 		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: names},
@@ -179,9 +180,13 @@ func statusFrom(code int) *accesslogv3.AccessLogFilter {
 	return compare(accesslogv3.ComparisonFilter_GE, code)
 }
 
+func statusTo(code int) *accesslogv3.AccessLogFilter {
+	return compare(accesslogv3.ComparisonFilter_LE, code)
+}
+
 func compare(op accesslogv3.ComparisonFilter_Op, code int) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
-		Comparison: &accesslogv3.ComparisonFilter{Op: op, Value: &corev3.RuntimeUInt32{DefaultValue: uint32(code), RuntimeKey: "weir.local_reply_status"}},
+		Comparison: &accesslogv3.ComparisonFilter{Op: op, Value: &corev3.RuntimeUInt32{DefaultValue: uint32(code), RuntimeKey: "weir.status"}},
 	}}}
 }
 
