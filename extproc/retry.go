@@ -29,8 +29,10 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		return ended(err)
 	}
 	plan, _ := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
-	name, _ := x.in.Metadata(policy.PlanNamespace, policy.FormatField)
-	format := policy.Format(name)
+	format := policy.OpenAI
+	if name, ok := x.in.Metadata(policy.PlanNamespace, policy.FormatField); ok {
+		format = policy.Format(name)
+	}
 	next, err := policy.DecodeRetry(plan, n, cluster, len(x.in.Body), p.now())
 	if err != nil {
 		return x.replyError(stream, p.count(err), format)

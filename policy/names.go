@@ -7,6 +7,10 @@ const (
 	// (envoy.extensions.router.cluster_specifiers.priority_group.v3).
 	ChainNamespace = "weir.chain"
 
+	// DirectHeader names the cluster of a request that has one attempt, and no
+	// chain: Envoy copies metadata into each entry of its log.
+	DirectHeader = "x-weir-cluster"
+
 	// PlanNamespace is the dynamic metadata that carries a request's plan
 	// from the first decision to its later attempts.
 	PlanNamespace = "weir"
@@ -14,7 +18,7 @@ const (
 	// The fields of PlanNamespace.
 	PlanField     = "plan"     // Plan.Encode, only where there is a second attempt
 	ModelField    = "model"    // the model of the current attempt
-	FormatField   = "format"   // the Format of the client's API
+	FormatField   = "format"   // the Format of the client's API, if it is not OpenAI
 	RejectedField = "rejected" // names that the client asked for in vain
 	RefusedField  = "refused"  // set when weir itself answered
 	LogField      = "log"      // LogContext.Encode

@@ -142,28 +142,33 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 // have no total timeout: extproc bounds the time until they begin. Envoy's idle
 // timer runs from the request on, through all attempts: a stream that may have
 // to wait for several has a route that lets it. Of each there is one that says
-// how to read the usage of an answer, where Envoy cannot tell.
+// how to read the usage of an answer, where Envoy cannot tell. A request that
+// has one attempt names its cluster in a header, all others have a chain.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
-	add := func(timeout, idle time.Duration, match *routev3.HeaderMatcher) {
-		marked := b.route(timeout, idle)
-		marked.Match.Headers = []*routev3.HeaderMatcher{
-			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
-		}
+	add := func(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) {
+		usage := &routev3.HeaderMatcher{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}
+		marked := b.route(action, append([]*routev3.HeaderMatcher{usage}, match...)...)
 		b.chatUsage(marked)
-		plain := b.route(timeout, idle)
-		plain.Match.Headers = []*routev3.HeaderMatcher{match}
+		plain := b.route(action, match...)
 		if p.Telemetry {
 			routes = append(routes, marked)
 		}
 		routes = append(routes, plain)
 	}
-	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
-		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
-	})
+	present := func(name string, is bool) *routev3.HeaderMatcher {
+		return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: is}}
+	}
+	idle := max(p.TotalTimeout, UploadTimeout)
+	add(b.toOne(p.TotalTimeout, idle), present(policy.StreamHeader, false), present(policy.DirectHeader, true))
+	add(b.toChain(p.TotalTimeout, idle), present(policy.StreamHeader, false))
 	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
-		add(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack), &routev3.HeaderMatcher{
+		to := b.toChain
+		if attempts == 1 {
+			to = b.toOne
+		}
+		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), &routev3.HeaderMatcher{
 			Name:                 policy.StreamHeader,
 			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
 		})
@@ -203,25 +208,42 @@ func answerHeaders() []*corev3.HeaderValueOption {
 	}
 }
 
-func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
+func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) *routev3.Route {
 	return &routev3.Route{
-		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}, Headers: match},
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			routeMetadata: {Fields: map[string]*structpb.Value{maxBodyField: structpb.NewStringValue(strconv.Itoa(b.policy.MaxBodyBytes))}},
 		}},
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			Timeout:     duration(timeout),
-			IdleTimeout: duration(idle),
-			RetryPolicy: b.retryPolicy(),
-			ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
-				Extension: b.extension("envoy.router.cluster_specifier_plugin.priority_group", &groupv3.PriorityGroupClusterSpecifier{
-					OverrideMetadataNamespace: policy.ChainNamespace,
-					PriorityGroups: []*groupv3.PriorityGroup{{
-						Name:     "no plan",
-						Clusters: []*groupv3.ClusterWeight{{ClusterName: noPlanCluster, Weight: number(1)}},
-					}},
-				}),
-			}},
+		Action: &routev3.Route_Route{Route: action},
+	}
+}
+
+// toOne is for requests with one attempt. Where nothing is tried again, Envoy
+// need not keep the request.
+func (b *builder) toOne(timeout, idle time.Duration) *routev3.RouteAction {
+	return &routev3.RouteAction{
+		Timeout:          duration(timeout),
+		IdleTimeout:      duration(idle),
+		RetryPolicy:      &routev3.RetryPolicy{PerTryTimeout: duration(b.policy.AttemptTimeout())},
+		ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: policy.DirectHeader},
+	}
+}
+
+// toChain is for all others, also for those that Weir has not decided on: they
+// have no chain either.
+func (b *builder) toChain(timeout, idle time.Duration) *routev3.RouteAction {
+	return &routev3.RouteAction{
+		Timeout:     duration(timeout),
+		IdleTimeout: duration(idle),
+		RetryPolicy: b.retryPolicy(),
+		ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
+			Extension: b.extension("envoy.router.cluster_specifier_plugin.priority_group", &groupv3.PriorityGroupClusterSpecifier{
+				OverrideMetadataNamespace: policy.ChainNamespace,
+				PriorityGroups: []*groupv3.PriorityGroup{{
+					Name:     "no plan",
+					Clusters: []*groupv3.ClusterWeight{{ClusterName: noPlanCluster, Weight: number(1)}},
+				}},
+			}),
 		}},
 	}
 }

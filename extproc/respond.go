@@ -1,0 +1,94 @@
+package extproc
+
+import (
+	"strconv"
+	"time"
+
+	"weir/extproc/wire"
+	"weir/policy"
+)
+
+// durationSlack lets the attempt's own timeout, which is answered as one, come
+// first while no headers have come.
+const durationSlack = 100 * time.Millisecond
+
+// respond writes a plan into x.out.
+func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
+	first := &plan.Attempts[0]
+	x.set = append(x.set[:0],
+		wire.SetHeader{Key: ":path", Value: first.Path},
+		wire.SetHeader{Key: ":authority", Value: first.Authority},
+	)
+	if plan.Stream {
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+	} else {
+		// The attempt's timeout of the route ends with its headers; this one
+		// also cuts an answer that trickles.
+		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
+	}
+	if as := req.Endpoint.UsageAs; as != "" {
+		x.set = append(x.set, wire.SetHeader{Key: policy.UsageHeader, Value: as})
+	}
+	fields := append(x.field[:0],
+		wire.Field{Key: policy.ModelField, Value: wire.String(first.Model)},
+		logged(req, &x.body, plan),
+	)
+	if req.Format != policy.OpenAI {
+		fields = append(fields, wire.Field{Key: policy.FormatField, Value: wire.String(string(req.Format))})
+	}
+	meta := x.meta[:0]
+	if len(plan.Attempts) == 1 {
+		x.set = append(x.set, wire.SetHeader{Key: policy.DirectHeader, Value: first.Cluster.Name})
+	} else {
+		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
+		meta = append(meta, x.chainMetadata(plan))
+		fields = append(fields, wire.Field{Key: policy.PlanField, Value: wire.String(plan.Encode())})
+	}
+	if len(plan.Rejected) > 0 {
+		fields = append(fields, wire.Field{Key: policy.RejectedField, Value: wire.String(policy.HeaderList(plan.Rejected))})
+	}
+	for _, f := range plan.Fields {
+		fields = append(fields, wire.Field{Key: f.Name, Value: wire.String(f.Value)})
+	}
+	meta = append(meta, wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields})
+	if plan.Gate.Needed() {
+		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+	}
+	if plan.Gate.Needed() || plan.Stream && len(plan.Attempts) > 1 {
+		meta = append(meta, x.gateMetadata(&plan.Gate))
+	}
+	x.out = wire.Response{
+		Kind:     wire.RequestBody,
+		Common:   wire.Common{ClearRouteCache: true},
+		Metadata: meta,
+	}
+	x.patch(first.Edits, first.Length)
+}
+
+func (x *exchange) chainMetadata(plan *policy.Plan) wire.Metadata {
+	x.names = x.names[:0]
+	for i := range plan.Attempts {
+		x.names = append(x.names, plan.Attempts[i].Cluster.Name)
+	}
+	x.chain = wire.AppendChain(x.chain[:0], x.names)
+	return wire.Metadata{Namespace: policy.ChainNamespace, Struct: x.chain}
+}
+
+func (x *exchange) gateMetadata(g *policy.Gate) wire.Metadata {
+	x.gate[0] = wire.Field{Key: policy.GateField, Value: wire.String(g.Encode())}
+	return wire.Metadata{Namespace: policy.GateNamespace, Fields: x.gate[:]}
+}
+
+// patch adds the edits of the body that was received, with the length that
+// Envoy asks for in the same answer.
+func (x *exchange) patch(edits []policy.Edit, length int) {
+	if len(edits) > 0 {
+		x.edits = x.edits[:0]
+		for _, e := range edits {
+			x.edits = append(x.edits, wire.Edit(e))
+		}
+		x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+		x.set = append(x.set, wire.SetHeader{Key: "content-length", Value: strconv.Itoa(length)})
+	}
+	x.out.Set = x.set
+}
