@@ -13,8 +13,9 @@ import (
 // of one stream. It keeps nothing of them but the log's name: a message of an
 // Envoy that had to wait holds thousands of entries.
 type message struct {
-	log  string // the log's name; in the first message of a stream only
-	take func(log string, e *entry)
+	log   string // the log's name; in the first message of a stream only
+	entry entry
+	take  func(log string, e *entry) // which keeps copies only
 }
 
 // entry is what is read of an HTTPAccessLogEntry
@@ -88,44 +89,45 @@ func (m *message) ReadMessage(b []byte) error {
 	for f.Next() {
 		switch {
 		case f.Is(1, protowire.BytesType): // identifier, which Envoy writes first
-			inner(f.Bytes, func(f *protofield.Fields) {
-				if f.Is(2, protowire.BytesType) {
-					m.log = string(f.Bytes)
+			for in := fields(f.Bytes); in.Next(); {
+				if in.Is(2, protowire.BytesType) {
+					m.log = string(in.Bytes)
 				}
-			})
+			}
 		case f.Is(2, protowire.BytesType): // http_logs
-			inner(f.Bytes, func(f *protofield.Fields) {
-				if f.Is(1, protowire.BytesType) {
-					var e entry
-					e.read(f.Bytes)
-					m.take(m.log, &e)
+			for in := fields(f.Bytes); in.Next(); {
+				if in.Is(1, protowire.BytesType) {
+					m.entry = entry{}
+					m.entry.read(in.Bytes)
+					m.take(m.log, &m.entry)
 				}
-			})
+			}
 		}
 	}
 	return f.Err
 }
 
-// inner walks over a message inside of another. What is malformed ends it:
+// fields walks over a message inside of another. What is malformed ends it:
 // Envoy wrote it, so it is not, and an entry is worth more than none.
-func inner(b []byte, field func(f *protofield.Fields)) {
-	f := protofield.Fields{Rest: b}
-	for f.Next() {
-		field(&f)
-	}
-}
+func fields(b []byte) protofield.Fields { return protofield.Fields{Rest: b} }
 
 func (e *entry) read(b []byte) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		switch {
 		case f.Is(1, protowire.BytesType):
-			inner(f.Bytes, e.common)
+			for in := fields(f.Bytes); in.Next(); {
+				e.common(&in)
+			}
 		case f.Is(3, protowire.BytesType):
-			inner(f.Bytes, e.request)
+			for in := fields(f.Bytes); in.Next(); {
+				e.request(&in)
+			}
 		case f.Is(4, protowire.BytesType):
-			inner(f.Bytes, e.response)
+			for in := fields(f.Bytes); in.Next(); {
+				e.response(&in)
+			}
 		}
-	})
+	}
 	if e.judged != "" {
 		e.status = e.judgedStatus
 	}
@@ -160,13 +162,15 @@ func (e *entry) common(f *protofield.Fields) {
 	case 10:
 		e.lastByte = duration(f.Bytes)
 	case 16:
-		inner(f.Bytes, func(f *protofield.Fields) {
-			if f.Typ == protowire.VarintType && f.Scalar == 1 && f.Num < 64 {
-				e.flags |= 1 << f.Num
+		for in := fields(f.Bytes); in.Next(); {
+			if in.Typ == protowire.VarintType && in.Scalar == 1 && in.Num < 64 {
+				e.flags |= 1 << in.Num
 			}
-		})
+		}
 	case 17:
-		inner(f.Bytes, e.metadata)
+		for in := fields(f.Bytes); in.Next(); {
+			e.metadata(&in)
+		}
 	case 23:
 		e.duration = duration(f.Bytes)
 	}
@@ -210,7 +214,9 @@ func (e *entry) metadata(f *protofield.Fields) {
 	key, value := mapEntry(f.Bytes)
 	switch {
 	case f.Num == 1 && string(key) == policy.PlanNamespace:
-		inner(value, e.plan)
+		for in := fields(value); in.Next(); {
+			e.plan(&in)
+		}
 	case f.Num == 2 && string(key) == policy.UsageNamespace:
 		_, usage := mapEntry(value) // an Any has the numbers of an entry
 		e.tokens, e.totalTokens = readUsage(usage)
@@ -223,57 +229,59 @@ func (e *entry) plan(f *protofield.Fields) {
 		return
 	}
 	key, value := mapEntry(f.Bytes)
-	text := func() (s string) {
-		inner(value, func(f *protofield.Fields) {
-			if f.Is(3, protowire.BytesType) {
-				s = string(f.Bytes)
-			}
-		})
-		return s
-	}
 	switch string(key) {
 	case policy.LogField:
-		e.context = text()
+		e.context = text(value)
 	case policy.RejectedField:
-		e.rejected = text()
+		e.rejected = text(value)
 	case policy.RefusedField:
 		e.refused = true
 	}
 }
 
+// text reads a Value that is a string.
+func text(b []byte) (s string) {
+	for f := fields(b); f.Next(); {
+		if f.Is(3, protowire.BytesType) {
+			s = string(f.Bytes)
+		}
+	}
+	return s
+}
+
 // mapEntry gives the key and the value of a map's entry.
 func mapEntry(b []byte) (key, value []byte) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		switch {
 		case f.Is(1, protowire.BytesType):
 			key = f.Bytes
 		case f.Is(2, protowire.BytesType):
 			value = f.Bytes
 		}
-	})
+	}
 	return key, value
 }
 
 // wrapped reads a UInt32Value or UInt64Value.
 func wrapped(b []byte) (n uint64) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		if f.Is(1, protowire.VarintType) {
 			n = f.Scalar
 		}
-	})
+	}
 	return n
 }
 
 // secondsNanos reads a Timestamp or a Duration.
 func secondsNanos(b []byte) (seconds, nanos int64) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		switch {
 		case f.Is(1, protowire.VarintType):
 			seconds = int64(f.Scalar)
 		case f.Is(2, protowire.VarintType):
 			nanos = int64(f.Scalar)
 		}
-	})
+	}
 	return seconds, nanos
 }
 
@@ -285,15 +293,15 @@ func duration(b []byte) time.Duration {
 // socketAddress reads the IP address of a core.v3.Address; empty where it is
 // none.
 func socketAddress(b []byte) (ip string) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		if !f.Is(1, protowire.BytesType) {
-			return
+			continue
 		}
-		inner(f.Bytes, func(f *protofield.Fields) {
-			if f.Is(2, protowire.BytesType) {
-				ip = string(f.Bytes)
+		for in := fields(f.Bytes); in.Next(); {
+			if in.Is(2, protowire.BytesType) {
+				ip = string(in.Bytes)
 			}
-		})
-	})
+		}
+	}
 	return ip
 }

@@ -46,8 +46,9 @@ type Receiver struct {
 	names func() Names
 	now   func() time.Time
 
-	mu   sync.Mutex
-	open map[string]*request
+	mu    sync.Mutex
+	open  map[string]*request
+	fresh request // of which this is the first entry
 }
 
 // request is what is known of a request until all of its entries are here.
@@ -142,12 +143,13 @@ func (r *Receiver) Flush() {
 	clear(r.open)
 }
 
-// find gives what is known of a request.
+// find gives what is known of a request. If that is nothing, it is r.fresh.
 func (r *Receiver) find(id string) *request {
 	if q := r.open[id]; q != nil {
 		return q
 	}
-	return &request{heldFrom: 1}
+	r.fresh = request{heldFrom: 1}
+	return &r.fresh
 }
 
 func (r *Receiver) attempt(e *entry) {
@@ -196,17 +198,26 @@ func (r *Receiver) settle(id string, q *request) {
 	if q.known || len(q.held) >= maxHeld {
 		r.emit(q, !q.known)
 	}
-	switch _, waited := r.open[id]; {
+	fresh := q == &r.fresh
+	switch {
 	case q.ended && q.seen >= q.attempts && len(q.held) == 0:
-		if waited {
+		if !fresh {
 			delete(r.open, id)
 		}
-	case !waited && len(r.open) >= maxOpen:
+		return
+	case fresh && len(r.open) >= maxOpen:
 		r.emit(q, true)
-	default:
+		return
+	case fresh:
+		q = new(request)
+		*q = r.fresh
 		r.open[id] = q
-		q.touched = r.now()
 	}
+	if q.answer != nil {
+		e := *q.answer
+		q.answer = &e
+	}
+	q.touched = r.now()
 }
 
 // emit hands held attempts on: those of which it is known whether another
@@ -227,7 +238,8 @@ func (r *Receiver) emit(q *request, all bool) {
 	q.held = nil
 	if q.answer != nil && (all || q.seen >= q.attempts-1) {
 		if q.seen < q.attempts {
-			r.sink.Attempt(r.attemptRecord(q.answer.attempt(q.emitted), q, q.attempts, true))
+			e := q.answer.attempt(q.emitted)
+			r.sink.Attempt(r.attemptRecord(&e, q, q.attempts, true))
 			q.seen++
 		}
 		q.answer = nil
@@ -311,7 +323,7 @@ const ofRequests flags = 1<<clientConnectionClosed | 1<<clientReset | 1<<streamI
 // attempt makes the entry of a request's last attempt. The first one began when
 // the request was there, each other when the one before had ended; where that
 // is not known, when it was sent.
-func (e *entry) attempt(before time.Time) *entry {
+func (e *entry) attempt(before time.Time) entry {
 	begin := e.sent
 	switch {
 	case e.attempts == 1:
@@ -324,7 +336,7 @@ func (e *entry) attempt(before time.Time) *entry {
 		end = e.lastByte
 	}
 	since := func(d time.Duration) time.Duration { return max(d-begin, 0) }
-	return &entry{
+	return entry{
 		requestID: e.requestID, status: e.status, quota: e.quota,
 		start: e.start.Add(begin), duration: since(end), firstByte: since(e.firstByte), lastByte: e.lastByte,
 	}

@@ -2,8 +2,6 @@ package accesslog
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"weir/internal/protofield"
 )
 
 // maxTokens bounds what is taken for a number of tokens: it is a hundred times
@@ -22,7 +20,7 @@ const partial = 2
 func readUsage(b []byte) (t Tokens, total int64) {
 	var input, output, all, cached, reasoning count
 	status := uint64(0)
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		switch {
 		case f.Is(3, protowire.BytesType):
 			input = readCount(f.Bytes)
@@ -37,7 +35,7 @@ func readUsage(b []byte) (t Tokens, total int64) {
 		case f.Is(9, protowire.VarintType):
 			status = f.Scalar
 		}
-	})
+	}
 	switch {
 	case !input.sane() || !output.sane() || !all.sane():
 		return Tokens{}, 0
@@ -76,10 +74,10 @@ func readCount(b []byte) count {
 
 // firstCount reads the first field of a message, a wrapped number.
 func firstCount(b []byte) (c count) {
-	inner(b, func(f *protofield.Fields) {
+	for f := fields(b); f.Next(); {
 		if f.Is(1, protowire.BytesType) {
 			c = readCount(f.Bytes)
 		}
-	})
+	}
 	return c
 }
