@@ -30,8 +30,8 @@ func (e *End) Reset(kind policy.Answer) {
 // Data takes the next bytes of the stream.
 func (e *End) Data(b []byte) {
 	e.reader.each(b, func(ev event) Verdict {
-		if i := bytes.Index(ev.data, []byte(`"sequence_number":`)); i >= 0 {
-			e.last = leadingInt(ev.data[i+len(`"sequence_number":`):])
+		if n := ev.number(); n >= 0 {
+			e.last = n
 		}
 		e.complete = e.complete || ev.ends(e.kind)
 		return Hold
@@ -39,8 +39,12 @@ func (e *End) Data(b []byte) {
 }
 
 // Complete says that the stream told its client that it is over, well or not.
-// Of kinds that have no last event, every stream is.
-func (e *End) Complete() bool { return e.complete || !ends(e.kind) }
+// Of kinds that have no last event, every stream is. A last event counts although
+// the empty line after it is missing.
+func (e *End) Complete() bool {
+	pending, ok := e.reader.pending()
+	return e.complete || !ends(e.kind) || ok && pending.ends(e.kind)
+}
 
 // Between says that the bytes so far end where an event does.
 func (e *End) Between() bool {
@@ -48,7 +52,12 @@ func (e *End) Between() bool {
 }
 
 // Next is the sequence_number that a further event would have.
-func (e *End) Next() int64 { return e.last + 1 }
+func (e *End) Next() int64 {
+	if pending, ok := e.reader.pending(); ok {
+		return max(e.last, pending.number()) + 1
+	}
+	return e.last + 1
+}
 
 func ends(kind policy.Answer) bool {
 	return kind == policy.ChatAnswer || kind == policy.ResponsesAnswer || kind == policy.MessagesAnswer
@@ -67,6 +76,15 @@ func (e event) ends(kind policy.Answer) bool {
 		return e.is("message_stop", "error")
 	}
 	return e.is("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
+}
+
+// number is the event's sequence_number, -1 where it has none.
+func (e event) number() int64 {
+	_, rest, ok := bytes.Cut(e.data, []byte(`"sequence_number":`))
+	if !ok {
+		return -1
+	}
+	return leadingInt(rest)
 }
 
 // is says whether an event has one of these types, by its name or, where it

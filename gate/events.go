@@ -59,6 +59,15 @@ func (r *events) each(b []byte, f func(event) Verdict) Verdict {
 	return Hold
 }
 
+// pending gives the event that has begun, if it has data. Of a line that has not
+// ended only [DONE] is taken for data: anything else may be half of it.
+func (r *events) pending() (event, bool) {
+	if string(r.line) == "data: [DONE]" || string(r.line) == "data:[DONE]" {
+		return event{r.name, r.line[len("data:"):]}, !r.some
+	}
+	return event{r.name, r.data}, r.some
+}
+
 // keep adds to the line, as far as there is room.
 func (r *events) keep(b []byte) {
 	if r.limit > 0 {
