@@ -40,6 +40,10 @@ type entry struct {
 	refused  bool
 	rejected string // models
 	tokens   Tokens
+	usage    bool   // Envoy has read the whole answer for tokens
+	early    string // the usage object that a stream told before its end
+	// The stream ended without the last event of its API.
+	truncated bool
 	// Of a provider that says no more.
 	totalTokens int64
 }
@@ -202,7 +206,16 @@ func (e *entry) metadata(f *protofield.Fields) {
 		inner(value, e.plan)
 	case f.Num == 2 && string(key) == policy.UsageNamespace:
 		_, usage := mapEntry(value) // an Any has the numbers of an entry
+		e.usage = true
 		e.tokens, e.totalTokens = readUsage(usage)
+	case f.Num == 1 && string(key) == policy.EarlyNamespace:
+		inner(value, func(f *protofield.Fields) {
+			if key, value := mapEntry(f.Bytes); f.Is(1, protowire.BytesType) && string(key) == policy.EarlyField {
+				e.early = structText(value)
+			}
+		})
+	case f.Num == 1 && string(key) == policy.EndNamespace:
+		e.truncated = true
 	}
 }
 
@@ -212,22 +225,24 @@ func (e *entry) plan(f *protofield.Fields) {
 		return
 	}
 	key, value := mapEntry(f.Bytes)
-	text := func() (s string) {
-		inner(value, func(f *protofield.Fields) {
-			if f.Is(3, protowire.BytesType) {
-				s = string(f.Bytes)
-			}
-		})
-		return s
-	}
 	switch string(key) {
 	case policy.LogField:
-		e.context = text()
+		e.context = structText(value)
 	case policy.RejectedField:
-		e.rejected = text()
+		e.rejected = structText(value)
 	case policy.RefusedField:
 		e.refused = true
 	}
+}
+
+// structText reads a Value of a Struct that is text.
+func structText(b []byte) (s string) {
+	inner(b, func(f *protofield.Fields) {
+		if f.Is(3, protowire.BytesType) {
+			s = string(f.Bytes)
+		}
+	})
+	return s
 }
 
 // mapEntry gives the key and the value of a map's entry.

@@ -295,7 +295,10 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: "1"})
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: req.Endpoint.Answer.StreamKind()})
+		if answer := req.Endpoint.Answer; answer.Early(x.in.Body) {
+			x.set = append(x.set, wire.SetHeader{Key: policy.EarlyHeader, Value: string(answer)})
+		}
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one
 		// also cuts an answer that trickles.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,24 @@ func (a Answer) Format() Format {
 		return Anthropic
 	}
 	return OpenAI
+}
+
+// Ends are the kinds whose streams have a last event of their own.
+var Ends = []Answer{ChatAnswer, ResponsesAnswer, MessagesAnswer}
+
+// StreamKind is the value of StreamHeader for streams of this kind.
+func (a Answer) StreamKind() string {
+	if a == AnyAnswer {
+		return "any"
+	}
+	return string(a)
+}
+
+// Early says whether an answer of this kind tells tokens before its end. body is
+// the client's: chat completions do so where it asks for it
+// (stream_options.continuous_usage_stats, of vLLM).
+func (a Answer) Early(body []byte) bool {
+	return a == MessagesAnswer || a == ChatAnswer && bytes.Contains(body, []byte(`"continuous_usage_stats"`))
 }
 
 // Gate is what Weir has to do with the answer of an attempt. It travels as

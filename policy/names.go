@@ -20,9 +20,21 @@ const (
 	LogField      = "log"      // LogContext.Encode
 
 	// StreamHeader marks a request whose answer is a stream, so that a route
-	// without a total timeout takes it. Clients cannot set it: every x-weir-*
-	// header of theirs is removed first.
+	// without a total timeout takes it; its value is StreamKind's. Clients cannot
+	// set it: every x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
+
+	// EarlyHeader marks a request whose answer tells tokens before its end; its
+	// value is the kind of answer. EarlyNamespace is the dynamic metadata with
+	// what it told last, EarlyField the field with the provider's usage object.
+	EarlyHeader    = "x-weir-early"
+	EarlyNamespace = "weir.early"
+	EarlyField     = "usage"
+
+	// EndNamespace is the dynamic metadata of a stream that ended, TruncatedField
+	// the field that is set where it ended without its last event.
+	EndNamespace   = "weir.end"
+	TruncatedField = "truncated"
 
 	// GateNamespace is the dynamic metadata with the Gate of the current
 	// attempt, GateField its field. GateHeader with the value GateOn marks a

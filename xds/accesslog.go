@@ -9,11 +9,8 @@ import (
 	decompressv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	aiv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ai_protocol_manager/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
-
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	llmv3 "github.com/envoyproxy/go-control-plane/envoy/type/ai/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"weir/policy"
 )
@@ -94,10 +91,10 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 	}
 }
 
-// chatUsage marks a route whose answers have the usage object of chat
+// chatUsage is for a route whose answers have the usage object of chat
 // completions but not their shape.
-func (b *builder) chatUsage(r *routev3.Route) {
-	r.TypedPerFilterConfig = map[string]*anypb.Any{usageFilter: b.pack(&aiv3.AiProtocolManagerPerRoute{
+func (b *builder) chatUsage() *aiv3.AiProtocolManagerPerRoute {
+	return &aiv3.AiProtocolManagerPerRoute{
 		Response: &aiv3.ResponsePerRoute{LlmProtocol: llmv3.LLMProtocol_OPENAI_CHAT_COMPLETIONS},
-	})}
+	}
 }

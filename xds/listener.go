@@ -16,6 +16,8 @@ import (
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -108,6 +110,13 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	if b.policy.Telemetry {
 		filters = append(filters,
 			b.httpFilter(usageFilter, b.usage()),
+			b.httpFilter("weir.early.messages", b.early(policy.MessagesAnswer, 1, "message", "usage")),
+			b.httpFilter("weir.early.chat", b.early(policy.ChatAnswer, 0, "usage")),
+		)
+		if b.policy.StreamEnd {
+			filters = append(filters, b.httpFilter(endFilter, b.streamEnd()))
+		}
+		filters = append(filters,
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
@@ -143,35 +152,33 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 // from the request on, through all attempts, and must not end before them; what
 // bounds the silence inside a stream is the timer of its attempt. Of each route
 // there is one that says how to read the usage of an answer, where Envoy cannot
-// tell.
+// tell; of that of streams one for each kind whose end is looked for.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
-	add := func(route func() *routev3.Route, match *routev3.HeaderMatcher) {
-		marked := route()
-		marked.Match.Headers = []*routev3.HeaderMatcher{
-			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
-		}
-		b.chatUsage(marked)
-		plain := route()
-		plain.Match.Headers = []*routev3.HeaderMatcher{match}
+	add := func(route *routev3.Route, match *routev3.HeaderMatcher) {
 		if p.Telemetry {
+			marked := proto.CloneOf(route)
+			marked.Match.Headers = []*routev3.HeaderMatcher{headerIs(policy.UsageHeader, policy.ChatUsage), match}
+			b.perRoute(marked, usageFilter, b.chatUsage())
 			routes = append(routes, marked)
 		}
-		routes = append(routes, plain)
+		route.Match.Headers = []*routev3.HeaderMatcher{match}
+		routes = append(routes, route)
 	}
-	add(func() *routev3.Route { return b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)) }, &routev3.HeaderMatcher{
-		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
-	})
-	add(func() *routev3.Route {
-		stream := b.route(0, max(p.StreamIdleTimeout, p.TotalTimeout)+idleSlack)
-		if !p.WatchesIdle() {
-			stream.GetRoute().RetryPolicy.PerTryIdleTimeout = duration(p.StreamIdleTimeout)
+	add(b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)), headerSet(policy.StreamHeader, false))
+	stream := b.route(0, max(p.StreamIdleTimeout, p.TotalTimeout)+idleSlack)
+	if !p.WatchesIdle() {
+		stream.GetRoute().RetryPolicy.PerTryIdleTimeout = duration(p.StreamIdleTimeout)
+	}
+	if p.StreamEnd {
+		for _, kind := range policy.Ends {
+			followed := proto.CloneOf(stream)
+			b.perRoute(followed, endFilter, b.endOf(kind))
+			add(followed, headerIs(policy.StreamHeader, kind.StreamKind()))
 		}
-		return stream
-	}, &routev3.HeaderMatcher{
-		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
-	})
+	}
+	add(stream, headerSet(policy.StreamHeader, true))
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
@@ -192,6 +199,22 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			),
 		}},
 	}
+}
+
+func headerIs(name, value string) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(value)}}
+}
+
+func headerSet(name string, set bool) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: set}}
+}
+
+// perRoute gives a filter another configuration on a route.
+func (b *builder) perRoute(r *routev3.Route, filter string, config proto.Message) {
+	if r.TypedPerFilterConfig == nil {
+		r.TypedPerFilterConfig = map[string]*anypb.Any{}
+	}
+	r.TypedPerFilterConfig[filter] = b.pack(config)
 }
 
 // answerHeaders are in every answer, also those of Envoy's own. A provider's

@@ -1,0 +1,114 @@
+package xds
+
+import (
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	parserv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/content_parsers/json/v3"
+	jsonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/json_to_metadata/v3"
+	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
+	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
+
+	"weir/policy"
+)
+
+// maxEarlyEvent bounds what Envoy keeps of an event that tells tokens.
+const maxEarlyEvent = 1 << 20
+
+// early notes the usage object that a stream tells before its end: what the
+// usage filter found is published at a clean end only, and some clients leave
+// before that. The object is at path in an event. After as many events as
+// matches says, Envoy reads no further one; 0 is every event.
+func (b *builder) early(kind policy.Answer, matches uint32, path ...string) *matchingv3.ExtensionWithMatcher {
+	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
+		MetadataNamespace: policy.EarlyNamespace, Key: policy.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
+	}}
+	for _, key := range path {
+		rule.Selectors = append(rule.Selectors, &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: key}})
+	}
+	return b.only(policy.EarlyHeader, string(kind), b.extension("envoy.filters.http.sse_to_metadata", &ssev3.SseToMetadata{
+		ResponseRules: &ssev3.SseToMetadata_ProcessingRules{
+			MaxEventSize: number(maxEarlyEvent),
+			ContentParser: b.extension("envoy.content_parsers.json", &parserv3.JsonContentParser{
+				Rules: []*parserv3.JsonContentParser_RuleConfig{{Rule: rule, StopProcessingAfterMatches: matches}},
+			}),
+		},
+	}))
+}
+
+// endFilter is the name under which routes find the filter that looks for the
+// ends of streams.
+const endFilter = "weir.end"
+
+// endScript notes that a stream ended without an event that may be the last one
+// of its API. It keeps the end of what it has seen, in case that the event
+// comes in pieces. A line break cannot be in the data of an event, nor a quote
+// without a backslash inside of its texts: what a model says is not mistaken for
+// an event. An error event is an end, too.
+const endScript = `
+local find, sub, lower = string.find, string.sub, string.lower
+
+local function ended(text)
+  if find(text, '"error"', 1, true) and (find(text, '[\r\n]event: ?error') or find(text, '[\r\n]data: ?{%s*"error"') or find(text, '"type"%s*:%s*"error"')) then
+    return true
+  end
+  ENDED
+  return false
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local media, encoding = headers:get("content-type"), headers:get("content-encoding")
+  if headers:get(":status") ~= "200" or media == nil or sub(lower(media), 1, 17) ~= "text/event-stream" then
+    return
+  end
+  if encoding ~= nil and lower(encoding) ~= "identity" then
+    return
+  end
+  local kept = "\n"
+  for chunk in handle:bodyChunks() do
+    local n = chunk:length()
+    if n > 0 then
+      local text = kept .. chunk:getBytes(0, n)
+      if ended(text) then
+        return
+      end
+      kept = sub(text, -64)
+    end
+  end
+  handle:streamInfo():dynamicMetadata():set("NAMESPACE", "FIELD", 1)
+end
+`
+
+const endOfChat = `if find(text, "[DONE]", 1, true) and find(text, "[\r\n]data: ?%[DONE%]") then return true end`
+
+// endOfType is for an API whose last event has one of these types.
+func endOfType(types ...string) string {
+	var out strings.Builder
+	for _, t := range types {
+		pattern := strings.ReplaceAll(t, ".", "%.")
+		out.WriteString(`if find(text, "` + t + `", 1, true) and (find(text, "[\r\n]event: ?` + pattern + `[\r\n]") or find(text, '"type"%s*:%s*"` + pattern + `"')) then return true end` + "\n")
+	}
+	return out.String()
+}
+
+// streamEnd looks for the last event of streams, where a route says of which
+// kind they are.
+func (b *builder) streamEnd() *luav3.Lua {
+	scripts := map[string]*corev3.DataSource{}
+	for kind, end := range map[policy.Answer]string{
+		policy.ChatAnswer:      endOfChat,
+		policy.MessagesAnswer:  endOfType("message_stop"),
+		policy.ResponsesAnswer: endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled"),
+	} {
+		script := strings.NewReplacer("ENDED", end, "NAMESPACE", policy.EndNamespace, "FIELD", policy.TruncatedField).Replace(endScript)
+		scripts[string(kind)] = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}}
+	}
+	return &luav3.Lua{SourceCodes: scripts, ClearRouteCache: boolean(false)}
+}
+
+// endOf says that a route's streams are of a kind.
+func (b *builder) endOf(kind policy.Answer) *luav3.LuaPerRoute {
+	return &luav3.LuaPerRoute{Override: &luav3.LuaPerRoute_Name{Name: string(kind)}}
+}
