@@ -110,8 +110,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	if b.policy.Telemetry {
 		filters = append(filters,
 			b.httpFilter(usageFilter, b.usage()),
-			b.httpFilter("weir.early.messages", b.early(policy.MessagesAnswer, 1, "message", "usage")),
-			b.httpFilter("weir.early.chat", b.early(policy.ChatAnswer, 0, "usage")),
+			b.httpFilter("weir.early", b.early()),
 		)
 		if b.policy.StreamEnd {
 			filters = append(filters, b.httpFilter(endFilter, b.streamEnd()))

@@ -6,7 +6,6 @@ import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -103,24 +102,19 @@ const gateSlack = 5 * time.Second
 
 // onGate skips a filter where the gate has nothing to do.
 func (b *builder) onGate(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	return b.only(policy.GateHeader, policy.GateOn, b.extension("envoy.filters.http.ext_proc", filter))
-}
-
-// only skips a filter unless a header of the request has a value.
-func (b *builder) only(header, value string, filter *corev3.TypedExtensionConfig) *matchingv3.ExtensionWithMatcher {
-	has := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+	gated := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
-			Input: b.requestHeader(header),
+			Input: b.requestHeader(policy.GateHeader),
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
-				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: value}},
+				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: policy.GateOn}},
 			},
 		},
 	}}
 	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: filter,
+		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
 			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: has}},
+				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: gated}},
 				OnMatch:   b.skip(),
 			}},
 		}}},

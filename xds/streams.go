@@ -3,9 +3,12 @@ package xds
 import (
 	"strings"
 
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	parserv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/content_parsers/json/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	jsonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/json_to_metadata/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
@@ -18,23 +21,48 @@ const maxEarlyEvent = 1 << 20
 
 // early notes the usage object that a stream tells before its end: what the
 // usage filter found is published at a clean end only, and some clients leave
-// before that. The object is at path in an event. After as many events as
-// matches says, Envoy reads no further one; 0 is every event.
-func (b *builder) early(kind policy.Answer, matches uint32, path ...string) *matchingv3.ExtensionWithMatcher {
+// before that. Of messages one event is read, of chat completions every one.
+//
+// What reads is put in where a header asks for it. It could not be taken out
+// instead: it sees answers only, and a matcher inside of its own chain would ask
+// for the header when there is none.
+func (b *builder) early() *matchingv3.ExtensionWithMatcher {
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input: b.requestHeader(policy.EarlyHeader),
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
+				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{
+					string(policy.MessagesAnswer): b.put(b.earlyUsage(1, "message", "usage")),
+					string(policy.ChatAnswer):     b.put(b.earlyUsage(0, "usage")),
+				},
+			}},
+		}}},
+	}
+}
+
+// put puts a filter in the place of a composite one.
+func (b *builder) put(filter *corev3.TypedExtensionConfig) *xdsmatcherv3.Matcher_OnMatch {
+	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+		Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},
+	}}
+}
+
+// earlyUsage finds an object at a path in events. After as many of them as
+// matches says, Envoy reads no further event; 0 is every event.
+func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtensionConfig {
 	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
 		MetadataNamespace: policy.EarlyNamespace, Key: policy.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
 	}}
 	for _, key := range path {
 		rule.Selectors = append(rule.Selectors, &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: key}})
 	}
-	return b.only(policy.EarlyHeader, string(kind), b.extension("envoy.filters.http.sse_to_metadata", &ssev3.SseToMetadata{
-		ResponseRules: &ssev3.SseToMetadata_ProcessingRules{
-			MaxEventSize: number(maxEarlyEvent),
-			ContentParser: b.extension("envoy.content_parsers.json", &parserv3.JsonContentParser{
-				Rules: []*parserv3.JsonContentParser_RuleConfig{{Rule: rule, StopProcessingAfterMatches: matches}},
-			}),
-		},
-	}))
+	return b.extension("envoy.filters.http.sse_to_metadata", &ssev3.SseToMetadata{ResponseRules: &ssev3.SseToMetadata_ProcessingRules{
+		MaxEventSize: number(maxEarlyEvent),
+		ContentParser: b.extension("envoy.content_parsers.json", &parserv3.JsonContentParser{
+			Rules: []*parserv3.JsonContentParser_RuleConfig{{Rule: rule, StopProcessingAfterMatches: matches}},
+		}),
+	}})
 }
 
 // endFilter is the name under which routes find the filter that looks for the
