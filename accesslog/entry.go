@@ -9,11 +9,12 @@ import (
 	"weir/policy"
 )
 
-// message is what is read of a StreamAccessLogsMessage
-// (envoy/service/accesslog/v3/als.proto).
+// message reads StreamAccessLogsMessages (envoy/service/accesslog/v3/als.proto)
+// of one stream. It keeps nothing of them but the log's name: a message of an
+// Envoy that had to wait holds thousands of entries.
 type message struct {
-	log     string // the log's name; in the first message of a stream only
-	entries []entry
+	log  string // the log's name; in the first message of a stream only
+	take func(log string, e *entry)
 }
 
 // entry is what is read of an HTTPAccessLogEntry
@@ -80,14 +81,13 @@ const (
 // periodic is the AccessLogType of an entry about a request that still runs.
 const periodic = 5
 
-// ReadMessage decodes a message of Envoy's. It copies the strings that it keeps
-// and nothing else: the metadata holds the whole plan.
+// ReadMessage hands on the entries of a message of Envoy's. It copies the
+// strings that it keeps and nothing else: the metadata holds the whole plan.
 func (m *message) ReadMessage(b []byte) error {
-	m.log, m.entries = "", m.entries[:0]
 	f := protofield.Fields{Rest: b}
 	for f.Next() {
 		switch {
-		case f.Is(1, protowire.BytesType): // identifier
+		case f.Is(1, protowire.BytesType): // identifier, which Envoy writes first
 			inner(f.Bytes, func(f *protofield.Fields) {
 				if f.Is(2, protowire.BytesType) {
 					m.log = string(f.Bytes)
@@ -98,7 +98,7 @@ func (m *message) ReadMessage(b []byte) error {
 				if f.Is(1, protowire.BytesType) {
 					var e entry
 					e.read(f.Bytes)
-					m.entries = append(m.entries, e)
+					m.take(m.log, &e)
 				}
 			})
 		}

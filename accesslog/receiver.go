@@ -18,6 +18,13 @@ type Sink interface {
 	Request(*Request)
 }
 
+// Progress is a Sink that is also told of answers that have begun well and go
+// on. Envoy tells of them every few seconds.
+type Progress interface {
+	// Answering is given the cluster, and when the request began.
+	Answering(cluster string, began time.Time)
+}
+
 // Names says what is configured, so that records can be labelled with nothing
 // else. The answers are those of the configuration in force.
 type Names interface {
@@ -59,6 +66,9 @@ type request struct {
 const (
 	// maxOpen bounds the requests that are waited for.
 	maxOpen = 100_000
+	// maxHeld bounds the attempts that wait for one request. No request has so
+	// many.
+	maxHeld = 100
 	// patience is how long an attempt waits for the entry of its request: Envoy
 	// tells of a running one every 2 s.
 	patience = 15 * time.Second
@@ -86,8 +96,7 @@ func (r *Receiver) Register(s grpc.ServiceRegistrar) {
 // receive reads one stream: the entries of one log of one of Envoy's workers,
 // in their order.
 func (r *Receiver) receive(stream grpc.ServerStream) error {
-	var m message
-	log := ""
+	m := message{take: r.take}
 	for {
 		if err := stream.RecvMsg(&m); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -95,17 +104,15 @@ func (r *Receiver) receive(stream grpc.ServerStream) error {
 			}
 			return err
 		}
-		if m.log != "" {
-			log = m.log
-		}
-		for i := range m.entries {
-			switch log {
-			case policy.RequestLog:
-				r.request(&m.entries[i])
-			case policy.AttemptLog:
-				r.attempt(&m.entries[i])
-			}
-		}
+	}
+}
+
+func (r *Receiver) take(log string, e *entry) {
+	switch log {
+	case policy.RequestLog:
+		r.request(e)
+	case policy.AttemptLog:
+		r.attempt(e)
 	}
 }
 
@@ -170,7 +177,9 @@ func (r *Receiver) request(e *entry) {
 		q.known, q.context = true, policy.DecodeLogContext(e.context)
 	}
 	q.attempts = max(q.attempts, e.attempts)
-	if !e.running {
+	if e.running {
+		r.progress(e, &q.context)
+	} else {
 		q.ended = true
 		q.attempts = e.attempts
 		record := r.record(e, q)
@@ -180,10 +189,18 @@ func (r *Receiver) request(e *entry) {
 	r.settle(e.requestID, q)
 }
 
+// progress tells of the attempt that answers a request which still runs.
+func (r *Receiver) progress(e *entry, c *policy.LogContext) {
+	p, ok := r.sink.(Progress)
+	if n := e.attempts; ok && e.status >= 200 && e.status < 300 && n > 0 && n <= len(c.Attempts) {
+		p.Answering(c.Attempts[n-1].Cluster, e.start)
+	}
+}
+
 // settle hands on what can be said, and forgets a request of which all is said.
 func (r *Receiver) settle(id string, q *request) {
-	if q.known {
-		r.emit(q, false)
+	if q.known || len(q.held) >= maxHeld {
+		r.emit(q, !q.known)
 	}
 	if q.ended && q.seen >= q.attempts && len(q.held) == 0 {
 		delete(r.open, id)
@@ -257,12 +274,16 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
 	}
 	switch {
+	case e.refused && e.details == policy.DetailsPrefix+string(policy.Timeout) && e.status < 400:
+		out.Cause = CauseTimeout // Weir ended a stream that was silent too long
 	case e.refused:
 		if e.status >= 400 { // the list of models is an answer, too
 			out.Code, out.Cause = strings.TrimPrefix(e.details, policy.DetailsPrefix), CauseRefused
 		}
 	case e.attempts == 0:
 		out.Cause, out.Rejected = CauseRejected, plain(e.details)
+	case e.redirected():
+		out.Cause = CauseRedirect
 	default:
 		out.Cause = e.cause()
 	}
@@ -283,7 +304,7 @@ func (e *entry) attemptCause(request string) string {
 	switch {
 	case e.judged != "":
 		return e.judged
-	case e.flags != 0 || e.status >= 300 || e.complete():
+	case e.flags != 0 || e.status != 0 && CauseOf(e.status) != "" || e.complete():
 		return e.cause()
 	case request != "":
 		return request
@@ -321,3 +342,7 @@ func plain(details string) string {
 	}
 	return details
 }
+
+// redirected says that the answer stands in the place of a provider's redirect:
+// the one answer of Envoy's own that has no details.
+func (e *entry) redirected() bool { return e.status == 502 && e.details == "" }

@@ -157,7 +157,7 @@ func resources(t *testing.T, config setup, resolver uint32) xds.Set {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: envoy.ControlCluster, Listen: "127.0.0.1:0"})
+	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ on_http_request:
   - type: ai-gateway
     config:
       only_allow_configured_providers: true
+      outlier_detection: {disabled: true}
       model_selection:
         strategy: `+strategies+`
       providers:
@@ -147,7 +148,7 @@ func TestSteeringByLatency(t *testing.T) {
 // errors that it takes to learn of them.
 func TestSteeringByErrors(t *testing.T) {
 	t.Parallel()
-	s := steer(t, `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).randomize()", "ai.models"]`, `{"messages":[]}`)
+	s := steer(t, `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).randomize()", "ai.models"]`, `{"stream":true,"messages":[]}`)
 	// A third, but for chance. What fails is tried for a fraction of each window:
 	// over so many attempts that is never as much.
 	const many = 150
@@ -195,7 +196,7 @@ on_http_request:
 			w.Header().Set("x-ratelimit-remaining-requests", left)
 			w.Header().Set("x-ratelimit-reset-requests", reset.String())
 		}
-		_, _ = io.WriteString(w, "{}")
+		_, _ = io.WriteString(w, `{"choices":[]}`)
 	})
 	end := time.Now().Add(steeringLimit)
 	var lastOfOne time.Time // when the last answer with the first key's quota was there

@@ -14,10 +14,8 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
-	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	yaml "go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -26,9 +24,15 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// ControlCluster is the static cluster that leads to weir's gRPC server: xDS,
-// ext_proc and access logs all go through it.
+// ControlCluster is the static cluster that leads to weir's gRPC server: xDS and
+// ext_proc go through it.
 const ControlCluster = "weir"
+
+// LogCluster is the static cluster through which Envoy sends its access log to
+// the same server. It is one of its own because Envoy must know, for the log
+// alone, whether weir is there: an entry that is sent to a weir that is gone is
+// lost, and one that has nowhere to go is kept.
+const LogCluster = "weir_log"
 
 // KeepaliveInterval is how often Envoy pings weir's gRPC server on a
 // connection. grpc-go takes several pings in five minutes for an attack and
@@ -80,7 +84,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 			CdsConfig: fromADS(),
 		},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Clusters: []*clusterv3.Cluster{controlCluster(o)},
+			Clusters: []*clusterv3.Cluster{controlCluster(o), logCluster(o)},
 		},
 		OverloadManager: connectionLimit(cmp.Or(o.MaxConnections, 50000)),
 	}
@@ -117,49 +121,17 @@ func fromADS() *corev3.ConfigSource {
 }
 
 func controlCluster(o BootstrapOptions) *clusterv3.Cluster {
-	const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	return &clusterv3.Cluster{
-		Name:                 ControlCluster,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:       durationpb.New(cmp.Or(o.ConnectTimeout, time.Second)),
-		// No limit, here and for each stream below. When what waits for weir
-		// passes a limit, ext_proc tells its filter chain to pause reading, and in
-		// a provider cluster's chain Envoy 1.40.0 then follows a null pointer for
-		// as long as the provider's connection is not there yet
-		// (UpstreamCodecFilter::onAboveWriteBufferHighWatermark): it crashed on a
-		// 2 MB failover. What waits is bounded by the listener's request bodies.
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(0),
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{
-			ClusterName: ControlCluster,
-			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-					Endpoint: &endpointv3.Endpoint{Address: pipe(o.Socket, 0)},
-				},
-			}}}},
-		},
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections:     wrapperspb.UInt32(streamsUnlimited),
-			MaxPendingRequests: wrapperspb.UInt32(streamsUnlimited),
-			MaxRequests:        wrapperspb.UInt32(streamsUnlimited),
-			MaxRetries:         wrapperspb.UInt32(streamsUnlimited),
-		}}},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptions: toAny(&upstreamhttpv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-				ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
-					ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-							InitialStreamWindowSize: wrapperspb.UInt32(1<<31 - 1), // also what may wait in a stream
-							// Finds a weir that hangs; one that is gone, the socket tells.
-							ConnectionKeepalive: &corev3.KeepaliveSettings{
-								Interval: durationpb.New(KeepaliveInterval),
-								Timeout:  durationpb.New(10 * time.Second),
-							},
-						},
-					},
-				},
-			},
-		})},
-	}
+	c := toWeir(ControlCluster, o, &corev3.Http2ProtocolOptions{
+		InitialStreamWindowSize: wrapperspb.UInt32(1<<31 - 1), // also what may wait in a stream
+	})
+	// No limit, here and for each stream above. When what waits for weir
+	// passes a limit, ext_proc tells its filter chain to pause reading, and in
+	// a provider cluster's chain Envoy 1.40.0 then follows a null pointer for
+	// as long as the provider's connection is not there yet
+	// (UpstreamCodecFilter::onAboveWriteBufferHighWatermark): it crashed on a
+	// 2 MB failover. What waits is bounded by the listener's request bodies.
+	c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(0)
+	return c
 }
 
 // connectionLimit also silences Envoy's warning that there is no such limit.

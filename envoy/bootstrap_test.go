@@ -45,6 +45,49 @@ static_resources:
               connection_keepalive:
                 interval: 30s
                 timeout: 10s
+    - name: weir_log
+      type: STATIC
+      connect_timeout: 1s
+      per_connection_buffer_limit_bytes: 1048576
+      load_assignment:
+        cluster_name: weir_log
+        endpoints:
+          - lb_endpoints:
+              - endpoint:
+                  address:
+                    pipe:
+                      path: /run/weir/grpc.sock
+      health_checks:
+        - timeout: 1s
+          interval: 0.250s
+          unhealthy_threshold: 1
+          healthy_threshold: 1
+          tcp_health_check: {}
+          no_traffic_interval: 0.250s
+      circuit_breakers:
+        thresholds:
+          - max_connections: 1048576
+            max_pending_requests: 1048576
+            max_requests: 1048576
+            max_retries: 1048576
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config:
+            http2_protocol_options:
+              initial_stream_window_size: 1048576
+              connection_keepalive:
+                interval: 30s
+                timeout: 10s
+      outlier_detection:
+        consecutive_5xx: 1
+        interval: 31536000s
+        base_ejection_time: 31536000s
+        max_ejection_percent: 100
+        enforcing_success_rate: 0
+        max_ejection_time: 31536000s
+      common_lb_config:
+        healthy_panic_threshold: {}
 dynamic_resources:
   lds_config:
     ads: {}

@@ -295,9 +295,9 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: req.Endpoint.Answer.StreamKind()})
-		if answer := req.Endpoint.Answer; answer.Early(x.in.Body) {
-			x.set = append(x.set, wire.SetHeader{Key: policy.EarlyHeader, Value: string(answer)})
+		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+		if kind := req.Endpoint.Answer.Stream(x.in.Body); kind != "" {
+			x.set = append(x.set, wire.SetHeader{Key: policy.AnswerHeader, Value: kind})
 		}
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one

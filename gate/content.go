@@ -26,7 +26,7 @@ func (e event) judge(kind policy.Answer) Verdict {
 		return WrongAnswer
 	}
 	switch {
-	case present(m.Error), m.Object == "error":
+	case reported(m.Error), m.Object == "error":
 		return ErrorAnswer
 	case kind == policy.ChatAnswer:
 		return m.chat()
@@ -151,6 +151,12 @@ func present(v json.RawMessage) bool {
 	return true
 }
 
+// reported says whether the value of "error" is one: no more than {} may be in
+// it.
+func reported(v json.RawMessage) bool {
+	return present(v) || string(bytes.TrimSpace(v)) == "{}"
+}
+
 // frame are the keys of an answer that say nothing of whether it is one.
 var frame = map[string]bool{
 	"id": true, "object": true, "created": true, "created_at": true, "model": true, "provider": true,
@@ -181,7 +187,7 @@ func judgeDocument(b []byte, end bool) Verdict {
 			break
 		}
 		switch {
-		case name == "error" && present(value),
+		case name == "error" && reported(value),
 			(name == "type" || name == "object") && string(value) == `"error"`,
 			name == "status" && string(value) == `"failed"`:
 			return ErrorAnswer

@@ -27,22 +27,20 @@ func (a Answer) Format() Format {
 	return OpenAI
 }
 
-// Ends are the kinds whose streams have a last event of their own.
-var Ends = []Answer{ChatAnswer, ResponsesAnswer, MessagesAnswer}
+// CountedStream is a stream of chat completions whose client asked for tokens in
+// every event (stream_options.continuous_usage_stats, of vLLM).
+const CountedStream = "chat-counted"
 
-// StreamKind is the value of StreamHeader for streams of this kind.
-func (a Answer) StreamKind() string {
-	if a == AnyAnswer {
-		return "any"
+// Stream says what a stream of this kind looks like, by the client's body; empty
+// where it has no last event.
+func (a Answer) Stream(body []byte) string {
+	switch {
+	case a == ChatAnswer && bytes.Contains(body, []byte(`"continuous_usage_stats"`)):
+		return CountedStream
+	case a == ChatAnswer, a == ResponsesAnswer, a == MessagesAnswer:
+		return string(a)
 	}
-	return string(a)
-}
-
-// Early says whether an answer of this kind tells tokens before its end. body is
-// the client's: chat completions do so where it asks for it
-// (stream_options.continuous_usage_stats, of vLLM).
-func (a Answer) Early(body []byte) bool {
-	return a == MessagesAnswer || a == ChatAnswer && bytes.Contains(body, []byte(`"continuous_usage_stats"`))
+	return ""
 }
 
 // Gate is what Weir has to do with the answer of an attempt. It travels as
@@ -112,13 +110,23 @@ func (p *Policy) gate(req *Request, plan *Plan) Gate {
 		Hold: p.ResponseGate && len(plan.Attempts) > 1, Strict: p.StrictStreamEnd,
 		Deadline: plan.Deadline,
 	}
-	if p.WatchesIdle() {
+	if p.watchesIdle(len(plan.Attempts)) {
 		g.Idle = p.StreamIdleTimeout
 	}
 	return g
 }
 
-// WatchesIdle says that Weir itself bounds the silence inside of streams: the
-// timer of Envoy that could runs before an answer begins, too, and must not be
-// shorter than an attempt.
-func (p *Policy) WatchesIdle() bool { return p.StreamIdleTimeout < p.PerRequestTimeout }
+// LongestWait bounds the time until one of so many attempts of a stream begins
+// its answer.
+func (p *Policy) LongestWait(attempts int) time.Duration {
+	return min(time.Duration(attempts)*p.PerRequestTimeout, p.TotalTimeout)
+}
+
+// watchesIdle says that Weir bounds the silence inside a stream. Envoy's timer,
+// which costs nothing, also runs while attempts are waited for, so that it
+// cannot be shorter than that: it is good enough as long as it is not twice as
+// long as what is configured.
+func (p *Policy) watchesIdle(attempts int) bool {
+	s := p.StreamIdleTimeout
+	return s < p.AttemptTimeout() || 2*s < p.LongestWait(attempts)
+}

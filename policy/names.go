@@ -19,15 +19,16 @@ const (
 	RefusedField  = "refused"  // set when weir itself answered
 	LogField      = "log"      // LogContext.Encode
 
-	// StreamHeader marks a request whose answer is a stream, so that a route
-	// without a total timeout takes it; its value is StreamKind's. Clients cannot
-	// set it: every x-weir-* header of theirs is removed first.
+	// StreamHeader marks a request whose answer is a stream, with the number of
+	// its attempts, so that a route without a total timeout takes it. Clients
+	// cannot set it: every x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
 
-	// EarlyHeader marks a request whose answer tells tokens before its end; its
-	// value is the kind of answer. EarlyNamespace is the dynamic metadata with
-	// what it told last, EarlyField the field with the provider's usage object.
-	EarlyHeader    = "x-weir-early"
+	// AnswerHeader says what a stream looks like, where it has a last event; its
+	// values are those of Answer.Stream. EarlyNamespace is the dynamic metadata
+	// with the tokens that a stream told last, EarlyField the field with the
+	// provider's usage object.
+	AnswerHeader   = "x-weir-answer"
 	EarlyNamespace = "weir.early"
 	EarlyField     = "usage"
 

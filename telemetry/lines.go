@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -13,12 +14,17 @@ import (
 )
 
 const (
-	// maxPending bounds what waits to be written, in bytes: about 3,000 lines.
-	maxPending = 1 << 20
+	// maxPending bounds what waits to be written, in bytes: about 20,000 lines. An
+	// Envoy that waited for Weir sends thousands at once.
+	maxPending = 8 << 20
+	// keepRoom is how much of that memory is kept for further lines.
+	keepRoom = 1 << 20
 	// flushAt is when a flush is due before its time.
 	flushAt = 64 << 10
 	// flushEvery is the longest time that a line waits.
 	flushEvery = 500 * time.Millisecond
+	// lastWrite is how long the end of the process waits for a writer.
+	lastWrite = 2 * time.Second
 )
 
 // lines gathers log lines and writes many at a time. A line is encoded where it
@@ -34,6 +40,7 @@ type lines struct {
 
 	writing sync.Mutex // held while spare is written
 	spare   []byte
+	torn    bool // the last write ended within a line
 }
 
 func newLines(out io.Writer, dropped prometheus.Counter) *lines {
@@ -69,14 +76,21 @@ func (l *lines) keep(longer []byte) {
 	}
 }
 
+// run writes until ctx ends. It does not wait for a write that is stuck: no
+// power can end one on a pipe that nobody reads.
 func (l *lines) run(ctx context.Context) error {
+	go l.writeAll(ctx)
+	<-ctx.Done()
+	return nil
+}
+
+func (l *lines) writeAll(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			l.flush()
-			return nil
+			return
 		case <-tick.C:
 		case <-l.due:
 		}
@@ -84,12 +98,26 @@ func (l *lines) run(ctx context.Context) error {
 	}
 }
 
-func (l *lines) close() {
+// close takes no more lines and writes the last ones. It fails, and leaves them
+// with what is being written, when the writer has not taken them in time.
+func (l *lines) close(patience <-chan time.Time) error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.flush()
+	written := make(chan struct{})
+	go func() {
+		l.flush()
+		close(written)
+	}()
+	select {
+	case <-written:
+		return nil
+	case <-patience:
+		return errStuck
+	}
 }
+
+var errStuck = errors.New("nobody takes the last lines of the log")
 
 // flush writes what is pending. A writer that fails loses what it did not take.
 func (l *lines) flush() {
@@ -101,7 +129,25 @@ func (l *lines) flush() {
 	if len(l.spare) == 0 {
 		return
 	}
-	if n, err := l.out.Write(l.spare); err != nil {
-		l.dropped.Add(float64(bytes.Count(l.spare[n:], []byte{'\n'})))
+	defer func() {
+		if cap(l.spare) > keepRoom {
+			l.spare = nil
+		}
+	}()
+	if l.torn { // the next line begins on a line of its own
+		if _, err := l.out.Write([]byte{'\n'}); err != nil {
+			l.lose(l.spare)
+			return
+		}
+		l.torn = false
 	}
+	if n, err := l.out.Write(l.spare); err != nil {
+		l.torn = n > 0 && l.spare[n-1] != '\n'
+		l.lose(l.spare[n:])
+	}
+}
+
+// lose counts lines that are not written; one of which a part is, too.
+func (l *lines) lose(b []byte) {
+	l.dropped.Add(float64(bytes.Count(b, []byte{'\n'})))
 }

@@ -60,10 +60,72 @@ func TestFailingWriter(t *testing.T) {
 	for range 3 {
 		l.attempt(failed())
 	}
-	l.close()
+	if err := l.close(nil); err != nil {
+		t.Error(err)
+	}
 	l.attempt(failed())
 	if got := testutil.ToFloat64(dropped); got != 3 { // two of the write, one after Close
 		t.Errorf("%v lines dropped, want 3", got)
+	}
+}
+
+// A reader that never reads again does not keep the process from ending.
+func TestStuckWriter(t *testing.T) {
+	w := &blocked{make(chan struct{}, 10), make(chan struct{})}
+	l := newLines(w, prometheus.NewCounter(prometheus.CounterOpts{Name: "x", Help: "x"}))
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- l.run(ctx) }()
+	l.request(request())
+	<-w.entered
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	over := make(chan time.Time)
+	close(over)
+	if err := l.close(over); !errors.Is(err, errStuck) {
+		t.Errorf("close: %v", err)
+	}
+	close(w.release)
+}
+
+// full is a disk that has room for so many bytes, and then is made larger.
+type full struct {
+	room int
+	got  []byte
+}
+
+func (w *full) Write(b []byte) (int, error) {
+	n := min(w.room, len(b))
+	w.room -= n
+	w.got = append(w.got, b[:n]...)
+	if n < len(b) {
+		return n, errors.New("no space left")
+	}
+	return n, nil
+}
+
+// A line that was cut spoils no other.
+func TestTornLine(t *testing.T) {
+	line := string(appendAttempt(nil, failed()))
+	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "x", Help: "x"})
+	w := &full{room: len(line) + 20}
+	l := newLines(w, dropped)
+	for i := range 4 {
+		l.attempt(failed())
+		if i > 0 {
+			l.flush()
+		}
+		if i == 2 {
+			w.room = 1 << 20
+		}
+	}
+	if want := line + line[:20] + "\n" + line; string(w.got) != want {
+		t.Errorf("written\n%swant\n%s", w.got, want)
+	}
+	if got := testutil.ToFloat64(dropped); got != 2 {
+		t.Errorf("%v lines dropped, want 2", got)
 	}
 }
 

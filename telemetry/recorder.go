@@ -43,8 +43,8 @@ func New(c Config) *Recorder {
 	return r
 }
 
-// Run writes log lines until the context is done. Lines that come later are
-// written by Close.
+// Run writes log lines until the context is done. What is left then is for
+// Close.
 func (r *Recorder) Run(ctx context.Context) error {
 	if r.log == nil {
 		<-ctx.Done()
@@ -53,11 +53,14 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return r.log.run(ctx)
 }
 
-// Close writes the lines that are left. Later ones are dropped.
-func (r *Recorder) Close() {
-	if r.log != nil {
-		r.log.close()
+// Close writes the lines that are left; later ones are dropped. It waits for a
+// writer that does not take them for two seconds, and then fails: they are lost
+// when the process ends.
+func (r *Recorder) Close() error {
+	if r.log == nil {
+		return nil
 	}
+	return r.log.close(time.After(lastWrite))
 }
 
 // Attempt takes in an attempt.

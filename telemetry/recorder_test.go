@@ -254,7 +254,9 @@ func TestConcurrent(t *testing.T) {
 	writers.Wait()
 	stop()
 	runner.Wait()
-	f.Close()
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
 	if got := strings.Count(f.log.String(), "\n"); got != 4000 {
 		t.Errorf("%d lines, want 4000", got)
 	}

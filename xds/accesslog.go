@@ -9,8 +9,11 @@ import (
 	decompressv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
 	aiv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ai_protocol_manager/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	llmv3 "github.com/envoyproxy/go-control-plane/envoy/type/ai/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"weir/policy"
 )
@@ -22,8 +25,10 @@ const usageFilter = "weir.usage"
 const LogFlush = 500 * time.Millisecond
 
 const (
-	// logBuffer is how much Envoy collects before it sends earlier than that.
-	logBuffer = 64 << 10
+	// logBuffer is how much each logger of each of Envoy's workers keeps while
+	// Weir is gone or does not read; what is more, Envoy drops and counts.
+	// Otherwise it is how much is sent before LogFlush has passed.
+	logBuffer = 4 << 20
 	// maxUsageJSON and maxUsageEvent bound what Envoy keeps of an answer to find
 	// the token usage in it. Embeddings are the largest answers that have one.
 	maxUsageJSON  = 10 << 20
@@ -43,7 +48,7 @@ func (b *builder) accessLog(name string, headers ...string) []*accesslogv3.Acces
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.HttpGrpcAccessLogConfig{
 			CommonConfig: &alsv3.CommonGrpcAccessLogConfig{
 				LogName:             name,
-				GrpcService:         b.weir(),
+				GrpcService:         grpcTo(b.options.LogCluster),
 				TransportApiVersion: corev3.ApiVersion_V3,
 				BufferFlushInterval: duration(LogFlush),
 				BufferSizeBytes:     number(logBuffer),
@@ -91,10 +96,10 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 	}
 }
 
-// chatUsage is for a route whose answers have the usage object of chat
+// chatUsage marks a route whose answers have the usage object of chat
 // completions but not their shape.
-func (b *builder) chatUsage() *aiv3.AiProtocolManagerPerRoute {
-	return &aiv3.AiProtocolManagerPerRoute{
+func (b *builder) chatUsage(r *routev3.Route) {
+	r.TypedPerFilterConfig = map[string]*anypb.Any{usageFilter: b.pack(&aiv3.AiProtocolManagerPerRoute{
 		Response: &aiv3.ResponsePerRoute{LlmProtocol: llmv3.LLMProtocol_OPENAI_CHAT_COMPLETIONS},
-	}
+	})}
 }

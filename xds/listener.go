@@ -16,8 +16,6 @@ import (
 	groupv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/priority_group/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -113,13 +111,13 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.early", b.early()),
 		)
 		if b.policy.StreamEnd {
-			filters = append(filters, b.httpFilter(endFilter, b.streamEnd()))
+			filters = append(filters, b.httpFilter("weir.end", b.streamEnd()))
 		}
 		filters = append(filters,
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
-	filters = append(filters, b.httpFilter("weir.redirect", b.redirects()))
+	filters = append(filters, b.httpFilter("weir.status", b.statuses()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
 		UpstreamLog:          b.accessLog(policy.AttemptLog, append([]string{policy.CauseHeader}, b.options.QuotaHeaders...)...),
@@ -146,38 +144,36 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// routes: one for answers in one piece, one for streams, which have no total
-// timeout: extproc bounds the time until they begin. Envoy's idle timer runs
-// from the request on, through all attempts, and must not end before them; what
-// bounds the silence inside a stream is the timer of its attempt. Of each route
-// there is one that says how to read the usage of an answer, where Envoy cannot
-// tell; of that of streams one for each kind whose end is looked for.
+// routes: the first are for answers in one piece, the others for streams, which
+// have no total timeout: extproc bounds the time until they begin. Envoy's idle
+// timer runs from the request on, through all attempts: a stream that may have
+// to wait for several has a route that lets it. Of each there is one that says
+// how to read the usage of an answer, where Envoy cannot tell.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
-	add := func(route *routev3.Route, match *routev3.HeaderMatcher) {
+	add := func(timeout, idle time.Duration, match *routev3.HeaderMatcher) {
+		marked := b.route(timeout, idle)
+		marked.Match.Headers = []*routev3.HeaderMatcher{
+			{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}, match,
+		}
+		b.chatUsage(marked)
+		plain := b.route(timeout, idle)
+		plain.Match.Headers = []*routev3.HeaderMatcher{match}
 		if p.Telemetry {
-			marked := proto.CloneOf(route)
-			marked.Match.Headers = []*routev3.HeaderMatcher{headerIs(policy.UsageHeader, policy.ChatUsage), match}
-			b.perRoute(marked, usageFilter, b.chatUsage())
 			routes = append(routes, marked)
 		}
-		route.Match.Headers = []*routev3.HeaderMatcher{match}
-		routes = append(routes, route)
+		routes = append(routes, plain)
 	}
-	add(b.route(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout)), headerSet(policy.StreamHeader, false))
-	stream := b.route(0, max(p.StreamIdleTimeout, p.TotalTimeout)+idleSlack)
-	if !p.WatchesIdle() {
-		stream.GetRoute().RetryPolicy.PerTryIdleTimeout = duration(p.StreamIdleTimeout)
+	add(p.TotalTimeout, max(p.TotalTimeout, UploadTimeout), &routev3.HeaderMatcher{
+		Name: policy.StreamHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false},
+	})
+	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
+		add(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack), &routev3.HeaderMatcher{
+			Name:                 policy.StreamHeader,
+			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
+		})
 	}
-	if p.StreamEnd {
-		for _, kind := range policy.Ends {
-			followed := proto.CloneOf(stream)
-			b.perRoute(followed, endFilter, b.endOf(kind))
-			add(followed, headerIs(policy.StreamHeader, kind.StreamKind()))
-		}
-	}
-	add(stream, headerSet(policy.StreamHeader, true))
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
@@ -198,22 +194,6 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			),
 		}},
 	}
-}
-
-func headerIs(name, value string) *routev3.HeaderMatcher {
-	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(value)}}
-}
-
-func headerSet(name string, set bool) *routev3.HeaderMatcher {
-	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: set}}
-}
-
-// perRoute gives a filter another configuration on a route.
-func (b *builder) perRoute(r *routev3.Route, filter string, config proto.Message) {
-	if r.TypedPerFilterConfig == nil {
-		r.TypedPerFilterConfig = map[string]*anypb.Any{}
-	}
-	r.TypedPerFilterConfig[filter] = b.pack(config)
 }
 
 // answerHeaders are in every answer, also those of Envoy's own. A provider's
@@ -256,8 +236,8 @@ func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 // with each request, in x-envoy-max-retries.
 func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	f := b.policy.Failover
-	// What the gate found to be no answer it marks with a header. A redirect is
-	// never followed and never passed on.
+	// What the gate found to be no answer it marks with a header. A status that
+	// is none is never passed on.
 	on := "retriable-status-codes,retriable-headers"
 	if f.ConnectFailure {
 		on += ",connect-failure,refused-stream"
@@ -272,9 +252,9 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		RefreshClusterOnRetry: true,
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
 	}
-	out.RetriableHeaders = []*routev3.HeaderMatcher{{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}}
-	for status := uint32(300); status < 400; status++ {
-		out.RetriableStatusCodes = append(out.RetriableStatusCodes, status)
+	out.RetriableHeaders = []*routev3.HeaderMatcher{
+		{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}},
+		{Name: ":status", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: matching(noAnswer)}},
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

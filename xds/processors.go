@@ -73,8 +73,9 @@ func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService: b.weir(),
-		// The attempt's own timer comes first while the answer is held.
-		MessageTimeout:   duration(b.policy.AttemptTimeout() + gateSlack),
+		// No function of the timers of the attempt and the stream, which come
+		// first: a cluster that changed would have new connections.
+		MessageTimeout:   duration(gateTimeout),
 		FailureModeAllow: true,
 		ProcessingMode: &extprocv3.ProcessingMode{
 			RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
@@ -97,8 +98,9 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// gateSlack is how much longer than an attempt Envoy waits for a verdict.
-const gateSlack = 5 * time.Second
+// gateTimeout is the longest that Envoy takes. An answer that is held for an
+// hour passes.
+const gateTimeout = time.Hour
 
 // onGate skips a filter where the gate has nothing to do.
 func (b *builder) onGate(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {

@@ -23,6 +23,8 @@ const (
 type Options struct {
 	// ControlCluster is the bootstrap's cluster that leads back to Weir.
 	ControlCluster string
+	// LogCluster is the one through which access logs go there.
+	LogCluster string
 	// Listen is the address for clients, with the port decided.
 	Listen string
 	// QuotaHeaders are the response headers that the log of attempts has.

@@ -23,29 +23,30 @@ const maxEarlyEvent = 1 << 20
 // usage filter found is published at a clean end only, and some clients leave
 // before that. Of messages one event is read, of chat completions every one.
 //
-// What reads is put in where a header asks for it. It could not be taken out
-// instead: it sees answers only, and a matcher inside of its own chain would ask
-// for the header when there is none.
+// The filter is put in where the request's header asks for it. To take it out
+// elsewhere does not work: it sees answers only, which have no such header.
 func (b *builder) early() *matchingv3.ExtensionWithMatcher {
+	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
+		string(policy.MessagesAnswer): b.earlyUsage(1, "message", "usage"),
+		policy.CountedStream:          b.earlyUsage(0, "usage"),
+	})
+}
+
+// byAnswer puts in the filter for what a stream looks like.
+func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *matchingv3.ExtensionWithMatcher {
+	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for answer, filter := range filters {
+		matches[answer] = &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+			Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},
+		}}
+	}
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input: b.requestHeader(policy.EarlyHeader),
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
-				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{
-					string(policy.MessagesAnswer): b.put(b.earlyUsage(1, "message", "usage")),
-					string(policy.ChatAnswer):     b.put(b.earlyUsage(0, "usage")),
-				},
-			}},
+			Input:    b.requestHeader(policy.AnswerHeader),
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches}},
 		}}},
 	}
-}
-
-// put puts a filter in the place of a composite one.
-func (b *builder) put(filter *corev3.TypedExtensionConfig) *xdsmatcherv3.Matcher_OnMatch {
-	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-		Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},
-	}}
 }
 
 // earlyUsage finds an object at a path in events. After as many of them as
@@ -64,10 +65,6 @@ func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtens
 		}),
 	}})
 }
-
-// endFilter is the name under which routes find the filter that looks for the
-// ends of streams.
-const endFilter = "weir.end"
 
 // endScript notes that a stream ended without an event that may be the last one
 // of its API. It keeps the end of what it has seen, in case that the event
@@ -121,22 +118,21 @@ func endOfType(types ...string) string {
 	return out.String()
 }
 
-// streamEnd looks for the last event of streams, where a route says of which
-// kind they are.
-func (b *builder) streamEnd() *luav3.Lua {
-	scripts := map[string]*corev3.DataSource{}
-	for kind, end := range map[policy.Answer]string{
-		policy.ChatAnswer:      endOfChat,
-		policy.MessagesAnswer:  endOfType("message_stop"),
-		policy.ResponsesAnswer: endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled"),
-	} {
-		script := strings.NewReplacer("ENDED", end, "NAMESPACE", policy.EndNamespace, "FIELD", policy.TruncatedField).Replace(endScript)
-		scripts[string(kind)] = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}}
-	}
-	return &luav3.Lua{SourceCodes: scripts, ClearRouteCache: boolean(false)}
+// streamEnd looks for the last event of streams.
+func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
+	chat := b.endScript(endOfChat)
+	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
+		string(policy.ChatAnswer):      chat,
+		policy.CountedStream:           chat,
+		string(policy.MessagesAnswer):  b.endScript(endOfType("message_stop")),
+		string(policy.ResponsesAnswer): b.endScript(endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled")),
+	})
 }
 
-// endOf says that a route's streams are of a kind.
-func (b *builder) endOf(kind policy.Answer) *luav3.LuaPerRoute {
-	return &luav3.LuaPerRoute{Override: &luav3.LuaPerRoute_Name{Name: string(kind)}}
+func (b *builder) endScript(ended string) *corev3.TypedExtensionConfig {
+	script := strings.NewReplacer("ENDED", ended, "NAMESPACE", policy.EndNamespace, "FIELD", policy.TruncatedField).Replace(endScript)
+	return b.extension("envoy.filters.http.lua", &luav3.Lua{
+		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}},
+		ClearRouteCache:   boolean(false),
+	})
 }

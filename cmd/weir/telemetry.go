@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"weir/accesslog"
@@ -19,17 +21,21 @@ type observer struct {
 	rolling  *rolling.Store
 	recorder *telemetry.Recorder
 	receiver *accesslog.Receiver
+	events   *slog.Logger
 	log      io.Closer // nil: not ours to close
 }
 
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
 func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{first: first, rolling: g.numbers(first.Window)}
+	o := &observer{first: first, rolling: g.numbers(first.Window), events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
 	case "stdout":
+		// A shipper of logs that dies must not take the gateway along: with a
+		// handler for the signal, the write fails and the lines are counted.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		out = g.sys.stdout
 	case "stderr":
 		out = g.sys.stderr
@@ -41,7 +47,7 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 		out, o.log = file, file
 	}
 	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
-	o.receiver = accesslog.New(o.recorder, func() accesslog.Names { return g.current.Load() })
+	o.receiver = accesslog.New(sinks{o.recorder, g.health}, func() accesslog.Names { return g.current.Load() })
 	return o, nil
 }
 
@@ -81,7 +87,9 @@ func (o *observer) run(ctx context.Context) error {
 // close writes what is left of the log.
 func (o *observer) close() {
 	o.receiver.Flush()
-	o.recorder.Close()
+	if err := o.recorder.Close(); err != nil {
+		o.events.Error("access log lines are lost", "error", err)
+	}
 	if o.log != nil {
 		_ = o.log.Close()
 	}

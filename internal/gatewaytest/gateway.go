@@ -46,8 +46,8 @@ func Args(args ...string) Option {
 	return func(g *Gateway) { g.args = append(g.args, args...) }
 }
 
-// Command runs another weir than the one that Binary builds, set up by a
-// function that may be nil.
+// Command runs another weir than the one that Binary builds, or that one if path
+// is empty, set up by a function that may be nil.
 func Command(path string, setUp func(*exec.Cmd)) Option {
 	return func(g *Gateway) { g.binary, g.setUp = path, setUp }
 }
@@ -167,10 +167,10 @@ func (g *Gateway) Launch(args ...string) {
 	}
 	g.Cmd = exec.Command(g.binary, append(args, g.args...)...)
 	g.Cmd.Env = append(os.Environ(), g.env...)
+	g.Cmd.Stdout = writer(func(p []byte) { g.stdout.Write(p) }, &g.mu)
 	if g.setUp != nil {
 		g.setUp(g.Cmd)
 	}
-	g.Cmd.Stdout = writer(func(p []byte) { g.stdout.Write(p) }, &g.mu)
 	pipe, err := g.Cmd.StderrPipe()
 	if err != nil {
 		g.t.Fatal(err)
