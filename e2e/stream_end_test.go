@@ -267,3 +267,29 @@ providers:
 		t.Errorf("%g streams are counted, want %d", got, total)
 	}
 }
+
+// A stream that Weir follows for its silence is marked, and not changed.
+func TestStreamEndOfFollowedStreams(t *testing.T) {
+	p := recorder.Start(t)
+	g := gatewaytest.Start(t, fmt.Sprintf(`
+on_http_request:
+  - type: ai-gateway
+    config:
+      per_request_timeout: 1m
+      stream_idle_timeout: 10s
+      providers: [{id: p, base_url: %s, supported_api_surfaces: [{format: openai}, {format: anthropic}]}]
+`, p.URL()))
+	for _, e := range endings {
+		for n := range 2 {
+			events := e.events[:len(e.events)-n]
+			p.Script(recorder.Events(events...))
+			a := g.Post(e.path, `{"model":"p:m"`+e.extra+`,"stream":true,"messages":[]}`)
+			if want := strings.Join(events, ""); a.Status != 200 || a.Body != want || a.Err != nil {
+				t.Errorf("answer %d, %v: %q, want %q", a.Status, a.Err, a.Body, want)
+			}
+			if l := loggedAs(t, g, a.Header).request; l.Truncated != (n > 0) {
+				t.Errorf("%s: truncated %t", e.name, l.Truncated)
+			}
+		}
+	}
+}
