@@ -244,6 +244,15 @@ providers:
 	t.Run("nothing", func(t *testing.T) {
 		send(t, one, "/v1/chat/completions", `{"model":"one:m","stream":true}`, recorder.Status(200, events, ""), "", true)
 	})
+	for n := range 2 {
+		t.Run(fmt.Sprint("trailers, without ", n, " events"), func(t *testing.T) {
+			events := endings[0].events[:len(endings[0].events)-n]
+			send(t, two, "/v1/chat/completions", `{"model":"two:m","stream":true}`, func(x *recorder.Exchange) {
+				recorder.Events(events...)(x)
+				x.Header().Set(http.TrailerPrefix+"X-Took", "1")
+			}, strings.Join(events, ""), n > 0)
+		})
+	}
 	t.Run("reset", func(t *testing.T) {
 		one.Reset()
 		one.Script(thenReset("text/event-stream", endings[0].events[1]))

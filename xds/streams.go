@@ -17,7 +17,7 @@ import (
 )
 
 // maxEarlyEvent bounds what Envoy keeps of an event that tells tokens.
-const maxEarlyEvent = 1 << 20
+const maxEarlyEvent = 64 << 10
 
 // early notes the usage object that a stream tells before its end: what the
 // usage filter found is published at a clean end only, and some clients leave
