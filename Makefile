@@ -10,10 +10,10 @@ FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
 BENCH ?=
 
-.PHONY: help build run test check race e2e bench fuzz schema prometheus
+.PHONY: help build run test check race e2e faults faults-table bench fuzz schema prometheus
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/weir.
 	go build -o bin/weir ./cmd/weir
@@ -41,6 +41,12 @@ race: ## Run the tests that need no Envoy under the race detector.
 
 e2e: prometheus ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
+
+faults: ## Run the fault wall: what providers do wrong, and what becomes of it.
+	go test -count=1 ./faults
+
+faults-table: ## Write docs/faults.md, the fault wall's rows and what was seen of each.
+	go test -count=1 ./faults -update
 
 schema: ## Write policy/schema.json, the schema of the configuration, from its Go types.
 	go test ./policy -run '^TestSchema$$' -update

@@ -296,7 +296,7 @@ func (e *entry) attemptCause(request string) string {
 	switch {
 	case e.judged != "":
 		return e.judged
-	case e.flags != 0 || e.status >= 300 || e.complete():
+	case e.flags != 0 || e.status != 0 && CauseOf(e.status) != "" || e.complete():
 		return e.cause()
 	case request != "":
 		return request

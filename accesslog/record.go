@@ -43,9 +43,11 @@ const (
 )
 
 // CauseOf is the cause that the status of a provider's complete answer stands
-// for. Statuses below 300 are success.
+// for. Statuses from 200 to 299 are success.
 func CauseOf(status int) string {
 	switch {
+	case status < 200 || status > 599:
+		return CauseOther
 	case status < 300:
 		return ""
 	case status < 400:

@@ -14,6 +14,14 @@ type Failover struct {
 	Timeout        bool
 }
 
+// most is how many attempts a request can have.
+func (f *Failover) most() int {
+	if len(f.Statuses) == 0 && !f.ConnectFailure && !f.Reset && !f.Timeout {
+		return 1
+	}
+	return MaxAttempts
+}
+
 // failoverDefault is spec 5.1: what says nothing against the request itself.
 var failoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
 

@@ -185,6 +185,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 		return err
 	}
 	order(tries, req.Now, t)
+	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []Edit // of the first attempt, against the client's body
 	unused := out.edits[:0]

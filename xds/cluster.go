@@ -53,8 +53,9 @@ const (
 // of its own behind that one: see lookedUp.
 func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	out := &clusterv3.Cluster{
-		Name:                          c.Name,
-		ConnectTimeout:                duration(connectTimeout),
+		Name: c.Name,
+		// An attempt's own timeout begins with its connection.
+		ConnectTimeout:                duration(min(connectTimeout, b.policy.PerRequestTimeout)),
 		PerConnectionBufferLimitBytes: number(readBuffer),
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
@@ -216,7 +217,12 @@ func inline(s string) *corev3.DataSource {
 // that another attempt or the client could have set, then come this cluster's.
 func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	// No API has request trailers, and a credential in one is a credential.
-	mutations := &headerv3.Mutations{RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()}}
+	mutations := &headerv3.Mutations{
+		RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()},
+		// A provider behind another gateway: its x-envoy-ratelimited would be an
+		// order to this Envoy, not to make another attempt.
+		ResponseMutations: []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-")},
+	}
 	for _, name := range c.Strip {
 		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))
 	}

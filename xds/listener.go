@@ -111,7 +111,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
-	filters = append(filters, b.httpFilter("weir.redirect", b.redirects()))
+	filters = append(filters, b.httpFilter("weir.status", b.statuses()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
 		UpstreamLog:          b.accessLog(policy.AttemptLog, append([]string{policy.CauseHeader}, b.options.QuotaHeaders...)...),
@@ -230,8 +230,8 @@ func (b *builder) route(timeout, idle time.Duration) *routev3.Route {
 // with each request, in x-envoy-max-retries.
 func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	f := b.policy.Failover
-	// What the gate found to be no answer it marks with a header. A redirect is
-	// never followed and never passed on.
+	// What the gate found to be no answer it marks with a header. A status that
+	// is none is never passed on.
 	on := "retriable-status-codes,retriable-headers"
 	if f.ConnectFailure {
 		on += ",connect-failure,refused-stream"
@@ -246,9 +246,9 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		RefreshClusterOnRetry: true,
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
 	}
-	out.RetriableHeaders = []*routev3.HeaderMatcher{{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}}
-	for status := uint32(300); status < 400; status++ {
-		out.RetriableStatusCodes = append(out.RetriableStatusCodes, status)
+	out.RetriableHeaders = []*routev3.HeaderMatcher{
+		{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}},
+		{Name: ":status", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: matching(noAnswer)}},
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

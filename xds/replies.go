@@ -32,11 +32,12 @@ func replies() []reply {
 	planned := withMetadata(policy.ModelField)
 	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
-		// What redirects makes of a redirect.
+		// What statuses makes of an answer that is none.
 		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url")},
-		// UT: the request or an attempt took too long. SI: a stream was silent
-		// too long. DT: it lasted too long.
-		{all(planned, flags("UT", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
+		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP")},
+		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
+		// silent too long. DT: it lasted too long.
+		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
@@ -58,23 +59,47 @@ func replies() []reply {
 	}
 }
 
-// redirected is a status of no other use: what redirects puts in the place of a
-// redirect, until the reply has its own.
-const redirected = 599
+// What statuses puts in the place of an answer, until the reply has a status of
+// its own: no provider's answer has a reply.
+const (
+	redirected = 599
+	unanswered = 598
+)
 
-// redirects keeps a provider's redirect from the client, which would send its
-// request and its key to an address that the provider chose.
-func (b *builder) redirects() *customv3.CustomResponse {
-	return &customv3.CustomResponse{CustomResponseMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{
-		MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input: &xdscorev3.TypedExtensionConfig{Name: "status", TypedConfig: b.pack(&matcherv3.HttpResponseStatusCodeClassMatchInput{})},
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
-				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"3xx": {OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-					Action: &xdscorev3.TypedExtensionConfig{Name: "redirect", TypedConfig: b.pack(&localv3.LocalResponsePolicy{StatusCode: number(redirected)})},
-				}}},
+// Statuses of answers that are none. Of the others than redirects, HTTP knows
+// no meaning at the end of a request (RFC 9110, 15).
+const (
+	redirect = "3.."
+	noAnswer = "[^245]..|..?"
+)
+
+// statuses keeps a provider's redirect from the client, which would send its
+// request and its key to an address that the provider chose, and any status
+// that its library may not know how to read.
+func (b *builder) statuses() *customv3.CustomResponse {
+	list := &xdsmatcherv3.Matcher_MatcherList{}
+	for _, m := range []struct {
+		pattern string
+		status  int
+	}{{redirect, redirected}, {noAnswer, unanswered}} {
+		list.Matchers = append(list.Matchers, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{
+			Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+				SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+					Input: &xdscorev3.TypedExtensionConfig{Name: "status", TypedConfig: b.pack(&matcherv3.HttpResponseStatusCodeMatchInput{})},
+					Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &xdsmatcherv3.StringMatcher{
+						MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
+							EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{}},
+							Regex:      m.pattern,
+						}},
+					}},
+				},
 			}},
-		},
-	}}}
+			OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+				Action: &xdscorev3.TypedExtensionConfig{Name: "no answer", TypedConfig: b.pack(&localv3.LocalResponsePolicy{StatusCode: number(m.status)})},
+			}},
+		})
+	}
+	return &customv3.CustomResponse{CustomResponseMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: list}}}
 }
 
 // localReplies gives every answer of Envoy's own the shape that the client's

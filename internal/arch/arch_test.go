@@ -34,6 +34,7 @@ var allowed = map[string]struct {
 	"weir/cmd/weir":             {[]string{"weir/policy", "weir/extproc", "weir/extproc/wire", "weir/xds", "weir/envoy", "weir/demo", "weir/rolling", "weir/accesslog", "weir/telemetry", "weir/health"}, nil, "wiring"},
 	"weir/bench":                {[]string{"weir/envoy"}, nil, "it measures the product from outside"},
 	"weir/e2e":                  {nil, nil, "tests only"},
+	"weir/faults":               {nil, nil, "tests only"},
 	"weir/examples":             {nil, nil, "tests only"},
 	"weir/internal/protofield":  {nil, nil, "bytes in, fields out"},
 	"weir/internal/arch":        {nil, nil, "tests only"},

@@ -1,0 +1,167 @@
+package faults
+
+import (
+	"strings"
+	"time"
+)
+
+const gateText = "While the plan has another attempt, an answer is held until it says something: of a stream until the first event with content, of\n" +
+	"any other answer until the first bytes of a well-formed body. What comes instead is a failed attempt."
+
+// nonAnswers: status 200, and no answer.
+func nonAnswers() group {
+	stalled := second("timeout").within(time.Second, 4*time.Second)
+	held := 50 * time.Millisecond // a cut must not overtake what was sent before
+	return group{title: "An answer that is none", about: gateText, on: usual, faults: []fault{
+		{what: "an error is the first event", in: streams, behaviours: first(head, broken, end), want: second("200 error_answer")},
+		{what: "an error after events without content", in: streams, behaviours: first(head, opening, broken, end), want: second("200 error_answer")},
+		{what: "an error is the first event, and the stream stays open", in: streams, behaviours: first(head, broken, silence), want: second("200 error_answer")},
+		{what: "`response.failed` after events without content", in: in(responsesStream), behaviours: first(head, opening, refused, end), want: second("200 error_answer")},
+		{what: "an error in pieces", in: streams, behaviours: first(head, inPieces(func(m *mode) string { return m.broken }), end), want: second("200 error_answer")},
+		{what: "an error object", in: unaries, behaviours: first(wholeBroken), want: second("200 error_answer")},
+		{what: "an error behind what says nothing", in: in(chat), behaviours: first(whole(document, `{"id":"1","object":"chat.completion","model":"m","error":{"message":"@ is overloaded"}}`)), want: second("200 error_answer")},
+		{what: "a response that failed", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","status":"failed","error":{"code":"server_error","message":"no"},"output":[]}`)), want: second("200 error_answer")},
+		{what: "an end with `finish_reason: error`", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"error"`)), last, end), want: second("200 error_answer")},
+		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second("200 error_answer")},
+		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second("200 error_answer")},
+		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: second("200 error_answer")},
+
+		{what: "`[DONE]` alone", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second("200 empty_answer")},
+		{what: "events without content, then the end", in: streams, behaviours: first(head, opening, end), want: second("200 empty_answer")},
+		{what: "the model stops before it has said anything", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"stop"`)), last, end), want: second("200 empty_answer")},
+		{what: "the model stops before it has said anything", in: in(messagesStream),
+			behaviours: first(head, opening, data(event("content_block_stop", `"index":0`), event("message_delta", `"delta":{"stop_reason":"end_turn"}`)), last, end), want: second("200 empty_answer")},
+		{what: "the response is complete before it has said anything", in: in(responsesStream), behaviours: first(head, opening, last, end), want: second("200 empty_answer")},
+		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second("200 empty_answer")},
+		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second("200 empty_answer")},
+		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second("200 empty_answer")},
+		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second("204 empty_answer")},
+		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second("200 wrong_answer")},
+		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
+		{what: "a stream, for a client that asked for none", in: in(chat), behaviours: first(headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"), data(chatStream.answer()...), end),
+			want: second("200 wrong_answer")},
+		{what: "HTML without a content type", in: both, behaviours: first(headers("200 OK", "content-length: 10"), data("<p>Welcome")), want: second("200 wrong_answer")},
+		{what: "an error object, called text", in: both, behaviours: first(whole("text/plain", chat.broken)), want: second("200 error_answer")},
+		{what: "a first event that is no JSON", in: streams, behaviours: first(head, data("data: {\"broken\n\n"), content, rest, last, end), want: second("200 wrong_answer")},
+		{what: "an error as the first event, without its blank line", in: streams, behaviours: first(head, func(x *exchange) { data(strings.TrimSuffix(x.mode.broken, "\n"))(x) }, end), want: second("200 empty_answer")},
+		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
+
+		{what: "silence after the headers", in: every, behaviours: first(head, silence), want: stalled},
+		{what: "silence after events without content", in: streams, behaviours: first(head, opening, silence), want: stalled},
+		{what: "comments without end, and no content", in: streams, behaviours: first(head, slowly(strings.Repeat(": wait\n\n", 50), 10*time.Millisecond), silence), want: stalled},
+		{what: "silence in the middle of the first event with content", in: streams, behaviours: first(head, opening, halfEvent, silence), want: stalled},
+		{what: "HTTP/2: silence after the headers", in: both, behaviours: []behaviour{overHTTP2(head, silence), answers}, want: stalled},
+
+		{what: "RST after the headers", in: every, behaviours: first(head, pause(held), reset), want: second("reset")},
+		{what: "FIN after the headers", in: every, behaviours: first(head, fin), want: second("reset")},
+		{what: "RST after events without content", in: streams, behaviours: first(head, opening, pause(held), reset), want: second("reset")},
+		{what: "FIN after events without content", in: streams, behaviours: first(head, opening, fin), want: second("reset")},
+		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second("reset")},
+		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second("reset")},
+		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second("reset")},
+		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: second("reset")},
+		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("reset")},
+
+		{what: "an error is the first event; B does the same, and is the last: its answer passes", in: streams, behaviours: []behaviour{does(head, broken, end), does(head, broken, end)},
+			want: want{from: "B", log: "A 200 error_answer, B 200"}},
+		{what: "an error object; B answers 500", in: unaries, behaviours: []behaviour{does(wholeBroken), does(status(500))},
+			want: want{from: "B", status: 500, log: "A 200 error_answer, B 500 status_5xx"}},
+		{what: "an error is the first event; B is silent after the headers; C answers", in: streams,
+			behaviours: []behaviour{does(head, broken, end), does(head, silence), answers},
+			want:       want{from: "C", log: "A 200 error_answer, B timeout, C 200"}.within(time.Second, 4*time.Second)},
+	}}
+}
+
+// inPieces sends a text of the API in three writes.
+func inPieces(text func(*mode) string) step {
+	return func(x *exchange) {
+		s := text(x.mode)
+		for _, part := range []string{s[:9], s[9:30], s[30:]} {
+			data(part)(x)
+			pause(10 * time.Millisecond)(x)
+		}
+	}
+}
+
+// committed: what is an answer passes at once, with all that was held.
+func committed() group {
+	toolCall := chunk(`{"tool_calls":[{"index":0,"id":"1","type":"function","function":{"name":"f","arguments":""}}]}`, "null")
+	argument := chunk(`{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "null")
+	passes := func(what string, m *mode, said ...string) fault {
+		return fault{what: what + " is content", in: in(m), behaviours: first(head, opening, data(said...), clientHas, last, end), want: asItCame()}
+	}
+	return group{title: "An answer that is one", about: "B is in the plan, and is not asked.", on: usual, faults: []fault{
+		{what: "events without content, then content: the client has it before more comes", in: streams, behaviours: first(head, opening, content, clientHas, rest, last, end), want: asItCame()},
+		{what: "half of an answer: the client has it before more comes", in: unaries, behaviours: first(head, content, clientHas, rest), want: asItCame()},
+		passes("an argument of a tool call", chatStream, toolCall, argument),
+		passes("a refusal", chatStream, chunk(`{"refusal":"No"}`, "null")),
+		passes("reasoning", chatStream, chunk(`{"reasoning_content":"Hm"}`, "null")),
+		passes("a function call's argument", responsesStream, event("response.function_call_arguments.delta", `"sequence_number":2,"item_id":"2","output_index":0,"delta":"{"`)),
+		passes("a refusal", responsesStream, event("response.refusal.delta", `"sequence_number":2,"item_id":"2","output_index":0,"content_index":0,"delta":"No"`)),
+		passes("a reasoning summary", responsesStream, event("response.reasoning_summary_text.delta", `"sequence_number":2,"item_id":"2","output_index":0,"summary_index":0,"delta":"Hm"`)),
+		passes("a tool's input", messagesStream, event("content_block_delta", `"index":0,"delta":{"type":"input_json_delta","partial_json":"{"}`)),
+		passes("thinking", messagesStream, event("content_block_delta", `"index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}`)),
+		passes("an end for the length", chatStream, chunk(`{}`, `"length"`)),
+		passes("an end for the content filter", chatStream, chunk(`{}`, `"content_filter"`)),
+		passes("an end for the length", messagesStream, event("message_delta", `"delta":{"stop_reason":"max_tokens"}`)),
+		passes("a word beside an error that is null", chatStream, strings.Replace(chunk(`{"content":"I"}`, "null"), `{"id"`, `{"error":null,"id"`, 1)),
+		passes("a word about an error", chatStream, chunk(`{"content":"{\"error\":{\"message\":\"no\"}}"}`, "null")),
+		{what: "content and an error in one packet", in: streams, behaviours: first(head, func(x *exchange) { data(x.mode.content[0] + x.mode.broken)(x) }, end), want: asItCame()},
+		{what: "an error that is null", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","error":null,"status":"completed","output":[]}`)), want: asItCame()},
+		{what: "nothing to say: no choices, no output", in: unaries, behaviours: first(empty), want: asItCame()},
+		{what: "one JSON document for a stream", in: in(chatStream), behaviours: first(whole(document, strings.Join(chat.answer(), ""))), want: asItCame()},
+		{what: "70 KiB of comments, then content", in: streams, behaviours: first(head, data(strings.Repeat(": wait\n\n", 70<<10/8)), clientHas, opening, content, rest, last, end), want: asItCame()},
+		{what: "a first event of 70 KiB", in: streams, behaviours: first(head, data(": "+strings.Repeat("x", 70<<10)+"\n\n"), opening, content, rest, last, end), want: asItCame()},
+		{what: "CRLF, comments, ids and retry fields before content, in pieces", in: in(chatStream),
+			behaviours: first(head, data(":\r\n\r", "\nid: 1\r\nretry: 5\r\n\r\n", "event", ": x\r\nda", "ta: {}\r\n\r\n"), content, clientHas, rest, last, end), want: asItCame()},
+		{what: "a byte order mark before the first event", in: in(chatStream), behaviours: first(head, data("\ufeff"), opening, content, clientHas, rest, last, end), want: asItCame()},
+		{what: "`data:` without a space", in: in(chatStream), behaviours: first(head, data(strings.ReplaceAll(chatStream.content[0], "data: ", "data:")), clientHas, rest, last, end), want: asItCame()},
+		{what: "spaces, then a document", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), data(" \n", "\t"), data(chat.answer()...), end), want: asItCame()},
+		{what: "no content type", in: both, behaviours: first(headers("200 OK", "transfer-encoding: chunked"), opening, content, rest, last, end), want: asItCame()},
+		{what: "HTTP/2: an answer", in: every, behaviours: []behaviour{overHTTP2(head, opening, content, clientHas, rest, last), answers}, want: asItCame()},
+	}}
+}
+
+// lastAttempts: nobody is left to ask.
+func lastAttempts() group {
+	return group{title: "The last of a plan", about: "With nobody left to ask, what comes passes.", on: usual, faults: ungatedFaults(only)}
+}
+
+// gateOff: `response_gate: off`.
+func gateOff() group {
+	return group{title: "With `response_gate: off`", about: "What comes with a status of success passes.", on: ungated, faults: ungatedFaults(first)}
+}
+
+func ungatedFaults(plan func(...step) []behaviour) []fault {
+	return []fault{
+		{what: "an error is the first event", in: streams, behaviours: plan(head, broken, end), want: asItCame()},
+		{what: "an error object", in: unaries, behaviours: plan(wholeBroken), want: asItCame()},
+		{what: "an empty body", in: both, behaviours: plan(whole(document, "")), want: asItCame()},
+		{what: "HTML", in: both, behaviours: plan(whole("text/html", "<p>Welcome")), want: asItCame()},
+		{what: "text that is no JSON, called JSON", in: in(chat), behaviours: plan(whole(document, "upstream connect error")), want: asItCame()},
+		{what: "events without content, then the end", in: streams, behaviours: plan(head, opening, end), want: asItCame()},
+		{what: "RST after events without content", in: streams, behaviours: plan(head, opening, clientHas, reset), want: cutShort("reset")},
+		{what: "FIN after the headers", in: both, behaviours: plan(head, fin), want: cutShort("reset")},
+		{what: "silence after the headers: `stream_idle_timeout` ends it", in: in(chatStream), behaviours: plan(head, silence), want: cutShort("timeout").within(clocks.idle, idled)},
+		{what: "silence after the headers: `per_request_timeout` ends it", in: in(chat), behaviours: plan(head, silence), want: cutShort("timeout").within(time.Second, 4*time.Second)},
+		{what: "204", in: both, behaviours: plan(headers("204 No Content")), want: want{from: "A", status: 204, log: "A 204"}},
+	}
+}
+
+// redirects are failed attempts, followed by nobody.
+func redirects() group {
+	var faults []fault
+	for _, s := range []string{"301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
+		code := s[:3]
+		to := func(letter string) step {
+			return headers(s, "location: http://{"+letter+"}/v1/chat/completions", "content-length: 2").and(data("no"))
+		}
+		nowhere := map[string]string{"location": ""}
+		faults = append(faults,
+			fault{what: code + " to C, which nobody asked for", in: both, behaviours: []behaviour{does(to("C")), answers, answers}, spare: 1,
+				want: want{from: "B", log: "A " + code + " redirect, B 200", header: nowhere}},
+			fault{what: code + " to B, which nobody asked for", in: inShapes, behaviours: []behaviour{does(to("B")), answers}, spare: 1,
+				want: want{own: &redirected, status: 502, log: "A " + code + " redirect", header: nowhere}})
+	}
+	return group{title: "Redirects", on: usual, faults: faults}
+}

@@ -1,0 +1,93 @@
+package faults
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+)
+
+// hostile: HTTP that is wrong, or too much of it.
+func hostile() group {
+	many := make([]string, 0, 301)
+	for i := range 300 {
+		many = append(many, fmt.Sprintf("x-%d: y", i))
+	}
+	plain := func(lines ...string) step {
+		return func(x *exchange) {
+			headers("200 OK", append([]string{"content-type: " + x.mode.kind}, lines...)...)(x)
+		}
+	}
+	text := func(x *exchange) { data(strings.Join(x.mode.answer(), ""))(x) }
+	length := func(more int, lines ...string) step {
+		return func(x *exchange) {
+			n := len(x.fill(strings.Join(x.mode.answer(), "")))
+			plain(append([]string{fmt.Sprint("content-length: ", n+more)}, lines...)...)(x)
+		}
+	}
+	malformed := second("reset")
+	old := func(x *exchange) { raw("HTTP/1.0 200 OK\r\ncontent-type: " + x.mode.kind + "\r\n\r\n")(x) }
+	var strange []fault
+	for _, head := range []string{"101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket", "99 Low", "600 High", "999 Higher"} {
+		code, _, _ := strings.Cut(head, " ")
+		answer := raw("HTTP/1.1 " + head + "\r\ncontent-length: 0\r\n\r\n")
+		strange = append(strange,
+			fault{what: "status " + code, in: both, behaviours: first(answer), want: second(code + " other")},
+			fault{what: "status " + code + ", and nobody else is in the plan", in: inShapes, behaviours: only(answer), want: own(noAnswer, "A "+code+" other")})
+	}
+	return group{title: "Wrong HTTP", on: usual, faults: append(strange, []fault{
+		{what: "300 headers", in: both, behaviours: first(plain(append(many, "content-length: 0")...)), want: malformed},
+		{what: "a header of 100 KiB", in: both, behaviours: first(plain("x-long: "+strings.Repeat("y", 100<<10), "content-length: 0")), want: malformed},
+		{what: "a negative content-length", in: both, behaviours: first(plain("content-length: -1"), text), want: malformed},
+		{what: "a content-length that is no number", in: both, behaviours: first(plain("content-length: many"), text), want: malformed},
+		{what: "two content-lengths", in: both, behaviours: first(plain("content-length: 5", "content-length: 7"), text), want: malformed},
+		{what: "content-length and chunks", in: both, behaviours: first(plain("content-length: 5", "transfer-encoding: chunked"), text, end), want: malformed},
+		{what: "a transfer-encoding that nobody knows", in: both, behaviours: first(plain("transfer-encoding: rot13"), text), want: malformed},
+		{what: "a header name with a space", in: both, behaviours: first(plain("x y: z", "content-length: 0")), want: malformed},
+		{what: "a null character in a header", in: both, behaviours: first(plain("x: \x00", "content-length: 0")), want: malformed},
+		{what: "a status that is no number", in: both, behaviours: first(raw("HTTP/1.1 OK 200\r\n\r\n")), want: malformed},
+		{what: "an answer in HTTP/0.9", in: both, behaviours: first(raw("<p>Welcome"), fin), want: malformed},
+		{what: "the preface of HTTP/2", in: both, behaviours: first(raw("\x00\x00\x00\x04\x00\x00\x00\x00\x00")), want: malformed},
+
+		{what: "a chunk size beyond 64 bits", in: both, behaviours: first(plain("transfer-encoding: chunked"), raw("fffffffffffffffff\r\n{}\r\n0\r\n\r\n")), want: second("*")},
+		{what: "a chunk size beyond 64 bits, after content", in: streams, behaviours: first(head, opening, content, clientHas, raw("fffffffffffffffff\r\n")), want: cutShort("*")},
+		{what: "a negative chunk size", in: both, behaviours: first(plain("transfer-encoding: chunked"), raw("-5\r\nhello\r\n0\r\n\r\n")), want: second("*")},
+
+		{what: "a thousand times 103, then an answer", in: both, behaviours: first(raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", 1000)), answer), want: asItCame()},
+		{what: "a thousand times 100, then an answer", in: both, behaviours: first(raw(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000)), answer), want: asItCame()},
+		{what: "102, then an answer", in: both, behaviours: first(raw("HTTP/1.1 102 Processing\r\n\r\n"), answer), want: asItCame()},
+
+		{what: "HTTP/1.0, the end is the end of the connection", in: every, behaviours: first(old, text, fin), want: asItCame()},
+		{what: "the same in HTTP/1.1", in: both, behaviours: first(plain("connection: close"), text, fin), want: asItCame()},
+		{what: "HTTP/1.0, RST after content", in: both, behaviours: first(old, opening, content, clientHas, reset), want: asItCame(),
+			but: "Envoy takes the reset for the end"},
+		{what: "HTTP/1.0, FIN after content", in: both, behaviours: first(old, opening, content, clientHas, fin), want: asItCame(),
+			but: "nothing in HTTP/1.0 tells this from the end"},
+		{what: "more bytes than content-length", in: both, behaviours: first(length(0), text, raw("and more")), want: asItCame()},
+		{what: "fewer bytes than content-length, then FIN", in: both, behaviours: first(length(10), text, clientHas, fin), want: cutShort("reset")},
+		{what: "trailers", in: streams, behaviours: first(head, opening, content, rest, last, raw("0\r\nx-trailer: yes\r\n\r\n")), want: asItCame(),
+			but: "the trailers are dropped"},
+		{what: "two answers to one request", in: in(chat), behaviours: first(answer, raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")), want: asItCame()},
+		{what: "headers that are the gateway's", in: both, behaviours: first(length(0, "x-weir-attempts: 7", "x-weir-rejected-models: all", "x-envoy-upstream-service-time: 1"), text),
+			want: want{from: "A", log: "A 200", header: map[string]string{"x-weir-rejected-models": "", "x-envoy-upstream-service-time": ""}}},
+		{what: "gzip, although it was asked not to", in: both, behaviours: first(zipped(0)), want: asItCame()},
+		{what: "gzip that is cut off, with the length of what there is", in: in(chat), behaviours: first(zipped(12)), want: asItCame()},
+	}...)}
+}
+
+// zipped sends the answer in gzip, without so many of its last bytes.
+func zipped(missing int) step {
+	return func(x *exchange) {
+		text := x.fill(strings.Join(x.mode.answer(), ""))
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write([]byte(text))
+		_ = w.Close()
+		packed := b.String()[:b.Len()-missing]
+		headers("200 OK", "content-type: "+x.mode.kind, "content-encoding: gzip", fmt.Sprint("content-length: ", len(packed)))(x)
+		x.mu.Lock()
+		x.payload = []byte(text)
+		x.mu.Unlock()
+		x.write(packed)
+	}
+}

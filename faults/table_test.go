@@ -1,0 +1,150 @@
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const preface = `# The fault wall
+
+What providers do wrong, byte by byte, and what becomes of it. Every row is run against the built Weir and a real Envoy:
+` + "`make faults`" + ` runs them and fails where this page differs from what it saw; ` + "`make faults-table`" + ` writes the page.
+
+A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
+answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
+
+The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 3.5 s and a ` + "`stream_idle_timeout`" + ` of 2 s where a title
+says nothing else. Where nobody has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine.
+"As it came" is byte for byte.
+
+The APIs are chat completions, responses, messages and embeddings, each in one piece or as a stream. The last column is what
+was seen: the status, the length of the body that the client got, in the order of the APIs, the requests that each provider
+received, and the attempts in the access log with their status and cause. **But** says what is right only in part.
+`
+
+// render writes the page. A fault that came to the same in several APIs has
+// one line for them.
+func render(groups []group, rows []*row) string {
+	var out strings.Builder
+	out.WriteString(preface)
+	but := 0
+	for i := range groups {
+		g := &groups[i]
+		fmt.Fprintf(&out, "\n## %s\n\n", g.title)
+		if g.about != "" {
+			out.WriteString(g.about + "\n\n")
+		}
+		out.WriteString("| A | API | the client gets | within | seen |\n|---|---|---|---|---|\n")
+		var same []*row
+		for k, r := range rows {
+			if r.group != g {
+				continue
+			}
+			if r.but != "" {
+				but++
+			}
+			same = append(same, r)
+			if k+1 == len(rows) || !r.same(rows[k+1]) {
+				out.WriteString(line(same))
+				same = nil
+			}
+		}
+	}
+	fmt.Fprintf(&out, "\n%d rows, counting each API; %d are right only in part.\n", len(rows), but)
+	return out.String()
+}
+
+func (r *row) same(next *row) bool {
+	return r.group == next.group && r.what == next.what && r.want.gets() == next.want.gets() &&
+		r.want.time() == next.want.time() && r.seen.text("") == next.seen.text("") && r.seen.wrong == nil && next.seen.wrong == nil
+}
+
+// line is that of rows that came to the same but for the size of the answer.
+func line(rows []*row) string {
+	r := rows[0]
+	var modes, sizes []string
+	for _, r := range rows {
+		modes = append(modes, r.mode.name)
+		if !slices.Contains(sizes, r.seen.size) {
+			sizes = append(sizes, r.seen.size)
+		}
+	}
+	apis := strings.Join(modes, ", ")
+	if len(modes) == len(every) {
+		apis = "each"
+	}
+	text := r.seen.text(strings.Join(sizes, "/"))
+	if r.but != "" {
+		text += ". **But** " + r.but
+	}
+	for _, w := range r.seen.wrong {
+		text += ". **Wrong**: " + cell(w)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", cell(r.what), apis, r.want.gets(), r.want.time(), text)
+}
+
+func cell(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s) }
+
+// gets says what the client must get.
+func (w want) gets() string {
+	switch {
+	case w.left:
+		return "nothing: it left, and no provider is asked any more"
+	case w.own != nil:
+		return fmt.Sprintf("%d `%s`", w.status, w.own.code)
+	}
+	out := w.from + "'s answer"
+	if w.status != 0 {
+		out = fmt.Sprintf("%s's %d", w.from, w.status)
+	}
+	if w.from == "A" {
+		out += " as it came"
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.header)) {
+		if value := w.header[name]; value != "" {
+			out += fmt.Sprintf(", `%s: %s`", name, value)
+		} else {
+			out += fmt.Sprintf(", no `%s`", name)
+		}
+	}
+	if w.cut {
+		out += ", then an error: it broke off"
+	}
+	if w.tail != "" {
+		out += ", then an error event"
+	}
+	return out
+}
+
+// time says the bounds on the clock.
+func (w want) time() string {
+	most := seconds(w.latest())
+	switch {
+	case w.left:
+		return "1 s of leaving"
+	case w.least > 0:
+		return seconds(w.least) + " to " + most
+	}
+	return most
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
+
+// text is what was seen, in words that are the same in every run.
+func (s *seen) text(size string) string {
+	out := "no answer"
+	if s.status != 0 {
+		out = fmt.Sprintf("%d, %s bytes", s.status, size)
+	}
+	return out + "; requests " + s.requests + "; log " + s.log
+}
+
+// diff is the lines that differ.
+func diff(have, want string) string {
+	return cmp.Diff(strings.Split(have, "\n"), strings.Split(want, "\n"))
+}
