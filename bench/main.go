@@ -54,6 +54,7 @@ var loads = []load{
 	{name: "1 KiB", body: 1 << 10, connections: 16},
 	{name: "100 KiB", body: 100 << 10, connections: 8},
 	{name: "1 MiB", body: 1 << 20, connections: 4},
+	{name: "2-event streams, 1 connection", body: 1 << 10, events: 2, connections: 1},
 	{name: "100-event streams", body: 1 << 10, events: 100, connections: 16},
 	{name: "50 events, 2 ms apart", body: 1 << 10, events: 50, pause: 2 * time.Millisecond, connections: 32},
 	{name: "250 events, 2 ms apart", body: 1 << 10, events: 250, pause: 2 * time.Millisecond, connections: 32},
@@ -109,6 +110,7 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 		}
 		subjects = append(subjects, s)
 	}
+	subjects = append(subjects, subjects[2].held())
 
 	chosen := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return !strings.Contains(l.name, only) })
 	results := map[string][]figures{}
@@ -134,7 +136,7 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 // compared with: "weir" is the one without telemetry and strategies.
 func report(loads []load, subjects []*subject, results map[string][]figures) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tof weir\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
+	fmt.Fprintln(w, "load\tsubject\tCPU-s/1000\tof bare\tof smallest\tof weir\tfirst byte\tp50\tp99\treq/s\tRSS Envoy\tRSS processor")
 	for _, l := range loads {
 		bare, smallest, weir := results[l.name+"/"+subjects[0].name], results[l.name+"/"+subjects[1].name], results[l.name+"/"+subjects[2].name]
 		for _, s := range subjects {
@@ -146,8 +148,9 @@ func report(loads []load, subjects []*subject, results map[string][]figures) err
 				}
 				return median(values)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name,
+			fmt.Fprintf(w, "%s\t%s\t%.3f\t%.2f\t%.2f\t%.2f\t%.2f ms\t%.2f ms\t%.2f ms\t%.0f\t%.0f MiB\t%.0f MiB\n", l.name, s.name,
 				of(figures.cpu), ratio(rounds, bare, figures.cpu), ratio(rounds, smallest, figures.cpu), ratio(rounds, weir, figures.cpu),
+				of(func(f figures) float64 { return f.first.Seconds() * 1000 }),
 				of(func(f figures) float64 { return f.p50.Seconds() * 1000 }),
 				of(func(f figures) float64 { return f.p99.Seconds() * 1000 }),
 				of(func(f figures) float64 { return f.perSecond }),
@@ -183,7 +186,7 @@ func reportEvents(loads []load, subjects []*subject, results map[string][]figure
 		for i, v := range perEvent[s.name] {
 			ratios = append(ratios, v/perEvent[subjects[0].name][i])
 		}
-		fmt.Printf("  %-8s  %.1f us, %.2f of bare\n", s.name, median(perEvent[s.name]), median(ratios))
+		fmt.Printf("  %-13s  %.1f us, %.2f of bare\n", s.name, median(perEvent[s.name]), median(ratios))
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 type figures struct {
 	cpuPerThousand         float64 // seconds, Envoy and processor
 	p50, p99               time.Duration
+	first                  time.Duration // p50 of the time to the first byte of the body
 	perSecond              float64
 	rssEnvoy, rssProcessor float64 // MiB, after
 }
@@ -28,17 +29,17 @@ func (f figures) cpu() float64 { return f.cpuPerThousand }
 
 // measure runs a load for about a duration.
 func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures, error) {
-	payload := []byte(l.request())
+	payload := []byte(l.request(s.models))
 	before := cpuTime(s.envoy) + cpuTime(s.processor)
 	begin := time.Now()
-	times := make([][]time.Duration, l.connections)
+	times, firsts := make([][]time.Duration, l.connections), make([][]time.Duration, l.connections)
 	errs := make([]error, l.connections)
 	var wg sync.WaitGroup
 	for i := range l.connections {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			times[i], errs[i] = one(ctx, s.target, payload, begin.Add(d))
+			times[i], firsts[i], errs[i] = one(ctx, s.target, payload, begin.Add(d))
 		}()
 	}
 	wg.Wait()
@@ -49,55 +50,60 @@ func (s *subject) measure(ctx context.Context, l load, d time.Duration) (figures
 			return figures{}, err
 		}
 	}
-	all := slices.Concat(times...)
+	all, first := slices.Concat(times...), slices.Concat(firsts...)
 	slices.Sort(all)
+	slices.Sort(first)
 	n := float64(len(all))
 	return figures{
 		cpuPerThousand: used / n * 1000,
-		p50:            all[len(all)/2], p99: all[len(all)*99/100],
+		p50:            all[len(all)/2], p99: all[len(all)*99/100], first: first[len(first)/2],
 		perSecond: n / elapsed.Seconds(),
 		rssEnvoy:  rss(s.envoy), rssProcessor: rss(s.processor),
 	}, nil
 }
 
-func (l load) request() string {
+func (l load) request(models string) string {
 	stream := ""
 	if l.events > 0 {
 		stream = fmt.Sprintf(`"stream":true,"events":%d,"pause":%d,`, l.events, l.pause.Microseconds())
 	}
-	head := `{"model":"bench:m",` + stream + `"messages":[{"role":"user","content":"`
+	head := `{"model":"bench:m",` + models + stream + `"messages":[{"role":"user","content":"`
 	body := head + strings.Repeat("x", max(0, l.body-len(head)-4)) + `"}]}`
 	return "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer an-access-key-for-the-bench\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
 // one is a client with one connection that sends requests in turn.
-func one(ctx context.Context, target string, payload []byte, until time.Time) ([]time.Duration, error) {
+func one(ctx context.Context, target string, payload []byte, until time.Time) (times, firsts []time.Duration, err error) {
 	conn, err := net.Dial("tcp", target)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(until.Add(30 * time.Second))
 	r := bufio.NewReaderSize(conn, 64<<10)
-	var times []time.Duration
+	var byte1 [1]byte
 	for time.Now().Before(until) && ctx.Err() == nil {
 		start := time.Now()
 		if _, err := conn.Write(payload); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		if _, err := io.ReadFull(resp.Body, byte1[:]); err != nil {
+			return nil, nil, err
+		}
+		firsts = append(firsts, time.Since(start))
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("status %d", resp.StatusCode)
+			return nil, nil, fmt.Errorf("status %d", resp.StatusCode)
 		}
 		times = append(times, time.Since(start))
 	}
-	return times, ctx.Err()
+	return times, firsts, ctx.Err()
 }
 
 // cpuTime is the CPU time of a process in seconds (proc(5): utime and stime in

@@ -22,7 +22,14 @@ type subject struct {
 	target    string // host:port
 	envoy     int    // pid
 	processor int    // pid, 0 for none
+	models    string // what requests ask for beside "model", as JSON members
 	children  []*child
+}
+
+// held is the same gateway, asked so that a second attempt could follow: the
+// answer is held until it has content.
+func (s *subject) held() *subject {
+	return &subject{name: s.name + ", held", target: s.target, envoy: s.envoy, processor: s.processor, models: `"models":["bench:second"],`}
 }
 
 func (s *subject) stop() {
