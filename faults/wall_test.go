@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write docs/faults.md from what this run
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Rows wait, for the most part.
-	if err := flag.Set("test.parallel", "24"); err != nil {
+	if err := flag.Set("test.parallel", "64"); err != nil {
 		panic(err)
 	}
 	gatewaytest.Main(m)
