@@ -49,7 +49,7 @@ type want struct {
 }
 
 // soon is when an answer must be complete for which nobody had to wait.
-const soon = 2500 * time.Millisecond
+const soon = 5 * time.Second
 
 // early is how much before its time a timer may end: Envoy's count in
 // milliseconds from when it last looked at the clock.
@@ -107,6 +107,7 @@ type row struct {
 	fault
 	mode      *mode
 	group     *group
+	on        *setup
 	id        string
 	client    *client
 	providers []*provider
