@@ -18,6 +18,13 @@ type Sink interface {
 	Request(*Request)
 }
 
+// Progress is a Sink that is also told of answers that have begun well and go
+// on. Envoy tells of them every few seconds.
+type Progress interface {
+	// Answering is given the cluster, and when the request began.
+	Answering(cluster string, began time.Time)
+}
+
 // Names says what is configured, so that records can be labelled with nothing
 // else. The answers are those of the configuration in force.
 type Names interface {
@@ -170,7 +177,9 @@ func (r *Receiver) request(e *entry) {
 		q.known, q.context = true, policy.DecodeLogContext(e.context)
 	}
 	q.attempts = max(q.attempts, e.attempts)
-	if !e.running {
+	if e.running {
+		r.progress(e, &q.context)
+	} else {
 		q.ended = true
 		q.attempts = e.attempts
 		record := r.record(e, q)
@@ -178,6 +187,14 @@ func (r *Receiver) request(e *entry) {
 		r.sink.Request(record)
 	}
 	r.settle(e.requestID, q)
+}
+
+// progress tells of the attempt that answers a request which still runs.
+func (r *Receiver) progress(e *entry, c *policy.LogContext) {
+	p, ok := r.sink.(Progress)
+	if n := e.attempts; ok && e.status >= 200 && e.status < 300 && n > 0 && n <= len(c.Attempts) {
+		p.Answering(c.Attempts[n-1].Cluster, e.start)
+	}
 }
 
 // settle hands on what can be said, and forgets a request of which all is said.

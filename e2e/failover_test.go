@@ -44,6 +44,7 @@ on_http_request:
   - type: ai-gateway
     config:
       per_request_timeout: 1s
+      outlier_detection: {disabled: true}
       providers:
         - id: first
           base_url: %[1]s

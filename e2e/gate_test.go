@@ -44,6 +44,7 @@ on_http_request:
   - type: ai-gateway
     config:
       per_request_timeout: 1s
+      outlier_detection: {disabled: true}
       providers:
         - {id: first, base_url: %s, supported_api_surfaces: [{format: openai}, {format: anthropic}]}
         - {id: second, base_url: %s, supported_api_surfaces: [{format: openai}, {format: anthropic}]}
@@ -169,6 +170,7 @@ on_http_request:
     config:
       per_request_timeout: 600ms
       total_timeout: 1500ms
+      outlier_detection: {disabled: true}
       providers:
         - {id: s, base_url: %s}
         - {id: h, base_url: %s}

@@ -47,6 +47,7 @@ on_http_request:
   - type: ai-gateway
     config:
       only_allow_configured_providers: true
+      outlier_detection: {disabled: true}
       model_selection:
         strategy: `+strategies+`
       providers:

@@ -84,13 +84,13 @@ func TestStreams(t *testing.T) {
 	pooled := recorder.Start(t, recorder.WithName("pooled"))
 	pooledTLS := recorder.Start(t, recorder.WithName("pooled-tls"), recorder.WithTLS())
 	g := gatewaytest.Start(t, fmt.Sprintf(`
-providers:
-  - {id: one, base_url: %s}
-  - {id: two, base_url: %s, tls: {ca_file: %s}}
-  - {id: spare, base_url: %s}
-  - {id: failing, base_url: %s, tls: {ca_file: %s}}
-  - {id: pooled, base_url: %s}
-  - {id: pooled-tls, base_url: %s, tls: {ca_file: %s}}
+on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true}, providers: [
+  {id: one, base_url: "%s"},
+  {id: two, base_url: "%s", tls: {ca_file: %s}},
+  {id: spare, base_url: "%s"},
+  {id: failing, base_url: "%s", tls: {ca_file: %s}},
+  {id: pooled, base_url: "%s"},
+  {id: pooled-tls, base_url: "%s", tls: {ca_file: %s}}]}}]
 `, one.URL(), two.URL(), two.CA().File(t), spare.URL(), failing.URL(), failing.CA().File(t), pooled.URL(), pooledTLS.URL(), pooledTLS.CA().File(t)))
 
 	for _, c := range []struct {
@@ -294,6 +294,7 @@ on_http_request:
       per_request_timeout: %s
       stream_idle_timeout: %s
       total_timeout: %s
+      outlier_detection: {disabled: true}
       providers:%s
 `, attempt, idle, total, config))
 	const ask = `{"model":"first:m","models":["second:m","third:m"],"stream":true}`

@@ -18,7 +18,7 @@ What providers do wrong, byte by byte, and what becomes of it. Every row is run 
 A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
 answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
 
-Where a row waits for a timer, ` + "`per_request_timeout`" + ` is 1 s, ` + "`total_timeout`" + ` 3.5 s and ` + "`stream_idle_timeout`" + ` 2 s, unless a title
+Where a row waits for a timer, ` + "`per_request_timeout`" + ` is 1 s, ` + "`total_timeout`" + ` 3.9 s and ` + "`stream_idle_timeout`" + ` 2 s, unless a title
 says something else. All other answers have to be complete within 5 s, on a busy machine, with timers of 30 s and more.
 "As it came" is byte for byte.
 

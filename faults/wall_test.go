@@ -32,7 +32,7 @@ type setup struct {
 type timeouts struct{ attempt, total, idle time.Duration }
 
 var (
-	clocks = timeouts{time.Second, 3500 * time.Millisecond, 2 * time.Second}
+	clocks = timeouts{time.Second, 3900 * time.Millisecond, 2 * time.Second}
 	// Where no clock matters none ends anything, however busy the machine is.
 	patience = timeouts{30 * time.Second, time.Minute, time.Minute}
 

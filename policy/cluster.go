@@ -26,6 +26,8 @@ type Cluster struct {
 	// Strip are the headers it removes first: every header that any cluster
 	// could have set, and every credential a client could have sent.
 	Strip []string
+
+	health Health // nil: not observed
 }
 
 // ClusterTLS is TLS towards a provider.

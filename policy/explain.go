@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/policy/expression"
 )
@@ -59,6 +60,17 @@ type ExplainedAttempt struct {
 	URL      string   `json:"url"`
 	Headers  []string `json:"headers"` // name: value
 	Body     string   `json:"body"`
+	// Ejected says that the provider, with this key, keeps failing: its attempts
+	// follow all others. Of a running gateway only.
+	Ejected *ExplainedEjection `json:"ejected,omitempty"`
+}
+
+// ExplainedEjection is why an attempt follows others. After Until, one request
+// at a time begins there all the same.
+type ExplainedEjection struct {
+	Cause string    `json:"cause"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // rules says why admit leaves a model out.
@@ -100,10 +112,14 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		if i == 0 {
 			sent = body
 		}
-		out.Attempts = append(out.Attempts, ExplainedAttempt{
+		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
 			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(plan, headers), Body: string(body),
-		})
+		}
+		if e := a.Cluster.Ejection(); e != nil {
+			explained.Ejected = &ExplainedEjection{e.Cause, e.Since, e.Until}
+		}
+		out.Attempts = append(out.Attempts, explained)
 	}
 	return out
 }

@@ -25,6 +25,9 @@ type Source struct {
 	// Metrics gives the live numbers that strategies read, over the window that
 	// the configuration states. Without it they are all 0.
 	Metrics func(window time.Duration) *rolling.Store
+	// Health gives what is known of a cluster, by its name. Without it nothing
+	// is.
+	Health func(cluster string) Health
 }
 
 // Load turns a configuration into a Policy, or gives every problem in it.
@@ -152,6 +155,7 @@ func (l *loader) policy() *Policy {
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
 	l.compile(p, gateway, at)
+	l.observed(p)
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Files = slices.Sorted(maps.Keys(l.files))

@@ -92,6 +92,7 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 		l.problem(indexed(at+"failover_on", i), "%v", err)
 	}
 	p.Failover = failover
+	l.outlierDetection(p, g, at+"outlier_detection")
 
 	l.query(p, g, at+"query_params")
 	l.body(p, g, at+"body")

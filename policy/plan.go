@@ -58,8 +58,9 @@ func isAuto(name string) bool {
 	return strings.EqualFold(name, "weir/auto") || strings.EqualFold(name, "ngrok/auto")
 }
 
-// Plan decides who serves the request and in which order. It is a pure
-// function of the policy, the request and the numbers of the moment.
+// Plan decides who serves the request and in which order. It is a function of
+// the policy, the request and what is known at the moment, and changes nothing
+// but that it may be what probes an ejected cluster: see Health.
 func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
@@ -176,47 +177,69 @@ func (p *Policy) streams(req *Request, shaped *shaped) bool {
 const maxPlanText = 1 << 20
 
 // attempts turns the choices into attempts: each model with each key of its
-// provider.
+// provider, those at ejected clusters last.
 func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *shaped, t *Trace) error {
+	var buffer [MaxAttempts]try
+	tries, err := p.tries(buffer[:0], choices, req, t)
+	if err != nil {
+		return err
+	}
+	order(tries, req.Now, t)
+	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []Edit // of the first attempt, against the client's body
 	unused := out.edits[:0]
 	text := 0
+	var a Attempt
+	for i, s := range tries {
+		c := &choices[s.choice]
+		switch {
+		case i > 0 && s.choice == tries[0].choice:
+			a = out.Attempts[0]
+			a.Edits = nil // the same model again, with another key
+		case i == 0 || s.choice != tries[i-1].choice:
+			edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
+			a = Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
+			if i == 0 {
+				a.Edits = append(unused, edits...)
+				original = a.Edits
+			} else {
+				a.Edits = rebase(unused, req.Body.Bytes, original, edits)
+			}
+			unused = a.Edits[len(a.Edits):]
+		}
+		a.Cluster = s.cluster
+		if i > 0 {
+			text += textOf(a.Edits)
+		}
+		if text > maxPlanText {
+			return nil
+		}
+		out.Attempts = append(out.Attempts, a)
+	}
+	return nil
+}
+
+// tries lists the attempts in the order of preference.
+func (p *Policy) tries(dst []try, choices []choice, req *Request, t *Trace) ([]try, error) {
 	var failed error
 	for i := range choices {
-		c := &choices[i]
-		clusters, err := p.byKey(c, req, t)
+		clusters, err := p.byKey(&choices[i], req, t)
 		if err != nil {
 			failed = err
 			continue
 		}
-		edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
-		a := Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
-		first := len(out.Attempts) == 0
-		if first {
-			edits = append(unused, edits...)
-			original = edits
-		} else {
-			edits = rebase(unused, req.Body.Bytes, original, edits)
-		}
-		unused = edits[len(edits):]
-		for k, cluster := range clusters {
-			if a.Cluster, a.Edits = cluster, edits; first && k > 0 {
-				a.Edits = nil // the same model again, with the next key
+		for _, cluster := range clusters {
+			if len(dst) == MaxAttempts {
+				return dst, nil
 			}
-			if len(out.Attempts) > 0 {
-				text += textOf(a.Edits)
-			}
-			if len(out.Attempts) == p.Failover.most() || text > maxPlanText {
-				return nil
-			}
-			out.Attempts = append(out.Attempts, a)
+			dst = append(dst, try{i, cluster})
 		}
 	}
-	if len(out.Attempts) == 0 {
-		return failed
+	if len(dst) == 0 {
+		return nil, failed
 	}
-	return nil
+	return dst, nil
 }
 
 // target is the path with its query.

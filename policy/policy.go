@@ -34,6 +34,8 @@ type Policy struct {
 	StreamIdleTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Failover          Failover
+	// OutlierDetection says when attempts go behind others; nil: never.
+	OutlierDetection *OutlierDetection
 	// ResponseGate says that answers are held until they have content, where
 	// another attempt could follow; StrictStreamEnd that streams without their
 	// last event end in an error.
@@ -201,6 +203,9 @@ func (p *Policy) Effective() Config {
 	}
 	if gateway.FailoverOn == nil {
 		gateway.FailoverOn = failoverDefault
+	}
+	if d := p.OutlierDetection; d != nil {
+		gateway.OutlierDetection = &OutlierDetectionConfig{false, d.ConsecutiveFailures, d.BaseEjectionTime, d.MaxEjectionTime}
 	}
 	gateway.Providers = slices.Clone(gateway.Providers)
 	for i := range gateway.Providers {

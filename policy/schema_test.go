@@ -272,6 +272,8 @@ func TestSchemaRefuses(t *testing.T) {
 	f(action("max_output_tokens: 500001"), "on_http_request/0/config/max_output_tokens")
 	f(action("per_request_timeout: -1s"), "on_http_request/0/config/per_request_timeout")
 	f(action("failover_on: [429, 600]"), "on_http_request/0/config/failover_on/1")
+	f(action("outlier_detection: {consecutive_failures: 1001}"), "on_http_request/0/config/outlier_detection/consecutive_failures")
+	f(action("outlier_detection: {base_ejection_time: 5}"), "on_http_request/0/config/outlier_detection/base_ejection_time")
 	f(action(`failover_on: ["5x"]`), "on_http_request/0/config/failover_on/0")
 	f(action("headers: {x a: b}"), somewhere)
 	f(action(`query_params: {"": b}`), somewhere)

@@ -60,13 +60,15 @@ func (s *status) recovered() bool {
 	return news
 }
 
-// health is the body of /healthz. Times are RFC 3339.
-type health struct {
+// healthReport is the body of /healthz. Times are RFC 3339.
+type healthReport struct {
 	Status  string        `json:"status"` // ok, or degraded: see problems and envoys
 	Version string        `json:"version"`
 	Ready   bool          `json:"ready"`
 	Config  healthConfig  `json:"config"`
 	Envoys  []healthEnvoy `json:"envoys"`
+	// Ejected are the providers that are tried after all others.
+	Ejected []healthEjected `json:"ejected"`
 }
 
 type healthConfig struct {
@@ -86,8 +88,8 @@ type healthEnvoy struct {
 	Rejections  map[string]string `json:"rejections,omitempty"`
 }
 
-func (g *gateway) health() health {
-	h := health{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}}
+func (g *gateway) healthReport() healthReport {
+	h := healthReport{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}, Ejected: g.ejected()}
 	g.status.mu.Lock()
 	h.Config = healthConfig{File: g.configFile, Version: g.status.version, Since: g.status.since, Problems: g.status.problems}
 	if !g.status.failed.IsZero() {
@@ -120,7 +122,7 @@ func (g *gateway) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(g.health())
+		_ = enc.Encode(g.healthReport())
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		switch {

@@ -153,7 +153,7 @@ func TestCheckPrint(t *testing.T) {
 	a, b := load(original), load(again)
 	a.Version, b.Version = "", ""
 	ignore := cmp.Options{
-		cmpopts.IgnoreUnexported(policy.Policy{}),
+		cmpopts.IgnoreUnexported(policy.Policy{}, policy.Cluster{}),
 		cmpopts.IgnoreFields(policy.Policy{}, "Config"),
 		cmp.Comparer(func(x, y policy.Secret) bool { return x.Reveal() == y.Reveal() }),
 		cmpopts.SortSlices(strings.Compare),

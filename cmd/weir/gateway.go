@@ -21,6 +21,7 @@ import (
 	"weir/envoy"
 	"weir/extproc"
 	"weir/extproc/wire"
+	"weir/health"
 	"weir/policy"
 	"weir/rolling"
 	"weir/xds"
@@ -45,6 +46,7 @@ type gateway struct {
 	inputs   inputs
 	xds      *xds.Server
 	rolling  *rolling.Store // from the first configuration on
+	health   *health.Tracker
 	observer *observer
 	registry *prometheus.Registry
 	metrics  *metrics
@@ -79,6 +81,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
+	g.health = health.New(time.Now, newEjections(g).tell)
 	return g
 }
 
@@ -95,7 +98,7 @@ func (g *gateway) load() (*policy.Policy, error) {
 		files = append(files, name)
 		return readFile(name)
 	}
-	src.Metrics = g.numbers
+	src.Metrics, src.Health = g.numbers, g.health.Cluster
 	p, problems := policy.Load(src)
 	if len(problems) > 0 {
 		return nil, problems

@@ -341,7 +341,7 @@ func TestReload(t *testing.T) {
 		if got := lines("configuration rejected"); got != rejected {
 			t.Errorf("%s: rejected %d times, want %d", what, got, rejected)
 		}
-		if got := b.health().Config.Problems; !slices.Equal(got, problems) {
+		if got := b.healthReport().Config.Problems; !slices.Equal(got, problems) {
 			t.Errorf("%s: problems %q, want %q", what, got, problems)
 		}
 	}
@@ -414,7 +414,7 @@ func TestRefusedOnce(t *testing.T) {
 	b.wait("the Envoy to be synced", func(nodes []xds.NodeStatus) bool { return nodes[0].Synced })
 	b.config = "# better\nlisten: 127.0.0.1:0\n" + good
 	b.reload(t.Context(), false)
-	if h := b.health(); h.Status != "ok" || !h.Ready {
+	if h := b.healthReport(); h.Status != "ok" || !h.Ready {
 		t.Errorf("/healthz %+v", h)
 	}
 }

@@ -1,0 +1,109 @@
+package health
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/accesslog"
+	"weir/policy"
+)
+
+// Event is a change of a cluster that is worth telling.
+type Event struct {
+	Cluster string
+	// Ejection is why it is not in use, for the first time or still after a
+	// probe; nil: it is in use again.
+	Ejection *policy.Ejection
+}
+
+// Tracker knows how clusters fare. All its methods may be called at the same
+// time.
+type Tracker struct {
+	now  func() time.Time
+	tell func(Event)
+
+	settings atomic.Pointer[settings]
+	// clusters are those of the policy in force. The map is never changed: a new
+	// one takes the place of the old.
+	clusters atomic.Pointer[map[string]*Cluster]
+
+	mu    sync.Mutex
+	known map[string]*Cluster // also those of policies that are not in force
+}
+
+// settings are those of the configuration in force.
+type settings struct {
+	failover policy.Failover
+	outliers policy.OutlierDetection
+}
+
+// New makes a Tracker that ejects nothing before it is given a policy. tell
+// must not wait.
+func New(now func() time.Time, tell func(Event)) *Tracker {
+	t := &Tracker{now: now, tell: tell, known: map[string]*Cluster{}}
+	t.clusters.Store(&map[string]*Cluster{})
+	return t
+}
+
+// Cluster gives what is known of a cluster, which is nothing if it is asked for
+// the first time. The same name gives the same Cluster until Adopt forgets it.
+func (t *Tracker) Cluster(name string) policy.Health {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.known[name]
+	if !ok {
+		c = &Cluster{}
+		t.known[name] = c
+	}
+	return c
+}
+
+// Adopt goes by a policy that is now in force, and forgets clusters that it
+// does not have.
+func (t *Tracker) Adopt(p *policy.Policy) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := map[string]*Cluster{}
+	if p.OutlierDetection == nil {
+		t.settings.Store(nil)
+	} else {
+		t.settings.Store(&settings{p.Failover, *p.OutlierDetection})
+		for _, c := range p.Clusters {
+			if k, ok := t.known[c.Name]; ok {
+				next[c.Name] = k
+			}
+		}
+	}
+	t.known = maps.Clone(next)
+	t.clusters.Store(&next)
+}
+
+// Attempt takes in an attempt that has ended.
+func (t *Tracker) Attempt(a *accesslog.Attempt) {
+	s := t.settings.Load()
+	if s == nil {
+		return
+	}
+	now := t.now()
+	t.observe(a.Cluster, now, attempt{began: a.Start, verdict: judge(a, s.failover), cause: a.Cause, hint: hint(a, now)}, s)
+}
+
+// Answering takes in that a cluster has begun an answer, to a request that
+// began at a time: it need not end for the cluster to be well.
+func (t *Tracker) Answering(cluster string, began time.Time) {
+	if s := t.settings.Load(); s != nil {
+		t.observe(cluster, t.now(), attempt{began: began, verdict: success}, s)
+	}
+}
+
+func (t *Tracker) observe(name string, now time.Time, a attempt, s *settings) {
+	c := (*t.clusters.Load())[name]
+	if c == nil {
+		return
+	}
+	if e, told := c.observe(now, a, s.outliers); told {
+		t.tell(Event{name, e})
+	}
+}

@@ -1,0 +1,82 @@
+package health
+
+import (
+	"slices"
+	"time"
+
+	"weir/accesslog"
+	"weir/policy"
+)
+
+// verdict is what an attempt says of its cluster.
+type verdict uint8
+
+const (
+	// nothing: the client left, or the answer concerns the request or its model.
+	nothing verdict = iota
+	success
+	failure
+	timeout
+)
+
+// weight is how many failures in a row it is. A timeout has cost a client more
+// than any other failure, and one alone may be a long answer.
+func (v verdict) weight() int {
+	if v == timeout {
+		return 2
+	}
+	return 1
+}
+
+// judge says what an attempt tells of its cluster. A failure that is no reason
+// for the next attempt is no reason to start elsewhere. The statuses 404, 408
+// and 409, all that refuse the request itself, and an answer without content say
+// nothing of the provider: another model, or another request, may do.
+func judge(a *accesslog.Attempt, f policy.Failover) verdict {
+	counts, v := false, failure
+	switch a.Cause {
+	case "":
+		return success
+	case accesslog.CauseClientGone:
+		if a.Status >= 200 && a.Status < 300 {
+			return success
+		}
+	case accesslog.CauseRedirect, accesslog.CauseErrorAnswer, accesslog.CauseWrongAnswer:
+		counts = true // the next attempt follows in any case
+	case accesslog.CauseConnectFailure:
+		counts = f.ConnectFailure
+	case accesslog.CauseReset:
+		counts = f.Reset || f.Timeout // Envoy has one word for both
+	case accesslog.CauseTimeout:
+		v = timeout
+		if counts = f.Reset || f.Timeout; a.Status >= 400 {
+			counts = a.Status == 504 && slices.Contains(f.Statuses, a.Status)
+		}
+	case accesslog.CauseRateLimit, accesslog.CauseAuth, accesslog.CauseStatus5xx:
+		counts = slices.Contains(f.Statuses, a.Status)
+	}
+	if !counts {
+		return nothing
+	}
+	return v
+}
+
+// hint is how long after now a provider that limits a rate says that it will
+// go on doing so; 0: it does not say.
+func hint(a *accesslog.Attempt, now time.Time) time.Duration {
+	if a.Cause != accesslog.CauseRateLimit {
+		return 0
+	}
+	q, ok := a.Quota.Quota(a.Status, a.Start.Add(a.Duration))
+	if !ok {
+		return 0
+	}
+	var until time.Time
+	if n := q.RemainingRequests; n != nil && *n == 0 {
+		until = q.ResetRequests
+	}
+	if n := q.RemainingTokens; n != nil && *n == 0 && q.ResetTokens.After(until) {
+		until = q.ResetTokens
+	}
+	return max(until.Sub(now), 0)
+}

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Failover says after which failures the next attempt follows.
+type Failover struct {
+	Statuses       []int
+	ConnectFailure bool
+	Reset          bool
+	Timeout        bool
+}
+
+// most is how many attempts a request can have.
+func (f *Failover) most() int {
+	if len(f.Statuses) == 0 && !f.ConnectFailure && !f.Reset && !f.Timeout {
+		return 1
+	}
+	return MaxAttempts
+}
+
+// failoverDefault is spec 5.1: what says nothing against the request itself.
+var failoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
+
+// decodeNode takes statuses as numbers and as text.
+func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if n.Kind != yaml.SequenceNode {
+		d.mismatch(n, path, "be a list of statuses and causes")
+		return
+	}
+	*f = FailoverConfig{}
+	for i, entry := range n.Content {
+		if entry = follow(entry); entry.Kind != yaml.ScalarNode {
+			d.mismatch(entry, indexed(path, i), "be a status or a cause")
+			continue
+		}
+		*f = append(*f, entry.Value)
+	}
+}
+
+// parse turns the list into a Failover; each problem names its entry.
+func (f FailoverConfig) parse() (Failover, map[int]error) {
+	out := Failover{}
+	problems := map[int]error{}
+	seen := map[int]bool{}
+	add := func(status int) {
+		if !seen[status] {
+			seen[status] = true
+			out.Statuses = append(out.Statuses, status)
+		}
+	}
+	for i, entry := range f {
+		switch entry {
+		case "connect_failure":
+			out.ConnectFailure = true
+		case "reset":
+			out.Reset = true
+		case "timeout":
+			out.Timeout = true
+		case "4xx", "5xx":
+			first := int(entry[0]-'0') * 100
+			for s := first; s < first+100; s++ {
+				add(s)
+			}
+		default:
+			var status int
+			if _, err := fmt.Sscanf(entry, "%3d", &status); err != nil || len(entry) != 3 || status < 400 || status > 599 {
+				problems[i] = fmt.Errorf("%q is no failure: write a status from 400 to 599, 4xx, 5xx, connect_failure, reset or timeout", entry)
+				continue
+			}
+			add(status)
+		}
+	}
+	return out, problems
+}

@@ -1,0 +1,105 @@
+package policy
+
+import "time"
+
+// Health is how a cluster fares, as far as its last attempts tell. Plans are
+// made with it; whoever observes attempts keeps it. Its methods may be called
+// at the same time, and do not wait.
+type Health interface {
+	// Ejection says why requests are to start elsewhere; nil: they need not.
+	Ejection() *Ejection
+	// Probe says whether, in spite of its ejection, one request may start at the
+	// cluster at now, to find out. That request must then start there.
+	Probe(now time.Time) bool
+}
+
+// Ejection is the state of a cluster whose attempts go behind those of others.
+// It is not changed once it is there.
+type Ejection struct {
+	Cause string // of the attempt that led to it, or that prolonged it
+	Since time.Time
+	// Until is when the next request may start there.
+	Until time.Time
+}
+
+// OutlierDetection says when a cluster is ejected.
+type OutlierDetection struct {
+	ConsecutiveFailures int
+	BaseEjectionTime    time.Duration
+	MaxEjectionTime     time.Duration
+}
+
+// Ejection is the cluster's, nil where it is in use or nothing is known of it.
+func (c *Cluster) Ejection() *Ejection {
+	if c.health == nil {
+		return nil
+	}
+	return c.health.Ejection()
+}
+
+// try is an attempt before anything is made for it.
+type try struct {
+	choice  int // index
+	cluster *Cluster
+}
+
+// order puts the attempts at ejected clusters behind the others; both keep
+// their order. Only the cluster where the request would start otherwise is
+// probed: at a later place it might never be asked. An explanation probes
+// nothing.
+func order(tries []try, now time.Time, t *Trace) {
+	if len(tries) < 2 {
+		return
+	}
+	ejected := 0
+	var behind [MaxAttempts]try
+	front := 0
+	for _, s := range tries {
+		out := s.cluster.Ejection() != nil
+		if out && front == 0 && t == nil && s.cluster.health.Probe(now) {
+			out = false
+		}
+		if out {
+			behind[ejected] = s
+			ejected++
+			continue
+		}
+		tries[front] = s
+		front++
+	}
+	copy(tries[front:], behind[:ejected])
+}
+
+// outlierDetection reads when clusters are ejected. Without telemetry nothing
+// is learnt of attempts.
+func (l *loader) outlierDetection(p *Policy, g *GatewayConfig, path string) {
+	c := OutlierDetectionConfig{}
+	if g.OutlierDetection != nil {
+		c = *g.OutlierDetection
+	}
+	d := &OutlierDetection{ConsecutiveFailures: DefaultConsecutiveFailures}
+	if c.ConsecutiveFailures != 0 {
+		d.ConsecutiveFailures = c.ConsecutiveFailures
+	}
+	if d.ConsecutiveFailures < 1 || d.ConsecutiveFailures > maxConsecutiveFailures {
+		l.problem(path+".consecutive_failures", "must be from 1 to %d", maxConsecutiveFailures)
+	}
+	d.BaseEjectionTime = l.duration(path+".base_ejection_time", c.BaseEjectionTime, DefaultBaseEjectionTime)
+	d.MaxEjectionTime = l.duration(path+".max_ejection_time", c.MaxEjectionTime, DefaultMaxEjectionTime)
+	if d.MaxEjectionTime < d.BaseEjectionTime {
+		l.problem(path+".max_ejection_time", "%s is less than base_ejection_time, %s", d.MaxEjectionTime, d.BaseEjectionTime)
+	}
+	if p.Telemetry && !c.Disabled {
+		p.OutlierDetection = d
+	}
+}
+
+// observed gives clusters their health.
+func (l *loader) observed(p *Policy) {
+	if p.OutlierDetection == nil || l.src.Health == nil {
+		return
+	}
+	for _, c := range p.Clusters {
+		c.health = l.src.Health(c.Name)
+	}
+}
