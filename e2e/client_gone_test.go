@@ -145,6 +145,15 @@ providers:
 			})
 		}
 	}
+	t.Run("the provider breaks off", func(t *testing.T) {
+		plain.Reset()
+		plain.Script(thenReset(events, begun))
+		a := g.Post("/v1/messages", `{"model":"plain:m","stream":true,"max_tokens":9}`)
+		r := loggedAs(t, g, a.Header).request
+		if a.Err == nil || r.String() != "200 reset" || r.ClientGone || r.Truncated || r.Tokens.String() != "15+?=? cached 5 reasoning 0" {
+			t.Errorf("%v; logged %s, client_gone %t, truncated %t, tokens %s", a.Err, &r, r.ClientGone, r.Truncated, r.Tokens)
+		}
+	})
 	for i, check := range checks {
 		t.Run("log: "+names[i], check)
 	}
