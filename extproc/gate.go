@@ -34,7 +34,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	}
 	verdict := gate.Pass
 	if g.Hold {
-		a.judge.Reset(g.Answer, g.Stream)
+		a.judge.Reset(g.Answer, g.MayStream)
 		verdict = a.judge.Headers(status, contentType, encoding, last)
 	}
 	var late alarm

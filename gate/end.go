@@ -71,7 +71,7 @@ func (e event) ends(kind policy.Answer) bool {
 	}
 	switch kind {
 	case policy.ChatAnswer:
-		return string(data) == "[DONE]" || bytes.HasPrefix(data, []byte(`{"error"`))
+		return string(data) == "[DONE]" || bytes.Contains(compact(e.data), []byte(`"error":{`))
 	case policy.MessagesAnswer:
 		return e.is("message_stop", "error")
 	}
@@ -88,23 +88,22 @@ func (e event) number() int64 {
 }
 
 // is says whether an event has one of these types, by its name or, where it
-// has none, by the first key of its data.
+// has none, by the beginning of its data.
 func (e event) is(types ...string) bool {
 	for _, t := range types {
 		if string(e.name) == t {
 			return true
 		}
-		if len(e.name) == 0 && bytes.HasPrefix(compact(e.data), []byte(`{"type":"`+t+`"`)) {
+		if len(e.name) == 0 && bytes.Contains(compact(e.data), []byte(`"type":"`+t+`"`)) {
 			return true
 		}
 	}
 	return false
 }
 
-// compact takes the space out of the beginning of an event's data.
-func compact(b []byte) []byte {
-	return bytes.Join(bytes.Fields(b[:min(len(b), 80)]), nil)
-}
+// compact takes the space out of what is kept of an event's data. Text in a
+// string has its quotes escaped: it looks like no key.
+func compact(b []byte) []byte { return bytes.Join(bytes.Fields(b), nil) }
 
 func leadingInt(b []byte) int64 {
 	b = bytes.TrimLeft(b, " ")
