@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 
 	"weir/policy"
@@ -21,6 +22,9 @@ func (e event) judge(kind policy.Answer) Verdict {
 	case failed:
 		return ErrorAnswer
 	case bytes.HasPrefix(data, []byte("{")):
+		if errors.Is(json.NewDecoder(bytes.NewReader(data)).Decode(&m), io.ErrUnexpectedEOF) {
+			return WrongAnswer // broken off
+		}
 		return Pass // JSON of a sort that Go does not read, as with NaN
 	default:
 		return Hold // [DONE], or a sign of life

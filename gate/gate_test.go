@@ -40,6 +40,7 @@ func TestJudge(t *testing.T) {
 		{"error by name", "chat", true, stream, "event: error\ndata: no\n\n", "error", ""},
 		{"error object", "chat", true, stream, `data: {"object":"error","message":"no"}` + "\n\n", "error", ""},
 		{"no JSON", "chat", true, stream, "data: hello\n\n", "hold", "empty"},
+		{"broken JSON", "chat", true, stream, "data: {\"broken\n\n", "wrong", ""},
 		{"a sign of life", "chat", true, stream, "event: heartbeat\ndata: 1\n\n", "hold", "empty"},
 		{"not a number", "chat", true, stream, `data: {"choices":[{"delta":{"content":"a"},"logprobs":NaN}]}` + "\n\n", "pass", ""},
 		{"error false", "chat", true, stream, `data: {"error":false,"choices":[{"delta":{"content":"a"}}]}` + "\n\n", "pass", ""},
