@@ -135,9 +135,12 @@ func (p *Policy) LongestWait(attempts int) time.Duration {
 
 // watchesIdle says that Weir bounds the silence inside a stream. Envoy's timer,
 // which costs nothing, also runs while attempts are waited for, so that it
-// cannot be shorter than that: it is good enough as long as it is not twice as
-// long as what is configured.
+// cannot be shorter than that. What is configured is kept to; of the default, it
+// is good enough not to be twice as long.
 func (p *Policy) watchesIdle(attempts int) bool {
-	s := p.StreamIdleTimeout
-	return s < p.AttemptTimeout() || 2*s < p.LongestWait(attempts)
+	s, wait := p.StreamIdleTimeout, p.LongestWait(attempts)
+	if p.gateway.StreamIdleTimeout != 0 {
+		return s < wait
+	}
+	return s < p.AttemptTimeout() || 2*s < wait
 }
