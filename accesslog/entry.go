@@ -46,6 +46,10 @@ type entry struct {
 	refused  bool
 	rejected string // models
 	tokens   Tokens
+	usage    bool   // Envoy has read the whole answer for tokens
+	early    string // the usage object that a stream told before its end
+	// The stream ended without the last event of its API.
+	truncated bool
 	// Of a provider that says no more.
 	totalTokens int64
 }
@@ -219,7 +223,16 @@ func (e *entry) metadata(f *protofield.Fields) {
 		}
 	case f.Num == 2 && string(key) == policy.UsageNamespace:
 		_, usage := mapEntry(value) // an Any has the numbers of an entry
+		e.usage = true
 		e.tokens, e.totalTokens = readUsage(usage)
+	case f.Num == 1 && string(key) == policy.EarlyNamespace:
+		for in := fields(value); in.Next(); {
+			if key, value := mapEntry(in.Bytes); in.Is(1, protowire.BytesType) && string(key) == policy.EarlyField {
+				e.early = text(value)
+			}
+		}
+	case f.Num == 1 && string(key) == policy.EndNamespace:
+		e.truncated = true
 	}
 }
 

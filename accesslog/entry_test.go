@@ -61,6 +61,11 @@ func metadata(fields map[string]any) *corev3.Metadata {
 	}}
 }
 
+func inNamespace(name string, fields map[string]any) *logv3.AccessLogCommon {
+	m := metadata(fields)
+	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{name: m.FilterMetadata[policy.PlanNamespace]}}}
+}
+
 func usageOf(t *testing.T, u *aiv3.TokenUsage) *logv3.AccessLogCommon {
 	t.Helper()
 	a, err := anypb.New(u)
@@ -116,13 +121,15 @@ func TestEntryFields(t *testing.T) {
 			InputTokenDetails:  &aiv3.InputTokenDetails{CachedTokens: n(4), CacheCreationTokens: n(3), ToolUseTokens: n(2)},
 			OutputTokenDetails: &aiv3.OutputTokenDetails{ReasoningTokens: n(1)},
 			ExtractionStatus:   aiv3.TokenUsage_COMPLETE,
-		}), want: entry{tokens: Tokens{Known: true, OutputKnown: true, Input: 10, Output: 5, Total: 15, CachedInput: 4, Reasoning: 1}}},
-		"usage of zero":       {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(0), OutputTokens: n(0)}), want: entry{tokens: Tokens{Known: true, OutputKnown: true}}},
-		"input alone":         {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3)}), want: entry{tokens: Tokens{Known: true, Input: 3, Total: 3}}},
-		"input alone, broken": {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3), ExtractionStatus: aiv3.TokenUsage_PARTIAL})},
-		"a total alone":       {common: usageOf(t, &aiv3.TokenUsage{ProviderTotalTokens: n(12)}), want: entry{totalTokens: 12}},
-		"too many tokens":     {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(maxTokens + 1), OutputTokens: n(1)})},
-		"far too many tokens": {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(1), OutputTokens: n(math.MaxUint64)})},
+		}), want: entry{usage: true, tokens: Tokens{Known: true, OutputKnown: true, Input: 10, Output: 5, Total: 15, CachedInput: 4, Reasoning: 1}}},
+		"usage of zero":        {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(0), OutputTokens: n(0)}), want: entry{usage: true, tokens: Tokens{Known: true, OutputKnown: true}}},
+		"input alone":          {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3)}), want: entry{usage: true, tokens: Tokens{Known: true, Input: 3, Total: 3}}},
+		"input alone, broken":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3), ExtractionStatus: aiv3.TokenUsage_PARTIAL}), want: entry{usage: true}},
+		"a total alone":        {common: usageOf(t, &aiv3.TokenUsage{ProviderTotalTokens: n(12)}), want: entry{usage: true, totalTokens: 12}},
+		"too many tokens":      {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(maxTokens + 1), OutputTokens: n(1)}), want: entry{usage: true}},
+		"tokens until the end": {common: inNamespace(policy.EarlyNamespace, map[string]any{policy.EarlyField: `{"input_tokens":3}`, "x": "y"}), want: entry{early: `{"input_tokens":3}`}},
+		"truncated":            {common: inNamespace(policy.EndNamespace, map[string]any{policy.TruncatedField: 1}), want: entry{truncated: true}},
+		"far too many tokens":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(1), OutputTokens: n(math.MaxUint64)}), want: entry{usage: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := decode(t, &logv3.HTTPAccessLogEntry{CommonProperties: c.common, Request: c.request, Response: c.response})

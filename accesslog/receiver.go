@@ -287,6 +287,11 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	if e.totalTokens > 0 && withoutOutput[c.Operation] {
 		out.Tokens = Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
+	// At a clean end without the last event, Envoy gives as final what was told
+	// until then.
+	if e.early != "" && (!e.usage || e.truncated) {
+		out.Tokens = readEarly(e.early)
+	}
 	if n := e.attempts; n > 0 && n <= len(c.Attempts) {
 		out.Provider, out.Model = policy.ProviderOf(c.Attempts[n-1].Cluster), c.Attempts[n-1].Model
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
@@ -307,6 +312,9 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	}
 	if out.ClientGone {
 		out.Cause = CauseClientGone
+	}
+	if out.Truncated = e.truncated && !out.ClientGone; out.Truncated && out.Cause == "" {
+		out.Cause = CauseTruncated
 	}
 	return out
 }

@@ -32,6 +32,9 @@ const (
 	CauseErrorAnswer = "error_answer"
 	CauseEmptyAnswer = "empty_answer"
 	CauseWrongAnswer = "wrong_answer"
+	// CauseTruncated: a stream ended as HTTP has it, without the last event of its
+	// API.
+	CauseTruncated = "truncated"
 	// CauseClientGone: the client left before the answer was complete.
 	CauseClientGone = "client_gone"
 	// CauseRefused: the gateway itself answered; Request.Code says with what.
@@ -101,6 +104,9 @@ type Attempt struct {
 type Tokens struct {
 	Known       bool // false: the answer did not say, and the numbers mean nothing
 	OutputKnown bool // false: the answer said no output, as that of embeddings
+	// Cut says that the answer was, and that the numbers are what it told until
+	// then. Total is that of what is known.
+	Cut bool
 
 	Input, Output, Total int64
 	CachedInput          int64 // part of Input
@@ -139,4 +145,5 @@ type Request struct {
 	Rejected   string // why Envoy itself turned the request away, from a closed set; else empty
 	Tokens     Tokens
 	ClientGone bool // the client left before the answer was complete
+	Truncated  bool // as CauseTruncated, which another cause goes before
 }

@@ -103,6 +103,10 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 			return startWeir(ctx, "weir with all", envoyPath, dir, upstream, providers, "{access_log: access.log}",
 				`"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`)
 		},
+		func() (*subject, error) {
+			return startWeir(ctx, "weir with stream ends", envoyPath, dir, upstream, providers, "{access_log: access.log, stream_end: true}",
+				`"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`)
+		},
 	} {
 		s, err := start()
 		if err != nil {

@@ -34,6 +34,7 @@ type logLine struct {
 	LastByte    *float64 `json:"last_byte_ms"`
 	Stream      bool     `json:"stream"`
 	ClientGone  bool     `json:"client_gone"`
+	Truncated   bool     `json:"truncated"`
 	Final       bool     `json:"final"`
 	Tokens      *tokens  `json:"tokens"`
 	ClientIP    string   `json:"client_ip"`
@@ -44,7 +45,7 @@ type logLine struct {
 type tokens struct {
 	Input     int  `json:"input"`
 	Output    *int `json:"output"`
-	Total     int  `json:"total"`
+	Total     *int `json:"total"`
 	Cached    int  `json:"cached_input"`
 	Reasoning int  `json:"reasoning"`
 }
@@ -53,11 +54,13 @@ func (t *tokens) String() string {
 	if t == nil {
 		return "unknown"
 	}
-	output := "?"
-	if t.Output != nil {
-		output = strconv.Itoa(*t.Output)
+	known := func(n *int) string {
+		if n == nil {
+			return "?"
+		}
+		return strconv.Itoa(*n)
 	}
-	return fmt.Sprintf("%d+%s=%d cached %d reasoning %d", t.Input, output, t.Total, t.Cached, t.Reasoning)
+	return fmt.Sprintf("%d+%s=%s cached %d reasoning %d", t.Input, known(t.Output), known(t.Total), t.Cached, t.Reasoning)
 }
 
 // String gives a line's status, cause and code in short.

@@ -34,7 +34,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	}
 	verdict := gate.Pass
 	if g.Hold {
-		a.judge.Reset(g.Answer, g.Stream)
+		a.judge.Reset(g.Answer, g.MayStream)
 		verdict = a.judge.Headers(status, contentType, encoding, last)
 	}
 	var late alarm
@@ -85,7 +85,12 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 	for {
 		for ; a.held > 0; a.held-- {
 			x.out = wire.Response{Kind: wire.ResponseBody}
-			if last && a.held == 1 && g.Strict && !a.end.Complete() {
+			if cut := last && a.held == 1 && !a.end.Complete(); cut {
+				x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
+				x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
+				x.out.Metadata = x.meta[:1]
+			}
+			if x.out.Metadata != nil && g.Strict {
 				p.metrics.truncated()
 				e := policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
 				x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: e.Event(g.Answer, a.end.Between(), a.end.Next())})

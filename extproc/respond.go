@@ -21,6 +21,9 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+		if kind := req.Endpoint.Answer.Stream(x.in.Body); kind != "" {
+			x.set = append(x.set, wire.SetHeader{Key: policy.AnswerHeader, Value: kind})
+		}
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one
 		// also cuts an answer that trickles.

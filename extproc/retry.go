@@ -20,7 +20,7 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	g := policy.DecodeGate(encoded)
 	// Envoy has no timer that spans all attempts and ends with the beginning of
 	// an answer: where the time for all could end first, Weir has.
-	bounded := g.Stream && g.Deadline.Sub(p.now()) < p.policy().AttemptTimeout()
+	bounded := g.Stream && g.Deadline.Sub(p.now()) < g.Attempt
 	x.out = wire.Response{Kind: wire.RequestHeaders, WantResponse: bounded}
 	if err := stream.Send(&x.out); err != nil {
 		return err
@@ -60,8 +60,15 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	if err := stream.Send(&x.out); err != nil || !bounded {
 		return err
 	}
+	if g.Hold {
+		g.Deadline = g.Deadline.Add(gateFirst)
+	}
 	return p.await(stream, x, g.Deadline, format)
 }
+
+// gateFirst lets the gate, where an answer is held, end a request whose time is
+// over.
+const gateFirst = 50 * time.Millisecond
 
 // await bounds the time until an attempt answers.
 func (p *Processor) await(stream *wire.Stream, x *exchange, until time.Time, format policy.Format) error {

@@ -45,9 +45,9 @@ func unreachable() group {
 		{what: "silence; B does the same", in: inShapes, behaviours: []behaviour{does(silence), does(silence)},
 			want: own(noneInTime, "A timeout, B timeout").within(2*silent, 5*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chat, messages), behaviours: slices.Repeat(only(silence), 6),
-			want: own(noneInTime, "A timeout, B timeout, C timeout, D timeout").within(3500*time.Millisecond, 6*time.Second)},
+			want: own(noneInTime, "A timeout, B timeout, C timeout, D timeout").within(clocks.total, 7*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chatStream, messagesStream), behaviours: slices.Repeat(only(silence), 6),
-			want: own(noneBegan, "A timeout, B timeout, C timeout, D refused").within(3500*time.Millisecond, 6*time.Second),
+			want: own(noneBegan, "A timeout, B timeout, C timeout, D refused").within(clocks.total, 7*time.Second),
 			but:  "the log blames the gateway for D: `refused`, in place of `timeout`"},
 	}}
 }
@@ -83,7 +83,7 @@ func statuses() group {
 			want: own(noneInTime, "A 500 status_5xx, B timeout").within(time.Second, 4*time.Second)},
 		fault{what: "503, and a body that never comes", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), silence),
 			want: second("503 status_5xx")},
-		fault{what: "503, and a cut in its body", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), data("{"), pause(100*time.Millisecond), fin),
+		fault{what: "503, and a cut in its body", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), data("{"), pause(time.Second), fin),
 			want: second("503 status_5xx")},
 		fault{what: "503 in HTTP/2", in: both, behaviours: []behaviour{overHTTP2(status(503)), answers}, want: second("503 status_5xx")},
 		fault{what: "401 to its first key", in: both, behaviours: []behaviour{{scripts: [][]step{{status(401)}, {answer}}, keys: 2}, answers},

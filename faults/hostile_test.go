@@ -70,15 +70,22 @@ func hostile() group {
 		{what: "two answers to one request", in: in(chat), behaviours: first(answer, raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")), want: asItCame()},
 		{what: "headers that are the gateway's", in: both, behaviours: first(length(0, "x-weir-attempts: 7", "x-weir-rejected-models: all", "x-envoy-upstream-service-time: 1"), text),
 			want: want{from: "A", log: "A 200", header: map[string]string{"x-weir-rejected-models": "", "x-envoy-upstream-service-time": ""}}},
-		{what: "gzip, although it was asked not to", in: both, behaviours: first(zipped(0)), want: asItCame()},
-		{what: "gzip that is cut off, with the length of what there is", in: in(chat), behaviours: first(zipped(12)), want: asItCame()},
+		{what: "gzip, although it was asked not to", in: both, behaviours: first(zippedAnswer(0)), want: asItCame()},
+		{what: "an error in gzip, although it was asked not to", in: in(chat), behaviours: first(zipped(chat.broken, 0)), want: asItCame(),
+			but: "what is compressed is not judged"},
+		{what: "gzip that is cut off, with the length of what there is", in: in(chat), behaviours: first(zippedAnswer(70)), want: asItCame().some(),
+			but: "nothing tells the client that its text is not whole"},
 	}...)}
 }
 
-// zipped sends the answer in gzip, without so many of its last bytes.
-func zipped(missing int) step {
+func zippedAnswer(missing int) step {
+	return func(x *exchange) { zipped(strings.Join(x.mode.answer(), ""), missing)(x) }
+}
+
+// zipped sends a body in gzip, without so many of its last bytes.
+func zipped(text string, missing int) step {
 	return func(x *exchange) {
-		text := x.fill(strings.Join(x.mode.answer(), ""))
+		text := x.fill(text)
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
 		_, _ = w.Write([]byte(text))

@@ -42,14 +42,12 @@ type want struct {
 	header map[string]string
 	// log is what the access log says of each attempt.
 	log string
-	// requests is what the providers received, if it is not what log says.
-	requests string
 	// least and most bound the time from the request to the end of the answer.
 	least, most time.Duration
 }
 
 // soon is when an answer must be complete for which nobody had to wait.
-const soon = 2500 * time.Millisecond
+const soon = 5 * time.Second
 
 // early is how much before its time a timer may end: Envoy's count in
 // milliseconds from when it last looked at the clock.
@@ -107,6 +105,7 @@ type row struct {
 	fault
 	mode      *mode
 	group     *group
+	on        *setup
 	id        string
 	client    *client
 	providers []*provider
@@ -176,6 +175,14 @@ func (r *row) check(s *seen) []string {
 		wrong = append(wrong, fmt.Sprintf("body: %d bytes %q\nwant %d bytes %q", len(s.body), clip(s.body), len(body), clip([]byte(body))))
 	}
 	is("x-weir-attempts", s.header.Get("X-Weir-Attempts"), strconv.Itoa(len(entries(w.log))))
+	if w.from != "" {
+		is("x-weir-provider", s.header.Get("X-Weir-Provider"), r.id+strings.ToLower(w.from))
+	}
+	for name := range s.header {
+		if strings.HasPrefix(name, "X-Envoy-") || name == "X-Weir-Cause" {
+			wrong = append(wrong, name+" reached the client")
+		}
+	}
 	is("trailers", len(s.trailer), 0)
 	for name, value := range w.header {
 		is(name, s.header.Get(name), value)
@@ -223,9 +230,6 @@ func (r *row) wantBody() string {
 
 // wantRequests is a request for each attempt that reached its provider.
 func (r *row) wantRequests() string {
-	if r.want.requests != "" {
-		return r.want.requests
-	}
 	var out []string
 	for _, p := range r.providers {
 		n := 0

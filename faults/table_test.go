@@ -18,8 +18,8 @@ What providers do wrong, byte by byte, and what becomes of it. Every row is run 
 A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
 answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
 
-The gateway has a ` + "`per_request_timeout`" + ` of 1 s, a ` + "`total_timeout`" + ` of 3.5 s and a ` + "`stream_idle_timeout`" + ` of 2 s where a title
-says nothing else. Where nobody has to wait for one of them, an answer has to be complete within 2.5 s, on a busy machine.
+Where a row waits for a timer, ` + "`per_request_timeout`" + ` is 1 s, ` + "`total_timeout`" + ` 3.9 s and ` + "`stream_idle_timeout`" + ` 2 s, unless a title
+says something else. All other answers have to be complete within 5 s, on a busy machine, with timers of 30 s and more.
 "As it came" is byte for byte.
 
 The APIs are chat completions, responses, messages and embeddings, each in one piece or as a stream. The last column is what

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 
 	"weir/policy"
@@ -11,31 +12,37 @@ import (
 
 // judge says what an event means for an answer that has had no content yet.
 func (e event) judge(kind policy.Answer) Verdict {
-	if string(e.name) == "error" {
-		return ErrorAnswer
-	}
 	data := bytes.TrimSpace(e.data)
-	if len(data) == 0 || string(data) == "[DONE]" {
-		return Hold
-	}
+	failed := string(e.name) == "error"
 	var m message
-	if err := json.Unmarshal(data, &m); err != nil {
-		if data[0] == '{' && json.Valid(data) {
-			return Pass // JSON of another form than is known
+	err := json.Unmarshal(data, &m)
+	var form *json.UnmarshalTypeError
+	switch {
+	case err == nil, errors.As(err, &form) && data[0] == '{': // the rest of it was read
+	case failed:
+		return ErrorAnswer
+	case bytes.HasPrefix(data, []byte("{")):
+		if errors.Is(json.NewDecoder(bytes.NewReader(data)).Decode(&m), io.ErrUnexpectedEOF) {
+			return WrongAnswer // broken off
 		}
-		return WrongAnswer
+		return Pass // JSON of a sort that Go does not read, as with NaN
+	default:
+		return Hold // [DONE], or a sign of life
+	}
+	if m.Type == "" {
+		m.Type = string(e.name)
 	}
 	switch {
-	case reported(m.Error), m.Object == "error":
-		return ErrorAnswer
+	case failed, reported(m.Error), m.Object == "error", m.Type == "error", m.Type == "response.failed":
+		return m.refusal()
+	case err != nil:
+		return Pass
 	case kind == policy.ChatAnswer:
 		return m.chat()
 	case kind == policy.ResponsesAnswer:
 		return m.responses()
 	case kind == policy.MessagesAnswer:
 		return m.messages()
-	case m.Type == "error":
-		return ErrorAnswer
 	}
 	return Pass
 }
@@ -45,21 +52,57 @@ type message struct {
 	Type   string          `json:"type"`
 	Object string          `json:"object"`
 	Error  json.RawMessage `json:"error"`
+	Code   json.RawMessage `json:"code"`
 
 	// Chat completions, and the completions before them.
 	Choices []struct {
 		Delta  map[string]json.RawMessage `json:"delta"`
-		Text   string                     `json:"text"`
+		Text   *string                    `json:"text"`
 		Finish string                     `json:"finish_reason"`
 	} `json:"choices"`
 
 	// Responses: a string or an object. Messages: an object.
 	Delta    json.RawMessage `json:"delta"`
 	Response struct {
-		Output []json.RawMessage `json:"output"`
+		Output     []json.RawMessage `json:"output"`
+		Error      json.RawMessage   `json:"error"`
+		Background bool              `json:"background"`
 	} `json:"response"`
+	Item struct {
+		Type string `json:"type"`
+	} `json:"item"`
 
-	ContentBlock map[string]json.RawMessage `json:"content_block"`
+	ContentBlock struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	} `json:"content_block"`
+}
+
+// refusal judges an error. One that is about the request itself passes, as the
+// statuses 400, 413 and 422 do: no other provider would take it.
+func (m *message) refusal() Verdict {
+	var codes []json.RawMessage
+	for _, raw := range []json.RawMessage{m.Error, m.Response.Error} {
+		var e struct {
+			Code json.RawMessage `json:"code"`
+			Type json.RawMessage `json:"type"`
+		}
+		_ = json.Unmarshal(raw, &e)
+		codes = append(codes, e.Code, e.Type)
+	}
+	for _, code := range append(codes, m.Code) {
+		if ofRequest[strings.Trim(string(code), `"`)] {
+			return Pass
+		}
+	}
+	return ErrorAnswer
+}
+
+// ofRequest are codes and types of errors that say that the request is wrong.
+var ofRequest = map[string]bool{
+	"400": true, "413": true, "422": true,
+	"invalid_request_error": true, "request_too_large": true, "BadRequestError": true, "invalid_prompt": true,
+	"context_length_exceeded": true, "string_above_max_length": true, "content_filter": true, "content_policy_violation": true,
 }
 
 func (m *message) chat() Verdict {
@@ -70,8 +113,8 @@ func (m *message) chat() Verdict {
 		switch {
 		case c.Finish == "error":
 			return ErrorAnswer
-		case c.Text != "", anyBut(c.Delta, "role"):
-			return Pass
+		case c.Text != nil && (*c.Text != "" || c.Finish != ""), anyBut(c.Delta, "role"):
+			return Pass // an empty completion is a frequent one
 		case c.Finish != "" && c.Finish != "stop":
 			return Pass // cut short, or filtered: that is an answer
 		}
@@ -82,15 +125,15 @@ func (m *message) chat() Verdict {
 // progress are the events of the responses API that tell of an answer and hold
 // nothing of it.
 var progress = map[string]bool{
-	"response.created": true, "response.queued": true, "response.in_progress": true,
+	"response.created": true, "response.in_progress": true,
 	"response.output_item.added": true, "response.content_part.added": true, "response.reasoning_summary_part.added": true,
 	"keepalive": true, "ping": true,
 }
 
 func (m *message) responses() Verdict {
 	switch {
-	case m.Type == "error", m.Type == "response.failed":
-		return ErrorAnswer
+	case m.Response.Background, m.Item.Type != "" && m.Item.Type != "message":
+		return Pass // at work: it may take longer than an attempt until the first text
 	case progress[m.Type]:
 		return Hold
 	case m.Type == "response.completed" && len(m.Response.Output) == 0:
@@ -103,13 +146,11 @@ func (m *message) responses() Verdict {
 
 func (m *message) messages() Verdict {
 	switch m.Type {
-	case "error":
-		return ErrorAnswer
 	case "message_start", "ping", "content_block_stop", "message_stop":
 		return Hold
 	case "content_block_start":
-		if anyBut(m.ContentBlock, "type") {
-			return Pass
+		if m.ContentBlock.Type != "text" || m.ContentBlock.Text != "" {
+			return Pass // thinking and tools are content before they say anything
 		}
 		return Hold
 	case "content_block_delta":
@@ -151,10 +192,15 @@ func present(v json.RawMessage) bool {
 	return true
 }
 
-// reported says whether the value of "error" is one: no more than {} may be in
-// it.
+// reported says whether the value of "error" is one.
 func reported(v json.RawMessage) bool {
-	return present(v) || string(bytes.TrimSpace(v)) == "{}"
+	switch string(bytes.TrimSpace(v)) {
+	case "false", "0":
+		return false
+	case "{}":
+		return true
+	}
+	return present(v)
 }
 
 // frame are the keys of an answer that say nothing of whether it is one.
@@ -163,23 +209,31 @@ var frame = map[string]bool{
 	"background": true, "service_tier": true, "system_fingerprint": true,
 }
 
-// judgeDocument reads a JSON answer up to the first key that tells.
-func judgeDocument(b []byte, end bool) Verdict {
+// maxFrame bounds how many keys of the frame are read.
+const maxFrame = 32
+
+// judgeDocument reads a JSON answer up to the first key that tells. loose says
+// that it need not be an object.
+func judgeDocument(b []byte, end, loose bool) Verdict {
+	failed := false
 	d := json.NewDecoder(bytes.NewReader(b))
 	t, err := d.Token()
 	if err == nil && t != json.Delim('{') {
-		if t == json.Delim('[') {
+		if loose || t == json.Delim('[') {
 			return Pass
 		}
 		return WrongAnswer
 	}
-	for err == nil && d.More() {
+	for keys := 0; err == nil && d.More(); keys++ {
+		if keys == maxFrame {
+			return Pass
+		}
 		var key json.Token
 		if key, err = d.Token(); err != nil {
 			break
 		}
 		name, _ := key.(string)
-		if !frame[name] && name != "error" && name != "type" && name != "status" {
+		if !failed && !frame[name] && name != "error" && name != "type" && name != "status" {
 			return Pass
 		}
 		var value json.RawMessage
@@ -187,9 +241,11 @@ func judgeDocument(b []byte, end bool) Verdict {
 			break
 		}
 		switch {
-		case name == "error" && reported(value),
-			(name == "type" || name == "object") && string(value) == `"error"`,
-			name == "status" && string(value) == `"failed"`:
+		case name == "error" && reported(value):
+			return (&message{Error: value}).refusal()
+		case name == "type" && string(value) == `"error"`:
+			failed = true // what it is comes under another key
+		case name == "object" && string(value) == `"error"`, name == "status" && string(value) == `"failed"`:
 			return ErrorAnswer
 		}
 	}
@@ -198,6 +254,8 @@ func judgeDocument(b []byte, end bool) Verdict {
 	}
 	var syntax *json.SyntaxError
 	switch {
+	case err == nil && failed:
+		return ErrorAnswer
 	case err == nil: // nothing but a frame
 		return EmptyAnswer
 	case end, errors.As(err, &syntax):

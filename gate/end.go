@@ -30,8 +30,8 @@ func (e *End) Reset(kind policy.Answer) {
 // Data takes the next bytes of the stream.
 func (e *End) Data(b []byte) {
 	e.reader.each(b, func(ev event) Verdict {
-		if i := bytes.Index(ev.data, []byte(`"sequence_number":`)); i >= 0 {
-			e.last = leadingInt(ev.data[i+len(`"sequence_number":`):])
+		if n := ev.number(); n >= 0 {
+			e.last = n
 		}
 		e.complete = e.complete || ev.ends(e.kind)
 		return Hold
@@ -39,8 +39,12 @@ func (e *End) Data(b []byte) {
 }
 
 // Complete says that the stream told its client that it is over, well or not.
-// Of kinds that have no last event, every stream is.
-func (e *End) Complete() bool { return e.complete || !ends(e.kind) }
+// Of kinds that have no last event, every stream is. A last event counts although
+// the empty line after it is missing.
+func (e *End) Complete() bool {
+	pending, ok := e.reader.pending()
+	return e.complete || !ends(e.kind) || ok && pending.ends(e.kind)
+}
 
 // Between says that the bytes so far end where an event does.
 func (e *End) Between() bool {
@@ -48,7 +52,12 @@ func (e *End) Between() bool {
 }
 
 // Next is the sequence_number that a further event would have.
-func (e *End) Next() int64 { return e.last + 1 }
+func (e *End) Next() int64 {
+	if pending, ok := e.reader.pending(); ok {
+		return max(e.last, pending.number()) + 1
+	}
+	return e.last + 1
+}
 
 func ends(kind policy.Answer) bool {
 	return kind == policy.ChatAnswer || kind == policy.ResponsesAnswer || kind == policy.MessagesAnswer
@@ -62,31 +71,39 @@ func (e event) ends(kind policy.Answer) bool {
 	}
 	switch kind {
 	case policy.ChatAnswer:
-		return string(data) == "[DONE]" || bytes.HasPrefix(data, []byte(`{"error"`))
+		return string(data) == "[DONE]" || bytes.Contains(compact(e.data), []byte(`"error":{`))
 	case policy.MessagesAnswer:
 		return e.is("message_stop", "error")
 	}
 	return e.is("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")
 }
 
+// number is the event's sequence_number, -1 where it has none.
+func (e event) number() int64 {
+	_, rest, ok := bytes.Cut(e.data, []byte(`"sequence_number":`))
+	if !ok {
+		return -1
+	}
+	return leadingInt(rest)
+}
+
 // is says whether an event has one of these types, by its name or, where it
-// has none, by the first key of its data.
+// has none, by the beginning of its data.
 func (e event) is(types ...string) bool {
 	for _, t := range types {
 		if string(e.name) == t {
 			return true
 		}
-		if len(e.name) == 0 && bytes.HasPrefix(compact(e.data), []byte(`{"type":"`+t+`"`)) {
+		if len(e.name) == 0 && bytes.Contains(compact(e.data), []byte(`"type":"`+t+`"`)) {
 			return true
 		}
 	}
 	return false
 }
 
-// compact takes the space out of the beginning of an event's data.
-func compact(b []byte) []byte {
-	return bytes.Join(bytes.Fields(b[:min(len(b), 80)]), nil)
-}
+// compact takes the space out of what is kept of an event's data. Text in a
+// string has its quotes escaped: it looks like no key.
+func compact(b []byte) []byte { return bytes.Join(bytes.Fields(b), nil) }
 
 func leadingInt(b []byte) int64 {
 	b = bytes.TrimLeft(b, " ")

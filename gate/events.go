@@ -22,7 +22,14 @@ type events struct {
 }
 
 func (r *events) reset() {
-	*r = events{line: r.line[:0], name: r.name[:0], data: r.data[:0], limit: r.limit}
+	line, data := r.line[:0], r.data[:0]
+	if cap(line) > keep {
+		line = nil
+	}
+	if cap(data) > keep {
+		data = nil
+	}
+	*r = events{line: line, name: r.name[:0], data: data, limit: r.limit}
 }
 
 // each calls f for every event that ends in b, until f has a verdict.
@@ -37,10 +44,10 @@ func (r *events) each(b []byte, f func(event) Verdict) Verdict {
 		}
 		i := bytes.IndexAny(b, "\r\n")
 		if i < 0 {
-			r.keep(b)
+			r.add(b)
 			break
 		}
-		r.keep(b[:i])
+		r.add(b[:i])
 		r.cr = b[i] == '\r'
 		b = b[i+1:]
 		ended := len(r.line) == 0
@@ -59,19 +66,31 @@ func (r *events) each(b []byte, f func(event) Verdict) Verdict {
 	return Hold
 }
 
-// keep adds to the line, as far as there is room.
-func (r *events) keep(b []byte) {
-	if r.limit > 0 {
-		b = b[:min(len(b), max(0, r.limit-len(r.line)))]
+// pending gives the event that has begun, if it has data. Of a line that has not
+// ended only [DONE] is taken for data: anything else may be half of it.
+func (r *events) pending() (event, bool) {
+	if string(r.line) == "data: [DONE]" || string(r.line) == "data:[DONE]" {
+		return event{r.name, r.line[len("data:"):]}, !r.some
 	}
-	r.line = append(r.line, b...)
+	return event{r.name, r.data}, r.some
+}
+
+// add adds to the line, as far as there is room.
+func (r *events) add(b []byte) { r.line = append(r.line, r.room(b, r.line)...) }
+
+// room is as much of b as may be added to what is kept.
+func (r *events) room(b, kept []byte) []byte {
+	if r.limit > 0 {
+		b = b[:min(len(b), max(0, r.limit-len(kept)))]
+	}
+	return b
 }
 
 func (r *events) field() {
 	line := r.line
 	if !r.begun {
 		r.begun = true
-		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
@@ -80,8 +99,8 @@ func (r *events) field() {
 		r.name = append(r.name[:0], value...)
 	case "data":
 		if r.some {
-			r.data = append(r.data, '\n')
+			r.data = append(r.data, r.room([]byte{'\n'}, r.data)...)
 		}
-		r.data, r.some = append(r.data, value...), true
+		r.data, r.some = append(r.data, r.room(value, r.data)...), true
 	}
 }

@@ -39,7 +39,15 @@ func TestJudge(t *testing.T) {
 		{"error null", "chat", true, stream, `data: {"error":null,"choices":[{"delta":{"content":"a"}}]}` + "\n\n", "pass", ""},
 		{"error by name", "chat", true, stream, "event: error\ndata: no\n\n", "error", ""},
 		{"error object", "chat", true, stream, `data: {"object":"error","message":"no"}` + "\n\n", "error", ""},
-		{"no JSON", "chat", true, stream, "data: hello\n\n", "wrong", ""},
+		{"no JSON", "chat", true, stream, "data: hello\n\n", "hold", "empty"},
+		{"broken JSON", "chat", true, stream, "data: {\"broken\n\n", "wrong", ""},
+		{"a sign of life", "chat", true, stream, "event: heartbeat\ndata: 1\n\n", "hold", "empty"},
+		{"not a number", "chat", true, stream, `data: {"choices":[{"delta":{"content":"a"},"logprobs":NaN}]}` + "\n\n", "pass", ""},
+		{"error false", "chat", true, stream, `data: {"error":false,"choices":[{"delta":{"content":"a"}}]}` + "\n\n", "pass", ""},
+		{"error beside another form", "chat", true, stream, `data: {"error":{"message":"no"},"type":5}` + "\n\n", "error", ""},
+		{"the request is wrong", "chat", true, stream, `data: {"error":{"message":"no","code":400}}` + "\n\n", "pass", ""},
+		{"the request is too long", "chat", true, stream, `data: {"error":{"message":"no","code":"context_length_exceeded"}}` + "\n\n", "pass", ""},
+		{"empty completion", "chat", true, stream, `data: {"choices":[{"text":"","finish_reason":"stop"}]}` + "\n\n", "pass", ""},
 		{"another form", "chat", true, stream, `data: {"choices":{"0":1}}` + "\n\n", "pass", ""},
 		{"comments", "chat", true, stream, ": OPENROUTER PROCESSING\n\n:\n\n", "hold", "empty"},
 		{"events without a type", "chat", true, "text/plain", `data: {"error":"no"}` + "\n\n", "error", ""},
@@ -53,10 +61,17 @@ func TestJudge(t *testing.T) {
 		{"incomplete", "responses", true, stream, `data: {"type":"response.incomplete"}` + "\n\n", "pass", ""},
 		{"completed at once", "responses", true, stream, `data: {"type":"response.completed","response":{"output":[{}]}}` + "\n\n", "pass", ""},
 		{"completed empty", "responses", true, stream, `data: {"type":"response.completed","response":{"output":[]}}` + "\n\n", "hold", "empty"},
+		{"reasoning begins", "responses", true, stream, `data: {"type":"response.output_item.added","item":{"type":"reasoning"}}` + "\n\n", "pass", ""},
+		{"background", "responses", true, stream, `data: {"type":"response.created","response":{"background":true}}` + "\n\n", "pass", ""},
+		{"failed by the prompt", "responses", true, stream, `data: {"type":"response.failed","response":{"error":{"code":"invalid_prompt"}}}` + "\n\n", "pass", ""},
+		{"error by the prompt", "responses", true, stream, `data: {"type":"error","code":"context_length_exceeded"}` + "\n\n", "pass", ""},
+		{"type by name", "responses", true, stream, "event: response.failed\ndata: {}\n\n", "error", ""},
 		{"unknown event", "responses", true, stream, `data: {"type":"response.novelty"}` + "\n\n", "pass", ""},
 
 		{"start", "messages", true, stream, "event: message_start\ndata: {\"type\":\"message_start\"}\n\nevent: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", "hold", "empty"},
 		{"tool use", "messages", true, stream, `data: {"type":"content_block_start","content_block":{"type":"tool_use","name":"f","input":{}}}` + "\n\n", "pass", ""},
+		{"thinking begins", "messages", true, stream, `data: {"type":"content_block_start","content_block":{"type":"thinking","thinking":"","signature":""}}` + "\n\n", "pass", ""},
+		{"the request is wrong", "messages", true, stream, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\"}}\n\n", "pass", ""},
 		{"text", "messages", true, stream, `data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}` + "\n\n", "pass", ""},
 		{"no text", "messages", true, stream, `data: {"type":"content_block_delta","delta":{"type":"text_delta","text":""}}` + "\n\n", "hold", "empty"},
 		{"end of turn", "messages", true, stream, `data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}` + "\n\n", "hold", "empty"},
@@ -76,6 +91,13 @@ func TestJudge(t *testing.T) {
 		{"space", "chat", false, json, "  \n", "hold", "empty"},
 		{"text", "chat", false, json, "upstream connect error", "wrong", ""},
 		{"a page without a type", "chat", false, "", "<!doctype html>", "wrong", ""},
+		{"byte order mark", "chat", false, json, "\xef\xbb\xbf{\"choices\":[", "pass", ""},
+		{"type by itself", "messages", false, json, `{"type":"error","request_id":"x","error":{"type":"api_error"}}`, "error", ""},
+		{"type without an error", "messages", false, json, `{"type":"error"}`, "error", ""},
+		{"string", "", false, json, `"hello"`, "pass", ""},
+		{"text that says it is a page", "", false, "text/html", "hello", "pass", ""},
+		{"page", "", false, "text/html", "\n<!doctype html>", "wrong", ""},
+		{"many keys", "chat", false, json, "{" + strings.Repeat(`"id":1,`, 40), "pass", ""},
 		{"list", "json", false, json, `[{"embedding":`, "pass", ""},
 		{"choices are none", "chat", false, json, `{"choices":[]}`, "pass", ""},
 	} {
@@ -130,7 +152,8 @@ func TestHeaders(t *testing.T) {
 		{"", false, 200, "audio/mpeg", "", false, "pass"},
 		{"", false, 200, "text/plain", "", false, "pass"},
 		{"", false, 200, "application/json", "", false, "hold"},
-		{"", false, 200, "text/html", "", false, "wrong"},
+		{"", false, 200, "text/html", "", false, "hold"},
+		{"chat", false, 200, "text/json", "", false, "hold"},
 		{"", false, 200, "audio/mpeg", "", true, "empty"},
 	} {
 		var j Judge
@@ -167,16 +190,23 @@ func TestEnd(t *testing.T) {
 		{"chat", "data: {\"choices\":[]}\n\ndata: [DONE]\n\n", true, true, 0},
 		{"chat", "data: [DONE]\r\n\r\n", true, true, 0},
 		{"chat", "data: {\"choices\":[]}\n\n", false, true, 0},
-		{"chat", "data: [DONE]\n", false, false, 0},
+		{"chat", "data: [DONE]\n", true, false, 0},
+		{"chat", "data:[DONE]", true, false, 0},
+		{"chat", "data: [DONE", false, false, 0},
+		{"chat", "data: {}\ndata: [DONE]", false, false, 0},
 		{"chat", "data: {\"cho", false, false, 0},
 		{"chat", "data: {\"error\":{}}\n\n", true, true, 0},
 		{"chat", "", false, true, 0},
 		{"messages", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", true, true, 0},
 		{"messages", "data: {\"type\": \"message_stop\"}\n\n", true, true, 0},
+		{"messages", "event: message_stop\n", false, false, 0},
+		{"messages", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n", true, false, 0},
 		{"messages", "data: {\"text\":\"message_stop\"}\n\n", false, true, 0},
 		{"messages", "event: error\ndata: {}\n\n", true, true, 0},
 		{"responses", "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":9,\"response\":" + strings.Repeat("x", 1<<20) + "}\n\n", true, true, 10},
 		{"responses", "data: {\"type\":\"response.output_text.delta\",\"sequence_number\":4}\n\n", false, true, 5},
+		{"responses", "data: {\"sequence_number\":4}\n\ndata: {\"sequence_number\":5}\n", false, false, 6},
+		{"responses", "data: {\"sequence_number\":14}\n\ndata: {\"sequence_number\":1", false, false, 15},
 		{"json", "data: {}\n\n", true, true, 0},
 	} {
 		for _, size := range []int{1, 7, len(c.body) + 1} {
@@ -190,6 +220,38 @@ func TestEnd(t *testing.T) {
 			if e.Complete() != c.complete || e.Between() != c.between || e.Next() != c.next {
 				t.Errorf("%s %.60q in pieces of %d: complete %v between %v next %d", c.kind, c.body, size, e.Complete(), e.Between(), e.Next())
 			}
+		}
+	}
+}
+
+// What is kept of an event is bounded, however many lines it has.
+func TestEndIsBounded(t *testing.T) {
+	var e End
+	e.Reset("chat")
+	for range 10_000 {
+		e.Data([]byte("data: " + strings.Repeat("x", 100) + "\n"))
+	}
+	if n := cap(e.reader.data); n > 4*endLimit {
+		t.Errorf("%d bytes are kept", n)
+	}
+}
+
+// An answer in one piece is not read again for each of its pieces.
+func TestManyPieces(t *testing.T) {
+	for _, piece := range []string{" ", "x", `"id":1,`} {
+		var j Judge
+		j.Reset("chat", false)
+		j.Headers(200, "application/json", "", false)
+		v := j.Data([]byte(`{"id":"`), false)
+		read := 0
+		for v == Hold {
+			before := j.next
+			if v = j.Data([]byte(piece), false); j.next != before && len(j.body) > 1<<10 {
+				read++
+			}
+		}
+		if read > 8 {
+			t.Errorf("%q: read %d times", piece, read)
 		}
 	}
 }

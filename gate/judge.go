@@ -16,17 +16,26 @@ const MaxHeld = 64 << 10
 // it first. It may be used again.
 type Judge struct {
 	kind   policy.Answer
-	stream bool // the client asked for events
+	stream bool // the client may have asked for events
 
 	events bool // the answer is events
+	page   bool // the answer says that it is HTML
 	held   int
 	body   []byte // of an answer in one piece
+	next   int    // the length from which on it is worth reading body again
 	reader events
 }
 
-// Reset makes j the judge of an answer to a request of this kind.
+// keep is how much memory of an answer is kept for the next, in bytes.
+const keep = 8 << 10
+
+// Reset makes j the judge of an answer to a request of this kind. stream says
+// that an answer in events would be no surprise.
 func (j *Judge) Reset(kind policy.Answer, stream bool) {
 	body := j.body[:0]
+	if cap(body) > keep {
+		body = nil
+	}
 	*j = Judge{kind: kind, stream: stream, body: body, reader: j.reader}
 	j.reader.reset()
 }
@@ -53,7 +62,9 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 		if j.kind == policy.AnyAnswer && !isJSON(media) {
 			return j.bodyless(end)
 		}
-	case media == "text/html", media == "application/xhtml+xml", j.kind != policy.AnyAnswer:
+	case media == "text/html" && j.kind == policy.AnyAnswer:
+		j.page = true // some servers say so of plain text
+	case j.kind != policy.AnyAnswer:
 		return WrongAnswer
 	default:
 		return j.bodyless(end)
@@ -73,35 +84,49 @@ func (j *Judge) bodyless(end bool) Verdict {
 }
 
 func isJSON(media string) bool {
-	return media == "application/json" || strings.HasSuffix(media, "+json")
+	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") ||
+		media == "application/x-ndjson" || media == "application/jsonl"
 }
 
 // Data judges a piece of the body. end says that it is the last.
 func (j *Judge) Data(b []byte, end bool) Verdict {
 	j.held += len(b)
-	var v Verdict
+	v := Hold
 	if j.events {
 		v = j.reader.each(b, func(e event) Verdict { return e.judge(j.kind) })
 	} else {
 		j.body = append(j.body, b...)
-		v = j.document(end)
+		// However small the pieces are: the whole is read a few times at most.
+		if len(j.body) >= j.next || end {
+			j.next = max(1<<10, 2*len(j.body))
+			if len(j.body) < 1<<10 {
+				j.next = 0
+			}
+			v = j.document(end)
+		}
 	}
 	switch {
 	case v != Hold:
 		return v
-	case end:
-		return EmptyAnswer
 	case j.held > MaxHeld:
 		return Pass
+	case end:
+		return EmptyAnswer
 	}
 	return Hold
 }
 
 // document judges an answer in one piece by its first keys.
 func (j *Judge) document(end bool) Verdict {
-	body := bytes.TrimLeft(j.body, " \t\r\n")
-	if len(body) == 0 {
+	body := bytes.TrimLeft(bytes.TrimPrefix(j.body, byteOrderMark), " \t\r\n")
+	if len(body) == 0 || !end && bytes.HasPrefix(byteOrderMark, body) {
 		return Hold
+	}
+	if j.page {
+		if body[0] == '<' {
+			return WrongAnswer
+		}
+		return Pass
 	}
 	if j.stream { // these may be events, although nothing said so
 		for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
@@ -114,5 +139,7 @@ func (j *Judge) document(end bool) Verdict {
 			}
 		}
 	}
-	return judgeDocument(body, end)
+	return judgeDocument(body, end, j.kind == policy.AnyAnswer)
 }
+
+var byteOrderMark = []byte("\xef\xbb\xbf")

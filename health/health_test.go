@@ -279,6 +279,21 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// What Envoy kept while there was no Weir is no news.
+func TestStale(t *testing.T) {
+	w := newWorld(t, "")
+	for range 5 {
+		a := causes["500"]
+		w.now = w.now.Add(time.Second)
+		a.Cluster, a.Start = w.a, w.now.Add(-stale-time.Minute)
+		a.Duration = 59 * time.Second
+		w.Attempt(&a)
+	}
+	if w.Cluster(w.a).Ejection() != nil {
+		t.Error("old failures are counted")
+	}
+}
+
 // A clock that is set back does not make a cluster deaf.
 func TestClockSetBack(t *testing.T) {
 	w := newWorld(t, "")

@@ -80,6 +80,10 @@ func (t *Tracker) Adopt(p *policy.Policy) {
 	t.clusters.Store(&next)
 }
 
+// stale is the age of news that is none. Envoy tells within seconds; it keeps
+// for longer what it could not tell while no Weir was there.
+const stale = 30 * time.Second
+
 // Attempt takes in an attempt that has ended.
 func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	s := t.settings.Load()
@@ -87,6 +91,9 @@ func (t *Tracker) Attempt(a *accesslog.Attempt) {
 		return
 	}
 	now := t.now()
+	if now.Sub(a.Start.Add(a.Duration)) > stale {
+		return
+	}
 	t.observe(a.Cluster, now, attempt{began: a.Start, verdict: judge(a, s.failover), cause: a.Cause, hint: hint(a, now)}, s)
 }
 

@@ -36,6 +36,7 @@ type Body struct {
 	Models    []string
 	HasModels bool
 	Stream    bool // true only for a literal true; other types are the provider's business
+	MayStream bool // a provider may read the body so that it answers with a stream
 
 	modelMember  int // index in Members, if HasModel
 	modelsMember int // index in Members, if HasModels

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -26,11 +27,29 @@ func (a Answer) Format() Format {
 	return OpenAI
 }
 
+// CountedStream is a stream of chat completions whose client asked for tokens in
+// every event (stream_options.continuous_usage_stats, of vLLM).
+const CountedStream = "chat-counted"
+
+// Stream says what a stream of this kind looks like, by the client's body; empty
+// where it has no last event.
+func (a Answer) Stream(body []byte) string {
+	switch {
+	case a == ChatAnswer && bytes.Contains(body, []byte(`"continuous_usage_stats"`)):
+		return CountedStream
+	case a == ChatAnswer, a == ResponsesAnswer, a == MessagesAnswer:
+		return string(a)
+	}
+	return ""
+}
+
 // Gate is what Weir has to do with the answer of an attempt. It travels as
 // metadata, like the plan.
 type Gate struct {
 	Answer Answer
 	Stream bool
+	// MayStream says that an answer in events would be no surprise.
+	MayStream bool
 	// Hold says that nothing of the answer reaches the client before it has
 	// content: another attempt could follow.
 	Hold bool
@@ -39,8 +58,10 @@ type Gate struct {
 	Strict bool
 	// Idle is the longest silence inside a stream, 0 where Envoy sees to it.
 	Idle time.Duration
-	// Deadline bounds how long the answer may be held.
+	// Deadline bounds how long the answer may be held, Attempt is the timeout of
+	// one attempt.
 	Deadline time.Time
+	Attempt  time.Duration
 }
 
 // Needed says whether there is anything to do.
@@ -56,12 +77,13 @@ func (g *Gate) Encode() string {
 	for _, f := range [...]struct {
 		letter byte
 		set    bool
-	}{{'s', g.Stream}, {'h', g.Hold}, {'e', g.Strict}} {
+	}{{'s', g.Stream}, {'m', g.MayStream}, {'h', g.Hold}, {'e', g.Strict}} {
 		if f.set {
 			b = append(b, f.letter)
 		}
 	}
 	b = strconv.AppendInt(append(b, ' '), g.Idle.Milliseconds(), 10)
+	b = strconv.AppendInt(append(b, ' '), g.Attempt.Milliseconds(), 10)
 	b = strconv.AppendInt(append(b, ' '), g.Deadline.UnixMilli(), 10)
 	return string(b)
 }
@@ -70,28 +92,34 @@ func (g *Gate) Encode() string {
 // does nothing.
 func DecodeGate(s string) Gate {
 	parts := strings.Split(s, " ")
-	if len(parts) != 4 {
+	if len(parts) != 5 {
 		return Gate{}
 	}
-	idle, err := strconv.ParseInt(parts[2], 10, 64)
-	deadline, err2 := strconv.ParseInt(parts[3], 10, 64)
-	if err != nil || err2 != nil {
-		return Gate{}
+	var numbers [3]int64
+	for i, part := range parts[2:] {
+		n, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			return Gate{}
+		}
+		numbers[i] = n
 	}
-	flags := parts[1]
+	flag := func(letter string) bool { return strings.Contains(parts[1], letter) }
 	return Gate{
 		Answer: Answer(parts[0]),
-		Stream: strings.Contains(flags, "s"), Hold: strings.Contains(flags, "h"), Strict: strings.Contains(flags, "e"),
-		Idle: time.Duration(idle) * time.Millisecond, Deadline: time.UnixMilli(deadline),
+		Stream: flag("s"), MayStream: flag("m"), Hold: flag("h"), Strict: flag("e"),
+		Idle: time.Duration(numbers[0]) * time.Millisecond, Attempt: time.Duration(numbers[1]) * time.Millisecond,
+		Deadline: time.UnixMilli(numbers[2]),
 	}
 }
 
 // gate says what is to be done with the answers of a plan's first attempt.
 func (p *Policy) gate(req *Request, plan *Plan) Gate {
 	g := Gate{
-		Answer: req.Endpoint.Answer, Stream: plan.Stream,
-		Hold: p.ResponseGate && len(plan.Attempts) > 1, Strict: p.StrictStreamEnd,
-		Deadline: plan.Deadline,
+		Answer: req.Endpoint.Answer, Stream: plan.Stream, MayStream: plan.Stream || req.Body.MayStream,
+		Strict:   p.StrictStreamEnd,
+		Deadline: plan.Deadline, Attempt: plan.AttemptTimeout,
+		// What is held past its timeout would be lost if that led nowhere.
+		Hold: p.ResponseGate && len(plan.Attempts) > 1 && (p.Failover.Reset || p.Failover.Timeout),
 	}
 	if p.watchesIdle(len(plan.Attempts)) {
 		g.Idle = p.StreamIdleTimeout
@@ -107,11 +135,14 @@ func (p *Policy) LongestWait(attempts int) time.Duration {
 
 // watchesIdle says that Weir bounds the silence inside a stream. Envoy's timer,
 // which costs nothing, also runs while attempts are waited for, so that it
-// cannot be shorter than that: it is good enough as long as it is not twice as
-// long as what is configured.
+// cannot be shorter than that. What is configured is kept to; of the default, it
+// is good enough not to be twice as long.
 func (p *Policy) watchesIdle(attempts int) bool {
-	s := p.StreamIdleTimeout
-	return s < p.AttemptTimeout() || 2*s < p.LongestWait(attempts)
+	s, wait := p.StreamIdleTimeout, p.LongestWait(attempts)
+	if p.gateway.StreamIdleTimeout != 0 {
+		return s < wait
+	}
+	return s < p.AttemptTimeout() || 2*s < wait
 }
 
 // EncodeCause writes why an answer with a status is none, as CauseHeader.

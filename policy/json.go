@@ -108,8 +108,8 @@ func (b *Body) notice(index int, value []byte) *Error {
 		return nil
 	}
 	switch {
-	case string(name) == "stream":
-		b.Stream = string(value) == "true"
+	case bytes.EqualFold(name, []byte("stream")):
+		b.readStream(string(name), string(value))
 	case string(name) == "model":
 		return b.readModel(index, value)
 	case string(name) == "models":
@@ -120,6 +120,15 @@ func (b *Body) notice(index int, value []byte) *Error {
 		return foldedModel(name, "models")
 	}
 	return nil
+}
+
+// readStream notes what a client says of a stream. Some servers take 1, "true"
+// and other spellings of the key for it.
+func (b *Body) readStream(name, value string) {
+	if name == "stream" {
+		b.Stream = value == "true"
+	}
+	b.MayStream = b.MayStream || value != "false" && value != "null"
 }
 
 func (b *Body) readModel(index int, value []byte) *Error {

@@ -206,6 +206,7 @@ func (l *loader) duration(path string, value, fallback time.Duration) time.Durat
 func (l *loader) telemetry(p *Policy) {
 	c := l.cfg.Telemetry
 	p.Telemetry = !c.Disabled
+	p.StreamEnd = c.StreamEnd && p.Telemetry
 	p.AccessLog = cmp.Or(c.AccessLog, DefaultAccessLog)
 	if p.AccessLog != "stdout" && p.AccessLog != "stderr" && p.AccessLog != "off" {
 		p.AccessLog = l.relative(p.AccessLog)

@@ -129,8 +129,8 @@ func (b *Body) readPart(n int, part Span) *Error {
 	}
 	text := b.Bytes[value.Start:value.End]
 	switch {
-	case p.name == "stream":
-		b.Stream = string(text) == "true"
+	case strings.EqualFold(p.name, "stream"):
+		b.readStream(p.name, string(text))
 	case p.name == "model":
 		return b.readModelPart(p, value)
 	case p.name == "models":

@@ -28,6 +28,19 @@ const (
 	// cannot set it: every x-weir-* header of theirs is removed first.
 	StreamHeader = "x-weir-stream"
 
+	// AnswerHeader says what a stream looks like, where it has a last event; its
+	// values are those of Answer.Stream. EarlyNamespace is the dynamic metadata
+	// with the tokens that a stream told last, EarlyField the field with the
+	// provider's usage object.
+	AnswerHeader   = "x-weir-answer"
+	EarlyNamespace = "weir.early"
+	EarlyField     = "usage"
+
+	// EndNamespace is the dynamic metadata of a stream that ended, TruncatedField
+	// the field that is set where it ended without its last event.
+	EndNamespace   = "weir.end"
+	TruncatedField = "truncated"
+
 	// GateNamespace is the dynamic metadata with the Gate of the current
 	// attempt, GateField its field. GateHeader with the value GateOn marks a
 	// request whose answer the gate is to see.

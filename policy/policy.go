@@ -43,7 +43,9 @@ type Policy struct {
 	StrictStreamEnd bool
 	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
 	// a line for each goes, Window what the metrics of strategies cover.
+	// StreamEnd says that Envoy looks for the last event of streams.
 	Telemetry bool
+	StreamEnd bool
 	AccessLog string
 	Window    time.Duration
 	// NeedsClientAddress says that an expression reads conn.client_ip.

@@ -35,7 +35,9 @@ const maxText = 256
 //	last_byte_ms   from time to the provider's last byte
 //	stream         the client asked for events
 //	client_gone    the client left before the answer was complete
-//	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning
+//	truncated      the stream ended without the last event of its API
+//	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning;
+//	               where the answer was cut, what it told until then
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the answer's body
@@ -57,6 +59,7 @@ func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = appendSome(b, `,"last_byte_ms":`, r.LastByte)
 	b = strconv.AppendBool(append(b, `,"stream":`...), r.Stream)
 	b = strconv.AppendBool(append(b, `,"client_gone":`...), r.ClientGone)
+	b = strconv.AppendBool(append(b, `,"truncated":`...), r.Truncated)
 	b = appendTokens(b, &r.Tokens)
 	b = appendText(b, `,"client_ip":`, r.ClientIP)
 	b = strconv.AppendInt(append(b, `,"bytes_in":`...), r.BytesIn, 10)
@@ -116,7 +119,12 @@ func appendTokens(b []byte, t *accesslog.Tokens) []byte {
 	} else {
 		b = append(b, "null"...)
 	}
-	b = strconv.AppendInt(append(b, `,"total":`...), t.Total, 10)
+	b = append(b, `,"total":`...)
+	if t.Cut && !t.OutputKnown {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, t.Total, 10)
+	}
 	b = strconv.AppendInt(append(b, `,"cached_input":`...), t.CachedInput, 10)
 	b = strconv.AppendInt(append(b, `,"reasoning":`...), t.Reasoning, 10)
 	return append(b, '}')

@@ -25,6 +25,7 @@ func TestLines(t *testing.T) {
 	hostile.Asked = "a\"b\\c\r\n\x1b[2J\x7f\u0085\u2028\u202eé世\U000e0001\xff" + strings.Repeat("x", 300)
 	hostile.RequestID = strings.Repeat("世", 100)
 	f.Request(hostile)
+	f.Request(truncated())
 
 	f.Close()
 	golden(t, "lines.jsonl", f.log.String())

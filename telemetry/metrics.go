@@ -28,7 +28,7 @@ const (
 type metrics struct {
 	tokens, duration, firstToken, perToken *series[prometheus.Observer]
 
-	attempts, failovers, requests, unknown *series[prometheus.Counter]
+	attempts, failovers, requests, unknown, truncated *series[prometheus.Counter]
 
 	clientGone, attemptRecords, requestRecords, dropped prometheus.Counter
 }
@@ -71,7 +71,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Requests, by class of the status that the client was sent (none: it was sent none) and Weir's own error code.",
 			"operation", "status", "code"),
 		unknown: counters("weir_tokens_unknown_total",
-			"Answers that did not say how many tokens they took. They are in no count of tokens.", "provider", "operation"),
+			"Answers that did not say how many tokens they took. They are in no count of tokens, but for what an answer told before it was cut.", "provider", "operation"),
+		truncated: counters("weir_streams_truncated_total",
+			"Streams that the provider ended without the last event of their API, as far as that is looked for (telemetry.stream_end, strict_stream_end).", "provider", "operation"),
 		clientGone: counter("weir_client_gone_total",
 			"Requests whose client left before the answer was complete."),
 		dropped: counter("weir_access_log_lines_dropped_total",

@@ -163,11 +163,18 @@ func (m *metrics) served(q *accesslog.Request) {
 		if t.OutputKnown {
 			m.tokens.get(with("output")).Observe(float64(t.Output))
 		}
+		if t.Cut && answered {
+			m.unknown.get(labels{q.Provider, q.Operation}).Inc()
+		}
 	case answered:
 		m.unknown.get(labels{q.Provider, q.Operation}).Inc()
 	}
 
-	if !answered || !q.Stream || q.FirstByte <= 0 || errorType != "" && errorType != accesslog.CauseClientGone {
+	if q.Truncated {
+		m.truncated.get(labels{q.Provider, q.Operation}).Inc()
+	}
+
+	if !answered || !q.Stream || q.FirstByte <= 0 || errorType != "" && errorType != accesslog.CauseClientGone && errorType != accesslog.CauseTruncated {
 		return
 	}
 	m.firstToken.get(l).Observe(q.FirstByte.Seconds())

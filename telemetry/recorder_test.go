@@ -124,6 +124,14 @@ func (f *fixture) exposed(t *testing.T) string {
 	return b.String()
 }
 
+// truncated is a stream that ended too early, and told its input.
+func truncated() *accesslog.Request {
+	r := request()
+	r.Cause, r.Truncated = accesslog.CauseTruncated, true
+	r.Tokens = accesslog.Tokens{Known: true, Cut: true, Input: 100, Total: 100, CachedInput: 64}
+	return r
+}
+
 func TestMetrics(t *testing.T) {
 	f := newFixture()
 	f.Attempt(failed())
@@ -147,6 +155,8 @@ func TestMetrics(t *testing.T) {
 	embed := request()
 	embed.Operation, embed.Stream, embed.Tokens = "embeddings", false, accesslog.Tokens{Known: true, Input: 8, Total: 8}
 	f.Request(embed)
+
+	f.Request(truncated())
 
 	silent := &accesslog.Request{Operation: "chat", ClientGone: true, Cause: accesslog.CauseClientGone}
 	f.Request(silent)

@@ -108,6 +108,12 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	if b.policy.Telemetry {
 		filters = append(filters,
 			b.httpFilter(usageFilter, b.usage()),
+			b.httpFilter("weir.early", b.early()),
+		)
+		if b.policy.StreamEnd {
+			filters = append(filters, b.httpFilter("weir.end", b.streamEnd()))
+		}
+		filters = append(filters,
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}

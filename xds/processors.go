@@ -93,7 +93,7 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 		}},
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ForwardingNamespaces: namespaces(policy.GateNamespace),
-			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
+			ReceivingNamespaces:  namespaces(policy.PlanNamespace, policy.EndNamespace),
 		},
 	}
 }

@@ -42,4 +42,4 @@ def model(step):
 
 steps.run({f.__name__: f for f in (
     messages, messages_stream, count_tokens, models, model,
-)}, anthropic.APIStatusError)
+)}, (anthropic.APIError, ValueError))

@@ -34,8 +34,11 @@ def responses(step):
 
 def responses_stream(step):
     events = list(client(step).responses.create(model=step["model"], input=step["prompt"], stream=True))
+    last = events[-1]
+    if last.type == "error":  # an event like any other to this package
+        return {"error": {"class": type(last).__name__, "message": last.message, "code": last.code}}
     text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
-    return {"text": text, "model": events[-1].response.model, "events": len(events), "finish": events[-1].type}
+    return {"text": text, "model": last.response.model, "events": len(events), "finish": last.type}
 
 
 def completions(step):
@@ -64,4 +67,4 @@ def model(step):
 
 steps.run({f.__name__: f for f in (
     chat, chat_stream, responses, responses_stream, completions, embeddings, transcription, models, model,
-)}, openai.APIStatusError)
+)}, (openai.APIError, ValueError))

@@ -9,22 +9,22 @@ import json
 import sys
 
 
-def run(operations, api_error):
+def run(operations, errors):
     for step in json.load(open(sys.argv[1], encoding="utf-8")):
         try:
             line = operations[step["op"]](step)
-        except api_error as e:
+        except errors as e:
             line = {"error": describe(e)}
         print(json.dumps(line))
 
 
 def describe(e):
     # OpenAI's SDK gives the error object itself, Anthropic's what is around it.
-    body = e.body or {}
+    body = getattr(e, "body", None) or {}
     error = body.get("error", body)
     return {
         "class": type(e).__name__,
-        "status": e.status_code,
+        "status": getattr(e, "status_code", 0),  # 200 where the error is in a stream
         "message": error.get("message"),
         "type": error.get("type"),
         "code": getattr(e, "code", None),

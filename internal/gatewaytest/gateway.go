@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -89,8 +91,32 @@ var build = sync.OnceValues(func() (string, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", &buildError{string(out), err}
 	}
-	return path, nil
+	return path, touchSources()
 })
+
+// touchSources looks at every file that the command is built from. Otherwise go
+// test, which knows only the files that a test has looked at itself, would show
+// a cached result of another command.
+func touchSources() error {
+	return filepath.WalkDir(Root(), func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != Root() && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case entry.IsDir() || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".mod", ".sum", ".yaml", ".json", ".gz", ".py":
+			_, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // of another test, and gone
+		}
+		return err
+	})
+}
 
 type buildError struct {
 	out string

@@ -1,0 +1,138 @@
+package xds
+
+import (
+	"strings"
+
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	parserv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/content_parsers/json/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
+	jsonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/json_to_metadata/v3"
+	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
+	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
+
+	"weir/policy"
+)
+
+// maxEarlyEvent bounds what Envoy keeps of an event that tells tokens.
+const maxEarlyEvent = 64 << 10
+
+// early notes the usage object that a stream tells before its end: what the
+// usage filter found is published at a clean end only, and some clients leave
+// before that. Of messages one event is read, of chat completions every one.
+//
+// The filter is put in where the request's header asks for it. To take it out
+// elsewhere does not work: it sees answers only, which have no such header.
+func (b *builder) early() *matchingv3.ExtensionWithMatcher {
+	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
+		string(policy.MessagesAnswer): b.earlyUsage(1, "message", "usage"),
+		policy.CountedStream:          b.earlyUsage(0, "usage"),
+	})
+}
+
+// byAnswer puts in the filter for what a stream looks like.
+func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *matchingv3.ExtensionWithMatcher {
+	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for answer, filter := range filters {
+		matches[answer] = &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
+			Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},
+		}}
+	}
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
+			Input:    b.requestHeader(policy.AnswerHeader),
+			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches}},
+		}}},
+	}
+}
+
+// earlyUsage finds an object at a path in events. After as many of them as
+// matches says, Envoy reads no further event; 0 is every event.
+func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtensionConfig {
+	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
+		MetadataNamespace: policy.EarlyNamespace, Key: policy.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
+	}}
+	for _, key := range path {
+		rule.Selectors = append(rule.Selectors, &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: key}})
+	}
+	return b.extension("envoy.filters.http.sse_to_metadata", &ssev3.SseToMetadata{ResponseRules: &ssev3.SseToMetadata_ProcessingRules{
+		MaxEventSize: number(maxEarlyEvent),
+		ContentParser: b.extension("envoy.content_parsers.json", &parserv3.JsonContentParser{
+			Rules: []*parserv3.JsonContentParser_RuleConfig{{Rule: rule, StopProcessingAfterMatches: matches}},
+		}),
+	}})
+}
+
+// endScript notes that a stream ended without an event that may be the last one
+// of its API. It keeps the end of what it has seen, in case that the event
+// comes in pieces. A line break cannot be in the data of an event, nor a quote
+// without a backslash inside of its texts: what a model says is not mistaken for
+// an event. An error event is an end, too.
+const endScript = `
+local find, sub, lower = string.find, string.sub, string.lower
+
+local function ended(text)
+  if find(text, '"error"', 1, true) and (find(text, '[\r\n]event: ?error') or find(text, '[\r\n]data: ?{%s*"error"') or find(text, '"type"%s*:%s*"error"')) then
+    return true
+  end
+  ENDED
+  return false
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local media, encoding = headers:get("content-type"), headers:get("content-encoding")
+  if headers:get(":status") ~= "200" or media == nil or sub(lower(media), 1, 17) ~= "text/event-stream" then
+    return
+  end
+  if encoding ~= nil and lower(encoding) ~= "identity" then
+    return
+  end
+  local kept = "\n"
+  for chunk in handle:bodyChunks() do
+    local n = chunk:length()
+    if n > 0 then
+      local text = kept .. chunk:getBytes(0, n)
+      if ended(text) then
+        return
+      end
+      kept = sub(text, -64)
+    end
+  end
+  handle:streamInfo():dynamicMetadata():set("NAMESPACE", "FIELD", 1)
+end
+`
+
+const endOfChat = `if find(text, "[DONE]", 1, true) and find(text, "[\r\n]data: ?%[DONE%]") then return true end`
+
+// endOfType is for an API whose last event has one of these types.
+func endOfType(types ...string) string {
+	var out strings.Builder
+	for _, t := range types {
+		pattern := strings.ReplaceAll(t, ".", "%.")
+		out.WriteString(`if find(text, "` + t + `", 1, true) and (find(text, "[\r\n]event: ?` + pattern + `[\r\n]") or find(text, '"type"%s*:%s*"` + pattern + `"')) then return true end` + "\n")
+	}
+	return out.String()
+}
+
+// streamEnd looks for the last event of streams.
+func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
+	chat := b.endScript(endOfChat)
+	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
+		string(policy.ChatAnswer):      chat,
+		policy.CountedStream:           chat,
+		string(policy.MessagesAnswer):  b.endScript(endOfType("message_stop")),
+		string(policy.ResponsesAnswer): b.endScript(endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled")),
+	})
+}
+
+func (b *builder) endScript(ended string) *corev3.TypedExtensionConfig {
+	script := strings.NewReplacer("ENDED", ended, "NAMESPACE", policy.EndNamespace, "FIELD", policy.TruncatedField).Replace(endScript)
+	return b.extension("envoy.filters.http.lua", &luav3.Lua{
+		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}},
+		ClearRouteCache:   boolean(false),
+	})
+}
