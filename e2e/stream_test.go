@@ -65,6 +65,28 @@ func (s *stream) rest() (string, error) {
 	return string(b), err
 }
 
+// leaveUnanswered sends a request and leaves as soon as the provider has it.
+func leaveUnanswered(t *testing.T, client *http.Client, url, body string, p *recorder.Provider) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	left := make(chan error)
+	go func() {
+		_, err := client.Do(req)
+		left <- err
+	}()
+	p.WaitRequests(t, 1)
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the request ended by itself: %v", err)
+	}
+}
+
 // wait waits for something that the test has caused.
 func wait(t *testing.T, done <-chan struct{}, what string) {
 	t.Helper()
@@ -187,21 +209,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 				p.Script(w.answer)
 				client := c.client(t)
 				if w.events < 0 {
-					ctx, cancel := context.WithCancel(t.Context())
-					req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(ask))
-					if err != nil {
-						t.Fatal(err)
-					}
-					left := make(chan error)
-					go func() {
-						_, err := client.Do(req)
-						left <- err
-					}()
-					p.WaitRequests(t, 1)
-					cancel()
-					if err := <-left; !errors.Is(err, context.Canceled) {
-						t.Errorf("the request ended by itself: %v", err)
-					}
+					leaveUnanswered(t, client, g.URL+"/v1/chat/completions", ask, p)
 				} else {
 					s := open(t, client, g.URL, ask)
 					for range w.events {

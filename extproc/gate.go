@@ -85,16 +85,8 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 	for {
 		for ; a.held > 0; a.held-- {
 			x.out = wire.Response{Kind: wire.ResponseBody}
-			if cut := last && a.held == 1 && !a.end.Complete(); cut {
-				x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
-				x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
-				x.out.Metadata = x.meta[:1]
-			}
-			if x.out.Metadata != nil && g.Strict {
-				p.metrics.truncated()
-				e := policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
-				x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: e.Event(g.Answer, a.end.Between(), a.end.Next())})
-				x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+			if last && a.held == 1 && !a.end.Complete() {
+				p.endTruncated(x, g)
 			}
 			if err := stream.Send(&x.out); err != nil {
 				return err
@@ -117,6 +109,22 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 		a.held, last = 1, x.in.EndOfStream
 		a.end.Data(x.in.Body)
 	}
+}
+
+// endTruncated marks the last piece of a stream that has no end, and makes an
+// error its end where that is asked for.
+func (p *Processor) endTruncated(x *exchange, g *policy.Gate) {
+	x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
+	x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
+	x.out.Metadata = x.meta[:1]
+	if !g.Strict {
+		return
+	}
+	p.metrics.truncated()
+	end := &x.answer.end
+	e := policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
+	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: e.Event(g.Answer, end.Between(), end.Next())})
+	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
 
 var contentLength = []string{"content-length"}

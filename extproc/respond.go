@@ -21,7 +21,7 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
-		if kind := req.Endpoint.Answer.Stream(x.in.Body); kind != "" {
+		if kind := req.Endpoint.Answer.Stream(&x.body); kind != "" {
 			x.set = append(x.set, wire.SetHeader{Key: policy.AnswerHeader, Value: kind})
 		}
 	} else {

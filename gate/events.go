@@ -22,14 +22,7 @@ type events struct {
 }
 
 func (r *events) reset() {
-	line, data := r.line[:0], r.data[:0]
-	if cap(line) > keep {
-		line = nil
-	}
-	if cap(data) > keep {
-		data = nil
-	}
-	*r = events{line: line, name: r.name[:0], data: data, limit: r.limit}
+	*r = events{line: again(r.line), name: again(r.name), data: again(r.data), limit: r.limit}
 }
 
 // each calls f for every event that ends in b, until f has a verdict.

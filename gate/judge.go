@@ -32,12 +32,16 @@ const keep = 8 << 10
 // Reset makes j the judge of an answer to a request of this kind. stream says
 // that an answer in events would be no surprise.
 func (j *Judge) Reset(kind policy.Answer, stream bool) {
-	body := j.body[:0]
-	if cap(body) > keep {
-		body = nil
-	}
-	*j = Judge{kind: kind, stream: stream, body: body, reader: j.reader}
+	*j = Judge{kind: kind, stream: stream, body: again(j.body), reader: j.reader}
 	j.reader.reset()
+}
+
+// again empties memory for its next use, and lets go of what is too large.
+func again(b []byte) []byte {
+	if cap(b) > keep {
+		return nil
+	}
+	return b[:0]
 }
 
 // Headers judges status and headers. end says that there is no body.
@@ -52,6 +56,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	if err != nil {
 		media = strings.ToLower(strings.TrimSpace(contentType))
 	}
+	verdict := Hold
 	switch {
 	case media == "text/event-stream":
 		if !j.stream && j.kind != policy.AnyAnswer {
@@ -60,27 +65,19 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 		j.events = true
 	case media == "", media == "text/plain", media == "application/octet-stream", isJSON(media):
 		if j.kind == policy.AnyAnswer && !isJSON(media) {
-			return j.bodyless(end)
+			verdict = Pass // the bytes may be anything
 		}
 	case media == "text/html" && j.kind == policy.AnyAnswer:
 		j.page = true // some servers say so of plain text
 	case j.kind != policy.AnyAnswer:
 		return WrongAnswer
 	default:
-		return j.bodyless(end)
+		verdict = Pass
 	}
 	if end {
 		return EmptyAnswer
 	}
-	return Hold
-}
-
-// bodyless judges an answer of which the bytes may be anything.
-func (j *Judge) bodyless(end bool) Verdict {
-	if end {
-		return EmptyAnswer
-	}
-	return Pass
+	return verdict
 }
 
 func isJSON(media string) bool {
@@ -98,9 +95,8 @@ func (j *Judge) Data(b []byte, end bool) Verdict {
 		j.body = append(j.body, b...)
 		// However small the pieces are: the whole is read a few times at most.
 		if len(j.body) >= j.next || end {
-			j.next = max(1<<10, 2*len(j.body))
-			if len(j.body) < 1<<10 {
-				j.next = 0
+			if len(j.body) >= 1<<10 {
+				j.next = 2 * len(j.body)
 			}
 			v = j.document(end)
 		}

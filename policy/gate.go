@@ -33,14 +33,24 @@ const CountedStream = "chat-counted"
 
 // Stream says what a stream of this kind looks like, by the client's body; empty
 // where it has no last event.
-func (a Answer) Stream(body []byte) string {
+func (a Answer) Stream(body *Body) string {
 	switch {
-	case a == ChatAnswer && bytes.Contains(body, []byte(`"continuous_usage_stats"`)):
+	case a == ChatAnswer && body.countsStream():
 		return CountedStream
 	case a == ChatAnswer, a == ResponsesAnswer, a == MessagesAnswer:
 		return string(a)
 	}
 	return ""
+}
+
+// countsStream says whether the stream's options name continuous_usage_stats.
+func (b *Body) countsStream() bool {
+	for _, m := range b.Members {
+		if string(m.Name) == "stream_options" && bytes.Contains(b.Bytes[m.Value.Start:m.Value.End], []byte(`"continuous_usage_stats"`)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Gate is what Weir has to do with the answer of an attempt. It travels as
