@@ -15,6 +15,9 @@ import (
 	"google.golang.org/grpc"
 )
 
+// usage is what a provider tells of tokens, as OpenAI's does.
+const usage = `"usage":{"prompt_tokens":250,"completion_tokens":200,"total_tokens":450,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`
+
 // runProvider answers every request with the same few bytes, or with events.
 // It writes its address to a file.
 func runProvider(file string) error {
@@ -22,8 +25,9 @@ func runProvider(file string) error {
 	if err != nil {
 		return err
 	}
-	answer := []byte(`{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"` + string(bytes.Repeat([]byte("y"), 800)) + `"},"finish_reason":"stop"}]}`)
+	answer := []byte(`{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"` + string(bytes.Repeat([]byte("y"), 800)) + `"},"finish_reason":"stop"}],` + usage + `}`)
 	event := []byte(`data: {"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"token"}}]}` + "\n\n")
+	last := []byte(`data: {"id":"x","object":"chat.completion.chunk","choices":[],` + usage + "}\n\ndata: [DONE]\n\n")
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -37,7 +41,11 @@ func runProvider(file string) error {
 		}
 		pause := time.Duration(number(body, `"pause":`)) * time.Microsecond
 		w.Header().Set("Content-Type", "text/event-stream")
-		for range events {
+		for i := range events {
+			if i == events-1 {
+				_, _ = w.Write(last)
+				return
+			}
 			_, _ = w.Write(event)
 			_ = http.NewResponseController(w).Flush()
 			if pause > 0 {
