@@ -25,7 +25,7 @@ func (s sinks) Attempt(a *accesslog.Attempt) {
 
 func (s sinks) Request(r *accesslog.Request) { s.recorder.Request(r) }
 
-func (s sinks) Answering(cluster string, began time.Time) { s.health.Answering(cluster, began) }
+func (s sinks) Answering(cluster, _ string, began time.Time) { s.health.Answering(cluster, began) }
 
 // healthEjected is an ejected cluster in /healthz.
 type healthEjected struct {
