@@ -290,6 +290,30 @@ func TestAnsweringAttempt(t *testing.T) {
 	}
 }
 
+// Of an answer that goes on it is told whose it is.
+func TestProgress(t *testing.T) {
+	var got []string
+	r := New(progress{keep{new([]Attempt)}, &got}, func() Names { return noNames{} })
+	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "chat\nm\n\n\n\nc1\nm1\nc2\nm2"}
+	failing := running
+	failing.status = 429
+	r.take(policy.RequestLog, &running)
+	r.take(policy.RequestLog, &failing)
+	if diff := cmp.Diff([]string{"c2 m2"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// progress keeps what answers go on.
+type progress struct {
+	keep
+	answers *[]string
+}
+
+func (p progress) Answering(cluster, model string, _ time.Time) {
+	*p.answers = append(*p.answers, cluster+" "+model)
+}
+
 // keep keeps attempts.
 type keep struct{ got *[]Attempt }
 

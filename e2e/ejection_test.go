@@ -18,8 +18,8 @@ import (
 // within seconds.
 const ejectionLimit = 20 * time.Second
 
-// ejecting is a gateway with two providers of one model. Who asks for it gets
-// alpha's answer, or else bravo's.
+// ejecting is a gateway with two providers of the same two models. Who asks for
+// one of them gets alpha's answer, or else bravo's.
 type ejecting struct {
 	*gatewaytest.Gateway
 	alpha, bravo *recorder.Provider
@@ -40,8 +40,8 @@ on_http_request:
       only_allow_configured_providers: true
       %s
       providers:
-        - {id: alpha, base_url: %q, api_keys: [{value: key-of-alpha}], models: [{id: m}]}
-        - {id: bravo, base_url: %q, models: [{id: m}]}
+        - {id: alpha, base_url: %q, api_keys: [{value: key-of-alpha}], models: [{id: m}, {id: n}]}
+        - {id: bravo, base_url: %q, models: [{id: m}, {id: n}]}
 `, fields, e.alpha.URL(), e.bravo.URL())
 	e.Gateway = gatewaytest.Start(t, e.config, gatewaytest.Secrets("key-of-alpha"))
 	return e
@@ -65,20 +65,24 @@ func silent(p *recorder.Provider) {
 
 // ask sends a request, which must succeed, and gives the provider that answered
 // and after how many attempts: "alpha 1".
-func (e *ejecting) ask(t *testing.T) string {
+func (e *ejecting) ask(t *testing.T) string { t.Helper(); return e.askFor(t, anyModel) }
+
+func (e *ejecting) askFor(t *testing.T, body string) string {
 	t.Helper()
-	a := e.Post("/v1/chat/completions", anyModel)
+	a := e.Post("/v1/chat/completions", body)
 	if a.Status != http.StatusOK || a.Err != nil {
 		t.Fatalf("answer %d %s %v", a.Status, a.Body, a.Err)
 	}
 	return a.Header.Get("X-Weir-Provider") + " " + a.Header.Get("X-Weir-Attempts")
 }
 
-// answered sends a request, which must be answered so.
-func (e *ejecting) answered(t *testing.T, want string) {
+// answered sends a request, which must be answered so; answers sends this one.
+func (e *ejecting) answered(t *testing.T, want string) { t.Helper(); e.answers(t, anyModel, want) }
+
+func (e *ejecting) answers(t *testing.T, body, want string) {
 	t.Helper()
-	if got := e.ask(t); got != want {
-		t.Fatalf("answered by %s, want %s", got, want)
+	if got := e.askFor(t, body); got != want {
+		t.Fatalf("%s is answered by %s, want %s", body, got, want)
 	}
 }
 
@@ -102,11 +106,12 @@ func (e *ejecting) until(t *testing.T, what string, done func() bool) {
 type ejection struct {
 	Provider     string
 	ProviderKey  string `json:"provider_key"`
+	Model        string
 	Cause        string
 	Since, Until time.Time
 }
 
-// ejected are those of /healthz, also as "provider key cause".
+// ejected are those of /healthz, also as "provider key model cause".
 func (e *ejecting) ejected(t *testing.T) (string, []ejection) {
 	t.Helper()
 	var health struct{ Ejected []ejection }
@@ -115,7 +120,7 @@ func (e *ejecting) ejected(t *testing.T) (string, []ejection) {
 	}
 	var all []string
 	for _, x := range health.Ejected {
-		all = append(all, strings.Join(strings.Fields(x.Provider+" "+x.ProviderKey+" "+x.Cause), " "))
+		all = append(all, strings.Join(strings.Fields(x.Provider+" "+x.ProviderKey+" "+x.Model+" "+x.Cause), " "))
 	}
 	return strings.Join(all, ", "), health.Ejected
 }
@@ -147,9 +152,9 @@ func TestEjectionOfSilence(t *testing.T) {
 		t.Errorf("%d more requests were sent to who is silent", after-before)
 	}
 	for _, line := range []string{
-		`weir_ejected{provider="alpha",provider_key="alpha#1"} 1`,
-		`weir_ejected{provider="bravo",provider_key=""} 0`,
-		`weir_ejections_total{cause="timeout",provider="alpha"} 1`,
+		`weir_ejected{model="",provider="alpha",provider_key="alpha#1"} 1`,
+		`weir_ejected{model="",provider="bravo",provider_key=""} 0`,
+		`weir_ejections_total{cause="timeout",model="",provider="alpha"} 1`,
 	} {
 		if !e.metric(line) {
 			t.Errorf("no metric %s", line)
@@ -176,7 +181,7 @@ func TestEjectionProbes(t *testing.T) {
 	clients.Wait()
 	e.asked(t, "bravo 2") // a probe
 	probes := len(e.alpha.Requests()) - before
-	e.until(t, "word of a probe", func() bool { return !e.metric(`weir_ejections_total{cause="timeout",provider="alpha"} 1`) })
+	e.until(t, "word of a probe", func() bool { return !e.metric(`weir_ejections_total{cause="timeout",model="",provider="alpha"} 1`) })
 	t.Logf("%d of 240 and a few more requests were probes", probes)
 	if probes < 1 || probes > 24 {
 		t.Errorf("%d requests were sent to who is silent", probes)
@@ -331,7 +336,7 @@ func TestEjectionByAnswer(t *testing.T) {
 	e.answered(t, "bravo 2")
 	e.asked(t, "bravo 1")
 	got, list := e.ejected(t)
-	if got != "alpha alpha#1 rate_limit" {
+	if got != "alpha alpha#1 m rate_limit" {
 		t.Fatalf("ejected: %s", got)
 	}
 	// Others that were limited prolong it.
@@ -348,21 +353,7 @@ func TestEjectionAcrossReload(t *testing.T) {
 	e.asked(t, "bravo 1")
 	e.Reload(strings.Replace(e.config, "only_allow_configured_providers: true", "total_timeout: 2m", 1))
 	e.answered(t, "bravo 1")
-	resp, err := http.Post(e.AdminURL+"/explain", "application/json", strings.NewReader(anyModel))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var explained struct {
-		Attempts []struct {
-			Provider string
-			Ejected  *ejection
-		}
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&explained); err != nil {
-		t.Fatal(err)
-	}
-	if a := explained.Attempts; len(a) != 2 || a[0].Provider != "bravo" || a[0].Ejected != nil || a[1].Ejected == nil || a[1].Ejected.Cause != "status_5xx" {
+	if a := e.explained(t, anyModel); len(a) != 2 || a[0].Provider != "bravo" || a[0].Ejected != nil || a[1].Ejected == nil || a[1].Ejected.Cause != "status_5xx" {
 		t.Errorf("explained: %+v", a)
 	}
 	e.Reload(strings.Replace(e.config, "key-of-alpha", "another-key", 1)) // a cluster's name holds no secret

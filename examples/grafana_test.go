@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -80,7 +81,8 @@ func TestDashboardLayout(t *testing.T) {
 }
 
 // TestDashboard: a real Prometheus scrapes a gateway that has served, failed
-// over, streamed, failed and refused, and has an answer for every query.
+// over, streamed, failed, refused and met a limit, and has an answer for every
+// query.
 func TestDashboard(t *testing.T) {
 	near, far := recorder.Start(t, recorder.WithName("near")), recorder.Start(t, recorder.WithName("far"))
 	g := gatewaytest.Start(t, fmt.Sprintf(`
@@ -103,6 +105,8 @@ providers:
 			return p.sum("weir_requests_total") >= float64(sent)
 		})
 	}
+
+	eventually(t, "a limited model to show to Prometheus", func() bool { return p.sum(`weir_ejected{model!=""}`) > 0 })
 
 	d := readDashboard(t)
 	variables := map[string]string{"__rate_interval": "1m"}
@@ -150,6 +154,8 @@ func traffic(g *gatewaytest.Gateway, near, far *recorder.Provider) int {
 	post("/v1/chat/completions", `{"model":"qwen","messages":[{"role":"user","content":"fails"}]}`)
 	far.Script(recorder.Status(200, nil, `{"object":"chat.completion","choices":[]}`))
 	post("/v1/chat/completions", `{"model":"qwen","messages":[{"role":"user","content":"is not counted"}]}`)
+	far.Script(recorder.Status(429, http.Header{"Retry-After": {"60"}}, "slower"))
+	post("/v1/chat/completions", `{"model":"qwen","messages":[{"role":"user","content":"is limited"}]}`)
 	post("/v1/chat/completions", `{"model":"unknown","messages":[{"role":"user","content":"is refused"}]}`)
 	return n
 }

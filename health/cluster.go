@@ -1,163 +1,153 @@
 package health
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"weir/accesslog"
 	"weir/policy"
 )
 
-// Cluster is how one cluster fares. It is a policy.Health.
+// Cluster is how one cluster fares: whatever is asked of it, and with each model
+// that its provider limits. It is a policy.Health.
 type Cluster struct {
-	// state is nil while the cluster is in use. What it points to is not
-	// changed.
-	state atomic.Pointer[state]
+	all circuit
 
-	mu       sync.Mutex // of what observes
-	failures int        // in a row; a timeout is two
-	// When the newest attempts began that failed and that succeeded.
-	failed, succeeded time.Time
+	// models are those that the provider has limited, by what it calls them; nil:
+	// none. The map is never changed: a new one takes the place of the old.
+	models atomic.Pointer[map[string]*limited]
+	mu     sync.Mutex // of what puts a map there
 }
 
-// state is an ejection, and what the next one is made of.
-type state struct {
-	policy.Ejection
-	// time is how long an ejection lasts of which the provider says nothing.
-	time time.Duration
-	// before is what the probe that is under way goes back to if it comes to
-	// nothing; nil: none is. The probe began at probed.
-	before *state
-	probed time.Time
-	max    time.Duration
+// limited is a model that its provider has limited.
+type limited struct {
+	circuit
+	configured bool
 }
 
-// longer is the time of the next ejection.
-func (s *state) longer() time.Duration { return min(2*s.time, max(s.max, s.time)) }
+// maxModels bounds what is kept of a cluster's models: clients may invent names,
+// and a provider may answer all of them with 429.
+const maxModels = 100
 
-// Ejection is why the cluster is not in use; nil: it is.
-func (c *Cluster) Ejection() *policy.Ejection {
-	if s := c.state.Load(); s != nil {
-		return &s.Ejection
+// Ejection is why the cluster is not in use for a model; nil: it is.
+func (c *Cluster) Ejection(model string) *policy.Ejection {
+	if e := c.all.ejection(); e != nil {
+		return e
+	}
+	return c.of(model).ejection()
+}
+
+// Probe says whether a request for a model may start at the cluster at now. It
+// may if it may find out about each that is ejected: the cluster, the model.
+func (c *Cluster) Probe(model string, now time.Time) bool {
+	one := c.of(model)
+	if now.Before(c.all.until()) {
+		return false // without taking the model's turn
+	}
+	probe, ok := one.probe(now)
+	if !ok {
+		return false
+	}
+	if _, ok := c.all.probe(now); !ok {
+		one.release(probe) // another request was faster
+		return false
+	}
+	return true
+}
+
+// of gives what is known of a model.
+func (c *Cluster) of(model string) *circuit {
+	if models := c.models.Load(); models != nil {
+		if m := (*models)[model]; m != nil {
+			return &m.circuit
+		}
 	}
 	return nil
 }
 
-// Probe says whether a request may start at the cluster at now. After an
-// ejection, the first that asks may. Until it is known how that one fared, no
-// other may, for as long as the ejection would last that follows if it fails:
-// it may never be known.
-func (c *Cluster) Probe(now time.Time) bool {
-	s := c.state.Load()
-	if s == nil {
-		return true
+// observe takes in an attempt, as circuit does. A 429 is about the model that
+// was asked for, any other failure about the cluster, and success about both;
+// what is about the one says nothing of the other.
+func (c *Cluster) observe(now time.Time, a attempt, d policy.OutlierDetection, tell func(model string, e *policy.Ejection)) {
+	all, one := a, a
+	switch {
+	case a.verdict == success:
+	case a.cause == accesslog.CauseRateLimit:
+		all.verdict = nothing
+	default:
+		one.verdict = nothing
 	}
-	if now.Before(s.Until) {
-		return false
+	if e, told := c.all.observe(now, all, d); told {
+		tell("", e)
 	}
-	next := *s
-	next.time = s.longer()
-	next.Until, next.probed, next.before = now.Add(next.time), now, s
-	if s.before != nil { // it is not needed twice
-		next.before = &state{Ejection: s.Ejection, time: s.time, max: s.max}
+	m := c.of(a.model)
+	if m == nil && one.verdict == failure {
+		m = c.limit(a.model, a.configured, now)
 	}
-	return c.state.CompareAndSwap(s, &next)
+	if m == nil {
+		return
+	}
+	if e, told := m.observe(now, one, d); told {
+		tell(m.model, e)
+	}
 }
 
-// attempt is what is observed of one: when it began, and how it ended.
-type attempt struct {
-	began time.Time
-	verdict
-	cause string
-	// hint is how long the provider says that it will refuse; 0: it does not.
-	hint time.Duration
-}
-
-// observe takes in an attempt of which is learnt at now. It says whether the
-// cluster is ejected or back in use thereby, and the state that it is in now.
-//
-// Attempts count in the order in which they began: a timeout becomes known
-// long after answers to requests that came later.
-func (c *Cluster) observe(now time.Time, a attempt, d policy.OutlierDetection) (*policy.Ejection, bool) {
+// limit adds a model to those that the provider limits; nil: there is no room.
+func (c *Cluster) limit(model string, configured bool, now time.Time) *circuit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed.After(now) || c.succeeded.After(now) { // the clock was set back
-		c.failed, c.succeeded = time.Time{}, time.Time{}
+	if m := c.of(model); m != nil {
+		return m
 	}
-	switch a.verdict {
-	case success:
-		if a.began.After(c.succeeded) {
-			c.succeeded = a.began
-		}
-		if !a.began.After(c.failed) {
-			return nil, false
-		}
-		c.failures = 0
-		return nil, c.state.Swap(nil) != nil
-	case failure, timeout:
-		if !a.began.After(c.succeeded) {
-			return nil, false
-		}
-		if a.began.After(c.failed) {
-			c.failed = a.began
-		}
+	next := map[string]*limited{}
+	if models := c.models.Load(); models != nil {
+		next = maps.Clone(*models)
 	}
-	for {
-		s := c.state.Load()
-		var next *state
-		told := false
-		switch probe := s != nil && s.before != nil && !a.began.Before(s.probed); {
-		case a.verdict == nothing && !probe:
-			return nil, false
-		case a.verdict == nothing:
-			next = s.before // the next request may probe at once
-		case s == nil:
-			next, told = c.count(now, a, d), true
-		case probe:
-			next, told = s.again(now, a, d), true
-		case now.Add(a.hint).After(s.Until) && a.hint > 0:
-			next = s.until(now.Add(min(a.hint, d.MaxEjectionTime)))
+	if len(next) >= maxModels {
+		last := slices.MinFunc(slices.Collect(maps.Values(next)), func(a, b *limited) int { return a.worth(b, now) })
+		if last.configured && !configured && last.until().After(now) {
+			return nil
 		}
-		if next == nil {
-			return nil, false
-		}
-		if c.state.CompareAndSwap(s, next) { // else a probe began
-			return &next.Ejection, told
-		}
+		delete(next, last.model)
 	}
+	m := &limited{configured: configured}
+	m.model = strings.Clone(model) // it is a part of what Envoy sent
+	next[m.model] = m
+	c.models.Store(&next)
+	return &m.circuit
 }
 
-// count adds a failure of a cluster in use; nil: that ejects it not yet.
-func (c *Cluster) count(now time.Time, a attempt, d policy.OutlierDetection) *state {
-	lasts := min(a.hint, d.MaxEjectionTime)
-	if c.failures += a.verdict.weight(); c.failures < d.ConsecutiveFailures && lasts <= 0 {
-		return nil
+// worth compares what would be lost with two models: least with one that is not
+// ejected or whose time is over, then with one that is not configured, then with
+// the one whose time is over first.
+func (m *limited) worth(other *limited, now time.Time) int {
+	a, b := m.until(), other.until()
+	if m.configured != other.configured && a.After(now) == b.After(now) {
+		if m.configured {
+			return 1
+		}
+		return -1
 	}
-	c.failures = 0
-	if lasts <= 0 {
-		lasts = d.BaseEjectionTime
-	}
-	return &state{
-		Ejection: policy.Ejection{Cause: a.cause, Since: now, Until: now.Add(lasts)},
-		time:     d.BaseEjectionTime, max: d.MaxEjectionTime,
-	}
+	return a.Compare(b)
 }
 
-// again is the ejection after a probe that failed.
-func (s *state) again(now time.Time, a attempt, d policy.OutlierDetection) *state {
-	lasts := min(a.hint, d.MaxEjectionTime)
-	if lasts <= 0 {
-		lasts = s.time
+// ejections are those that keep requests away at now. That of a model whose time
+// is over does not, and may be of a name that nobody asks for again.
+func (c *Cluster) ejections(now time.Time) []*policy.Ejection {
+	var out []*policy.Ejection
+	if e := c.all.ejection(); e != nil {
+		out = append(out, e)
 	}
-	return &state{
-		Ejection: policy.Ejection{Cause: a.cause, Since: s.Since, Until: now.Add(lasts)},
-		time:     s.time, max: d.MaxEjectionTime,
+	if models := c.models.Load(); models != nil {
+		for _, name := range slices.Sorted(maps.Keys(*models)) {
+			if e := (*models)[name].ejection(); e != nil && e.Until.After(now) {
+				out = append(out, e)
+			}
+		}
 	}
-}
-
-// until is the same ejection that lasts longer.
-func (s *state) until(t time.Time) *state {
-	next := *s
-	next.Until = t
-	return &next
+	return out
 }

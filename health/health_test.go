@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,12 +39,18 @@ type world struct {
 	*Tracker
 	now  time.Time
 	a    string // a cluster
+	mu   sync.Mutex
 	told strings.Builder
 }
 
 func newWorld(t testing.TB, field string) *world {
 	w := &world{now: start}
 	w.Tracker = New(func() time.Time { return w.now }, func(e Event) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if e.Model != "" {
+			w.told.WriteString(e.Model + ":")
+		}
 		if e.Ejection == nil {
 			fmt.Fprint(&w.told, "returned ")
 		} else {
@@ -57,6 +62,29 @@ func newWorld(t testing.TB, field string) *world {
 	w.Cluster(w.a)
 	w.Adopt(p)
 	return w
+}
+
+// cluster is what is known of the one that steps are about.
+func (w *world) cluster() *Cluster { return w.Cluster(w.a).(*Cluster) }
+
+// state is the ejection of the cluster, and those of its models.
+func (w *world) state() string {
+	of := func(e *policy.Ejection) string {
+		if left := e.Until.Sub(w.now).Round(10 * time.Millisecond); left > 0 {
+			return fmt.Sprintf("for %g ", left.Seconds())
+		}
+		return "due "
+	}
+	c, out := w.cluster(), ""
+	if e := c.all.ejection(); e != nil {
+		out = of(e)
+	}
+	for _, model := range []string{"x", "y"} {
+		if e := c.of(model).ejection(); e != nil {
+			out += e.Model + " " + of(e)
+		}
+	}
+	return out
 }
 
 // causes are the words of the steps below, each as an attempt.
@@ -85,7 +113,7 @@ var causes = map[string]accesslog.Attempt{
 
 // do takes a step: seconds to pass (+5), a probe that is asked for (probe), an
 // attempt that ends as soon as it began (500), a second after (500-1), or that
-// holds a header (429/retry-after:7).
+// holds a header (429/retry-after:7). It is of model x, or of another (500@y).
 func (w *world) do(t *testing.T, step string) {
 	t.Helper()
 	var seconds float64
@@ -95,19 +123,23 @@ func (w *world) do(t *testing.T, step string) {
 	}
 	// Every step takes a millisecond: nothing begins at the same time.
 	w.now = w.now.Add(time.Millisecond)
+	step, header, _ := strings.Cut(step, "/")
+	step, model, other := strings.Cut(step, "@")
+	if !other {
+		model = "x"
+	}
 	switch step {
 	case "probe":
-		if w.Cluster(w.a).Probe(w.now) {
+		if w.Cluster(w.a).Probe(model, w.now) {
 			w.told.WriteString("yes ")
 		} else {
 			w.told.WriteString("no ")
 		}
 		return
 	case "answering":
-		w.Answering(w.a, w.now)
+		w.Answering(w.a, model, w.now)
 		return
 	}
-	step, header, _ := strings.Cut(step, "/")
 	name, earlier, _ := strings.Cut(step, "-")
 	a, ok := causes[name]
 	if !ok {
@@ -120,30 +152,29 @@ func (w *world) do(t *testing.T, step string) {
 	if name, value, ok := strings.Cut(header, ":"); ok {
 		a.Quota.Set(name, value)
 	}
-	a.Cluster, a.Start = w.a, w.now.Add(-a.Duration)
+	a.Cluster, a.Model, a.Start = w.a, model, w.now.Add(-a.Duration)
 	w.Attempt(&a)
 }
 
-func TestTracker(t *testing.T) {
-	f := func(steps, want string) {
-		t.Helper()
-		w := newWorld(t, "")
-		for _, step := range strings.Fields(steps) {
-			w.do(t, step)
-		}
-		got := w.told.String()
-		if e := w.Cluster(w.a).Ejection(); e != nil {
-			got += fmt.Sprintf("for %g", e.Until.Sub(w.now).Round(10*time.Millisecond).Seconds())
-		}
-		if strings.TrimSpace(got) != want {
-			t.Errorf("%s:\n got %s\nwant %s", steps, got, want)
-		}
+// tells takes steps, and holds what is told meanwhile and is so at the end.
+func tells(t *testing.T, steps, want string) {
+	t.Helper()
+	w := newWorld(t, "")
+	for _, step := range strings.Fields(steps) {
+		w.do(t, step)
 	}
+	if got := w.told.String() + w.state(); strings.TrimSpace(got) != want {
+		t.Errorf("%s:\n got %s\nwant %s", steps, got, want)
+	}
+}
+
+func TestTracker(t *testing.T) {
+	f := func(steps, want string) { t.Helper(); tells(t, steps, want) }
 	// How many it takes.
 	f("", "")
 	f("500 500 500 500", "")
 	f("500 500 500 500 500", "status_5xx for 5")
-	f("500 refused reset cut 429", "rate_limit for 5")
+	f("500 refused reset cut 302", "redirect for 5")
 	f("401 401 401 401 401", "auth for 5")
 	f("500 500 500 500 ok 500 500 500 500", "")
 	f("timeout timeout", "")
@@ -185,15 +216,16 @@ func TestTracker(t *testing.T) {
 	f(ejected+"+5 probe 404 probe", "status_5xx yes yes for 10")
 	f(ejected+"+5 probe +10 probe +19 probe +1 probe gone probe", "status_5xx yes yes no yes yes for 40")
 
-	// What a provider says of its limits.
-	f("429/retry-after:7", "rate_limit for 7")
-	f("429/retry-after:3600", "rate_limit for 60")
+	// What a provider says of its limits is of the model.
+	f("429/retry-after:7", "x:rate_limit x for 7")
+	f("429/retry-after:3600", "x:rate_limit x for 60")
 	f("429/retry-after:0 429/retry-after:nonsense", "")
 	f("429/x-ratelimit-remaining-requests:0 429/x-ratelimit-reset-requests:7s", "")
 	f("500/retry-after:7", "")
-	f(ejected+"429/retry-after:30", "status_5xx for 30")
-	f("429/retry-after:7 +7 probe 429/retry-after:3", "rate_limit yes rate_limit for 3")
-	f("429/retry-after:7 +7 probe ok", "rate_limit yes returned")
+	f("429/retry-after:7 429/retry-after:30", "x:rate_limit x for 30")
+	f("429/retry-after:7 +7 probe 429/retry-after:3", "x:rate_limit yes x:rate_limit x for 3")
+	f("429/retry-after:7 +7 probe ok", "x:rate_limit yes x:returned")
+	f("429/retry-after:7 429@y/retry-after:9", "x:rate_limit y:rate_limit x for 7 y for 9")
 }
 
 // Both headers that say when a limit is full again.
@@ -240,7 +272,7 @@ func TestConfigured(t *testing.T) {
 	f("failover_on: [timeout]", "500 500 500 500 500 reset reset reset reset reset", "reset")
 	f("failover_on: [connect_failure]", "reset reset reset timeout timeout timeout refused refused refused refused refused", "connect_failure")
 	f("outlier_detection: {consecutive_failures: 1, base_ejection_time: 1s, max_ejection_time: 3s}", "500 +0.9 probe +0.1 probe 500 +2 probe 500 +3 probe", "status_5xx no yes status_5xx yes status_5xx yes")
-	f("outlier_detection: {max_ejection_time: 5s}", "429/retry-after:60 +5 probe", "rate_limit yes")
+	f("outlier_detection: {max_ejection_time: 5s}", "429/retry-after:60 +5 probe", "x:rate_limit yes")
 }
 
 // A new configuration keeps what is known of clusters that it still has, and
@@ -250,9 +282,11 @@ func TestAdopt(t *testing.T) {
 	for range 5 {
 		w.do(t, "500")
 	}
-	ejected := func() bool { return w.Cluster(w.a).Ejection() != nil }
+	w.do(t, "429/retry-after:60")
+	known := w.state()
+	ejected := func() bool { return w.state() != "" }
 	w.Adopt(load(t, "total_timeout: 1m"))
-	if !ejected() {
+	if w.state() != known {
 		t.Error("forgotten by a reload that keeps the cluster")
 	}
 	w.Adopt(load(t, "headers: {x-a: b}"))
@@ -289,7 +323,7 @@ func TestStale(t *testing.T) {
 		a.Duration = 59 * time.Second
 		w.Attempt(&a)
 	}
-	if w.Cluster(w.a).Ejection() != nil {
+	if w.cluster().Ejection("x") != nil {
 		t.Error("old failures are counted")
 	}
 }
@@ -303,92 +337,12 @@ func TestClockSetBack(t *testing.T) {
 	for range 5 {
 		w.do(t, "500")
 	}
-	if w.Cluster(w.a).Ejection() == nil {
+	if w.cluster().Ejection("x") == nil {
 		t.Error("failures are not counted")
 	}
 	w.do(t, "+-3600")
 	w.do(t, "ok")
-	if w.Cluster(w.a).Ejection() != nil {
+	if w.cluster().Ejection("x") != nil {
 		t.Error("success is not heard")
-	}
-}
-
-// Of those who ask at one moment, one may probe.
-func TestOneProbe(t *testing.T) {
-	for round := range 5000 {
-		c := &Cluster{}
-		c.state.Store(&state{time: time.Second, max: time.Second})
-		var probes atomic.Int32
-		var ready, wg sync.WaitGroup
-		ready.Add(4)
-		for range 4 {
-			wg.Go(func() {
-				ready.Done()
-				ready.Wait()
-				if c.Probe(start) {
-					probes.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if n := probes.Load(); n != 1 {
-			t.Fatalf("round %d: %d probes", round, n)
-		}
-	}
-}
-
-// Everything at the same time: nothing that is learnt is lost.
-func TestConcurrent(t *testing.T) {
-	w := newWorld(t, "")
-	c, p := w.Cluster(w.a), load(t, "")
-	for round := range 100 {
-		w.now = start.Add(time.Duration(round) * time.Hour)
-		for i := range 5 {
-			a := causes["500"]
-			a.Cluster, a.Start = w.a, w.now.Add(time.Duration(i))
-			w.Attempt(&a)
-		}
-		w.now = w.now.Add(time.Minute)
-		due := w.now
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for i := range 20 {
-					c.Probe(due)
-					late := causes["500"]
-					late.Cluster, late.Start = w.a, due.Add(time.Duration(i))
-					w.Attempt(&late)
-					c.Ejection()
-				}
-			})
-			wg.Go(func() { w.Adopt(p) })
-		}
-		wg.Wait()
-		if c.Ejection() == nil {
-			t.Fatalf("round %d: not ejected", round)
-		}
-		w.now = due.Add(2 * time.Second)
-		for range 4 {
-			wg.Go(func() { w.Answering(w.a, due.Add(time.Second)) })
-			wg.Go(func() { c.Probe(due.Add(time.Hour)) })
-		}
-		wg.Wait()
-		if c.Ejection() != nil {
-			t.Fatalf("round %d: still ejected", round)
-		}
-	}
-}
-
-func TestAllocations(t *testing.T) {
-	w := newWorld(t, "")
-	a := causes["ok"]
-	a.Cluster = w.a
-	c := w.Cluster(w.a)
-	if n := testing.AllocsPerRun(100, func() {
-		a.Start = a.Start.Add(time.Second)
-		w.Attempt(&a)
-		c.Ejection()
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

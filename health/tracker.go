@@ -10,9 +10,10 @@ import (
 	"weir/policy"
 )
 
-// Event is a change of a cluster that is worth telling.
+// Event is a change of a cluster, or of one of its models, that is worth telling.
 type Event struct {
 	Cluster string
+	Model   string // as it is sent; empty: the cluster
 	// Ejection is why it is not in use, for the first time or still after a
 	// probe; nil: it is in use again.
 	Ejection *policy.Ejection
@@ -94,15 +95,26 @@ func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	if now.Sub(a.Start.Add(a.Duration)) > stale {
 		return
 	}
-	t.observe(a.Cluster, now, attempt{began: a.Start, verdict: judge(a, s.failover), cause: a.Cause, hint: hint(a, now)}, s)
+	t.observe(a.Cluster, now, attempt{
+		model: a.Model, configured: a.ModelLabel != accesslog.OtherLabel,
+		began: a.Start, verdict: judge(a, s.failover), cause: a.Cause, hint: hint(a, now),
+	}, s)
 }
 
-// Answering takes in that a cluster has begun an answer, to a request that
-// began at a time: it need not end for the cluster to be well.
-func (t *Tracker) Answering(cluster string, began time.Time) {
+// Answering takes in that a cluster has begun an answer of a model, to a request
+// that began at a time: it need not end for both to be well.
+func (t *Tracker) Answering(cluster, model string, began time.Time) {
 	if s := t.settings.Load(); s != nil {
-		t.observe(cluster, t.now(), attempt{began: began, verdict: success}, s)
+		t.observe(cluster, t.now(), attempt{model: model, began: began, verdict: success}, s)
 	}
+}
+
+// Ejections are those of a cluster and of its models that are in force.
+func (t *Tracker) Ejections(cluster string) []*policy.Ejection {
+	if c := (*t.clusters.Load())[cluster]; c != nil {
+		return c.ejections(t.now())
+	}
+	return nil
 }
 
 func (t *Tracker) observe(name string, now time.Time, a attempt, s *settings) {
@@ -110,7 +122,5 @@ func (t *Tracker) observe(name string, now time.Time, a attempt, s *settings) {
 	if c == nil {
 		return
 	}
-	if e, told := c.observe(now, a, s.outliers); told {
-		t.tell(Event{name, e})
-	}
+	c.observe(now, a, s.outliers, func(model string, e *policy.Ejection) { t.tell(Event{name, model, e}) })
 }

@@ -186,8 +186,8 @@ type GatewayConfig struct {
 	StrictStreamEnd bool `yaml:"strict_stream_end,omitempty"`
 }
 
-// OutlierDetectionConfig says when a provider, with one of its keys, is
-// ejected.
+// OutlierDetectionConfig says when a provider with one of its keys, or a model
+// there, is ejected.
 type OutlierDetectionConfig struct {
 	// Providers are tried in their order, however they fare.
 	Disabled bool `yaml:"disabled,omitempty"`

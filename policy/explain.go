@@ -60,14 +60,15 @@ type ExplainedAttempt struct {
 	URL      string   `json:"url"`
 	Headers  []string `json:"headers"` // name: value
 	Body     string   `json:"body"`
-	// Ejected says that the provider, with this key, keeps failing: its attempts
-	// follow all others. Of a running gateway only.
+	// Ejected says that the provider, with this key, keeps failing, or limits this
+	// model: the attempt follows all others. Of a running gateway only.
 	Ejected *ExplainedEjection `json:"ejected,omitempty"`
 }
 
 // ExplainedEjection is why an attempt follows others. After Until, one request
 // at a time begins there all the same.
 type ExplainedEjection struct {
+	Model string    `json:"model,omitempty"` // of which alone it is
 	Cause string    `json:"cause"`
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
@@ -116,8 +117,8 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
 			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(plan, headers), Body: string(body),
 		}
-		if e := a.Cluster.Ejection(); e != nil {
-			explained.Ejected = &ExplainedEjection{e.Cause, e.Since, e.Until}
+		if e := a.Cluster.Ejection(a.Model); e != nil {
+			explained.Ejected = &ExplainedEjection{e.Model, e.Cause, e.Since, e.Until}
 		}
 		out.Attempts = append(out.Attempts, explained)
 	}

@@ -6,16 +6,18 @@ import "time"
 // made with it; whoever observes attempts keeps it. Its methods may be called
 // at the same time, and do not wait.
 type Health interface {
-	// Ejection says why requests are to start elsewhere; nil: they need not.
-	Ejection() *Ejection
-	// Probe says whether, in spite of its ejection, one request may start at the
-	// cluster at now, to find out. That request must then start there.
-	Probe(now time.Time) bool
+	// Ejection says why requests for a model, as it is sent, are to start
+	// elsewhere; nil: they need not.
+	Ejection(model string) *Ejection
+	// Probe says whether, in spite of that, one request for the model may start at
+	// the cluster at now, to find out. That request must then start there.
+	Probe(model string, now time.Time) bool
 }
 
-// Ejection is the state of a cluster whose attempts go behind those of others.
-// It is not changed once it is there.
+// Ejection is the state of a cluster whose attempts go behind those of others,
+// or of one of its models. It is not changed once it is there.
 type Ejection struct {
+	Model string // as it is sent; empty: every model
 	Cause string // of the attempt that led to it, or that prolonged it
 	Since time.Time
 	// Until is when the next request may start there.
@@ -29,12 +31,13 @@ type OutlierDetection struct {
 	MaxEjectionTime     time.Duration
 }
 
-// Ejection is the cluster's, nil where it is in use or nothing is known of it.
-func (c *Cluster) Ejection() *Ejection {
+// Ejection is the cluster's or the model's, nil where they are in use or nothing
+// is known of them.
+func (c *Cluster) Ejection(model string) *Ejection {
 	if c.health == nil {
 		return nil
 	}
-	return c.health.Ejection()
+	return c.health.Ejection(model)
 }
 
 // try is an attempt before anything is made for it.
@@ -43,11 +46,11 @@ type try struct {
 	cluster *Cluster
 }
 
-// order puts the attempts at ejected clusters behind the others; both keep
-// their order. Only the cluster where the request would start otherwise is
-// probed: at a later place it might never be asked. An explanation probes
-// nothing.
-func order(tries []try, now time.Time, t *Trace) {
+// order puts the attempts at ejected clusters, and those with ejected models,
+// behind the others; both keep their order. Only that with which the request
+// would start otherwise is a probe: at a later place it might never be made. An
+// explanation probes nothing.
+func order(tries []try, choices []choice, now time.Time, t *Trace) {
 	if len(tries) < 2 {
 		return
 	}
@@ -55,8 +58,9 @@ func order(tries []try, now time.Time, t *Trace) {
 	var behind [MaxAttempts]try
 	front := 0
 	for _, s := range tries {
-		out := s.cluster.Ejection() != nil
-		if out && front == 0 && t == nil && s.cluster.health.Probe(now) {
+		model := choices[s.choice].sent
+		out := s.cluster.Ejection(model) != nil
+		if out && front == 0 && t == nil && s.cluster.health.Probe(model, now) {
 			out = false
 		}
 		if out {

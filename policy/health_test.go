@@ -11,15 +11,38 @@ import (
 // fakeHealth is a cluster's health that a test sets.
 type fakeHealth struct {
 	ejection *Ejection
+	models   map[string]*Ejection
 	due      bool
-	probes   int
+	probes   []string // the models that were asked about
 }
 
-func (h *fakeHealth) Ejection() *Ejection { return h.ejection }
+func (h *fakeHealth) Ejection(model string) *Ejection {
+	if h.ejection != nil {
+		return h.ejection
+	}
+	return h.models[model]
+}
 
-func (h *fakeHealth) Probe(time.Time) bool {
-	h.probes++
+func (h *fakeHealth) Probe(model string, _ time.Time) bool {
+	h.probes = append(h.probes, model)
 	return h.due
+}
+
+// eject ejects what is written as the id of a provider's key, or as key:model,
+// as it is sent.
+func eject(health map[string]*fakeHealth, name string) {
+	e := &Ejection{Cause: "timeout"}
+	key, model, ok := strings.Cut(name, ":")
+	h := health[key]
+	if !ok {
+		h.ejection = e
+		return
+	}
+	e.Model, e.Cause = model, "rate_limit"
+	if h.models == nil {
+		h.models = map[string]*Ejection{}
+	}
+	h.models[model] = e
 }
 
 const threeProviders = `
@@ -50,14 +73,14 @@ func withHealth(t testing.TB, config string) (*Policy, map[string]*fakeHealth) {
 	return p, byKey
 }
 
-// Attempts at ejected clusters go behind the others, and every attempt sends
-// what it would send if there were no other.
+// Attempts that are ejected go behind the others, and every attempt sends what it
+// would send if there were no other.
 func TestPlanEjected(t *testing.T) {
 	f := func(models, ejected, due, want string) {
 		t.Helper()
 		p, health := withHealth(t, threeProviders)
-		for _, key := range strings.Fields(ejected) {
-			health[key].ejection = &Ejection{Cause: "timeout"}
+		for _, name := range strings.Fields(ejected) {
+			eject(health, name)
 		}
 		if due != "" {
 			health[due].due = true
@@ -74,7 +97,7 @@ func TestPlanEjected(t *testing.T) {
 		checkRebased(t, p, plan, &r.request)
 		first := plan.Attempts[0].Cluster.Key
 		for key, h := range health {
-			if h.probes > 0 && h.due && key != first {
+			if len(h.probes) > 0 && h.due && key != first {
 				t.Errorf("%s ejected: %s is probed, and %s is first", ejected, key, first)
 			}
 		}
@@ -87,7 +110,17 @@ func TestPlanEjected(t *testing.T) {
 	f("m", "a#1 a#2 b#1", "", "c#1:m a#1:long/name a#2:long/name b#1:m")
 	f("m", "a#1 a#2 b#1 c#1", "", "a#1:long/name a#2:long/name b#1:m c#1:m")
 	f("a:n", "a#1 a#2", "", "b#1:m c#1:m a#1:long/name a#2:long/name a#1:n a#2:n")
+	// A model alone, and both.
+	f("m", "a#1:long/name", "", "a#2:long/name b#1:m c#1:m a#1:long/name")
+	f("m", "a#1:n a#2:n b#1:other", "", "a#1:long/name a#2:long/name b#1:m c#1:m")
+	f("a:n", "a#1:long/name a#2:long/name", "", "b#1:m c#1:m a#1:n a#2:n a#1:long/name a#2:long/name")
+	f("a:n", "a#1:n a#2:long/name", "", "a#1:long/name b#1:m c#1:m a#2:n a#2:long/name a#1:n")
+	f("a:n", "a#1 a#1:n a#2:long/name", "", "b#1:m c#1:m a#2:n a#1:long/name a#2:long/name a#1:n")
+	f("a:made-up", "a#1:made-up", "", "a#1:long/name a#2:long/name b#1:m c#1:m a#2:made-up a#1:made-up")
 	// Who is probed is first, and nobody else is asked for it.
+	f("m", "a#1:long/name", "a#1", "a#1:long/name a#2:long/name b#1:m c#1:m")
+	f("m", "a#1 a#1:long/name", "a#1", "a#1:long/name a#2:long/name b#1:m c#1:m")
+	f("m", "b#1:m", "b#1", "a#1:long/name a#2:long/name c#1:m b#1:m")
 	f("m", "a#1", "a#1", "a#1:long/name a#2:long/name b#1:m c#1:m")
 	f("m", "a#1 a#2", "a#2", "a#2:long/name b#1:m c#1:m a#1:long/name")
 	f("m", "b#1", "b#1", "a#1:long/name a#2:long/name c#1:m b#1:m")
@@ -97,18 +130,23 @@ func TestPlanEjected(t *testing.T) {
 // Only a request that would start at a cluster probes it, and only if there is
 // another way.
 func TestPlanProbes(t *testing.T) {
-	f := func(body, ejected string, want int) {
+	f := func(body, ejected, want string) {
 		t.Helper()
 		p, health := withHealth(t, threeProviders)
-		health[ejected].ejection = &Ejection{}
+		eject(health, ejected)
 		newPlanRequest(t, p, "", body, true).plan(t)
-		if got := health[ejected].probes; got != want {
-			t.Errorf("%s, %s ejected: asked %d times, want %d", body, ejected, got, want)
+		key, _, _ := strings.Cut(ejected, ":")
+		if got := strings.Join(health[key].probes, " "); got != want {
+			t.Errorf("%s, %s ejected: asked about %q, want %q", body, ejected, got, want)
 		}
 	}
-	f(`{"model":"m"}`, "a#1", 1)
-	f(`{"model":"m"}`, "a#2", 0)
-	f(`{"model":"b:m"}`, "b#1", 0)
+	f(`{"model":"m"}`, "a#1", "long/name")
+	f(`{"model":"m"}`, "a#2", "")
+	f(`{"model":"b:m"}`, "b#1", "")
+	f(`{"model":"m"}`, "a#1:long/name", "long/name")
+	f(`{"model":"m"}`, "a#1:n", "")
+	f(`{"model":"m"}`, "a#2:long/name", "")
+	f(`{"model":"b:m"}`, "b#1:m", "")
 }
 
 // Without telemetry nothing is learnt, and nothing is moved.
@@ -132,7 +170,7 @@ func TestExplainEjected(t *testing.T) {
 	health["a#1"].due = true
 	r := newPlanRequest(t, p, "", `{"model":"m"}`, true)
 	e := p.Explain(&r.request, nil)
-	if health["a#1"].probes != 0 {
+	if len(health["a#1"].probes) > 0 {
 		t.Error("the explanation is a probe")
 	}
 	last := e.Attempts[len(e.Attempts)-1]
@@ -143,14 +181,21 @@ func TestExplainEjected(t *testing.T) {
 	if e.Attempts[0].Ejected != nil {
 		t.Error("the first is ejected")
 	}
+	eject(health, "b#1:m")
+	e = p.Explain(&r.request, nil)
+	last = e.Attempts[len(e.Attempts)-1]
+	if last.Key != "b#1" || last.Ejected == nil || last.Ejected.Model != "m" || last.Ejected.Cause != "rate_limit" {
+		t.Errorf("last is %s, ejected %+v, want b#1, of which m is", last.Key, last.Ejected)
+	}
 }
 
-// Budgets of the request path hold with a cluster that is ejected.
+// Budgets of the request path hold with a cluster that is ejected, and a model.
 func TestEjectedAllocations(t *testing.T) {
 	p, health := withHealth(t, threeProviders)
 	r := newPlanRequest(t, p, "", `{"model":"m"}`, true)
 	before := testing.AllocsPerRun(100, func() { r.plan(t) })
-	health["a#1"].ejection = &Ejection{}
+	eject(health, "a#1")
+	eject(health, "b#1:m")
 	if after := testing.AllocsPerRun(100, func() { r.plan(t) }); after > before {
 		t.Errorf("%v allocations, %v without an ejection", after, before)
 	}

@@ -60,7 +60,7 @@ func isAuto(name string) bool {
 
 // Plan decides who serves the request and in which order. It is a function of
 // the policy, the request and what is known at the moment, and changes nothing
-// but that it may be what probes an ejected cluster: see Health.
+// but that it may be what probes an ejected cluster or model: see Health.
 func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
@@ -177,14 +177,14 @@ func (p *Policy) streams(req *Request, shaped *shaped) bool {
 const maxPlanText = 1 << 20
 
 // attempts turns the choices into attempts: each model with each key of its
-// provider, those at ejected clusters last.
+// provider, those that are ejected last.
 func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *shaped, t *Trace) error {
 	var buffer [MaxAttempts]try
 	tries, err := p.tries(buffer[:0], choices, req, t)
 	if err != nil {
 		return err
 	}
-	order(tries, req.Now, t)
+	order(tries, choices, req.Now, t)
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []Edit // of the first attempt, against the client's body
