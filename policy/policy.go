@@ -51,6 +51,7 @@ type Policy struct {
 	// NeedsClientAddress says that an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
+	inputs                  map[string]string // see MadeFrom
 	gateway                 *GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool

@@ -128,7 +128,7 @@ func defaultSocket(sys system) string {
 func (c serveCmd) run(ctx context.Context, sys system) error {
 	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
-	first, err := g.load()
+	first, err := g.load(nil)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	}
 	g := newGateway(sys, log, source)
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
-	first, err := g.load()
+	first, err := g.load(nil)
 	if err != nil {
 		return err
 	}

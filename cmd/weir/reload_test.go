@@ -54,7 +54,7 @@ func newRig(t *testing.T, config string) *rig {
 		return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
 	})
 	b.listenOverride = "127.0.0.1:0"
-	first, err := b.load()
+	first, err := b.load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
