@@ -225,7 +225,7 @@ func newModel(owner *provider, c ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,
-		label: owner.id + ":" + c.ID, names: map[string]string{},
+		label: owner.id + ":" + c.ID,
 	}
 }
 
@@ -240,7 +240,12 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 		return
 	}
 	m.provider.byModel[key] = m
-	m.names[key] = name
+	if name != key {
+		if m.names == nil {
+			m.names = map[string]string{}
+		}
+		m.names[key] = name
+	}
 	if m.disabled || m.provider.disabled {
 		return
 	}

@@ -121,7 +121,7 @@ type model struct {
 	view        *expression.Model // nil without strategies
 	number      int               // where view is in the world of the strategies
 	label       string            // provider:id
-	names       map[string]string // how each name of it is written, by its lower case
+	names       map[string]string // how a name of it is written that is not in lower case, by its lower case
 }
 
 // serves finds the surface that serves an endpoint: one that names it before
