@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,6 +212,8 @@ func (g *gateway) announce(ctx context.Context) error {
 	}
 	address := g.listenAddress(g.current.Load())
 	g.log.Info("ready", "listen", address)
+	// The start took several times what is kept; adopt was there before Envoy.
+	debug.FreeOSMemory()
 	if g.onReady != nil {
 		g.onReady(address)
 	}
