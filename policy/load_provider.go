@@ -184,11 +184,13 @@ func (l *loader) models(p *Policy, e *entry) {
 		base[lower(c.ID)] = c
 	}
 	own := make([]*model, len(e.own.Models))
-	for i, c := range e.own.Models {
+	for i := range e.own.Models {
+		c := &e.own.Models[i]
 		at := indexed(e.path+".models", i)
-		l.modelFields(c, at)
+		l.modelFields(*c, at)
 		if b, ok := base[lower(c.ID)]; ok {
-			c = overlayModel(b, c)
+			both := overlayModel(b, *c)
+			c = &both
 		}
 		own[i] = newModel(e.out, c, true)
 		l.nameModel(p, own[i], c.ID, at+".id")
@@ -211,7 +213,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	}
 	for _, c := range e.base.Models {
 		if _, left := base[lower(c.ID)]; left && e.out.byModel[lower(c.ID)] == nil {
-			m := newModel(e.out, c, false)
+			m := newModel(e.out, &c, false)
 			own = append(own, m)
 			for _, name := range append([]string{c.ID}, c.IDAliases...) {
 				l.nameModel(p, m, name, "")
@@ -221,7 +223,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	e.out.models = slices.DeleteFunc(own, func(m *model) bool { return m.disabled })
 }
 
-func newModel(owner *provider, c ModelConfig, configured bool) *model {
+func newModel(owner *provider, c *ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,

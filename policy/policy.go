@@ -117,7 +117,7 @@ type model struct {
 	unsupported map[string]bool
 	author      string
 	display     string
-	config      ModelConfig
+	config      *ModelConfig
 	view        *expression.Model // nil without strategies
 	number      int               // where view is in the world of the strategies
 	label       string            // provider:id

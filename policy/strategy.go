@@ -107,7 +107,7 @@ func (l *loader) world(p *Policy) {
 			owner.keyViews = append(owner.keyViews, key)
 		}
 		for _, m := range owner.models {
-			m.view = owner.view(m.config)
+			m.view = owner.view(*m.config)
 			m.view.Known, m.view.Tag, m.number = true, m, len(models)
 			sent[modelRef{owner.id, m.sent}] = true
 			if numbers != nil {
