@@ -142,7 +142,7 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 	if len(c.Surfaces) == 0 {
 		c.Surfaces = []SurfaceConfig{{Format: OpenAI}}
 	}
-	e.out.config, e.out.catalogue = c, e.catalogue
+	e.out.display, e.out.aliases, e.out.metadata, e.out.catalogue = c.DisplayName, c.IDAliases, c.Metadata, e.catalogue
 	b.headers(e.path+".headers", e.own.Headers)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {

@@ -83,7 +83,9 @@ type provider struct {
 	keyed      bool // has a credential, or needs none
 	surfaces   []surface
 	models     []*model
-	config     ProviderConfig // with the catalogue's under it
+	display    string
+	aliases    []string
+	metadata   map[string]any
 	catalogue  bool
 	keys       []string // ids of its keys
 	keyViews   []*expression.Key
