@@ -152,5 +152,5 @@ func (g *gateway) retire(ctx context.Context) {
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)
 	}
-	debug.FreeOSMemory()
+	debug.FreeOSMemory() // as in adopt
 }

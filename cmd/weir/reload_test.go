@@ -349,6 +349,9 @@ func TestReload(t *testing.T) {
 	check("at first", version, 1, 0)
 	b.reload(t.Context(), false)
 	check("nothing changed", version, 1, 0)
+	if p, err := b.load(b.current.Load()); err != nil || p != b.current.Load() {
+		t.Errorf("what has not changed is another policy (%v)", err)
+	}
 	b.reload(t.Context(), true)
 	check("asked to", version, 2, 0)
 
