@@ -38,7 +38,7 @@ func decode(file string, data []byte, into any) (*positions, Problems) {
 		return pos, problems
 	}
 	pos.root = root
-	d := &decoder{pos: pos, seen: map[Problem]bool{}, open: map[*yaml.Node]bool{}}
+	d := &decoder{pos: pos, seen: map[Problem]bool{}, open: map[*yaml.Node]bool{}, fields: map[reflect.Type]fields{}}
 	if root.Tag != nullTag {
 		d.value(root, "", into)
 	}
@@ -60,6 +60,16 @@ type decoder struct {
 	depth   int
 	open    map[*yaml.Node]bool // the anchors whose aliases are being followed
 	aliased int                 // values visited inside of them
+
+	// fields of the structs met: looking for them anew at each of a thousand
+	// providers was half of all that a load allocated.
+	fields map[reflect.Type]fields
+}
+
+// fields are what fieldsOf gives.
+type fields struct {
+	names []string
+	index map[string][]int
 }
 
 // problem reports at a path.
@@ -219,13 +229,17 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		d.mismatch(n, path, "be a mapping")
 		return
 	}
-	names, index := fieldsOf(v.Type())
+	known, ok := d.fields[v.Type()]
+	if !ok {
+		known.names, known.index = fieldsOf(v.Type())
+		d.fields[v.Type()] = known
+	}
 	for _, e := range d.entries(n, path) {
-		at, ok := index[e.key]
+		at, ok := known.index[e.key]
 		if !ok {
 			hint := ""
-			if known := nearest.Names(e.key, names, 1); len(known) > 0 {
-				hint = fmt.Sprintf(": did you mean %q?", known[0])
+			if meant := nearest.Names(e.key, known.names, 1); len(meant) > 0 {
+				hint = fmt.Sprintf(": did you mean %q?", meant[0])
 			}
 			d.problemAt(e.name, path, "unknown field %q%s", clip(e.key), hint)
 			continue

@@ -1,5 +1,7 @@
 package policy
 
+import "cmp"
+
 // The label of what has no name of its own in metrics.
 const (
 	OtherLabel = "other"
@@ -23,7 +25,7 @@ func (p *Policy) AskedLabel(asked string) string {
 	}
 	name := lower(asked)
 	if offers := p.byModel[name]; len(offers) > 0 {
-		return offers[0].names[name]
+		return cmp.Or(offers[0].names[name], name)
 	}
 	if owner, _, rest := p.owner(asked, name); owner != nil {
 		if m := owner.byModel[rest]; m != nil {

@@ -57,8 +57,14 @@ type loader struct {
 	catalogue []ProviderConfig
 
 	files  map[string]bool   // that were asked for, there or not
-	inputs map[string]string // what came from outside of the file, by its hash
+	inputs map[string]string // hashes of what came from outside of the file
 }
+
+// What an input's name begins with.
+const (
+	inputEnv  = "env "
+	inputFile = "file "
+)
 
 // problem reports once: a provider's surfaces are read one by one, and share
 // most fields. It is silent where the decoder already found the value
@@ -87,16 +93,34 @@ func (l *loader) recording(src Source) Source {
 	getenv, readFile := src.Getenv, src.ReadFile
 	src.Getenv = func(name string) string {
 		v := getenv(name)
-		l.inputs["env "+name] = digest(v)
+		l.inputs[inputEnv+name] = digest(v)
 		return v
 	}
 	src.ReadFile = func(name string) ([]byte, error) {
 		b, err := readFile(name)
 		l.files[name] = true
-		l.inputs["file "+name] = digest(string(b))
+		l.inputs[inputFile+name] = digest(string(b))
 		return b, err
 	}
 	return src
+}
+
+// MadeFrom says whether nothing changed of what a policy was made from: Load
+// would make the same again. It costs a reading of the files.
+func (p *Policy) MadeFrom(src Source) bool {
+	for input, before := range p.inputs {
+		var now string
+		if name, ok := strings.CutPrefix(input, inputEnv); ok {
+			now = src.Getenv(name)
+		} else {
+			b, _ := src.ReadFile(strings.TrimPrefix(input, inputFile)) // no file is as good as an empty one, as for Load
+			now = string(b)
+		}
+		if digest(now) != before {
+			return false
+		}
+	}
+	return contentHash([]any{string(src.Data), p.inputs}) == p.Version
 }
 
 func digest(s string) string {
@@ -159,7 +183,8 @@ func (l *loader) policy() *Policy {
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Files = slices.Sorted(maps.Keys(l.files))
-	p.Version = contentHash([]any{string(l.src.Data), l.inputs})
+	p.inputs = l.inputs
+	p.Version = contentHash([]any{string(l.src.Data), p.inputs})
 	return p
 }
 

@@ -142,7 +142,7 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 	if len(c.Surfaces) == 0 {
 		c.Surfaces = []SurfaceConfig{{Format: OpenAI}}
 	}
-	e.out.config, e.out.catalogue = c, e.catalogue
+	e.out.display, e.out.aliases, e.out.metadata, e.out.catalogue = c.DisplayName, c.IDAliases, c.Metadata, e.catalogue
 	b.headers(e.path+".headers", e.own.Headers)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {
@@ -184,11 +184,13 @@ func (l *loader) models(p *Policy, e *entry) {
 		base[lower(c.ID)] = c
 	}
 	own := make([]*model, len(e.own.Models))
-	for i, c := range e.own.Models {
+	for i := range e.own.Models {
+		c := &e.own.Models[i]
 		at := indexed(e.path+".models", i)
-		l.modelFields(c, at)
+		l.modelFields(*c, at)
 		if b, ok := base[lower(c.ID)]; ok {
-			c = overlayModel(b, c)
+			both := overlayModel(b, *c)
+			c = &both
 		}
 		own[i] = newModel(e.out, c, true)
 		l.nameModel(p, own[i], c.ID, at+".id")
@@ -211,7 +213,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	}
 	for _, c := range e.base.Models {
 		if _, left := base[lower(c.ID)]; left && e.out.byModel[lower(c.ID)] == nil {
-			m := newModel(e.out, c, false)
+			m := newModel(e.out, &c, false)
 			own = append(own, m)
 			for _, name := range append([]string{c.ID}, c.IDAliases...) {
 				l.nameModel(p, m, name, "")
@@ -221,11 +223,11 @@ func (l *loader) models(p *Policy, e *entry) {
 	e.out.models = slices.DeleteFunc(own, func(m *model) bool { return m.disabled })
 }
 
-func newModel(owner *provider, c ModelConfig, configured bool) *model {
+func newModel(owner *provider, c *ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,
-		label: owner.id + ":" + c.ID, names: map[string]string{},
+		label: owner.id + ":" + c.ID,
 	}
 }
 
@@ -240,7 +242,12 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 		return
 	}
 	m.provider.byModel[key] = m
-	m.names[key] = name
+	if name != key {
+		if m.names == nil {
+			m.names = map[string]string{}
+		}
+		m.names[key] = name
+	}
 	if m.disabled || m.provider.disabled {
 		return
 	}

@@ -48,11 +48,17 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 			continue
 		}
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
-		sf.paths, sf.targets = make([]string, len(endpoints)), make([]string, len(endpoints))
+		sf.paths = make([]string, len(endpoints))
 		for _, e := range endpoints {
 			if e.Format == s.Format {
 				sf.paths[e.index] = Join(base, e.Path)
-				sf.targets[e.index] = withQuery(sf.paths[e.index], MergeQuery(base.RawQuery, b.policy.query, ""))
+			}
+		}
+		sf.targets = sf.paths
+		if query := MergeQuery(base.RawQuery, b.policy.query, ""); query != "" {
+			sf.targets = make([]string, len(sf.paths))
+			for i, path := range sf.paths {
+				sf.targets[i] = withQuery(path, query)
 			}
 		}
 		sf.clusters = b.clusters(c, base, s.Format, keys, path)

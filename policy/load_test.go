@@ -255,7 +255,8 @@ providers:
 	w.files["secrets/a/file"] = "one"
 	w.files["secrets/clients/k"] = "a client's long key"
 	w.files["unrelated"] = "one"
-	version := w.load(t, config).Version
+	first := w.load(t, config)
+	version := first.Version
 	if again := w.load(t, config).Version; again != version {
 		t.Error("the same configuration has two versions")
 	}
@@ -265,6 +266,9 @@ providers:
 		m[name] = value
 		if got := w.load(t, config).Version; got != version != changes {
 			t.Errorf("%s: version %s, before %s", what, got, version)
+		}
+		if got := first.MadeFrom(w.source(config)); got == changes {
+			t.Errorf("%s: made from the same: %v", what, got)
 		}
 		m[name] = old
 	}
@@ -279,7 +283,7 @@ providers:
 	f("a secret that now stands first", w.env, "WEIR_SECRET_A_FILE", "two", true)
 	f("the same secret, elsewhere", w.env, "WEIR_SECRET_A_FILE", "one", true)
 	f("an unrelated file", w.files, "unrelated", "two", false)
-	if got := w.load(t, config+"#").Version; got == version {
+	if got := w.load(t, config+"#").Version; got == version || first.MadeFrom(w.source(config+"#")) {
 		t.Error("the file changed, the version did not")
 	}
 }

@@ -51,6 +51,7 @@ type Policy struct {
 	// NeedsClientAddress says that an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
+	inputs                  map[string]string // see MadeFrom
 	gateway                 *GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
@@ -82,7 +83,9 @@ type provider struct {
 	keyed      bool // has a credential, or needs none
 	surfaces   []surface
 	models     []*model
-	config     ProviderConfig // with the catalogue's under it
+	display    string
+	aliases    []string
+	metadata   map[string]any
 	catalogue  bool
 	keys       []string // ids of its keys
 	keyViews   []*expression.Key
@@ -116,11 +119,11 @@ type model struct {
 	unsupported map[string]bool
 	author      string
 	display     string
-	config      ModelConfig
+	config      *ModelConfig
 	view        *expression.Model // nil without strategies
 	number      int               // where view is in the world of the strategies
 	label       string            // provider:id
-	names       map[string]string // how each name of it is written, by its lower case
+	names       map[string]string // how a name of it is written that is not in lower case, by its lower case
 }
 
 // serves finds the surface that serves an endpoint: one that names it before

@@ -97,7 +97,7 @@ func (l *loader) world(p *Policy) {
 			continue
 		}
 		providers = append(providers, &expression.Provider{
-			ID: owner.id, DisplayName: owner.config.DisplayName, IDAliases: owner.config.IDAliases, Metadata: owner.config.Metadata,
+			ID: owner.id, DisplayName: owner.display, IDAliases: owner.aliases, Metadata: owner.metadata,
 		})
 		for i := range owner.keys {
 			key := &expression.Key{ID: owner.keys[i], Tag: i}
@@ -107,7 +107,7 @@ func (l *loader) world(p *Policy) {
 			owner.keyViews = append(owner.keyViews, key)
 		}
 		for _, m := range owner.models {
-			m.view = owner.view(m.config)
+			m.view = owner.view(*m.config)
 			m.view.Known, m.view.Tag, m.number = true, m, len(models)
 			sent[modelRef{owner.id, m.sent}] = true
 			if numbers != nil {
@@ -124,9 +124,9 @@ func (l *loader) world(p *Policy) {
 
 // view is a model as expressions see it.
 func (p *provider) view(c ModelConfig) *expression.Model {
-	metadata := p.config.Metadata
+	metadata := p.metadata
 	if len(c.Metadata) > 0 {
-		metadata = maps.Clone(p.config.Metadata)
+		metadata = maps.Clone(p.metadata)
 		if metadata == nil {
 			metadata = map[string]any{}
 		}
@@ -134,7 +134,7 @@ func (p *provider) view(c ModelConfig) *expression.Model {
 	}
 	out := &expression.Model{
 		ID: c.ID, ProviderID: p.id, AuthorID: c.AuthorID, DisplayName: c.DisplayName,
-		IDAliases: c.IDAliases, ProviderIDAliases: p.config.IDAliases,
+		IDAliases: c.IDAliases, ProviderIDAliases: p.aliases,
 		Custom: !p.catalogue, Metadata: metadata,
 		InputModalities: c.InputModalities, OutputModalities: c.OutputModalities, SupportedFeatures: c.SupportedFeatures,
 		MaxContextWindow: int64(c.MaxContextWindow), MaxOutputTokens: int64(c.MaxOutputTokens),

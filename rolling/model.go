@@ -56,13 +56,13 @@ type Numbers struct {
 	Errors
 }
 
-// counts are attempts by class.
-type counts [classes]int64
+// counts are attempts by class. A window has room for 2 billion of a class.
+type counts [classes]int32
 
 func (c *counts) total() int64 {
 	var n int64
 	for _, v := range c {
-		n += v
+		n += int64(v)
 	}
 	return n
 }
@@ -80,11 +80,11 @@ func (c *counts) errors() Errors {
 	}
 	share := func(n int64) float64 { return float64(n) / float64(total) }
 	return Errors{
-		ErrorTotal:     share(total - c[OK]),
-		ErrorTimeout:   share(c[Timeout]),
-		ErrorRateLimit: share(c[RateLimit]),
-		ErrorClient:    share(c[Client]),
-		ErrorServer:    share(c[Server]),
+		ErrorTotal:     share(total - int64(c[OK])),
+		ErrorTimeout:   share(int64(c[Timeout])),
+		ErrorRateLimit: share(int64(c[RateLimit])),
+		ErrorClient:    share(int64(c[Client])),
+		ErrorServer:    share(int64(c[Server])),
 	}
 }
 

@@ -242,7 +242,7 @@ func TestBound(t *testing.T) {
 	for i := range maxEntries + 10 {
 		s.Key(string(rune(i))).Observe(start, OK)
 	}
-	if n := len(*s.keys.Load()); n > maxEntries {
+	if n := len(s.keys); n > maxEntries {
 		t.Errorf("%d keys", n)
 	}
 	if s.Key("one more") != s.Key("and another") || s.Key("\x00").Read() != (KeyNumbers{}) {
@@ -337,7 +337,7 @@ func BenchmarkTick(b *testing.B) {
 		s.Model("p", string(rune(i)))
 	}
 	for b.Loop() {
-		for _, m := range *s.models.Load() {
+		for _, m := range s.models {
 			m.Observe(start, Outcome{OK, 800 * time.Millisecond, 90 * time.Millisecond})
 		}
 		s.Tick(start)

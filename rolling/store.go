@@ -4,7 +4,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +24,10 @@ type modelID struct{ provider, model string }
 // be called at the same time.
 type Store struct {
 	clock clock
-	// The maps are never changed: a new one takes the place of the old.
-	models atomic.Pointer[map[modelID]*Model]
-	keys   atomic.Pointer[map[string]*Key]
-	mu     sync.Mutex // of those who replace the maps
+
+	mu     sync.RWMutex // of the maps
+	models map[modelID]*Model
+	keys   map[string]*Key
 
 	// These take what is observed when there is no room for another entry.
 	// They are never read.
@@ -41,48 +40,48 @@ type Store struct {
 func New(window time.Duration) *Store {
 	window = min(max(window, MinWindow), MaxWindow)
 	c := clock{origin: time.Now(), slot: window / slots}
-	s := &Store{clock: c, otherModel: &Model{ring: newRing(c)}, otherKey: &Key{ring: newRing(c)}}
-	s.models.Store(&map[modelID]*Model{})
-	s.keys.Store(&map[string]*Key{})
-	return s
+	return &Store{
+		clock: c, models: map[modelID]*Model{}, keys: map[string]*Key{},
+		otherModel: &Model{ring: newRing(c)}, otherKey: &Key{ring: newRing(c)},
+	}
 }
 
 // Model returns the numbers of a model, of which there are none yet if it is
 // asked for the first time. The same names give the same Model until Retain
 // forgets it. The store keeps copies of names.
 func (s *Store) Model(provider, model string) *Model {
-	id := modelID{provider, model}
-	if m, ok := (*s.models.Load())[id]; ok {
+	if m := find(s, s.models, modelID{provider, model}); m != nil {
 		return m
 	}
-	id = modelID{strings.Clone(provider), strings.Clone(model)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return add(&s.models, id, s.otherModel, func() *Model { return &Model{ring: newRing(s.clock)} })
+	id := modelID{strings.Clone(provider), strings.Clone(model)}
+	return add(s, s.models, id, s.otherModel, func() *Model { return &Model{ring: newRing(s.clock)} })
 }
 
 // Key returns the numbers of a provider's key, in the same way.
 func (s *Store) Key(id string) *Key {
-	if k, ok := (*s.keys.Load())[id]; ok {
+	if k := find(s, s.keys, id); k != nil {
 		return k
 	}
-	id = strings.Clone(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return add(&s.keys, id, s.otherKey, func() *Key { return &Key{ring: newRing(s.clock)} })
+	return add(s, s.keys, strings.Clone(id), s.otherKey, func() *Key { return &Key{ring: newRing(s.clock)} })
 }
 
-func add[K comparable, V any](at *atomic.Pointer[map[K]*V], id K, other *V, fresh func() *V) *V {
-	old := *at.Load()
-	if v, ok := old[id]; ok {
-		return v
-	}
-	if len(old) >= maxEntries {
+func find[K comparable, V any](s *Store, in map[K]*V, id K) *V {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return in[id]
+}
+
+func add[K comparable, V any](s *Store, to map[K]*V, id K, other *V, fresh func() *V) *V {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := to[id]
+	if v == nil && len(to) >= maxEntries {
 		return other
 	}
-	next, v := maps.Clone(old), fresh()
-	next[id] = v
-	at.Store(&next)
+	if v == nil {
+		v = fresh()
+		to[id] = v
+	}
 	return v
 }
 
@@ -92,12 +91,8 @@ func add[K comparable, V any](at *atomic.Pointer[map[K]*V], id K, other *V, fres
 func (s *Store) Retain(model func(provider, model string) bool, key func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	models := maps.Clone(*s.models.Load())
-	maps.DeleteFunc(models, func(id modelID, _ *Model) bool { return !model(id.provider, id.model) })
-	s.models.Store(&models)
-	keys := maps.Clone(*s.keys.Load())
-	maps.DeleteFunc(keys, func(id string, _ *Key) bool { return !key(id) })
-	s.keys.Store(&keys)
+	maps.DeleteFunc(s.models, func(id modelID, _ *Model) bool { return !model(id.provider, id.model) })
+	maps.DeleteFunc(s.keys, func(id string, _ *Key) bool { return !key(id) })
 }
 
 // Interval is how often Tick is to be called: a twentieth of the window, and
@@ -109,10 +104,12 @@ func (s *Store) Interval() time.Duration {
 // Tick brings what is read up to date: it takes in what was observed since the
 // last call, and lets go of what is older than the window.
 func (s *Store) Tick(now time.Time) {
-	for _, m := range *s.models.Load() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, m := range s.models {
 		m.tick(now)
 	}
-	for _, k := range *s.keys.Load() {
+	for _, k := range s.keys {
 		k.tick(now)
 	}
 }

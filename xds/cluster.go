@@ -251,11 +251,11 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 			Action: &mutationv3.HeaderMutation_Append{Append: setHeader(h.Name, value)},
 		})
 	}
-	filters := []*hcmv3.HttpFilter{
-		b.httpFilter("weir.retry", b.onRetry(b.retryProcessor())),
-		b.httpFilter("weir.gate", b.onGate(b.gateProcessor())),
-		b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}),
+	if b.retry == nil {
+		b.retry = b.httpFilter("weir.retry", b.onRetry(b.retryProcessor()))
+		b.gate = b.httpFilter("weir.gate", b.onGate(b.gateProcessor()))
 	}
+	filters := []*hcmv3.HttpFilter{b.retry, b.gate, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations})}
 	for _, h := range c.Set {
 		if h.Secret != "" {
 			filters = append(filters, b.httpFilter("weir.credential."+h.Name, &credentialv3.CredentialInjector{

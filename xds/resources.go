@@ -3,6 +3,7 @@ package xds
 import (
 	"time"
 
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 
 	"weir/policy"
@@ -79,4 +80,6 @@ type builder struct {
 	policy  *policy.Policy
 	options Options
 	err     error
+	// The filters that are the same in every cluster, once they are built.
+	retry, gate *hcmv3.HttpFilter
 }

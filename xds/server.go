@@ -246,6 +246,9 @@ func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub 
 		st.connectedAt = time.Now()
 		st.node = req.GetNode().GetId()
 		st.version = envoyVersion(req.GetNode())
+		if req.Node != nil {
+			req.Node.Extensions = nil // hundreds, which nobody reads, kept with each request
+		}
 		s.streams = append(s.streams, st)
 		s.log.Info("envoy connected", "node", st.node, "address", st.address, "version", st.version)
 	}

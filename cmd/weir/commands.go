@@ -128,7 +128,7 @@ func defaultSocket(sys system) string {
 func (c serveCmd) run(ctx context.Context, sys system) error {
 	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
-	first, err := g.load()
+	first, err := g.load(nil)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	}
 	g := newGateway(sys, log, source)
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
-	first, err := g.load()
+	first, err := g.load(nil)
 	if err != nil {
 		return err
 	}
@@ -189,14 +189,14 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	if found != nil {
 		g.onReady = func(address string) { fmt.Fprint(sys.stdout, found.welcome(address)) }
 	}
-	err = g.run(ctx, first, socket, func(ctx context.Context) error {
-		return envoy.Run(ctx, envoy.Config{
-			Path: path, Bootstrap: bootstrap, Dir: dir,
-			Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
-			DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
-			Started: func(pid int) { log.Info("envoy started", "pid", pid, "path", path) },
-		})
-	})
+	// Not in the function below, which would keep the first policy for ever.
+	run := envoy.Config{
+		Path: path, Bootstrap: bootstrap, Dir: dir,
+		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
+		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
+		Started: func(pid int) { log.Info("envoy started", "pid", pid, "path", path) },
+	}
+	err = g.run(ctx, first, socket, func(ctx context.Context) error { return envoy.Run(ctx, run) })
 	stop()
 	return errors.Join(err, extra.Wait())
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,8 +86,9 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	return g
 }
 
-// load reads the configuration and makes it a policy, or lists its problems.
-func (g *gateway) load() (*policy.Policy, error) {
+// load reads the configuration and makes it a policy, or lists its problems. It
+// gives known back, unless that is nil, where nothing changed.
+func (g *gateway) load(known *policy.Policy) (*policy.Policy, error) {
 	files := []string{g.configFile}
 	defer func() { g.inputs.set(files) }()
 	src, err := g.source()
@@ -97,6 +99,9 @@ func (g *gateway) load() (*policy.Policy, error) {
 	src.ReadFile = func(name string) ([]byte, error) {
 		files = append(files, name)
 		return readFile(name)
+	}
+	if known != nil && known.MadeFrom(src) {
+		return known, nil
 	}
 	src.Metrics, src.Health = g.numbers, g.health.Cluster
 	p, problems := policy.Load(src)
@@ -207,6 +212,8 @@ func (g *gateway) announce(ctx context.Context) error {
 	}
 	address := g.listenAddress(g.current.Load())
 	g.log.Info("ready", "listen", address)
+	// The start took several times what is kept; adopt was there before Envoy.
+	debug.FreeOSMemory()
 	if g.onReady != nil {
 		g.onReady(address)
 	}

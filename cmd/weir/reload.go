@@ -50,9 +50,14 @@ func (g *gateway) reloads(ctx context.Context) error {
 // reload reads the configuration again. A bad one changes nothing. What is
 // known, good or bad, is only looked at again when always is set.
 func (g *gateway) reload(ctx context.Context, always bool) {
-	next, err := g.load()
+	current := g.current.Load()
+	known := current
+	if always {
+		known = nil
+	}
+	next, err := g.load(known)
 	if err == nil {
-		switch current := g.current.Load(); {
+		switch {
 		case always:
 		case next.Version == current.Version:
 			g.refused = ""
@@ -147,4 +152,5 @@ func (g *gateway) retire(ctx context.Context) {
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)
 	}
+	debug.FreeOSMemory() // as in adopt
 }

@@ -54,7 +54,7 @@ func newRig(t *testing.T, config string) *rig {
 		return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
 	})
 	b.listenOverride = "127.0.0.1:0"
-	first, err := b.load()
+	first, err := b.load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,6 +349,9 @@ func TestReload(t *testing.T) {
 	check("at first", version, 1, 0)
 	b.reload(t.Context(), false)
 	check("nothing changed", version, 1, 0)
+	if p, err := b.load(b.current.Load()); err != nil || p != b.current.Load() {
+		t.Errorf("what has not changed is another policy (%v)", err)
+	}
 	b.reload(t.Context(), true)
 	check("asked to", version, 2, 0)
 

@@ -17,7 +17,10 @@ import (
 
 // observer takes in what Envoy tells of requests.
 type observer struct {
-	first    *policy.Policy // whose log and window these are
+	// Those of the first configuration. Its policy is not kept.
+	accessLog string
+	window    time.Duration
+
 	rolling  *rolling.Store
 	recorder *telemetry.Recorder
 	receiver *accesslog.Receiver
@@ -28,7 +31,7 @@ type observer struct {
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
 func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{first: first, rolling: g.numbers(first.Window), events: g.log}
+	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers(first.Window), events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -58,11 +61,11 @@ func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
 		return
 	}
 	o.rolling.Retain(p.HasModel, p.HasProviderKey)
-	if p.AccessLog != o.first.AccessLog {
-		log.Warn("telemetry.access_log is that of the start until weir is restarted", "in_force", o.first.AccessLog, "configured", p.AccessLog)
+	if p.AccessLog != o.accessLog {
+		log.Warn("telemetry.access_log is that of the start until weir is restarted", "in_force", o.accessLog, "configured", p.AccessLog)
 	}
-	if p.Window != o.first.Window {
-		log.Warn("telemetry.window is that of the start until weir is restarted", "in_force", o.first.Window.String(), "configured", p.Window.String())
+	if p.Window != o.window {
+		log.Warn("telemetry.window is that of the start until weir is restarted", "in_force", o.window.String(), "configured", p.Window.String())
 	}
 }
 

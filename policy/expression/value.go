@@ -14,11 +14,16 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
+var emptyMap = mapOf(nil)
+
 // text is a CEL string. CEL strings are Unicode, so what is not valid UTF-8 is
 // replaced.
 func text(s string) ref.Val { return types.String(strings.ToValidUTF8(s, "\uFFFD")) }
 
 func texts(words []string) ref.Val {
+	if len(words) == 0 {
+		return emptyList // of which a model has five
+	}
 	vals := make([]ref.Val, len(words))
 	for i, w := range words {
 		vals[i] = text(w)
@@ -69,6 +74,9 @@ func valueOf(v any) ref.Val {
 }
 
 func anyMapOf(m map[string]any) ref.Val {
+	if len(m) == 0 {
+		return emptyMap
+	}
 	vals := make(map[ref.Val]ref.Val, len(m))
 	for k, e := range m {
 		vals[text(k)] = valueOf(e)
