@@ -8,8 +8,8 @@
 // A strategy sees ai.models (what this request may use, in order),
 // ai.providers and ai.authors (those with such a model), the request as req
 // (method, path, id, headers, body), conn.client_ip, and the client's access
-// key as key. A key strategy also sees ai.keys. A template sees req, conn, key
-// and secrets.
+// key as key. A key strategy also sees ai.keys; its ai.models is the model that
+// a key is chosen for, alone. A template sees req, conn, key and secrets.
 //
 // req.headers is a map of lists, for a header may be sent several times:
 // req.headers['x-team'][0], or 'a' in req.headers['x-team']. Names count in
