@@ -138,10 +138,10 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 }
 
 func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now time.Time) (*policy.Plan, error) {
-	if len(x.in.Body) > current.MaxBodyBytes {
-		return nil, tooLarge(current)
+	err := current.BodySize(uint64(len(x.in.Body)))
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if req.Endpoint.Multipart {
 		err = policy.ReadMultipart(x.in.Body, req.boundary, &x.body)
 	} else {
@@ -154,10 +154,6 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
 	return current.Plan(r)
-}
-
-func tooLarge(current *policy.Policy) error {
-	return policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", current.MaxBodyBytes)
 }
 
 // count notes a refusal.

@@ -114,7 +114,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(plan, headers), Body: string(body),
+			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(p, plan, headers), Body: string(body),
 		}
 		if e := a.Cluster.Ejection(); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Cause, e.Since, e.Until}
@@ -127,13 +127,27 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 // ExplainedHeader is a header of a client, its name in lower case.
 type ExplainedHeader struct{ Name, Value string }
 
+// ofConnection are the headers that Envoy takes for its own connection with the
+// client, or makes anew.
+var ofConnection = []string{"connection", "keep-alive", "proxy-connection", "upgrade", "host", "content-length", "transfer-encoding"}
+
 // headers are what a provider gets beside the body.
-func (a *Attempt) headers(plan *Plan, client []ExplainedHeader) []string {
-	out := []string{}
+func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []string {
+	out, hop := []string{}, slices.Clone(ofConnection)
 	for _, h := range client {
-		if slices.Contains(a.Cluster.Strip, h.Name) || slices.Contains(ownedByWeir, h.Name) && h.Name != "content-type" ||
-			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }) {
+		if h.Name == "connection" { // it names others that are for one hop (RFC 9110 7.6.1)
+			for name := range strings.SplitSeq(h.Value, ",") {
+				hop = append(hop, lower(strings.TrimSpace(name)))
+			}
+		}
+	}
+	for _, h := range client {
+		switch {
+		case slices.Contains(a.Cluster.Strip, h.Name), slices.Contains(hop, h.Name), h.Name == "te" && h.Value != "trailers",
+			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
 			continue
+		case h.Name == "accept-encoding" && p.WantsPlainAnswers():
+			h.Value = "identity"
 		}
 		out = append(out, h.Name+": "+h.Value)
 	}
@@ -147,7 +161,9 @@ func (a *Attempt) headers(plan *Plan, client []ExplainedHeader) []string {
 				value = plan.Fields[i].Value
 			}
 		}
-		out = append(out, h.Name+": "+value)
+		if value != "" { // Envoy adds no empty header
+			out = append(out, h.Name+": "+value)
+		}
 	}
 	return out
 }

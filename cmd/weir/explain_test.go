@@ -103,3 +103,13 @@ plan  at most 3m0s for an attempt, 6m0s for all
 		t.Errorf("without a key: exit code %d, %s", code, stderr)
 	}
 }
+
+// TestExplainTooLarge: a body that the gateway refuses is not explained as one
+// that is cut short.
+func TestExplainTooLarge(t *testing.T) {
+	o := newOutside(nil, "explain", "-c", file(t, "weir.yaml", "max_body_bytes: 1024\nallow_anonymous: true\nproviders: [{id: a, base_url: http://a.internal}]\n"))
+	o.stdin = strings.NewReader(`{"model":"a:m","x":"` + strings.Repeat("x", 1024) + `"}`)
+	if code := run(t.Context(), o.system); code != 1 || !strings.Contains(o.stderr.String(), "larger than 1024 bytes") {
+		t.Errorf("exit code %d: %s", code, o.stderr.String())
+	}
+}
