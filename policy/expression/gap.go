@@ -48,6 +48,7 @@ func (t *tree) gapOf(e ast.Expr, args []ast.Expr) gap {
 var carriers = []string{
 	operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate,
 	"int", "uint", "double", "string", "bool", "timestamp", "duration",
+	"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds",
 	"charAt", "indexOf", "lastIndexOf", "join", "lowerAscii", "upperAscii", "quote", "replace", "reverse", "split", "substring", "trim",
 }
 

@@ -131,6 +131,7 @@ func TestModels(t *testing.T) {
 		"ai.models.sortBy(m, m.pricing.input * 2.0 + m.pricing.output)":                                "gpt-4o-mini gpt-4o claude-sonnet llama3.2:1b",
 		"ai.models.filter(m, m.metadata.tier + 1 == 3)":                                                "gpt-4o",
 		"ai.models.filter(m, math.greatest(m.metadata.tier, 1) == 2)":                                  "gpt-4o",
+		"ai.models.filter(m, timestamp(m.metadata.since).getFullYear() > 2000)":                        "",
 		"ai.models.filter(m, int(m.metadata.tier) > 1)":                                                "gpt-4o",
 		"ai.models.filter(m, m.metadata.config.zone.upperAscii() == 'A')":                              "gpt-4o",
 		"ai.models.filter(m, 'z-' + m.metadata.config.zone == 'z-a')":                                  "gpt-4o",
