@@ -92,7 +92,12 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	t := &Trace{}
 	plan, err := p.plan(req, t)
 	for i := range t.offers {
-		out.Candidates = append(out.Candidates, t.offers[i].candidate(p, t))
+		o := &t.offers[i]
+		c := o.candidate(p, t)
+		if c.Kept && err == nil && !slices.ContainsFunc(plan.Attempts, o.isTried) {
+			c.Kept, c.By = false, t.untried(o)
+		}
+		out.Candidates = append(out.Candidates, c)
 	}
 	out.Strategies, out.Keys = t.strategies, t.keySteps
 	if err != nil {
@@ -188,10 +193,32 @@ type Trace struct {
 // offer is a model that was looked at for an entry of the client's list.
 type offer struct {
 	entry, provider, model string
+	sent                   string // what the provider calls it
 	known                  bool
 	code                   Code // why it is no candidate
 	keptBy                 int  // index of the strategy that kept it, -1 for none
 }
+
+func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provider && a.Model == o.sent }
+
+// untried says why a model that nothing left out is not in the plan.
+func (t *Trace) untried(o *offer) string {
+	asked := false
+	for _, step := range t.keySteps {
+		if step.Provider == o.provider && step.Model == o.model {
+			if len(step.Chosen) > 0 {
+				return fullPlan
+			}
+			asked = true
+		}
+	}
+	if asked {
+		return "the key strategies chose no key of its provider"
+	}
+	return fullPlan
+}
+
+const fullPlan = "the plan is full before it"
 
 // StrategyStep is a strategy's result.
 type StrategyStep struct {
@@ -201,9 +228,10 @@ type StrategyStep struct {
 	Used     bool     `json:"used"` // this one decided
 }
 
-// KeyStep is a key strategy's result for a provider.
+// KeyStep is a key strategy's result for a model that is to be tried.
 type KeyStep struct {
 	Provider string   `json:"provider"`
+	Model    string   `json:"model"`
 	Strategy string   `json:"strategy"`
 	Chosen   []string `json:"chosen"`
 	Error    string   `json:"error,omitempty"`
@@ -233,7 +261,9 @@ func (t *Trace) offer(entry string, c *choice, code Code) {
 	if t == nil {
 		return
 	}
-	t.offers = append(t.offers, offer{entry, c.provider.id, c.id, c.provider.byModel[lower(c.id)] != nil, code, -1})
+	t.offers = append(t.offers, offer{
+		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[lower(c.id)] != nil, code: code, keptBy: -1,
+	})
 }
 
 // unknown notes an entry that no provider offers.
@@ -266,11 +296,11 @@ func (t *Trace) strategy(source string, chosen []*expression.Model, used bool, e
 	t.strategies = append(t.strategies, step)
 }
 
-func (t *Trace) keys(provider, source string, chosen []*expression.Key, err error) {
+func (t *Trace) keys(c *choice, source string, chosen []*expression.Key, err error) {
 	if t == nil {
 		return
 	}
-	step := KeyStep{Provider: provider, Strategy: source, Chosen: []string{}}
+	step := KeyStep{Provider: c.provider.id, Model: c.id, Strategy: source, Chosen: []string{}}
 	for _, k := range chosen {
 		step.Chosen = append(step.Chosen, k.ID)
 	}

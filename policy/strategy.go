@@ -333,7 +333,7 @@ func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 	in.Models = append(in.Models[:0], c.model())
 	for i, s := range p.strategies.keys {
 		chosen, err := s.Run(in, c.provider.keyViews)
-		t.keys(c.provider.id, p.strategies.keySource[i], chosen, err)
+		t.keys(c, p.strategies.keySource[i], chosen, err)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("api_key_selection.strategy[%d]: %w", i, err))
 			continue

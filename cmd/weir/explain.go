@@ -201,7 +201,7 @@ func strategySteps(b *strings.Builder, e policy.Explanation) {
 		} else if result == "" {
 			result = "nothing"
 		}
-		fmt.Fprintf(b, "  %s: %s\n      %s\n", s.Provider, s.Strategy, result)
+		fmt.Fprintf(b, "  %s:%s\n      %s\n      %s\n", s.Provider, s.Model, s.Strategy, result)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -65,7 +66,8 @@ strategies
       ollama:llama3.2, openai:gpt-4o
 
 keys
-  openai: ai.keys.filter(k, k.id != 'openai#1')
+  openai:gpt-4o
+      ai.keys.filter(k, k.id != 'openai#1')
       openai#2
 
 left out  nix, llama3.2:1b
@@ -111,5 +113,37 @@ func TestExplainTooLarge(t *testing.T) {
 	o.stdin = strings.NewReader(`{"model":"a:m","x":"` + strings.Repeat("x", 1024) + `"}`)
 	if code := run(t.Context(), o.system); code != 1 || !strings.Contains(o.stderr.String(), "larger than 1024 bytes") {
 		t.Errorf("exit code %d: %s", code, o.stderr.String())
+	}
+}
+
+// TestExplainUntried: a candidate that no attempt is made with is not shown as
+// kept.
+func TestExplainUntried(t *testing.T) {
+	config := "allow_anonymous: true\non_http_request: [{type: ai-gateway, config: {only_allow_configured_providers: true, failover_on: [429], api_key_selection: {strategy: [\"ai.keys.filter(k, k.id != 'p1#1')\"]}, providers: ["
+	for i := range 12 {
+		config += fmt.Sprintf("{id: p%d, base_url: http://p%d.internal, models: [{id: m}], api_keys: [{value: key}]}, ", i, i)
+	}
+	o := newOutside(nil, "explain", "--json", "-c", file(t, "weir.yaml", config+"]}}]\n"))
+	o.stdin = strings.NewReader(`{"model":"m"}`)
+	if code := run(t.Context(), o.system); code != 0 {
+		t.Fatalf("exit code %d: %s", code, o.stderr.String())
+	}
+	var e policy.Explanation
+	if err := json.Unmarshal([]byte(o.stdout.String()), &e); err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]bool{}
+	for _, a := range e.Attempts {
+		tried[a.Provider] = true
+	}
+	why := map[string]string{"p1": "the key strategies chose no key of its provider", "p10": "the plan is full before it", "p11": "the plan is full before it"}
+	for _, c := range e.Candidates {
+		want := "no strategy is configured"
+		if why[c.Provider] != "" {
+			want = why[c.Provider]
+		}
+		if c.Kept != tried[c.Provider] || c.By != want {
+			t.Errorf("%+v, want %q, tried %t", c, want, tried[c.Provider])
+		}
 	}
 }
