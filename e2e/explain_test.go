@@ -91,5 +91,8 @@ on_http_request:
 				}
 			}
 		})
+	} // An explanation is no request.
+	if got := metric(t, g, "weir_ext_proc_duration_seconds_count"); got != "6" {
+		t.Errorf("weir_ext_proc_duration_seconds_count %s", got)
 	}
 }

@@ -108,6 +108,8 @@ func ended(err error) error {
 // decide answers a client's request: with a plan, with the list of models, or
 // with a refusal.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
+	began, waited := p.now(), time.Duration(0)
+	defer func() { p.metrics.answered(p.now().Sub(began) - waited) }()
 	current := p.policy()
 	req, err := readHeaders(current, &x.in)
 	if err != nil {
@@ -124,10 +126,13 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if err := stream.Send(&x.out); err != nil {
 		return err
 	}
-	if err := stream.Recv(&x.in); err != nil {
+	asked := p.now()
+	err = stream.Recv(&x.in)
+	start := p.now()
+	waited = start.Sub(asked)
+	if err != nil {
 		return ended(err)
 	}
-	start := p.now()
 	plan, err := p.plan(current, req, x, start)
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
