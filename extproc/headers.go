@@ -3,7 +3,6 @@ package extproc
 import (
 	"net"
 	"strconv"
-	"strings"
 
 	"weir/extproc/wire"
 	"weir/policy"
@@ -47,7 +46,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		default:
 			for i, name := range policy.ClientCredentials {
 				if h.Key == name && credentials[i] == "" {
-					credentials[i] = credential(name, h.Value)
+					credentials[i] = policy.Credential(name, h.Value)
 				}
 			}
 		}
@@ -82,19 +81,6 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
 	}
 	return req, nil
-}
-
-// credential takes the key out of a header: Authorization carries it after the
-// word Bearer (RFC 6750 2.1), the others are the key.
-func credential(header, value string) string {
-	if header != "authorization" {
-		return value
-	}
-	scheme, token, ok := strings.Cut(value, " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
 }
 
 // clientIP takes the port off Envoy's attribute source.address.

@@ -17,7 +17,7 @@ import (
 // question is a request to be explained.
 type question struct {
 	path    string
-	key     string // the name of an access key, or the key itself
+	key     string // the name of an access key, or the key itself; empty: what the headers say
 	ip      string
 	headers []string // name: value
 	body    []byte
@@ -33,15 +33,20 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	case route.Endpoint == nil || route.Endpoint.Multipart:
 		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.path)
 	}
+	headers, err := clientHeaders(q.headers)
+	if err != nil {
+		return none, err
+	}
+	for _, name := range policy.ClientCredentials {
+		if q.key == "" {
+			q.key = policy.Credential(name, valueOf(headers, name))
+		}
+	}
 	key, err := p.KeyNamed(q.key)
 	if err != nil {
 		if key, err = p.Authenticate(q.key); err != nil {
 			return none, err
 		}
-	}
-	headers, err := clientHeaders(q.headers)
-	if err != nil {
-		return none, err
 	}
 	if _, err := route.Endpoint.BodyType(valueOf(headers, "content-type"), valueOf(headers, "content-encoding")); err != nil {
 		return none, err

@@ -101,6 +101,13 @@ plan  at most 3m0s for an attempt, 6m0s for all
 	if e.Error == nil || e.Error.Code != policy.NoModelsSelected || e.Error.Status != 422 || len(e.Attempts) != 0 {
 		t.Errorf("%+v", e)
 	}
+	for _, header := range []string{"Authorization: bearer team-a-team-a-team-a", "x-api-key: team-a-team-a-team-a"} {
+		o := newOutside(nil, "explain", "-c", config, "-H", header)
+		o.stdin = strings.NewReader(request)
+		if code := run(t.Context(), o.system); code != 0 || !strings.Contains(o.stdout.String(), "access key  team-a\n") {
+			t.Errorf("%s: exit code %d, %s%s", header, code, o.stdout.String(), o.stderr.String())
+		}
+	}
 	if code, _, stderr := weir(t, nil, "explain", "-c", config); code != 1 || !strings.Contains(stderr, "access key") {
 		t.Errorf("without a key: exit code %d, %s", code, stderr)
 	}
