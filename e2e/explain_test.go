@@ -28,7 +28,7 @@ on_http_request:
       only_allow_configured_providers: true
       outlier_detection: {disabled: true}
       max_output_tokens: 50
-      headers: {x-agent: "${req.headers['user-agent']}", x-team: "${req.headers['x-of-team'][0]}", x-gone: ""}
+      headers: {x-agent: "${req.headers['user-agent']}", x-team: "${req.headers['x-of-team'][0]}", x-gone: "", x-seen: "${['te', 'x_odd', 'x-weir-odd', 'x-envoy-odd', 'x-hop', 'content-length', 'x-forwarded-for'].map(h, req.headers[h])}"}
       query_params: {n: "${req.body.n}", of: a&b}
       body: {user: "${conn.client_ip}"}
       providers:
@@ -41,6 +41,7 @@ on_http_request:
 		"what is asked for": {"X-Of-Team", "red", "Accept", "*/*", "Accept-Encoding", "gzip, br"},
 		"of one hop":        {"Connection", "keep-alive, X-Hop", "X-Hop", "1", "Te", "trailers", "Keep-Alive", "5", "X-Stays", "1"},
 		"who the client is": {"Authorization", "Bearer x", "Cookie", "a=b", "X-Forwarded-For", "192.0.2.1", "X-Gone", "1", "X-Agent", "theirs"},
+		"nobody's":          {"X_Odd", "1", "X-Weir-Odd", "1", "X-Envoy-Odd", "1", "Te", "gzip"},
 		"of the body":       {"Content-Type", "application/json; charset=utf-8", "Content-Encoding", "identity"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +93,7 @@ on_http_request:
 			}
 		})
 	} // An explanation is no request.
-	if got := metric(t, g, "weir_ext_proc_duration_seconds_count"); got != "6" {
+	if got := metric(t, g, "weir_ext_proc_duration_seconds_count"); got != "7" {
 		t.Errorf("weir_ext_proc_duration_seconds_count %s", got)
 	}
 }

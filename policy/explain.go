@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,7 +84,7 @@ var rules = map[Code]string{
 }
 
 // Explain plans a request as Plan does, and tells how it came about. headers
-// are the client's.
+// are those that arrive of the client's.
 func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
 	if req.Key != nil {
@@ -132,23 +133,35 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 // ExplainedHeader is a header of a client, its name in lower case.
 type ExplainedHeader struct{ Name, Value string }
 
-// ofConnection are the headers that Envoy takes for its own connection with the
-// client, or makes anew.
-var ofConnection = []string{"connection", "keep-alive", "proxy-connection", "upgrade", "host", "content-length", "transfer-encoding"}
-
-// headers are what a provider gets beside the body.
-func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []string {
-	out, hop := []string{}, slices.Clone(ofConnection)
+// Arriving are the headers of a client that get past Envoy to Weir, with the
+// body's length: not those of one hop (RFC 9110 7.6.1), none with an underscore
+// in its name, and none that is Weir's or Envoy's own to say.
+func Arriving(client []ExplainedHeader, bodyLength int) []ExplainedHeader {
+	hop := []string{"connection", "keep-alive", "proxy-connection", "upgrade", "host", "content-length", "transfer-encoding"}
 	for _, h := range client {
-		if h.Name == "connection" { // it names others that are for one hop (RFC 9110 7.6.1)
+		if h.Name == "connection" {
 			for name := range strings.SplitSeq(h.Value, ",") {
 				hop = append(hop, lower(strings.TrimSpace(name)))
 			}
 		}
 	}
+	out := []ExplainedHeader{{"content-length", strconv.Itoa(bodyLength)}}
+	for _, h := range client {
+		if slices.Contains(hop, h.Name) || h.Name == "te" && h.Value != "trailers" || strings.Contains(h.Name, "_") ||
+			strings.HasPrefix(h.Name, "x-weir-") || strings.HasPrefix(h.Name, "x-envoy-") {
+			continue
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// headers are what a provider gets beside the body.
+func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []string {
+	out := []string{}
 	for _, h := range client {
 		switch {
-		case slices.Contains(a.Cluster.Strip, h.Name), slices.Contains(hop, h.Name), h.Name == "te" && h.Value != "trailers",
+		case h.Name == "content-length", slices.Contains(a.Cluster.Strip, h.Name),
 			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
 			continue
 		case h.Name == "accept-encoding" && p.WantsPlainAnswers():

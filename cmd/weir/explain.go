@@ -33,10 +33,11 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	case route.Endpoint == nil || route.Endpoint.Multipart:
 		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.path)
 	}
-	headers, err := clientHeaders(q.headers)
+	client, err := clientHeaders(q.headers)
 	if err != nil {
 		return none, err
 	}
+	headers := policy.Arriving(client, len(q.body))
 	for _, name := range policy.ClientCredentials {
 		if q.key == "" {
 			q.key = policy.Credential(name, valueOf(headers, name))

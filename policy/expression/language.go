@@ -43,8 +43,8 @@ var (
 
 // newLanguage makes a language with some of the roots. With ai it is one of
 // strategies, where what is made of something missing is missing: a template
-// fails instead, for it would send something else than was meant. It panics where the
-// declarations of this package contradict each other.
+// fails instead, for it would send something else than was meant. It panics
+// where the declarations of this package contradict each other.
 func newLanguage(ai, secrets *kind) *language {
 	registry, err := types.NewRegistry()
 	if err != nil {
