@@ -112,6 +112,9 @@ func TestBadFileChangesNothing(t *testing.T) {
 			if got := metric(t, g, "weir_config_last_reload_successful"); got != "0" {
 				t.Errorf("weir_config_last_reload_successful %s", got)
 			}
+			if got := metric(t, g, `weir_config_info{version="`+version+`"}`); got != "1" {
+				t.Errorf("weir_config_info %s", got)
+			}
 			waitRejected(t, g, func() { hup(t, g) })
 
 			waitInForce(t, g, func() { g.Write(good.String()) })

@@ -88,6 +88,18 @@ data: [DONE]
 	{"rerank, only a total", "/v1/rerank", false, "application/json",
 		`{"model":"x","results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":11}}`,
 		"11+?=11 cached 0 reasoning 0", "rerank"},
+	{"chat, of a server that does not say what it is", "/v1/chat/completions", false, "application/json",
+		`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}`,
+		"11+7=18 cached 0 reasoning 0", "chat"},
+	{"chat, streamed, of a server that does not say what it is", "/v1/chat/completions", true, "text/event-stream",
+		`data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}
+
+data: {"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}
+
+data: [DONE]
+
+`,
+		"11+7=18 cached 0 reasoning 0", "chat"},
 	{"chat, details are null", "/v1/chat/completions", false, "application/json",
 		`{"id":"c","object":"chat.completion","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":null}}`,
 		"11+7=18 cached 0 reasoning 0", "chat"},

@@ -1,10 +1,8 @@
 package extproc
 
 import (
-	"mime"
 	"net"
 	"strconv"
-	"strings"
 
 	"weir/extproc/wire"
 	"weir/policy"
@@ -48,7 +46,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		default:
 			for i, name := range policy.ClientCredentials {
 				if h.Key == name && credentials[i] == "" {
-					credentials[i] = credential(name, h.Value)
+					credentials[i] = policy.Credential(name, h.Value)
 				}
 			}
 		}
@@ -71,54 +69,18 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	if req.Models {
 		return req, nil
 	}
-	if encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return req, policy.Errorf(policy.UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
-	}
-	if req.boundary, err = bodyType(req.Endpoint, contentType); err != nil {
+	if req.boundary, err = req.Endpoint.BodyType(contentType, encoding); err != nil {
 		return req, err
 	}
-	if n, err := strconv.ParseUint(length, 10, 63); err == nil && n > uint64(current.MaxBodyBytes) {
-		return req, tooLarge(current)
+	if n, err := strconv.ParseUint(length, 10, 63); err == nil {
+		if err := current.BodySize(n); err != nil {
+			return req, err
+		}
 	}
 	if in.EndOfStream {
 		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
 	}
 	return req, nil
-}
-
-// credential takes the key out of a header: Authorization carries it after the
-// word Bearer (RFC 6750 2.1), the others are the key.
-func credential(header, value string) string {
-	if header != "authorization" {
-		return value
-	}
-	scheme, token, ok := strings.Cut(value, " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
-}
-
-// bodyType checks Content-Type and gives a multipart body's boundary. A JSON
-// body may come without one, as several clients send it.
-func bodyType(e *policy.Endpoint, contentType string) (string, error) {
-	if !e.Multipart && (contentType == "" || contentType == "application/json") {
-		return "", nil
-	}
-	media, params, err := mime.ParseMediaType(contentType)
-	charset := params["charset"]
-	switch {
-	case charset != "" && !strings.EqualFold(charset, "utf-8"):
-		// A provider that decodes by it could read another model than Weir.
-		return "", policy.Errorf(policy.InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
-	case err == nil && !e.Multipart && media == "application/json":
-		return "", nil
-	case err == nil && e.Multipart && media == "multipart/form-data":
-		return params["boundary"], nil
-	case e.Multipart:
-		return "", policy.Errorf(policy.InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
-	}
-	return "", policy.Errorf(policy.InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
 }
 
 // clientIP takes the port off Envoy's attribute source.address.

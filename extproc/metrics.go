@@ -12,6 +12,7 @@ import (
 // Metrics count decisions. Every label has a closed set of values.
 type Metrics struct {
 	plans   prometheus.Histogram
+	answers prometheus.Histogram
 	refusal *prometheus.CounterVec
 	retries prometheus.Counter
 	held    *prometheus.CounterVec
@@ -24,6 +25,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		plans: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "weir_plan_duration_seconds",
 			Help:    "Time to read a request body and plan its attempts.",
+			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
+		}),
+		answers: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_ext_proc_duration_seconds",
+			Help:    "Time that Weir had a request: to read its headers and body, plan it or refuse it, and answer Envoy. The wait for the body does not count.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
 		}),
 		refusal: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -43,11 +49,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "weir_streams_ended_with_error_total",
 		Help: "Streams that the provider ended before their last event, and Weir with an error event (strict_stream_end).",
 	})
-	r.MustRegister(m.plans, m.refusal, m.retries, m.held, m.cut)
+	r.MustRegister(m.plans, m.answers, m.refusal, m.retries, m.held, m.cut)
 	return m
 }
 
 func (m *Metrics) planned(d time.Duration)  { m.plans.Observe(d.Seconds()) }
+func (m *Metrics) answered(d time.Duration) { m.answers.Observe(d.Seconds()) }
 func (m *Metrics) refused(code policy.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
 func (m *Metrics) retried()                 { m.retries.Inc() }
 func (m *Metrics) truncated()               { m.cut.Inc() }

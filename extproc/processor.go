@@ -108,6 +108,8 @@ func ended(err error) error {
 // decide answers a client's request: with a plan, with the list of models, or
 // with a refusal.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
+	began, waited := p.now(), time.Duration(0)
+	defer func() { p.metrics.answered(p.now().Sub(began) - waited) }()
 	current := p.policy()
 	req, err := readHeaders(current, &x.in)
 	if err != nil {
@@ -124,10 +126,13 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if err := stream.Send(&x.out); err != nil {
 		return err
 	}
-	if err := stream.Recv(&x.in); err != nil {
+	asked := p.now()
+	err = stream.Recv(&x.in)
+	start := p.now()
+	waited = start.Sub(asked)
+	if err != nil {
 		return ended(err)
 	}
-	start := p.now()
 	plan, err := p.plan(current, req, x, start)
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
@@ -138,10 +143,10 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 }
 
 func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now time.Time) (*policy.Plan, error) {
-	if len(x.in.Body) > current.MaxBodyBytes {
-		return nil, tooLarge(current)
+	err := current.BodySize(uint64(len(x.in.Body)))
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if req.Endpoint.Multipart {
 		err = policy.ReadMultipart(x.in.Body, req.boundary, &x.body)
 	} else {
@@ -154,10 +159,6 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
 	return current.Plan(r)
-}
-
-func tooLarge(current *policy.Policy) error {
-	return policy.Errorf(policy.RequestTooLarge, "the request body is larger than %d bytes", current.MaxBodyBytes)
 }
 
 // count notes a refusal.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"weir/policy/expression"
@@ -108,16 +107,43 @@ type bodyTemplate struct {
 	exprs   []*expression.TemplateProgram
 }
 
-// parseBody finds the expressions in a value; nil where there are none. The
-// value is JSON as RawValue writes it, without white space.
-func parseBody(raw []byte) (*bodyTemplate, []string) {
+// bodyProblem is what is wrong with a string in a body's value.
+type bodyProblem struct{ path, text string }
+
+// parseBody finds the expressions in a value, which stands at path; nil where
+// there are none. The value is JSON as RawValue writes it, without white space.
+func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 	if !bytes.Contains(raw, []byte("${")) {
 		return nil, nil
 	}
 	out := &bodyTemplate{}
-	var problems []string
+	var problems []bodyProblem
+	// around are the lists and mappings that at is in, path is that of the value
+	// there.
+	type container struct {
+		path string
+		list bool
+		item int
+	}
+	around := []container{{path: path}}
 	from := 0
 	for at := 0; at < len(raw); at++ {
+		in := &around[len(around)-1]
+		switch raw[at] {
+		case '[':
+			around = append(around, container{path: path, list: true})
+			path = indexed(path, 0)
+		case '{':
+			around = append(around, container{path: path})
+		case ']', '}':
+			path = in.path
+			around = around[:len(around)-1]
+		case ',':
+			if in.list {
+				in.item++
+				path = indexed(in.path, in.item)
+			}
+		}
 		if raw[at] != '"' {
 			continue
 		}
@@ -129,15 +155,19 @@ func parseBody(raw []byte) (*bodyTemplate, []string) {
 			end++
 		}
 		end++
-		key := end < len(raw) && raw[end] == ':'
 		var text string
-		if err := json.Unmarshal(raw[at:end], &text); err == nil && !key && strings.Contains(text, "${") {
+		err := json.Unmarshal(raw[at:end], &text)
+		switch {
+		case err != nil:
+		case end < len(raw) && raw[end] == ':':
+			path = join(in.path, text)
+		case strings.Contains(text, "${"):
 			t, issues := expression.Template(text)
-			switch {
-			case len(issues) > 0:
-				problems = append(problems, issueText(issues)...)
-			case t.UsesSecrets():
-				problems = append(problems, "a secret cannot be sent in a body: it would travel with the plan of the request; use headers")
+			for _, i := range issues {
+				problems = append(problems, bodyProblem{path, i.String()})
+			}
+			if issues == nil && t.UsesSecrets() {
+				problems = append(problems, bodyProblem{path, "a secret cannot be sent in a body: it would travel with the plan of the request; use headers"})
 			}
 			out.literal = append(out.literal, string(raw[from:at]))
 			out.exprs = append(out.exprs, t)
@@ -150,14 +180,6 @@ func parseBody(raw []byte) (*bodyTemplate, []string) {
 		return nil, nil
 	}
 	return out, problems
-}
-
-func issueText(issues []expression.Issue) []string {
-	out := make([]string, len(issues))
-	for i, issue := range issues {
-		out[i] = strconv.Itoa(issue.Line) + ":" + strconv.Itoa(issue.Column) + ": " + issue.Message
-	}
-	return out
 }
 
 // json evaluates the value for a request. A string that is one expression

@@ -30,7 +30,8 @@ type Endpoint struct {
 	// or a name in its style where it has none.
 	Operation string
 	// UsageAs is how Envoy is to read the token usage of answers, where it does
-	// not see it from their shape.
+	// not see it from their shape, or not of every server: some chat servers
+	// leave out `object`.
 	UsageAs string
 	// Answer is what a good answer looks like.
 	Answer Answer
@@ -43,7 +44,7 @@ type Endpoint struct {
 // reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
 // vLLM, Jina and Cohere share.
 var endpoints = []Endpoint{
-	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat", Answer: ChatAnswer},
+	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Answer: ChatAnswer},
 	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Answer: ResponsesAnswer},
 	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Answer: ChatAnswer},
 	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage, Answer: JSONAnswer},

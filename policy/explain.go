@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ var rules = map[Code]string{
 }
 
 // Explain plans a request as Plan does, and tells how it came about. headers
-// are the client's.
+// are those that arrive of the client's.
 func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
 	if req.Key != nil {
@@ -93,7 +94,12 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	t := &Trace{}
 	plan, err := p.plan(req, t)
 	for i := range t.offers {
-		out.Candidates = append(out.Candidates, t.offers[i].candidate(p, t))
+		o := &t.offers[i]
+		c := o.candidate(p, t)
+		if c.Kept && err == nil && !slices.ContainsFunc(plan.Attempts, o.isTried) {
+			c.Kept, c.By = false, t.untried(o)
+		}
+		out.Candidates = append(out.Candidates, c)
 	}
 	out.Strategies, out.Keys = t.strategies, t.keySteps
 	if err != nil {
@@ -115,7 +121,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(plan, headers), Body: string(body),
+			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(p, plan, headers), Body: string(body),
 		}
 		if e := a.Cluster.Ejection(a.Model); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Model, e.Cause, e.Since, e.Until}
@@ -128,13 +134,39 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 // ExplainedHeader is a header of a client, its name in lower case.
 type ExplainedHeader struct{ Name, Value string }
 
+// Arriving are the headers of a client that get past Envoy to Weir, with the
+// body's length: not those of one hop (RFC 9110 7.6.1), none with an underscore
+// in its name, and none that is Weir's or Envoy's own to say.
+func Arriving(client []ExplainedHeader, bodyLength int) []ExplainedHeader {
+	hop := []string{"connection", "keep-alive", "proxy-connection", "upgrade", "host", "content-length", "transfer-encoding"}
+	for _, h := range client {
+		if h.Name == "connection" {
+			for name := range strings.SplitSeq(h.Value, ",") {
+				hop = append(hop, lower(strings.TrimSpace(name)))
+			}
+		}
+	}
+	out := []ExplainedHeader{{"content-length", strconv.Itoa(bodyLength)}}
+	for _, h := range client {
+		if slices.Contains(hop, h.Name) || h.Name == "te" && h.Value != "trailers" || strings.Contains(h.Name, "_") ||
+			strings.HasPrefix(h.Name, "x-weir-") || strings.HasPrefix(h.Name, "x-envoy-") {
+			continue
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
 // headers are what a provider gets beside the body.
-func (a *Attempt) headers(plan *Plan, client []ExplainedHeader) []string {
+func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []string {
 	out := []string{}
 	for _, h := range client {
-		if slices.Contains(a.Cluster.Strip, h.Name) || slices.Contains(ownedByWeir, h.Name) && h.Name != "content-type" ||
-			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }) {
+		switch {
+		case h.Name == "content-length", slices.Contains(a.Cluster.Strip, h.Name),
+			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
 			continue
+		case h.Name == "accept-encoding" && p.WantsPlainAnswers():
+			h.Value = "identity"
 		}
 		out = append(out, h.Name+": "+h.Value)
 	}
@@ -148,7 +180,9 @@ func (a *Attempt) headers(plan *Plan, client []ExplainedHeader) []string {
 				value = plan.Fields[i].Value
 			}
 		}
-		out = append(out, h.Name+": "+value)
+		if value != "" { // Envoy adds no empty header
+			out = append(out, h.Name+": "+value)
+		}
 	}
 	return out
 }
@@ -173,10 +207,32 @@ type Trace struct {
 // offer is a model that was looked at for an entry of the client's list.
 type offer struct {
 	entry, provider, model string
+	sent                   string // what the provider calls it
 	known                  bool
 	code                   Code // why it is no candidate
 	keptBy                 int  // index of the strategy that kept it, -1 for none
 }
+
+func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provider && a.Model == o.sent }
+
+// untried says why a model that nothing left out is not in the plan.
+func (t *Trace) untried(o *offer) string {
+	asked := false
+	for _, step := range t.keySteps {
+		if step.Provider == o.provider && step.Model == o.model {
+			if len(step.Chosen) > 0 {
+				return fullPlan
+			}
+			asked = true
+		}
+	}
+	if asked {
+		return "the key strategies chose no key of its provider"
+	}
+	return fullPlan
+}
+
+const fullPlan = "the plan is full before it"
 
 // StrategyStep is a strategy's result.
 type StrategyStep struct {
@@ -186,9 +242,10 @@ type StrategyStep struct {
 	Used     bool     `json:"used"` // this one decided
 }
 
-// KeyStep is a key strategy's result for a provider.
+// KeyStep is a key strategy's result for a model that is to be tried.
 type KeyStep struct {
 	Provider string   `json:"provider"`
+	Model    string   `json:"model"`
 	Strategy string   `json:"strategy"`
 	Chosen   []string `json:"chosen"`
 	Error    string   `json:"error,omitempty"`
@@ -218,7 +275,9 @@ func (t *Trace) offer(entry string, c *choice, code Code) {
 	if t == nil {
 		return
 	}
-	t.offers = append(t.offers, offer{entry, c.provider.id, c.id, c.provider.byModel[lower(c.id)] != nil, code, -1})
+	t.offers = append(t.offers, offer{
+		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[lower(c.id)] != nil, code: code, keptBy: -1,
+	})
 }
 
 // unknown notes an entry that no provider offers.
@@ -251,11 +310,11 @@ func (t *Trace) strategy(source string, chosen []*expression.Model, used bool, e
 	t.strategies = append(t.strategies, step)
 }
 
-func (t *Trace) keys(provider, source string, chosen []*expression.Key, err error) {
+func (t *Trace) keys(c *choice, source string, chosen []*expression.Key, err error) {
 	if t == nil {
 		return
 	}
-	step := KeyStep{Provider: provider, Strategy: source, Chosen: []string{}}
+	step := KeyStep{Provider: c.provider.id, Model: c.id, Strategy: source, Chosen: []string{}}
 	for _, k := range chosen {
 		step.Chosen = append(step.Chosen, k.ID)
 	}

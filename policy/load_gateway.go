@@ -126,9 +126,9 @@ func (l *loader) body(p *Policy, g *GatewayConfig, path string) {
 	dynamic := make([]*bodyTemplate, len(g.Body))
 	for i, name := range sortedKeys(g.Body) {
 		value := []byte(g.Body[name])
-		t, problems := parseBody(value)
+		t, problems := parseBody(value, join(path, name))
 		for _, problem := range problems {
-			l.problem(path+"."+name, "%s", problem)
+			l.problem(problem.path, "%s", problem.text)
 		}
 		if dynamic[i] = t; t != nil && len(problems) == 0 {
 			p.dynamic.set = dynamic

@@ -1,5 +1,7 @@
 package policy
 
+import "strings"
+
 // What the control plane and the request path must agree on.
 const (
 	// ChainNamespace is the dynamic metadata from which Envoy's
@@ -89,6 +91,19 @@ const (
 // ClientCredentials are the request headers that can hold a client's
 // credential, in the order in which Weir looks for one.
 var ClientCredentials = []string{"authorization", "x-api-key", "x-goog-api-key"}
+
+// Credential takes the key out of one of these headers: Authorization carries
+// it after the word Bearer (RFC 6750 2.1), the others are the key.
+func Credential(header, value string) string {
+	if header != "authorization" {
+		return value
+	}
+	scheme, token, ok := strings.Cut(value, " ")
+	if !ok || !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
 
 // strippedHeaders never reach a provider, whoever set them: credentials of
 // the client or of another attempt, and the account selectors that only make

@@ -75,6 +75,10 @@ type Policy struct {
 	inputLimit                int             // max_input_tokens, 0 where there is none
 }
 
+// WantsPlainAnswers says that providers are asked not to compress: Envoy finds
+// no token usage, and no content, in what is compressed.
+func (p *Policy) WantsPlainAnswers() bool { return p.Telemetry || p.ResponseGate }
+
 // provider is a provider that requests may be sent to.
 type provider struct {
 	id         string

@@ -38,6 +38,7 @@ func (r *Request) Reset() {
 	r.members = r.members[:0]
 	clear(r.candidates)
 	r.candidates = r.candidates[:0]
+	clear(r.input.Models)
 	r.places.other = nil
 	clear(r.found)
 	r.found = r.found[:0]

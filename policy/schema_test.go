@@ -232,6 +232,8 @@ func TestSchemaRefuses(t *testing.T) {
 	f(action("headers: {x-a: 1}"), "on_http_request/0/config/headers/x-a")
 	f(action("body: [store]"), "on_http_request/0/config/body")
 	f(action("failover_on: 5xx"), "on_http_request/0/config/failover_on")
+	f(action("response_gate: false"), "on_http_request/0/config/response_gate")
+	f(action("response_gate: never"), "on_http_request/0/config/response_gate")
 	f("providers: [openai]", "providers/0")
 	f("providers: [{id: 7, base_url: http://a.internal}]", "providers/0/id")
 	f(provider("api_keys: [secret]"), "providers/0/api_keys/0")

@@ -103,6 +103,7 @@ var schemaRules = map[string]schema{
 	"GatewayConfig.max_input_tokens":              {"minimum": 1, "maximum": maxTokens},
 	"GatewayConfig.max_output_tokens":             {"minimum": 1, "maximum": maxTokens},
 	"GatewayConfig.on_error":                      {"enum": []string{"halt"}, "default": "halt"},
+	"GatewayConfig.response_gate":                 {"enum": []string{"on", "off"}, "default": "on"},
 	"GatewayConfig.failover_on":                   {"default": failoverDefault, "examples": [][]any{{"connect_failure", "timeout", 429, "5xx"}}},
 	"OutlierDetectionConfig.consecutive_failures": {"minimum": 1, "maximum": maxConsecutiveFailures, "default": DefaultConsecutiveFailures},
 	"OutlierDetectionConfig.base_ejection_time":   {"default": written(DefaultBaseEjectionTime)},

@@ -268,8 +268,7 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 	for i, entry := range asked {
 		for k := range entry {
 			c := &entry[k]
-			if c.view == nil {
-				c.view = c.provider.view(ModelConfig{ID: c.id})
+			if c.model().Tag == nil {
 				c.view.Tag = c
 			}
 			if places.of(c.view) < 0 {
@@ -315,6 +314,14 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 	return dst, left, err
 }
 
+// model is the choice as expressions see it.
+func (c *choice) model() *expression.Model {
+	if c.view == nil {
+		c.view = c.provider.view(ModelConfig{ID: c.id})
+	}
+	return c.view
+}
+
 // byKey gives the clusters of a choice, one for each of its provider's keys, in
 // the order in which they are to be tried.
 func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
@@ -323,9 +330,10 @@ func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 	}
 	var failures []error
 	in := req.inputs(p)
+	in.Models = append(in.Models[:0], c.model())
 	for i, s := range p.strategies.keys {
 		chosen, err := s.Run(in, c.provider.keyViews)
-		t.keys(c.provider.id, p.strategies.keySource[i], chosen, err)
+		t.keys(c, p.strategies.keySource[i], chosen, err)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("api_key_selection.strategy[%d]: %w", i, err))
 			continue

@@ -229,9 +229,8 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	for _, prefix := range policy.StrippedPrefixes {
 		mutations.RequestMutations = append(mutations.RequestMutations, removePrefix(prefix))
 	}
-	if b.policy.Telemetry || b.policy.ResponseGate {
-		// What is compressed tells Envoy no token usage. A provider that
-		// compresses all the same: see decompressor.
+	if b.policy.WantsPlainAnswers() {
+		// A provider that compresses all the same: see decompressor.
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
 				Header:       &corev3.HeaderValue{Key: "accept-encoding", Value: "identity"},

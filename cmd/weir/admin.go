@@ -160,7 +160,7 @@ func newMetrics(g *gateway) *metrics {
 			return float64(n)
 		}
 	}
-	g.registry.MustRegister(m.reloads,
+	g.registry.MustRegister(m.reloads, configInfo{g},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
 		}, count(func(xds.NodeStatus) bool { return true })),
@@ -183,6 +183,22 @@ func newMetrics(g *gateway) *metrics {
 		}, func() float64 { return 1 }),
 	)
 	return m
+}
+
+// configInfo tells the version of the configuration in force.
+type configInfo struct{ *gateway }
+
+var configVersion = prometheus.NewDesc("weir_config_info", "The configuration in force, by its content's version. Always 1.", []string{"version"}, nil)
+
+// Describe implements prometheus.Collector.
+func (configInfo) Describe(to chan<- *prometheus.Desc) { to <- configVersion }
+
+// Collect implements prometheus.Collector.
+func (c configInfo) Collect(to chan<- prometheus.Metric) {
+	c.status.mu.Lock()
+	version := c.status.version
+	c.status.mu.Unlock()
+	to <- prometheus.MustNewConstMetric(configVersion, prometheus.GaugeValue, 1, version)
 }
 
 func (m *metrics) reload(accepted bool) {

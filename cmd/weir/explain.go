@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // question is a request to be explained.
 type question struct {
 	path    string
-	key     string // the name of an access key, or the key itself
+	key     string // the name of an access key, or the key itself; empty: what the headers say
 	ip      string
 	headers []string // name: value
 	body    []byte
@@ -32,19 +33,27 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	case route.Endpoint == nil || route.Endpoint.Multipart:
 		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.path)
 	}
+	client, err := clientHeaders(q.headers)
+	if err != nil {
+		return none, err
+	}
+	headers := policy.Arriving(client, len(q.body))
+	for _, name := range policy.ClientCredentials {
+		if q.key == "" {
+			q.key = policy.Credential(name, valueOf(headers, name))
+		}
+	}
 	key, err := p.KeyNamed(q.key)
 	if err != nil {
 		if key, err = p.Authenticate(q.key); err != nil {
 			return none, err
 		}
 	}
-	headers := []policy.ExplainedHeader{{Name: "content-type", Value: "application/json"}}
-	for _, h := range q.headers {
-		name, value, ok := strings.Cut(h, ":")
-		if !ok {
-			return none, fmt.Errorf("header %q: write 'name: value'", h)
-		}
-		headers = append(headers, policy.ExplainedHeader{Name: strings.ToLower(strings.TrimSpace(name)), Value: strings.TrimSpace(value)})
+	if _, err := route.Endpoint.BodyType(valueOf(headers, "content-type"), valueOf(headers, "content-encoding")); err != nil {
+		return none, err
+	}
+	if err := p.BodySize(uint64(len(q.body))); err != nil {
+		return none, err
 	}
 	var body policy.Body
 	if err := policy.ReadJSON(q.body, &body); err != nil {
@@ -62,6 +71,32 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 		},
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}, headers), nil
+}
+
+// clientHeaders are the headers of a client that sends JSON.
+func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
+	var out []policy.ExplainedHeader
+	for _, h := range lines {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, fmt.Errorf("header %q: write 'name: value'", h)
+		}
+		out = append(out, policy.ExplainedHeader{Name: strings.ToLower(strings.TrimSpace(name)), Value: strings.TrimSpace(value)})
+	}
+	if !slices.ContainsFunc(out, func(h policy.ExplainedHeader) bool { return h.Name == "content-type" }) {
+		out = slices.Insert(out, 0, policy.ExplainedHeader{Name: "content-type", Value: "application/json"})
+	}
+	return out, nil
+}
+
+// valueOf is the value of a header, empty where there is none.
+func valueOf(headers []policy.ExplainedHeader, name string) string {
+	for _, h := range headers {
+		if h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
 }
 
 func (c explainCmd) run(sys system) error {
@@ -172,7 +207,7 @@ func strategySteps(b *strings.Builder, e policy.Explanation) {
 		} else if result == "" {
 			result = "nothing"
 		}
-		fmt.Fprintf(b, "  %s: %s\n      %s\n", s.Provider, s.Strategy, result)
+		fmt.Fprintf(b, "  %s:%s\n      %s\n      %s\n", s.Provider, s.Model, s.Strategy, result)
 	}
 }
 

@@ -39,6 +39,9 @@ func TestExplainOnAdmin(t *testing.T) {
 		"key=team-a&path=/v1/nothing":     `{}`,
 		"key=team-a&path=/v1/models":      `{}`,
 		"key=team-a&header=without-colon": `{}`,
+
+		"key=team-a&header=content-type:%20text/plain": `{}`,
+		"key=team-a&header=content-encoding:%20gzip":   `{}`,
 	} {
 		if w := ask(query, body); w.Code != http.StatusBadRequest || w.Body.Len() == 0 {
 			t.Errorf("%s %s: %d %s", query, body, w.Code, w.Body)

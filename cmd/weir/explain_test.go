@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -65,7 +66,8 @@ strategies
       ollama:llama3.2, openai:gpt-4o
 
 keys
-  openai: ai.keys.filter(k, k.id != 'openai#1')
+  openai:gpt-4o
+      ai.keys.filter(k, k.id != 'openai#1')
       openai#2
 
 left out  nix, llama3.2:1b
@@ -99,7 +101,56 @@ plan  at most 3m0s for an attempt, 6m0s for all
 	if e.Error == nil || e.Error.Code != policy.NoModelsSelected || e.Error.Status != 422 || len(e.Attempts) != 0 {
 		t.Errorf("%+v", e)
 	}
+	for _, header := range []string{"Authorization: bearer team-a-team-a-team-a", "x-api-key: team-a-team-a-team-a"} {
+		o := newOutside(nil, "explain", "-c", config, "-H", header)
+		o.stdin = strings.NewReader(request)
+		if code := run(t.Context(), o.system); code != 0 || !strings.Contains(o.stdout.String(), "access key  team-a\n") {
+			t.Errorf("%s: exit code %d, %s%s", header, code, o.stdout.String(), o.stderr.String())
+		}
+	}
 	if code, _, stderr := weir(t, nil, "explain", "-c", config); code != 1 || !strings.Contains(stderr, "access key") {
 		t.Errorf("without a key: exit code %d, %s", code, stderr)
+	}
+}
+
+// TestExplainTooLarge: a body that the gateway refuses is not explained as one
+// that is cut short.
+func TestExplainTooLarge(t *testing.T) {
+	o := newOutside(nil, "explain", "-c", file(t, "weir.yaml", "max_body_bytes: 1024\nallow_anonymous: true\nproviders: [{id: a, base_url: http://a.internal}]\n"))
+	o.stdin = strings.NewReader(`{"model":"a:m","x":"` + strings.Repeat("x", 1024) + `"}`)
+	if code := run(t.Context(), o.system); code != 1 || !strings.Contains(o.stderr.String(), "larger than 1024 bytes") {
+		t.Errorf("exit code %d: %s", code, o.stderr.String())
+	}
+}
+
+// TestExplainUntried: a candidate that no attempt is made with is not shown as
+// kept.
+func TestExplainUntried(t *testing.T) {
+	config := "allow_anonymous: true\non_http_request: [{type: ai-gateway, config: {only_allow_configured_providers: true, failover_on: [429], api_key_selection: {strategy: [\"ai.keys.filter(k, k.id != 'p1#1')\"]}, providers: ["
+	for i := range 12 {
+		config += fmt.Sprintf("{id: p%d, base_url: http://p%d.internal, models: [{id: m}], api_keys: [{value: key}]}, ", i, i)
+	}
+	o := newOutside(nil, "explain", "--json", "-c", file(t, "weir.yaml", config+"]}}]\n"))
+	o.stdin = strings.NewReader(`{"model":"m"}`)
+	if code := run(t.Context(), o.system); code != 0 {
+		t.Fatalf("exit code %d: %s", code, o.stderr.String())
+	}
+	var e policy.Explanation
+	if err := json.Unmarshal([]byte(o.stdout.String()), &e); err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]bool{}
+	for _, a := range e.Attempts {
+		tried[a.Provider] = true
+	}
+	why := map[string]string{"p1": "the key strategies chose no key of its provider", "p10": "the plan is full before it", "p11": "the plan is full before it"}
+	for _, c := range e.Candidates {
+		want := "no strategy is configured"
+		if why[c.Provider] != "" {
+			want = why[c.Provider]
+		}
+		if c.Kept != tried[c.Provider] || c.By != want {
+			t.Errorf("%+v, want %q, tried %t", c, want, tried[c.Provider])
+		}
 	}
 }

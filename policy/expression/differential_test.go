@@ -85,6 +85,7 @@ func (g generator) condition(m string, depth int) string {
 		"conn.client_ip == ''", "1 / @.max_output_tokens > 0", "@.metadata.mixed + 1 > 2", "@ == ai.models[0]",
 		"ai.models.exists(o, o.id == @.id)", "@.metadata.tags[0] == 't0'", "[1, 2].exists(i, i == @.metadata.tier)", "@ in [@]",
 		"@.id + @.provider_id == 'id-1p1'", "dyn(@).id == 'id-2'", "[@, 1][0].metrics.global.request_count > 2", "'x'.replace('x', @.id) == 'id-1'",
+		"@.pricing.input + @.pricing.output < 3.0", "@.metadata.config.zone.upperAscii() == 'Z1'", "ai.models.get('id-7').max_context_window > @.max_context_window",
 	)
 	return strings.ReplaceAll(v, "@", m)
 }
@@ -133,6 +134,7 @@ func (g generator) key(m string) string {
 func (g generator) strategy() string {
 	list := g.models(3)
 	return g.one(list, list, list+".sortBy(m, "+g.key("m")+")", list+".random()", list+"[0]", list+".sortBy(m, "+g.number("m")+")[2]", list+".get('id-1')", list+".get('p1', 'id-1')",
+		"["+list+".get('id-1'), "+list+"[1]].filter(m, "+g.condition("m", 1)+")", "['id-7', 'id-1'].map(i, ai.models.get(i)).sortBy(m, "+g.key("m")+")",
 		"ai.providers.filter(p, p.models.exists(m, "+g.condition("m", 1)+")).map(p, p.models)[0]", "ai.providers.get('pa1').models.filter(m, "+g.condition("m", 1)+")")
 }
 

@@ -8,8 +8,8 @@
 // A strategy sees ai.models (what this request may use, in order),
 // ai.providers and ai.authors (those with such a model), the request as req
 // (method, path, id, headers, body), conn.client_ip, and the client's access
-// key as key. A key strategy also sees ai.keys. A template sees req, conn, key
-// and secrets.
+// key as key. A key strategy also sees ai.keys; its ai.models is the model that
+// a key is chosen for, alone. A template sees req, conn, key and secrets.
 //
 // req.headers is a map of lists, for a header may be sent several times:
 // req.headers['x-team'][0], or 'a' in req.headers['x-team']. Names count in
@@ -22,9 +22,11 @@
 // must not fail for it. So, beyond CEL, what is missing is null at every
 // depth, and null is neither under nor over anything, holds nothing, begins
 // with nothing, has size 0 and counts as false: m.metadata.tier > 2 is false
-// where there is no tier. It equals null, and sorts last. A header that was
-// not sent is an empty list. An element that a list of models does not have
-// ([0] of an empty one, random, get) is null, which as a result is no model.
+// where there is no tier. It equals null, and sorts last; what arithmetic, a
+// conversion or a function of strings makes of it is missing too, but in a
+// template an error. A header that was not sent is an empty list. An element
+// that a list of models does not have ([0] of an empty one, random, get) is
+// null, which as a result is no model; its fields are null, or empty lists.
 //
 // # Functions
 //

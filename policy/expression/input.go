@@ -20,8 +20,8 @@ type Input struct {
 	// Random may be nil: then random is the first, and randomize changes
 	// nothing.
 	Random Random
-	// Models are ai.models of a key strategy. A model strategy is given its
-	// own.
+	// Models are ai.models of a key strategy: the model that a key is chosen
+	// for. A model strategy is given its own.
 	Models []*Model
 	// Most is how many different models of a model strategy's result are
 	// wanted, from its start: the rest may be left out. 0 is all.

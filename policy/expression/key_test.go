@@ -28,6 +28,8 @@ func TestKeys(t *testing.T) {
 		"ai.keys.filter(k, k.id == 'c').random()":                                               "c",
 		"ai.keys.filter(k, k.id == 'd').random()":                                               "",
 		"ai.keys.sortBy(k, -k.quota.remaining_requests)":                                        "b a c",
+		"ai.keys.filter(k, k.quota.remaining_requests - 10 > 40)":                               "b",
+		"[ai.keys[7], ai.keys[1]].filter(k, k.error_rate.total < 0.5 && k.id.endsWith('b'))":    "b",
 		"ai.keys[1]": "b",
 		"ai.keys[3]": "",
 		"key.metadata.plan == 'free' ? [ai.keys[2]] : ai.keys":                             "c",

@@ -41,8 +41,10 @@ var (
 	templateLanguage = sync.OnceValue(func() *language { return newLanguage(nil, secretsKind) })
 )
 
-// newLanguage makes a language with some of the roots. It panics where the
-// declarations of this package contradict each other.
+// newLanguage makes a language with some of the roots. With ai it is one of
+// strategies, where what is made of something missing is missing: a template
+// fails instead, for it would send something else than was meant. It panics
+// where the declarations of this package contradict each other.
 func newLanguage(ai, secrets *kind) *language {
 	registry, err := types.NewRegistry()
 	if err != nil {
@@ -89,6 +91,11 @@ func newLanguage(ai, secrets *kind) *language {
 	dispatcher := interpreter.NewDispatcher()
 	for _, f := range env.Functions() {
 		bindings, err := f.Bindings()
+		if ai != nil && carries(f.Name()) {
+			for i, b := range bindings {
+				bindings[i] = carrying(b)
+			}
+		}
 		if err == nil {
 			err = dispatcher.Add(bindings...)
 		}

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 
@@ -16,10 +17,11 @@ type tree struct {
 	*ast.AST
 	fac  ast.ExprFactory
 	last int64
+	gaps map[int64]gap // by node
 }
 
 func newTree(checked *ast.AST) *tree {
-	t := &tree{AST: ast.Copy(checked), fac: ast.NewExprFactory()}
+	t := &tree{AST: ast.Copy(checked), fac: ast.NewExprFactory(), gaps: map[int64]gap{}}
 	t.last = ast.MaxID(t.AST)
 	return t
 }
@@ -55,6 +57,9 @@ func (t *tree) wrap(function string, arg ast.Expr) ast.Expr {
 
 // missing says whether a node's value may be missing.
 func (t *tree) missing(e ast.Expr) bool {
+	if t.gaps[e.ID()].null {
+		return true
+	}
 	typ := t.GetType(e.ID())
 	switch typ.Kind() {
 	case types.DynKind, types.AnyKind, types.NullTypeKind:
@@ -92,36 +97,81 @@ func isHeaders(a *ast.AST, e ast.Expr) bool {
 // what may be missing become the lenient ones, and random gets its source.
 func lower(checked *ast.AST) *tree {
 	t := newTree(checked)
-	ast.PostOrderVisit(t.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.SelectKind:
-			s := e.AsSelect()
-			switch {
-			case !t.open(s.Operand()):
-			case s.IsTestOnly():
-				t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
-			default:
-				t.replace(e, fnGet, s.Operand(), t.text(s.FieldName()))
-			}
-		case ast.ComprehensionKind:
-			c := e.AsComprehension()
-			if t.missing(c.IterRange()) {
-				e.SetKindCase(t.fac.NewComprehensionTwoVar(0, t.wrap(fnList, c.IterRange()), c.IterVar(), c.IterVar2(), c.AccuVar(),
-					c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
-			}
-		case ast.CallKind:
-			t.lowerCall(e)
-		}
-	}))
+	t.lower(t.Expr(), nil)
 	return t
+}
+
+// lower rewrites a node, its parts first. vars are the gaps of the variables of
+// the loops around it.
+func (t *tree) lower(e ast.Expr, vars map[string]gap) gap {
+	g := t.lowered(e, vars)
+	if g != (gap{}) {
+		t.gaps[e.ID()] = g
+	}
+	return g
+}
+
+func (t *tree) lowered(e ast.Expr, vars map[string]gap) gap {
+	switch e.Kind() {
+	case ast.IdentKind:
+		return vars[e.AsIdent()]
+	case ast.SelectKind:
+		s := e.AsSelect()
+		t.lower(s.Operand(), vars)
+		switch {
+		case !t.open(s.Operand()):
+			// What a missing object has is missing, but its lists are empty.
+			return gap{null: !s.IsTestOnly() && t.missing(s.Operand()) && t.GetType(e.ID()).Kind() != types.ListKind}
+		case s.IsTestOnly():
+			t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
+		default:
+			t.replace(e, fnGet, s.Operand(), t.text(s.FieldName()))
+		}
+	case ast.ListKind, ast.MapKind:
+		holes := false
+		for _, part := range parts(e) {
+			t.lower(part, vars)
+			holes = holes || t.missing(part)
+		}
+		return gap{holes: holes && e.Kind() == ast.ListKind}
+	case ast.ComprehensionKind:
+		return t.lowerLoop(e, vars)
+	case ast.CallKind:
+		args := parts(e)
+		for _, arg := range args {
+			t.lower(arg, vars)
+		}
+		g := t.gapOf(e, args)
+		t.lowerCall(e)
+		return g
+	}
+	return gap{}
+}
+
+func (t *tree) lowerLoop(e ast.Expr, vars map[string]gap) gap {
+	c := e.AsComprehension()
+	over, accu := t.lower(c.IterRange(), vars), t.lower(c.AccuInit(), vars)
+	inner := maps.Clone(vars)
+	if inner == nil {
+		inner = map[string]gap{}
+	}
+	inner[c.AccuVar()] = accu
+	inner[c.IterVar()] = gap{null: over.holes}
+	delete(inner, c.IterVar2())
+	t.lower(c.LoopCondition(), inner)
+	step := t.lower(c.LoopStep(), inner)
+	inner[c.AccuVar()] = accu.or(step)
+	result := t.lower(c.Result(), inner)
+	if t.missing(c.IterRange()) {
+		e.SetKindCase(t.fac.NewComprehensionTwoVar(0, t.wrap(fnList, c.IterRange()), c.IterVar(), c.IterVar2(), c.AccuVar(),
+			c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
+	}
+	return result
 }
 
 func (t *tree) lowerCall(e ast.Expr) {
 	c := e.AsCall()
-	args := c.Args()
-	if c.IsMemberFunction() {
-		args = append([]ast.Expr{c.Target()}, args...)
-	}
+	args := parts(e)
 	switch name := c.FunctionName(); name {
 	case "random":
 		t.replace(e, fnRandom, args[0], t.run())

@@ -31,6 +31,7 @@ type optimiser struct {
 // could cost much: then the plain form counts what it does.
 func (l *language) optimise(lowered *tree, w *World) (*tree, error) {
 	o := &optimiser{tree: newTree(lowered.AST), language: l, world: w}
+	o.gaps = lowered.gaps
 	o.rewrite(o.Expr())
 	if o.err != nil || !o.cheap(o.Expr()) {
 		return nil, o.err
@@ -140,9 +141,13 @@ func (o *optimiser) literal(e ast.Expr) (ref.Val, bool) {
 	return nil, false
 }
 
-// comprehension replaces filter, exists, all and sortBy over models.
+// comprehension replaces filter, exists, all and sortBy over models. Where some
+// may be missing, it is CEL's: what is missing is no model, but counts.
 func (o *optimiser) comprehension(e ast.Expr) {
 	c := e.AsComprehension()
+	if o.gaps[c.IterRange().ID()].holes || o.gaps[c.AccuInit().ID()].holes {
+		return
+	}
 	if c.AccuVar() == sortVar {
 		m := c.Result().AsCall().Args()[1].AsComprehension()
 		key, ok := mapped(m)

@@ -125,6 +125,35 @@ func TestModels(t *testing.T) {
 		"ai.models.filter(m, m.getMetadata('config.zone.deeper') == null)":     everything,
 		"ai.models.random() == null ? [] : ai.models":                          everything,
 
+		// So does all that is made of it.
+		"ai.models.filter(m, m.pricing.input + m.pricing.output < 13.0)":                               "gpt-4o gpt-4o-mini",
+		"ai.models.filter(m, -m.pricing.output < -9.5)":                                                "gpt-4o claude-sonnet",
+		"ai.models.sortBy(m, m.pricing.input * 2.0 + m.pricing.output)":                                "gpt-4o-mini gpt-4o claude-sonnet llama3.2:1b",
+		"ai.models.filter(m, m.metadata.tier + 1 == 3)":                                                "gpt-4o",
+		"ai.models.filter(m, math.greatest(m.metadata.tier, 1) == 2)":                                  "gpt-4o",
+		"ai.models.filter(m, timestamp(m.metadata.since).getFullYear() > 2000)":                        "",
+		"ai.models.filter(m, int(m.metadata.tier) > 1)":                                                "gpt-4o",
+		"ai.models.filter(m, m.metadata.config.zone.upperAscii() == 'A')":                              "gpt-4o",
+		"ai.models.filter(m, 'z-' + m.metadata.config.zone == 'z-a')":                                  "gpt-4o",
+		"ai.models.filter(m, m.metadata.config.zone.replace('a', 'b').size() == 1)":                    "gpt-4o",
+		"int(req.headers['x-none'][0]) > 3 || req.headers['x-none'][0].trim() == 'x' ? [] : ai.models": everything,
+
+		// A model that is not there, and its fields.
+		"ai.models.get('no').metrics.global.error_rate.total < 0.1 ? ai.models.get('no') : ai.models[1]": "gpt-4o-mini",
+		"ai.models.get('no').max_context_window > 5 ? [] : ai.models":                                    everything,
+		"ai.models.get('no').id.startsWith('g') ? [] : ai.models":                                        everything,
+		"!ai.models.get('no').known ? ai.models : []":                                                    everything,
+		"ai.models.get('no').max_context_window - 1 > -5 ? [] : ai.models":                               everything,
+		"ai.models[9].id.size() == 0 ? ai.models : []":                                                   everything,
+		"ai.providers.get('no').id.contains('a') ? [] : ai.models":                                       everything,
+		"ai.providers.get('no').models.random().custom ? [] : ai.models":                                 everything,
+		"[ai.models.get('no'), ai.models.get('gpt-4o')].filter(m, m.metrics.global.request_count >= 0)":  "gpt-4o",
+		"['no', 'gpt-4o-mini', 'gpt-4o'].map(i, ai.models.get(i)).sortBy(m, -m.pricing.input)":           "gpt-4o gpt-4o-mini",
+		"ai.providers.map(p, p.getModel('gpt-4o')).filter(m, m.max_context_window > 1)":                  "gpt-4o",
+		"[ai.models.get('no')].all(m, m.known) ? [] : ai.models":                                         everything,
+		"([ai.models.get('no')] + ai.models).filter(m, m.custom).randomize().filter(m, m.known)":         "llama3.2:1b",
+		"(ai.models[0].known ? [ai.models.get('no')] : ai.models).exists(m, m.known) ? [] : ai.models":   everything,
+
 		// The request.
 		"ai.models.filter(m, req.headers['x-tier'][0] == 'gold' && m.metadata.tier == 2)":                           "gpt-4o",
 		"ai.models.filter(m, req.headers['X-Tier'][0].startsWith('go') && m.custom)":                                "llama3.2:1b",

@@ -1,0 +1,40 @@
+package policy
+
+import (
+	"mime"
+	"strings"
+)
+
+// BodyType checks what the headers of a request say of its body, and gives a
+// multipart body's boundary. A JSON body may come without a Content-Type, as
+// several clients send it.
+func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err error) {
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return "", Errorf(UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
+	}
+	if !e.Multipart && (contentType == "" || contentType == "application/json") {
+		return "", nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	charset := params["charset"]
+	switch {
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+		// A provider that decodes by it could read another model than Weir.
+		return "", Errorf(InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
+	case err == nil && !e.Multipart && media == "application/json":
+		return "", nil
+	case err == nil && e.Multipart && media == "multipart/form-data":
+		return params["boundary"], nil
+	case e.Multipart:
+		return "", Errorf(InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
+	}
+	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
+}
+
+// BodySize refuses a body that is larger than this gateway takes.
+func (p *Policy) BodySize(bytes uint64) error {
+	if bytes > uint64(p.MaxBodyBytes) {
+		return Errorf(RequestTooLarge, "the request body is larger than %d bytes", p.MaxBodyBytes)
+	}
+	return nil
+}
