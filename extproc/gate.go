@@ -27,7 +27,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	status, contentType, encoding := responseHeaders(x.in.Headers)
 	a, last := &x.answer, x.in.EndOfStream
 	a.held = 0
-	watches := g.Watches() && status == 200 && gate.Plain(encoding) && gate.Events(contentType) && !last
+	watches := g.Watches() && status == 200 && policy.Plain(encoding) && gate.Events(contentType) && !last
 	if watches {
 		a.end.Reset(g.Answer)
 	}

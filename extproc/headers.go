@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"weir/extproc/wire"
-	"weir/gate"
 	"weir/policy"
 )
 
@@ -72,7 +71,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	if req.Models {
 		return req, nil
 	}
-	if !gate.Plain(encoding) {
+	if !policy.Plain(encoding) {
 		return req, policy.Errorf(policy.UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
 	}
 	if req.boundary, err = bodyType(req.Endpoint, contentType); err != nil {

@@ -69,7 +69,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	switch {
 	case end:
 		return EmptyAnswer
-	case !Plain(encoding):
+	case !policy.Plain(encoding):
 		return Pass // unreadable
 	}
 	return verdict

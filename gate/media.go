@@ -2,17 +2,6 @@ package gate
 
 import "strings"
 
-// Plain says whether a content-encoding leaves an answer readable: none does,
-// and identity, once or in a list.
-func Plain(encoding string) bool {
-	for coding := range strings.SplitSeq(encoding, ",") {
-		if coding = strings.Trim(coding, " \t"); coding != "" && !strings.EqualFold(coding, "identity") {
-			return false
-		}
-	}
-	return true
-}
-
 // Events says whether an answer of this content type is a stream of events.
 func Events(contentType string) bool { return media(contentType) == "text/event-stream" }
 
