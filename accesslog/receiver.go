@@ -288,6 +288,10 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	if e.totalTokens > 0 && withoutOutput[c.Operation] {
 		out.Tokens = Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
+	// Where Weir could add no error to the end of a stream, it ended the request.
+	if e.refused && e.details == policy.DetailsPrefix+string(policy.StreamTruncated) {
+		e.truncated = true
+	}
 	// At a clean end without the last event, Envoy gives as final what was told
 	// until then.
 	if e.early != "" && (!e.usage || e.truncated) {

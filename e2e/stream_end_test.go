@@ -90,6 +90,9 @@ func (e *ending) ways() []way {
 	}
 }
 
+// plainEncodings say that nothing was encoded.
+var plainEncodings = []string{"identity", "Identity , IDENTITY", " ,"}
+
 // bytewise sends a text in pieces of one byte each.
 func bytewise(s string) []string { return strings.Split(s, "") }
 
@@ -142,6 +145,19 @@ on_http_request:
 				})
 			}
 		}
+	}
+	for _, encoding := range plainEncodings {
+		t.Run("encoded as "+encoding, func(t *testing.T) {
+			first.Reset()
+			e := &endings[0]
+			before := strings.Join(e.events[:len(e.events)-1], "")
+			first.Script(recorder.Status(200, http.Header{"Content-Type": {"text/event-stream; charset=utf-8; charset=utf-8"}, "Content-Encoding": {encoding}}, before))
+			a := g.Post(e.path, `{"model":"first:m","models":["second:m"],"stream":true}`)
+			if a.Status != 200 || a.Err != nil || a.Body != before+e.err {
+				t.Errorf("answer %d, %v, %q", a.Status, a.Err, a.Body)
+			}
+			answered, cut, names = append(answered, a.Header), append(cut, true), append(names, t.Name())
+		})
 	}
 	t.Run("access log", func(t *testing.T) {
 		for i, h := range answered {
@@ -240,6 +256,12 @@ providers:
 		{"types later in the data", "/v1/responses", `{"model":"one:m","stream":true}`, recorder.Status(200, events, "data: {\"response\":{}, \"type\" : \"response.incomplete\"}\n\n"), "data: {\"response\":{}, \"type\" : \"response.incomplete\"}\n\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) { send(t, one, c.path, c.body, c.answer, c.want, false) })
+	}
+	for _, encoding := range plainEncodings {
+		t.Run("encoded as "+encoding, func(t *testing.T) {
+			encoded := http.Header{"Content-Type": {"text/event-stream"}, "Content-Encoding": {encoding}}
+			send(t, one, "/v1/chat/completions", `{"model":"one:m","stream":true}`, recorder.Status(200, encoded, "data: {}\n\n"), "data: {}\n\n", true)
+		})
 	}
 	t.Run("nothing", func(t *testing.T) {
 		send(t, one, "/v1/chat/completions", `{"model":"one:m","stream":true}`, recorder.Status(200, events, ""), "", true)

@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"mime"
 	"strconv"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	status, contentType, encoding := responseHeaders(x.in.Headers)
 	a, last := &x.answer, x.in.EndOfStream
 	a.held = 0
-	watches := g.Watches() && status == 200 && encoding == "" && isEvents(contentType) && !last
+	watches := g.Watches() && status == 200 && policy.Plain(encoding) && gate.Events(contentType) && !last
 	if watches {
 		a.end.Reset(g.Answer)
 	}
@@ -106,6 +105,9 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 		if err != nil {
 			return ended(err)
 		}
+		if x.in.Kind == wire.ResponseTrailers {
+			return p.trailers(stream, x, g)
+		}
 		a.held, last = 1, x.in.EndOfStream
 		a.end.Data(x.in.Body)
 	}
@@ -114,17 +116,40 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 // endTruncated marks the last piece of a stream that has no end, and makes an
 // error its end where that is asked for.
 func (p *Processor) endTruncated(x *exchange, g *policy.Gate) {
-	x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
-	x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
-	x.out.Metadata = x.meta[:1]
+	x.out.Metadata = x.truncated()
 	if !g.Strict {
 		return
 	}
 	p.metrics.truncated()
 	end := &x.answer.end
-	e := policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
-	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: e.Event(g.Answer, end.Between(), end.Next())})
+	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: truncated().Event(g.Answer, end.Between(), end.Next())})
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+}
+
+// trailers ends a stream whose pieces have all passed. Nothing can be added to
+// it any more: where an error has to be its end, it breaks off, or is the answer
+// if there was no piece.
+func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *policy.Gate) error {
+	if x.answer.end.Complete() {
+		return nil
+	}
+	if g.Strict {
+		p.metrics.truncated()
+		return x.replyError(stream, truncated(), g.Answer.Format())
+	}
+	x.out = wire.Response{Kind: wire.ResponseTrailers, Metadata: x.truncated()}
+	return stream.Send(&x.out)
+}
+
+// truncated is what tells the access log.
+func (x *exchange) truncated() []wire.Metadata {
+	x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
+	x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
+	return x.meta[:1]
+}
+
+func truncated() *policy.Error {
+	return policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
 }
 
 var contentLength = []string{"content-length"}
@@ -144,15 +169,10 @@ func responseHeaders(headers []wire.Header) (status int, contentType, encoding s
 		case "content-type":
 			contentType = h.Value
 		case "content-encoding":
-			encoding = h.Value
+			encoding += "," + h.Value
 		}
 	}
 	return status, contentType, encoding
-}
-
-func isEvents(contentType string) bool {
-	media, _, _ := mime.ParseMediaType(contentType)
-	return media == "text/event-stream"
 }
 
 // alarm calls a function unless it is stopped in time.

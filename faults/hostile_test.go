@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // hostile: HTTP that is wrong, or too much of it.
@@ -67,9 +68,18 @@ func hostile() group {
 		{what: "fewer bytes than content-length, then FIN", in: both, behaviours: first(length(10), text, clientHas, fin), want: cutShort("reset")},
 		{what: "trailers", in: streams, behaviours: first(head, opening, content, rest, last, raw("0\r\nx-trailer: yes\r\n\r\n")), want: asItCame(),
 			but: "the trailers are dropped"},
+		{what: "HTTP/2: trailers", in: streams, behaviours: []behaviour{overHTTP2(head, opening, content, rest, last, trailers), answers}, want: asItCame()},
+		{what: "HTTP/2: trailers, and no content", in: streams, behaviours: []behaviour{overHTTP2(head, trailers), answers}, want: second("timeout").within(time.Second, 4*time.Second),
+			but: unseenTrailers},
+		{what: "HTTP/2: trailers after events without content", in: streams, behaviours: []behaviour{overHTTP2(head, opening, trailers), answers}, want: second("timeout").within(time.Second, 4*time.Second),
+			but: unseenTrailers},
 		{what: "two answers to one request", in: in(chat), behaviours: first(answer, raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")), want: asItCame()},
 		{what: "headers that are the gateway's", in: both, behaviours: first(length(0, "x-weir-attempts: 7", "x-weir-rejected-models: all", "x-envoy-upstream-service-time: 1"), text),
 			want: want{from: "A", log: "A 200", header: map[string]string{"x-weir-rejected-models": "", "x-envoy-upstream-service-time": ""}}},
+		{what: "an error that is not encoded, and says so", in: streams, behaviours: first(headers("200 OK", "content-type: "+eventStream, "content-encoding: identity", "transfer-encoding: chunked"), broken, end),
+			want: second("200 error_answer")},
+		{what: "HTML in gzip", in: both, behaviours: first(headers("200 OK", "content-type: text/html", "content-encoding: gzip", "content-length: 3"), data("???")), want: second("200 wrong_answer")},
+		{what: "nothing in gzip", in: both, behaviours: first(plain("content-encoding: gzip", "content-length: 0")), want: second("200 empty_answer")},
 		{what: "gzip, although it was asked not to", in: both, behaviours: first(zippedAnswer(0)), want: asItCame()},
 		{what: "an error in gzip, although it was asked not to", in: in(chat), behaviours: first(zipped(chat.broken, 0)), want: asItCame(),
 			but: "what is compressed is not judged"},
@@ -77,6 +87,8 @@ func hostile() group {
 			but: "nothing tells the client that its text is not whole"},
 	}...)}
 }
+
+const unseenTrailers = "its end is known: Envoy tells of trailers when all that came before them has passed"
 
 func zippedAnswer(missing int) step {
 	return func(x *exchange) { zipped(strings.Join(x.mode.answer(), ""), missing)(x) }

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -109,6 +110,9 @@ func (s step) and(next ...step) step {
 		}
 	}
 }
+
+// trailers end an answer over HTTP/2.
+func trailers(x *exchange) { x.http2.Header().Set(http.TrailerPrefix+"x-trailer", "yes") }
 
 // pause is a provider that takes its time. It ends when the gateway goes.
 func pause(d time.Duration) step {

@@ -53,6 +53,9 @@ func strictEnds() group {
 		}
 		faults = append(faults,
 			fault{what: "no last event", in: in(m), behaviours: first(head, opening, content, rest, end), want: ended("", 4)},
+			fault{what: "no last event, `content-encoding: identity`", in: in(m), want: ended("", 4),
+				behaviours: first(headers("200 OK", "content-type: "+eventStream, "content-encoding: identity", "transfer-encoding: chunked"), opening, content, rest, end)},
+			fault{what: "HTTP/2: no last event, and trailers", in: in(m), behaviours: []behaviour{overHTTP2(head, opening, content, rest, trailers), answers}, want: want{from: "A", cut: true, log: "A 200"}},
 			fault{what: "the end in the middle of an event", in: in(m), behaviours: first(head, opening, content, halfEvent, end), want: ended("\n\n", 3)},
 			fault{what: "no last event, and nobody else is in the plan", in: in(m), behaviours: only(head, opening, content, rest, end), want: ended("", 4)})
 	}

@@ -56,9 +56,10 @@ type message struct {
 
 	// Chat completions, and the completions before them.
 	Choices []struct {
-		Delta  map[string]json.RawMessage `json:"delta"`
-		Text   *string                    `json:"text"`
-		Finish string                     `json:"finish_reason"`
+		Delta   map[string]json.RawMessage `json:"delta"`
+		Message map[string]json.RawMessage `json:"message"`
+		Text    *string                    `json:"text"`
+		Finish  string                     `json:"finish_reason"`
 	} `json:"choices"`
 
 	// Responses: a string or an object. Messages: an object.
@@ -95,6 +96,9 @@ func (m *message) refusal() Verdict {
 			return Pass
 		}
 	}
+	if ofRequest[m.Type] {
+		return Pass
+	}
 	return ErrorAnswer
 }
 
@@ -113,7 +117,7 @@ func (m *message) chat() Verdict {
 		switch {
 		case c.Finish == "error":
 			return ErrorAnswer
-		case c.Text != nil && (*c.Text != "" || c.Finish != ""), anyBut(c.Delta, "role"):
+		case c.Text != nil && (*c.Text != "" || c.Finish != ""), anyBut(c.Delta, "role"), anyBut(c.Message, "role"):
 			return Pass // an empty completion is a frequent one
 		case c.Finish != "" && c.Finish != "stop":
 			return Pass // cut short, or filtered: that is an answer
@@ -225,7 +229,7 @@ func judgeDocument(b []byte, end, loose bool) Verdict {
 		return WrongAnswer
 	}
 	for keys := 0; err == nil && d.More(); keys++ {
-		if keys == maxFrame {
+		if keys == maxFrame && !failed {
 			return Pass
 		}
 		var key json.Token
@@ -243,10 +247,8 @@ func judgeDocument(b []byte, end, loose bool) Verdict {
 		switch {
 		case name == "error" && reported(value):
 			return (&message{Error: value}).refusal()
-		case name == "type" && string(value) == `"error"`:
-			failed = true // what it is comes under another key
-		case name == "object" && string(value) == `"error"`, name == "status" && string(value) == `"failed"`:
-			return ErrorAnswer
+		case (name == "type" || name == "object") && string(value) == `"error"`, name == "status" && string(value) == `"failed"`:
+			failed = true // whose fault it is comes under another key
 		}
 	}
 	if err == nil {
@@ -255,11 +257,15 @@ func judgeDocument(b []byte, end, loose bool) Verdict {
 	var syntax *json.SyntaxError
 	switch {
 	case err == nil && failed:
-		return ErrorAnswer
+		var m message
+		_ = json.NewDecoder(bytes.NewReader(b)).Decode(&m)
+		return m.refusal()
 	case err == nil: // nothing but a frame
 		return EmptyAnswer
-	case end, errors.As(err, &syntax):
-		return WrongAnswer
+	case !end && !errors.As(err, &syntax):
+		return Hold
+	case failed:
+		return ErrorAnswer
 	}
-	return Hold
+	return WrongAnswer
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"weir/policy"
@@ -88,17 +89,14 @@ func (e event) number() int64 {
 }
 
 // is says whether an event has one of these types, by its name or, where it
-// has none, by the beginning of its data.
+// has none, by the beginning of its data. "message" is how an event without a
+// name is called.
 func (e event) is(types ...string) bool {
-	for _, t := range types {
-		if string(e.name) == t {
-			return true
-		}
-		if len(e.name) == 0 && bytes.Contains(compact(e.data), []byte(`"type":"`+t+`"`)) {
-			return true
-		}
+	if len(e.name) > 0 && string(e.name) != "message" {
+		return slices.Contains(types, string(e.name))
 	}
-	return false
+	data := compact(e.data)
+	return slices.ContainsFunc(types, func(t string) bool { return bytes.Contains(data, []byte(`"type":"`+t+`"`)) })
 }
 
 // compact takes the space out of what is kept of an event's data. Text in a

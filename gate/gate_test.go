@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,9 @@ func TestJudge(t *testing.T) {
 		{"the request is too long", "chat", true, stream, `data: {"error":{"message":"no","code":"context_length_exceeded"}}` + "\n\n", "pass", ""},
 		{"empty completion", "chat", true, stream, `data: {"choices":[{"text":"","finish_reason":"stop"}]}` + "\n\n", "pass", ""},
 		{"another form", "chat", true, stream, `data: {"choices":{"0":1}}` + "\n\n", "pass", ""},
+		{"message in place of delta", "chat", true, stream, `data: {"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}` + "\n\n", "pass", ""},
+		{"role in place of delta", "chat", true, stream, `data: {"choices":[{"message":{"role":"assistant","content":""}}]}` + "\n\n", "hold", "empty"},
+		{"error object, the request is wrong", "chat", true, stream, `data: {"object":"error","message":"no","type":"BadRequestError"}` + "\n\n", "pass", ""},
 		{"comments", "chat", true, stream, ": OPENROUTER PROCESSING\n\n:\n\n", "hold", "empty"},
 		{"events without a type", "chat", true, "text/plain", `data: {"error":"no"}` + "\n\n", "error", ""},
 		{"document for a stream", "chat", true, json, `{"choices":[{}]}`, "pass", ""},
@@ -81,7 +85,13 @@ func TestJudge(t *testing.T) {
 		{"document", "chat", false, json, `{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[`, "pass", ""},
 		{"error", "chat", false, json, ` {"error" : {"message":"no"}}`, "error", ""},
 		{"no error", "responses", false, json, `{"id":"r","object":"response","created_at":1,"status":"completed","error":null,"incomplete_details":null`, "pass", ""},
-		{"failed", "responses", false, json, `{"id":"r","object":"response","status":"failed"`, "error", ""},
+		{"failed", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"server_error"}`, "error", ""},
+		{"failed for no reason", "responses", false, json, `{"id":"r","status":"failed","error":null,"output":[]}`, "error", ""},
+		{"failed, and cut", "responses", false, json, `{"id":"r","object":"response","status":"failed"`, "hold", "error"},
+		{"failed by the prompt", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"invalid_prompt"}`, "pass", ""},
+		{"error object", "chat", false, json, `{"object":"error","message":"no","type":"InternalServerError","code":500}`, "error", ""},
+		{"error object, the request is wrong", "chat", false, json, `{"object":"error","message":"no","type":"BadRequestError","param":null}`, "pass", ""},
+		{"an error of many keys", "chat", false, json, `{"object":"error"` + strings.Repeat(`,"id":1`, 40) + `}`, "error", ""},
 		{"error of messages", "messages", false, json, `{"type":"error","error":{"type":"overloaded_error"}}`, "error", ""},
 		{"message", "messages", false, json, `{"id":"msg","type":"message","role":"assistant"`, "pass", ""},
 		{"half", "chat", false, json, `{"id":"x","obj`, "hold", "wrong"},
@@ -146,6 +156,17 @@ func TestHeaders(t *testing.T) {
 		{"chat", true, 204, "", "", true, "empty"},
 		{"chat", true, 200, "text/event-stream", "gzip", false, "pass"},
 		{"chat", true, 200, "text/event-stream", "identity", false, "hold"},
+		{"chat", true, 200, "text/event-stream", " Identity, identity", false, "hold"},
+		{"chat", true, 200, "text/event-stream", "identity, gzip", false, "pass"},
+		{"chat", true, 200, "text/html", "gzip", false, "wrong"},
+		{"chat", false, 200, "text/event-stream", "br", false, "wrong"},
+		{"chat", false, 200, "application/json", "gzip", true, "empty"},
+		{"", false, 200, "text/html", "gzip", false, "pass"},
+		{"chat", false, 200, "text/event-stream", "identity", false, "wrong"},
+		{"chat", true, 200, "text/event-stream; charset=utf-8; charset=utf-8", "", false, "hold"},
+		{"chat", true, 200, "text/event-stream,text/event-stream", "", false, "hold"},
+		{"chat", false, 200, "application/json;", "", false, "hold"},
+		{"chat", false, 200, "application/json; \x00", "", false, "hold"},
 		{"chat", true, 503, "text/html", "", false, "pass"},
 		{"chat", true, 302, "", "", true, "pass"},
 		{"chat", false, 200, "text/event-stream", "", false, "wrong"},
@@ -179,6 +200,33 @@ func TestHeldIsBounded(t *testing.T) {
 	}
 }
 
+// Where the end comes with what is too much to be held, it counts; so does all
+// that came.
+func TestJudgedAtTheLimit(t *testing.T) {
+	for _, c := range []struct {
+		media  string
+		pieces []string
+		want   string
+	}{
+		{"text/event-stream", []string{strings.Repeat(": wait\n\n", MaxHeld/8), ":\n\n"}, "empty"},
+		{"text/event-stream", []string{strings.Repeat("data: [DONE]\n\n", MaxHeld/8)}, "empty"},
+		{"application/json", []string{strings.Repeat(" ", MaxHeld), " "}, "empty"},
+		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{}}`}, "error"},
+		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{}}`, ""}, "error"},
+		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2), ""}, "pass"},
+	} {
+		var j Judge
+		j.Reset("chat", true)
+		v := j.Headers(200, c.media, "", false)
+		for i := 0; i < len(c.pieces) && v == Hold; i++ {
+			v = j.Data([]byte(c.pieces[i]), i == len(c.pieces)-1)
+		}
+		if v != names[c.want] {
+			t.Errorf("%.20q: verdict %d, want %s", c.pieces[0], v, c.want)
+		}
+	}
+}
+
 func TestEnd(t *testing.T) {
 	for _, c := range []struct {
 		kind     policy.Answer
@@ -203,6 +251,8 @@ func TestEnd(t *testing.T) {
 		{"messages", "event: message_stop\ndata: {\"type\":\"message_stop\"}\n", true, false, 0},
 		{"messages", "data: {\"text\":\"message_stop\"}\n\n", false, true, 0},
 		{"messages", "event: error\ndata: {}\n\n", true, true, 0},
+		{"responses", "event: message\ndata: {\"type\":\"response.completed\",\"sequence_number\":1}\n\n", true, true, 2},
+		{"messages", "event: messages\ndata: {\"type\":\"message_stop\"}\n\n", false, true, 0},
 		{"responses", "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":9,\"response\":" + strings.Repeat("x", 1<<20) + "}\n\n", true, true, 10},
 		{"responses", "data: {\"type\":\"response.output_text.delta\",\"sequence_number\":4}\n\n", false, true, 5},
 		{"responses", "data: {\"sequence_number\":4}\n\ndata: {\"sequence_number\":5}\n", false, false, 6},
@@ -287,9 +337,18 @@ func FuzzJudge(f *testing.F) {
 			if cut := judge(int(size) + 1); cut != whole {
 				t.Errorf("%s: whole %d, in pieces of %d: %d", kind, whole, size+1, cut)
 			}
-			var e End
-			e.Reset(kind)
-			e.Data([]byte(body))
+			end := func(size int) (bool, bool, int64) {
+				var e End
+				e.Reset(kind)
+				for piece := range slices.Chunk([]byte(body), size) {
+					e.Data(piece)
+				}
+				return e.Complete(), e.Between(), e.Next()
+			}
+			complete, between, next := end(len(body) + 1)
+			if c, b, n := end(int(size) + 1); c != complete || b != between || n != next {
+				t.Errorf("%s: the end is %t %t %d, in pieces of %d: %t %t %d", kind, complete, between, next, size+1, c, b, n)
+			}
 		}
 	})
 }

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"bytes"
-	"mime"
 	"strings"
 
 	"weir/policy"
@@ -49,14 +48,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	if status < 200 || status > 299 {
 		return Pass // the status says it, and Envoy decides by it
 	}
-	if encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return Pass // unreadable
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		media = strings.ToLower(strings.TrimSpace(contentType))
-	}
-	verdict := Hold
+	media, verdict := media(contentType), Hold
 	switch {
 	case media == "text/event-stream":
 		if !j.stream && j.kind != policy.AnyAnswer {
@@ -74,8 +66,11 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	default:
 		verdict = Pass
 	}
-	if end {
+	switch {
+	case end:
 		return EmptyAnswer
+	case !policy.Plain(encoding):
+		return Pass // unreadable
 	}
 	return verdict
 }
@@ -94,7 +89,7 @@ func (j *Judge) Data(b []byte, end bool) Verdict {
 	} else {
 		j.body = append(j.body, b...)
 		// However small the pieces are: the whole is read a few times at most.
-		if len(j.body) >= j.next || end {
+		if len(j.body) >= j.next || end || j.held > MaxHeld {
 			if len(j.body) >= 1<<10 {
 				j.next = 2 * len(j.body)
 			}
@@ -104,10 +99,10 @@ func (j *Judge) Data(b []byte, end bool) Verdict {
 	switch {
 	case v != Hold:
 		return v
-	case j.held > MaxHeld:
-		return Pass
 	case end:
 		return EmptyAnswer
+	case j.held > MaxHeld:
+		return Pass
 	}
 	return Hold
 }

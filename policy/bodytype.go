@@ -9,7 +9,7 @@ import (
 // multipart body's boundary. A JSON body may come without a Content-Type, as
 // several clients send it.
 func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err error) {
-	if encoding != "" && !strings.EqualFold(encoding, "identity") {
+	if !Plain(encoding) {
 		return "", Errorf(UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
 	}
 	if !e.Multipart && (contentType == "" || contentType == "application/json") {

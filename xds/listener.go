@@ -43,6 +43,12 @@ const (
 	requestIDHeader = "x-request-id"
 	// decideFilter is the name under which a route finds it.
 	decideFilter = "weir.decide"
+	// clientBuffer is how much of answers waits for a client. An answer that was
+	// complete while it was held must fit: where the limit is passed, and the end
+	// was trailers, Envoy 1.40 tells the provider's HTTP/2 stream to pause, which
+	// is gone by then, and crashes. It is what Envoy lets a stream over HTTP/2 keep
+	// anyway.
+	clientBuffer = 16 << 20
 )
 
 // listener is the one that clients talk to.
@@ -64,6 +70,8 @@ func (b *builder) listener() *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name:    ListenerName,
 		Address: address(host, n),
+
+		PerConnectionBufferLimitBytes: number(clientBuffer),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},

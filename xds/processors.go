@@ -69,7 +69,8 @@ func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 // gateProcessor shows Weir the beginning of an answer. Envoy keeps what it
 // shows until it is told what becomes of it, or until the stream to Weir ends:
 // then all of it goes on as it came. That is why the body is streamed and not
-// full duplex, where a piece on its way to Weir would be lost then.
+// full duplex, where a piece on its way to Weir would be lost then. Of trailers
+// it tells when all that came before them has an answer.
 func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService: b.weir(),
@@ -83,7 +84,7 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 			RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
 			ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
 			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
-			ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+			ResponseTrailerMode: extprocv3.ProcessingMode_SEND,
 		},
 		SendBodyWithoutWaitingForHeaderResponse: true,
 		AllowContentLengthHeader:                true,

@@ -82,13 +82,22 @@ local function ended(text)
   return false
 end
 
+local function plain(encoding)
+  for coding in string.gmatch(encoding or "", "[^,]+") do
+    if not find(lower(coding), "^%s*identity%s*$") and find(coding, "%S") then
+      return false
+    end
+  end
+  return true
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   local media, encoding = headers:get("content-type"), headers:get("content-encoding")
   if headers:get(":status") ~= "200" or media == nil or sub(lower(media), 1, 17) ~= "text/event-stream" then
     return
   end
-  if encoding ~= nil and lower(encoding) ~= "identity" then
+  if not plain(encoding) then
     return
   end
   local kept = "\n"

@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"weir/internal/gatewaytest"
+	"weir/internal/recorder"
+)
+
+// withTrailers sends an answer that ends in HTTP/2 trailers.
+func withTrailers(contentType string, pieces ...string) recorder.Answer {
+	return func(x *recorder.Exchange) {
+		x.Header().Set("Content-Type", contentType)
+		x.WriteHeader(200)
+		x.Flush()
+		for _, piece := range pieces {
+			_, _ = io.WriteString(x, piece)
+			x.Flush()
+		}
+		x.Header().Set(http.TrailerPrefix+"X-Took", "1")
+	}
+}
+
+// An answer that ends in trailers reaches its client with them, whatever Weir
+// has to do with it; and a stream without its last event does not look whole.
+func TestTrailersOfAnswers(t *testing.T) {
+	p := recorder.Start(t, recorder.WithTLS())
+	other := recorder.Start(t)
+	const (
+		events = "text/event-stream"
+		held   = `{"models":["p:m","other:m"],"stream":true}`
+		direct = `{"model":"p:m","stream":true}`
+	)
+	whole, large := endings[0].events, endings[0].ways()[9].events
+	cut := whole[:len(whole)-1]
+	for _, s := range []struct {
+		name, config   string
+		broken, marked bool // a stream without its last event
+	}{
+		{"gate alone", "", false, false},
+		{"strict_stream_end", "strict_stream_end: true", true, true},
+		{"stream_idle_timeout", "per_request_timeout: 1m\n      stream_idle_timeout: 50s", false, true},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			g := gatewaytest.Start(t, fmt.Sprintf(`
+on_http_request:
+  - type: ai-gateway
+    config:
+      %s
+      providers:
+        - {id: p, base_url: %s, tls: {ca_file: %s}}
+        - {id: other, base_url: %s}
+`, s.config, p.URL(), p.CA().File(t), other.URL()))
+			client := http2(t)
+			t.Run("nothing", func(t *testing.T) {
+				p.Reset()
+				p.Script(withTrailers(events))
+				status := 200
+				if s.broken { // nothing is lost if Weir answers
+					status = 502
+				}
+				a := post(t, client, g.URL+"/v1/chat/completions", []byte(direct), true)
+				if a.Status != status || a.Err != nil || strings.Contains(a.Body, "stream_truncated") != s.broken {
+					t.Errorf("answer %d %v %s, %v", a.Status, a.Header, a.Body, a.Err)
+				}
+				if l := loggedAs(t, g, a.Header); l.request.Truncated != s.marked {
+					t.Errorf("truncated %t, cause %q, code %q", l.request.Truncated, l.request.Cause, l.request.Code)
+				}
+			})
+			for _, c := range []struct {
+				name, body, kind string
+				pieces           []string
+				cut              bool
+			}{
+				{"whole", held, events, whole, false},
+				{"whole, in one piece", held, events, []string{strings.Join(whole, "")}, false},
+				{"whole, 2 MB", held, events, large, false},
+				{"whole, one attempt", direct, events, whole, false},
+				{"cut", held, events, cut, true},
+				{"cut, in one piece", held, events, []string{strings.Join(cut, "")}, true},
+				{"cut, one attempt", direct, events, cut, true},
+				{"a document", `{"models":["p:m","other:m"]}`, "application/json", []string{`{"id":"1",`, `"choices":[]}`}, false},
+			} {
+				t.Run(c.name, func(t *testing.T) {
+					p.Reset()
+					p.Script(withTrailers(c.kind, c.pieces...))
+					resp, err := client.Post(g.URL+"/v1/chat/completions", "application/json", strings.NewReader(c.body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer resp.Body.Close()
+					body, err := io.ReadAll(resp.Body)
+					if resp.StatusCode != 200 || string(body) != strings.Join(c.pieces, "") || resp.Header.Get("X-Weir-Provider") != "p" {
+						t.Errorf("answer %d %v, %d bytes", resp.StatusCode, resp.Header, len(body))
+					}
+					if broken := c.cut && s.broken; (err != nil) != broken || (resp.Trailer.Get("X-Took") != "1") != broken {
+						t.Errorf("the end: %v, trailers %v", err, resp.Trailer)
+					}
+					if l := loggedAs(t, g, resp.Header); l.request.Truncated != (c.cut && s.marked) {
+						t.Errorf("truncated %t, cause %q, attempts %s", l.request.Truncated, l.request.Cause, l.attemptList())
+					}
+				})
+			}
+		})
+	}
+}
