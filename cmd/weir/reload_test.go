@@ -207,7 +207,7 @@ func TestTwoEnvoys(t *testing.T) {
 	b.config = provider("third", "http://127.0.0.1:1")
 	start := time.Now()
 	b.reload(t.Context(), false)
-	if took := time.Since(start); took < b.ackTimeout || took > 10*b.ackTimeout {
+	if took := time.Since(start); took < b.ackTimeout || took > time.Minute {
 		t.Errorf("the change took %v, with a bound of %v", took, b.ackTimeout)
 	}
 	if p := b.current.Load(); len(p.Clusters) != 1 || p.Clusters[0].Provider != "third" {

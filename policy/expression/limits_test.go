@@ -151,7 +151,8 @@ func TestHostileRequests(t *testing.T) {
 		} {
 			start := time.Now()
 			_, err := mustModels(t, w, source).Run(&Input{Request: request}, models)
-			if took := time.Since(start); took > 2*time.Second {
+			// What is quadratic in such a request takes many minutes.
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("%s: %s took %v (%v)", name, source, took, err)
 			}
 			if err != nil && len(err.Error()) > 200 {
