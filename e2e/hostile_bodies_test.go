@@ -77,6 +77,8 @@ func (h *hostile) bodies(t *testing.T) {
 		{"MODEL alone", `{"MODEL":"q:m"}`, "duplicate_key", `"MODEL" reads as "model" to some parsers (Go's among them); spell it "model"`},
 		{"models with a long s", "{\"model\":\"p:m\",\"model\u017f\":[\"q:m\"]}", "duplicate_key", `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`},
 		{"models twice", `{"models":["p:m"],"model\u0073":["q:m"]}`, "duplicate_key", `the request body has two "models"; send it once`},
+		{"model and a NUL", `{"model":"p:m","model\u0000":"q:m"}`, "invalid_body", `the request body has a key with a control character: "model\u0000"`},
+		{"model and half a pair", `{"model":"p:m","model\ud800":"q:m"}`, "invalid_body", `the request body has a key with half of a surrogate pair: "model\ud800"`},
 		{"models is a string", `{"models":"p:m"}`, "invalid_body", "models must be a list of strings, it is a string"},
 		{"models is an object", `{"models":{"0":"p:m"}}`, "invalid_body", "models must be a list of strings, it is an object"},
 		{"models is null", `{"models":null}`, "invalid_body", "models must be a list of strings, it is null"},

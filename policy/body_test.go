@@ -71,12 +71,12 @@ func TestReadJSON(t *testing.T) {
 }
 
 func TestReadJSONMembers(t *testing.T) {
-	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ],"\b\f\n\r\t\/":2}`
+	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ],"\"\\\/\u00e9":2}`
 	var got []string
 	for _, m := range readBody(t, text).Members {
 		got = append(got, fmt.Sprintf("%s %s %s", m.Name, text[m.Key.Start:m.Key.End], text[m.Value.Start:m.Value.End]))
 	}
-	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`, "\b\f\n\r\t/ \"\\b\\f\\n\\r\\t\\/\" 2"}
+	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`, `"\/é "\"\\\/\u00e9" 2`}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -196,6 +196,13 @@ func TestReadJSONRefuses(t *testing.T) {
 	invalid("{\"mod\xffel\":\"m\"}", "the request body is not valid UTF-8 at byte 5")
 	invalid("{\xff}", "the request body is not valid UTF-8 at byte 1")
 	invalid("\xff\xfe{\x00}\x00", "the request body is not valid UTF-8 at byte 0")
+
+	// Keys that a parser may read as others.
+	invalid(`{"model":"m","model\u0000":"x"}`, `the request body has a key with a control character: "model\u0000"`)
+	invalid(`{"model\r":"x"}`, `the request body has a key with a control character: "model\r"`)
+	invalid(`{"\u001fmax_tokens":1}`, `the request body has a key with a control character: "\u001fmax_tokens"`)
+	invalid(`{"model\ud800":"x"}`, `the request body has a key with half of a surrogate pair: "model\ud800"`)
+	invalid(`{"\udc00\ud800`+strings.Repeat("k", 1000)+`":1}`, `the request body has a key with half of a surrogate pair: "\udc00\ud800`+strings.Repeat("k", 51))
 
 	// model.
 	long := strings.Repeat("m", 1<<20)
