@@ -249,12 +249,12 @@ func TestReadJSONRefuses(t *testing.T) {
 	duplicate(`{"\u006dodel":"a","mod\u0065l":"b"}`, `the request body has two "model"; send it once`)
 	duplicate(`{"model":"a","model":null}`, `the request body has two "model"; send it once`)
 	duplicate(`{"models":["a"],"model\u0073":["b"]}`, `the request body has two "models"; send it once`)
-	duplicate(`{"model":"a","Model":"b"}`, `"Model" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"MODEL":"b"}`, `"MODEL" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"\u004dodel":"b"}`, `"Model" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"Models":["b"]}`, `"Models" reads as "models" to some parsers (Go's among them); spell it "models"`)
-	duplicate(`{"modelſ":["b"]}`, `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`)
-	duplicate(`{"model\u017f":["b"]}`, `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`)
+	duplicate(`{"model":"a","Model":"b"}`, `"Model" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"MODEL":"b"}`, `"MODEL" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"\u004dodel":"b"}`, `"Model" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"Models":["b"]}`, `"Models" reads as "models" to some parsers; spell it "models"`)
+	duplicate(`{"modelſ":["b"]}`, `"modelſ" reads as "models" to some parsers; spell it "models"`)
+	duplicate(`{"model\u017f":["b"]}`, `"modelſ" reads as "models" to some parsers; spell it "models"`)
 }
 
 // Every single byte of a body may be wrong, at every phase of the eight-byte
