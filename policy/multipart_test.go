@@ -169,6 +169,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 	nameOnly(`name="model"|Content-Type: text/plain; charset=utf-16le`, plain)
 	nameOnly(`name="model"|Content-Type: text/plain|Content-Type: application/json`, plain)
 	nameOnly(`name="model"|Content-Type: text/plain; charset*=x-none''utf-16`, plain)
+	nameOnly(`name="model"|Content-Type: text/plain; x="; charset=utf-16"`, plain)
 	nameOnly(`name="model"|Content-Type: `, plain)
 	f(testForm(`Content-Disposition: form-data; name="model"|Content-Type: text/plain; charset=iso-8859-1||é`), plain)
 
