@@ -65,6 +65,7 @@ access_keys:
 	a := access{g, alpha, bravo}
 
 	t.Run("anonymous", a.anonymous)
+	t.Run("pages", a.pages)
 	g.Reload(keys + deleted + providers)
 	t.Run("credentials", a.credentials)
 	t.Run("refusals", a.refusals)
@@ -225,6 +226,35 @@ func (a access) anonymous(t *testing.T) {
 			})
 		}
 	}
+}
+
+// pages: what a page of someone else can make a browser of this machine send
+// goes nowhere, as long as no key is asked for.
+func (a access) pages(t *testing.T) {
+	byName := "without access_keys, the gateway serves this machine only, and \"evil.example:8080\" may be the name of someone else: use http://127.0.0.1, add access_keys, or set allow_anonymous: true"
+	byPage := "without access_keys, the gateway serves this machine only, and no page of \"https://evil.example\": add access_keys, or set allow_anonymous: true"
+	const form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nalpha:small\r\n--b--\r\n"
+	for _, test := range []struct {
+		name, method, path, body string
+		header                   []string
+		message                  string
+	}{
+		{"name", "POST", "/v1/chat/completions", `{"model":"alpha:small"}`, []string{"Host", "evil.example:8080", "Origin", "http://evil.example:8080"}, byName},
+		{"name of messages", "POST", "/v1/messages", `{"model":"alpha:small"}`, []string{"Host", "evil.example:8080"}, byName},
+		{"name of models", "GET", "/v1/models", "", []string{"Host", "evil.example:8080"}, byName},
+		{"body without a type", "POST", "/v1/chat/completions", `{"model":"alpha:small"}`, []string{"Content-Type", "", "Origin", "https://evil.example"}, byPage},
+		{"form", "POST", "/v1/audio/transcriptions", form, []string{"Content-Type", "multipart/form-data; boundary=b", "Origin", "https://evil.example"}, byPage},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer := a.Send(test.method, test.path, strings.NewReader(test.body), test.header...)
+			wantRefusal(t, answer, test.path, "invalid_api_key", test.message)
+			a.nothingSent(t)
+		})
+	}
+	t.Run("page of this machine", func(t *testing.T) {
+		answer := a.Post("/v1/chat/completions", `{"model":"alpha:small"}`, "Host", "localhost:8080", "Origin", "http://localhost:3000")
+		a.wantProvider(t, answer, a.alpha, "small")
+	})
 }
 
 // refusals come before anything else is looked at, and in the right shape.

@@ -24,7 +24,7 @@ type request struct {
 // readHeaders checks everything about a request that its headers tell. The
 // Route's Format is right even with an error.
 func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
-	var method, path, contentType, encoding, length string
+	var method, path, authority, origin, contentType, encoding, length string
 	var credentials [3]string
 	req := request{}
 	for _, h := range in.Headers {
@@ -33,6 +33,10 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 			method = h.Value
 		case ":path":
 			path = h.Value
+		case ":authority":
+			authority = h.Value
+		case "origin":
+			origin = h.Value
 		case "content-type":
 			contentType = h.Value
 		case "content-encoding":
@@ -62,6 +66,9 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	}
 	if req.Models && req.anthropic {
 		req.Format = policy.Anthropic
+	}
+	if err = current.AdmitPage(authority, origin); err != nil {
+		return req, err
 	}
 	if req.key, err = current.Authenticate(req.credential); err != nil {
 		return req, err

@@ -97,5 +97,5 @@ func repeatedModel(name string) *Error {
 // foldedModel refuses a name that only some parsers read as `model`: to
 // ignore it as they may not would let it past the policy.
 func foldedModel(name []byte, as string) *Error {
-	return Errorf(DuplicateKey, "%q reads as %q to some parsers (Go's among them); spell it %q", name, as, as)
+	return Errorf(DuplicateKey, "%q reads as %q to some parsers; spell it %q", name, as, as)
 }

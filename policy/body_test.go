@@ -71,12 +71,12 @@ func TestReadJSON(t *testing.T) {
 }
 
 func TestReadJSONMembers(t *testing.T) {
-	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ],"\b\f\n\r\t\/":2}`
+	text := ` {"a" : 1, "mod\u0065l":"m" ,"":[ ],"\"\\\/\u00e9":2}`
 	var got []string
 	for _, m := range readBody(t, text).Members {
 		got = append(got, fmt.Sprintf("%s %s %s", m.Name, text[m.Key.Start:m.Key.End], text[m.Value.Start:m.Value.End]))
 	}
-	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`, "\b\f\n\r\t/ \"\\b\\f\\n\\r\\t\\/\" 2"}
+	want := []string{`a "a" 1`, `model "mod\u0065l" "m"`, ` "" [ ]`, `"\/é "\"\\\/\u00e9" 2`}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -197,6 +197,13 @@ func TestReadJSONRefuses(t *testing.T) {
 	invalid("{\xff}", "the request body is not valid UTF-8 at byte 1")
 	invalid("\xff\xfe{\x00}\x00", "the request body is not valid UTF-8 at byte 0")
 
+	// Keys that a parser may read as others.
+	invalid(`{"model":"m","model\u0000":"x"}`, `the request body has a key with a control character: "model\u0000"`)
+	invalid(`{"model\r":"x"}`, `the request body has a key with a control character: "model\r"`)
+	invalid(`{"\u001fmax_tokens":1}`, `the request body has a key with a control character: "\u001fmax_tokens"`)
+	invalid(`{"model\ud800":"x"}`, `the request body has a key with half of a surrogate pair: "model\ud800"`)
+	invalid(`{"\udc00\ud800`+strings.Repeat("k", 1000)+`":1}`, `the request body has a key with half of a surrogate pair: "\udc00\ud800`+strings.Repeat("k", 51))
+
 	// model.
 	long := strings.Repeat("m", 1<<20)
 	invalid(`{"model":null}`, "model must be a string, it is null")
@@ -242,12 +249,12 @@ func TestReadJSONRefuses(t *testing.T) {
 	duplicate(`{"\u006dodel":"a","mod\u0065l":"b"}`, `the request body has two "model"; send it once`)
 	duplicate(`{"model":"a","model":null}`, `the request body has two "model"; send it once`)
 	duplicate(`{"models":["a"],"model\u0073":["b"]}`, `the request body has two "models"; send it once`)
-	duplicate(`{"model":"a","Model":"b"}`, `"Model" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"MODEL":"b"}`, `"MODEL" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"\u004dodel":"b"}`, `"Model" reads as "model" to some parsers (Go's among them); spell it "model"`)
-	duplicate(`{"Models":["b"]}`, `"Models" reads as "models" to some parsers (Go's among them); spell it "models"`)
-	duplicate(`{"modelſ":["b"]}`, `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`)
-	duplicate(`{"model\u017f":["b"]}`, `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`)
+	duplicate(`{"model":"a","Model":"b"}`, `"Model" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"MODEL":"b"}`, `"MODEL" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"\u004dodel":"b"}`, `"Model" reads as "model" to some parsers; spell it "model"`)
+	duplicate(`{"Models":["b"]}`, `"Models" reads as "models" to some parsers; spell it "models"`)
+	duplicate(`{"modelſ":["b"]}`, `"modelſ" reads as "models" to some parsers; spell it "models"`)
+	duplicate(`{"model\u017f":["b"]}`, `"modelſ" reads as "models" to some parsers; spell it "models"`)
 }
 
 // Every single byte of a body may be wrong, at every phase of the eight-byte

@@ -21,6 +21,8 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 	case charset != "" && !strings.EqualFold(charset, "utf-8"):
 		// A provider that decodes by it could read another model than Weir.
 		return "", Errorf(InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
+	case err == nil && !readAlike(contentType, params):
+		return "", Errorf(InvalidBody, "the Content-Type %.64q reads differently to different servers: send no parameters but charset=utf-8, and a form's boundary", contentType)
 	case err == nil && !e.Multipart && media == "application/json":
 		return "", nil
 	case err == nil && e.Multipart && media == "multipart/form-data":
@@ -29,6 +31,23 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 		return "", Errorf(InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
 	}
 	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
+}
+
+// readAlike says whether all parsers find these parameters in a content type,
+// so that a provider reads the body as Weir does. Some know the forms of RFC
+// 2231 (charset*=utf-8”utf-7, boundary*0=b) and others do not, or know other
+// charsets in them than Go; some take a backslash for an escape; and some look
+// for the word wherever it is, in a name or between quotes.
+func readAlike(contentType string, params map[string]string) bool {
+	low := lower(contentType)
+	once := func(text, name string) bool {
+		n := 0
+		if _, found := params[name]; found {
+			n = 1
+		}
+		return strings.Count(low, text) == n
+	}
+	return !strings.ContainsAny(low, `*\`) && once("charset", "charset") && once("boundary=", "boundary")
 }
 
 // BodySize refuses a body that is larger than this gateway takes.

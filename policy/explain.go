@@ -121,7 +121,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: a.Cluster.Base.Scheme + "://" + a.Authority + a.Path, Headers: a.headers(p, plan, headers), Body: string(body),
+			URL: redactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, headers), Body: string(body),
 		}
 		if e := a.Cluster.Ejection(a.Model); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Model, e.Cause, e.Since, e.Until}

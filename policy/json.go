@@ -95,8 +95,11 @@ func (b *Body) readMember(i int) (int, *Error) {
 	if len(b.Members) == maxMembers {
 		return 0, Errorf(InvalidBody, "the request body has more than %d top-level keys", maxMembers)
 	}
-	m := Member{Name: keyName(raw[key.Start:key.End]), Key: key, Value: Span{value, end}}
-	b.Members = append(b.Members, m)
+	name, err := keyName(raw[key.Start:key.End])
+	if err != nil {
+		return 0, err
+	}
+	b.Members = append(b.Members, Member{Name: name, Key: key, Value: Span{value, end}})
 	return end, b.notice(len(b.Members)-1, raw[value:end])
 }
 
@@ -192,14 +195,22 @@ func modelString(at modelPlace, value []byte) (string, *Error) {
 	return checkModel(at, text)
 }
 
-// keyName decodes a key that stands in quotes.
-func keyName(quoted []byte) []byte {
-	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') < 0 {
-		return name
+// keyName decodes a key that stands in quotes. Some parsers end a key at a NUL,
+// or leave out of it what they cannot hold: to them "model\u0000" and
+// "model\ud800" are a second model. No API has such a key.
+func keyName(quoted []byte) ([]byte, *Error) {
+	text := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text, nil
 	}
-	name, _ = unquote(make([]byte, 0, len(name)), name)
-	return name
+	name, lone := unquote(make([]byte, 0, len(text)), text)
+	if lone {
+		return nil, Errorf(InvalidBody, "the request body has a key with half of a surrogate pair: %s", clip(string(quoted)))
+	}
+	if bytes.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+		return nil, Errorf(InvalidBody, "the request body has a key with a control character: %s", clip(string(quoted)))
+	}
+	return name, nil
 }
 
 // kindOf names, in an error, the JSON value that starts with c.

@@ -128,16 +128,21 @@ func (b *Body) readPart(n int, part Span) *Error {
 		return err
 	}
 	text := b.Bytes[value.Start:value.End]
+	// Some parsers trim a name, or put the value of name[] under name.
+	stem, _, _ := strings.Cut(strings.TrimSpace(p.name), "[")
 	switch {
+	case strings.EqualFold(stem, "_charset_") && !strings.EqualFold(string(text), "utf-8"):
+		// To some (aiohttp), the charset of all parts (RFC 7578 4.6).
+		return Errorf(InvalidBody, "the form must be UTF-8, its part _charset_ says %.32q", text)
 	case strings.EqualFold(p.name, "stream"):
 		b.readStream(p.name, string(text))
 	case p.name == "model":
 		return b.readModelPart(p, value)
 	case p.name == "models":
 		return Errorf(DuplicateKey, "a form cannot have models, send one model")
-	case strings.EqualFold(p.name, "model"):
+	case strings.EqualFold(stem, "model"):
 		return foldedModel([]byte(p.name), "model")
-	case strings.EqualFold(p.name, "models"):
+	case strings.EqualFold(stem, "models"):
 		return foldedModel([]byte(p.name), "models")
 	}
 	return nil

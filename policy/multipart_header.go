@@ -130,8 +130,8 @@ func (p *partHeader) checkPlainText(value []byte) *Error {
 // gets the same text as one that takes the bytes for UTF-8.
 func readsAsUTF8(contentType string, value []byte) bool {
 	mediaType, params, err := mime.ParseMediaType(contentType)
-	if err != nil || mediaType != "text/plain" || strings.Contains(contentType, "*") {
-		return false // a charset* that Go does not know, others may
+	if err != nil || mediaType != "text/plain" || !readAlike(contentType, params) {
+		return false
 	}
 	switch strings.ToLower(params["charset"]) {
 	case "", "utf-8":

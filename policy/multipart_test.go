@@ -61,7 +61,7 @@ func TestReadMultipart(t *testing.T) {
 	f(header(`Content-Disposition: form-data; name="x"|Content-Transfer-Encoding: base64`), want{})
 	f(header(`Content-Disposition: form-data; name="file"; filename="é.wav"; filename*=utf-8''%C3%A9.wav`), want{})
 	f(header(`Content-Disposition: form-data; name="file"; filename="rename*=model; name=model"`), want{})
-	f(header(`Content-Disposition: form-data; name="model[]"`), want{})
+	f(header(`Content-Disposition: form-data; name="image[]"`), want{})
 	f(testForm(`Content-Disposition: form-data; name="model"||日本`), want{model: "日本"})
 }
 
@@ -169,6 +169,7 @@ func TestReadMultipartRefuses(t *testing.T) {
 	nameOnly(`name="model"|Content-Type: text/plain; charset=utf-16le`, plain)
 	nameOnly(`name="model"|Content-Type: text/plain|Content-Type: application/json`, plain)
 	nameOnly(`name="model"|Content-Type: text/plain; charset*=x-none''utf-16`, plain)
+	nameOnly(`name="model"|Content-Type: text/plain; x="; charset=utf-16"`, plain)
 	nameOnly(`name="model"|Content-Type: `, plain)
 	f(testForm(`Content-Disposition: form-data; name="model"|Content-Type: text/plain; charset=iso-8859-1||é`), plain)
 
@@ -178,9 +179,14 @@ func TestReadMultipartRefuses(t *testing.T) {
 	f(testForm(`Content-Disposition: form-data; name="model"||a|`), `model has a control character: "a\r\n"`)
 	f(testForm("Content-Disposition: form-data; name=\"model\"||a\xff"), "model is not valid UTF-8")
 	duplicate(testForm(modelPart, filePart, modelPart), `the request body has two "model"; send it once`)
-	duplicate(testForm(`Content-Disposition: form-data; name="Model"||m`), `"Model" reads as "model" to some parsers (Go's among them); spell it "model"`)
+	duplicate(testForm(`Content-Disposition: form-data; name="Model"||m`), `"Model" reads as "model" to some parsers; spell it "model"`)
 	duplicate(testForm(modelPart, `Content-Disposition: form-data; name="models"||["m"]`), "a form cannot have models, send one model")
-	duplicate(testForm(`Content-Disposition: form-data; name="modelſ"||m`), `"modelſ" reads as "models" to some parsers (Go's among them); spell it "models"`)
+	duplicate(testForm(modelPart, `Content-Disposition: form-data; name=" model"||m`), `" model" reads as "model" to some parsers; spell it "model"`)
+	duplicate(testForm(modelPart, `Content-Disposition: form-data; name="model[]"||m`), `"model[]" reads as "model" to some parsers; spell it "model"`)
+	duplicate(testForm(modelPart, `Content-Disposition: form-data; name="Models[0] "||m`), `"Models[0] " reads as "models" to some parsers; spell it "models"`)
+	f(testForm(`Content-Disposition: form-data; name="_charset_"||utf-7`, modelPart), `the form must be UTF-8, its part _charset_ says "utf-7"`)
+	f(testForm(modelPart, `Content-Disposition: form-data; name="_CHARSET_"||`), `the form must be UTF-8, its part _charset_ says ""`)
+	duplicate(testForm(`Content-Disposition: form-data; name="modelſ"||m`), `"modelſ" reads as "models" to some parsers; spell it "models"`)
 }
 
 func TestWithModelInForm(t *testing.T) {

@@ -110,9 +110,14 @@ func Credential(header, value string) string {
 // sense with the client's own credential.
 var strippedHeaders = []string{
 	"authorization", "x-api-key", "x-goog-api-key", "api-key",
+	"x-auth-token", "ocp-apim-subscription-key", "x-amz-security-token",
 	"proxy-authorization", "cookie", "forwarded", "via",
-	"x-real-ip", "true-client-ip", // as x-forwarded-for: who the client is stays here
-	"openai-organization", "openai-project",
+	// What proxies in front of the gateway say of who the client is.
+	"cf-access-client-secret", "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion", "x-amzn-oidc-accesstoken", "x-amzn-oidc-data",
+	"x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip", // as x-forwarded-for
+	"openai-organization", "openai-project", "x-goog-user-project",
+	// Some servers take these for the method and the path, which are decided here.
+	"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url",
 	"expect", // addressed to the gateway; Envoy itself takes out 100-continue only
 }
 

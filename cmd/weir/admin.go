@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -136,7 +138,20 @@ func (g *gateway) adminHandler() http.Handler {
 	})
 	mux.HandleFunc("POST /explain", g.explainHandler)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
-	return mux
+	return toOperators(mux)
+}
+
+// toOperators keeps web pages from reading what only this machine may: see
+// policy.AdmitPage.
+func toOperators(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if at != nil && policy.Loopback(at.String()) && !policy.NamedInside(r.Host) {
+			http.Error(w, fmt.Sprintf("%.64q may be the name of someone else: use http://127.0.0.1", r.Host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // metrics are those of the process; extproc has its own.

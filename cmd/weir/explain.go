@@ -49,6 +49,9 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 			return none, err
 		}
 	}
+	if err := p.AdmitPage("", valueOf(headers, "origin")); err != nil {
+		return none, err
+	}
 	if _, err := route.Endpoint.BodyType(valueOf(headers, "content-type"), valueOf(headers, "content-encoding")); err != nil {
 		return none, err
 	}

@@ -113,6 +113,19 @@ plan  at most 3m0s for an attempt, 6m0s for all
 	}
 }
 
+// TestExplainURL: a key in a base URL is a key.
+func TestExplainURL(t *testing.T) {
+	config := file(t, "weir.yaml", `providers: [{id: p, base_url: "https://p.internal/v1?api-version=1&api_key=sk-in-the-url"}]`)
+	o := newOutside(nil, "explain", "-c", config)
+	o.stdin = strings.NewReader(`{"model":"p:m"}`)
+	if code := run(t.Context(), o.system); code != 0 {
+		t.Fatalf("exit code %d: %s", code, o.stderr.String())
+	}
+	if want := "POST https://p.internal/v1/chat/completions?api-version=1&api_key=[redacted]\n"; !strings.Contains(o.stdout.String(), want) {
+		t.Errorf("want %s in\n%s", want, o.stdout.String())
+	}
+}
+
 // TestExplainTooLarge: a body that the gateway refuses is not explained as one
 // that is cut short.
 func TestExplainTooLarge(t *testing.T) {
