@@ -3,6 +3,7 @@ package extproc
 import (
 	"net"
 	"strconv"
+	"strings"
 
 	"weir/extproc/wire"
 	"weir/policy"
@@ -40,7 +41,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		case "content-type":
 			contentType = h.Value
 		case "content-encoding":
-			encoding = h.Value
+			encoding = strings.TrimPrefix(encoding+","+h.Value, ",")
 		case "content-length":
 			length = h.Value
 		case "x-request-id":
