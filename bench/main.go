@@ -68,6 +68,10 @@ type load struct {
 	connections int
 }
 
+// strategies are those of the subjects with telemetry: the first leaves nothing,
+// the second reads live numbers.
+const strategies = `"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`
+
 func compare(ctx context.Context, rounds int, seconds float64, providers int, only string) error {
 	dir, err := os.MkdirTemp("", "weirbench-")
 	if err != nil {
@@ -101,11 +105,11 @@ func compare(ctx context.Context, rounds int, seconds float64, providers int, on
 		},
 		func() (*subject, error) {
 			return startWeir(ctx, "weir with all", envoyPath, dir, upstream, providers, "{access_log: access.log}",
-				`"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`)
+				strategies)
 		},
 		func() (*subject, error) {
 			return startWeir(ctx, "weir with stream ends", envoyPath, dir, upstream, providers, "{access_log: access.log, stream_end: true}",
-				`"ai.models.filter(m, m.provider_id in ['nobody'])", "ai.models.filter(m, m.metrics.global.error_rate.total < 0.5)"`)
+				strategies)
 		},
 	} {
 		s, err := start()

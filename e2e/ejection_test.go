@@ -133,6 +133,15 @@ func (e *ejecting) metric(line string) bool {
 	return strings.Contains(e.Admin("/metrics"), "\n"+line+"\n")
 }
 
+func (e *ejecting) hasMetrics(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !e.metric(line) {
+			t.Errorf("no metric %s", line)
+		}
+	}
+}
+
 // A provider that is silent costs a few clients a timeout; the others are
 // served by the next one without having tried it.
 func TestEjectionOfSilence(t *testing.T) {
@@ -151,15 +160,11 @@ func TestEjectionOfSilence(t *testing.T) {
 	if after := len(e.alpha.Requests()); after != before {
 		t.Errorf("%d more requests were sent to who is silent", after-before)
 	}
-	for _, line := range []string{
+	e.hasMetrics(t,
 		`weir_ejected{model="",provider="alpha",provider_key="alpha#1"} 1`,
 		`weir_ejected{model="",provider="bravo",provider_key=""} 0`,
 		`weir_ejections_total{cause="timeout",model="",provider="alpha"} 1`,
-	} {
-		if !e.metric(line) {
-			t.Errorf("no metric %s", line)
-		}
-	}
+	)
 }
 
 // While it is silent, one request after each ejection finds out; when it has

@@ -108,8 +108,8 @@ func ended(err error) error {
 // decide answers a client's request: with a plan, with the list of models, or
 // with a refusal.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
-	began, waited := p.now(), time.Duration(0)
-	defer func() { p.metrics.answered(p.now().Sub(began) - waited) }()
+	began := p.now()
+	defer func() { p.metrics.answered(p.now().Sub(began)) }()
 	current := p.policy()
 	req, err := readHeaders(current, &x.in)
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	asked := p.now()
 	err = stream.Recv(&x.in)
 	start := p.now()
-	waited = start.Sub(asked)
+	began = began.Add(start.Sub(asked)) // the wait for the body does not count
 	if err != nil {
 		return ended(err)
 	}

@@ -162,30 +162,23 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
 	add := func(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) {
-		usage := &routev3.HeaderMatcher{Name: policy.UsageHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(policy.ChatUsage)}}
-		marked := b.route(action, append([]*routev3.HeaderMatcher{usage}, match...)...)
-		b.chatUsage(marked)
-		plain := b.route(action, match...)
 		if p.Telemetry {
+			usage := headerIs(policy.UsageHeader, exactly(policy.ChatUsage))
+			marked := b.route(action, append([]*routev3.HeaderMatcher{usage}, match...)...)
+			b.chatUsage(marked)
 			routes = append(routes, marked)
 		}
-		routes = append(routes, plain)
-	}
-	present := func(name string, is bool) *routev3.HeaderMatcher {
-		return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: is}}
+		routes = append(routes, b.route(action, match...))
 	}
 	idle := max(p.TotalTimeout, UploadTimeout)
-	add(b.toOne(p.TotalTimeout, idle), present(policy.StreamHeader, false), present(policy.DirectHeader, true))
-	add(b.toChain(p.TotalTimeout, idle), present(policy.StreamHeader, false))
+	add(b.toOne(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false), headerThere(policy.DirectHeader, true))
+	add(b.toChain(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false))
 	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
 		to := b.toChain
 		if attempts == 1 {
 			to = b.toOne
 		}
-		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), &routev3.HeaderMatcher{
-			Name:                 policy.StreamHeader,
-			HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: exactly(strconv.Itoa(attempts))},
-		})
+		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), headerIs(policy.StreamHeader, exactly(strconv.Itoa(attempts))))
 	}
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
@@ -283,8 +276,7 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
 	}
 	out.RetriableHeaders = []*routev3.HeaderMatcher{
-		{Name: policy.CauseHeader, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}},
-		{Name: ":status", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: matching(noAnswer)}},
+		headerThere(policy.CauseHeader, true), headerIs(":status", matching(noAnswer)),
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

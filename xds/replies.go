@@ -136,14 +136,14 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
 		metadata(policy.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(policy.Anthropic))}}),
-		header(&routev3.HeaderMatcher{Name: ":path", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: startsWith("/v1/messages")}}),
+		header(headerIs(":path", startsWith("/v1/messages"))),
 	)
 }
 
 // unsent matches a request that has not had an attempt: the router counts them
 // in this header.
 func unsent() *accesslogv3.AccessLogFilter {
-	return header(&routev3.HeaderMatcher{Name: "x-envoy-attempt-count", HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: false}})
+	return header(headerThere("x-envoy-attempt-count", false))
 }
 
 func header(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
