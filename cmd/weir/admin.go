@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/envoy"
+	"weir/limits"
 	"weir/policy"
 	"weir/xds"
 )
@@ -64,13 +65,15 @@ func (s *status) recovered() bool {
 
 // healthReport is the body of /healthz. Times are RFC 3339.
 type healthReport struct {
-	Status  string        `json:"status"` // ok, or degraded: see problems and envoys
+	Status  string        `json:"status"` // ok, or degraded: see problems, envoys and limits
 	Version string        `json:"version"`
 	Ready   bool          `json:"ready"`
 	Config  healthConfig  `json:"config"`
 	Envoys  []healthEnvoy `json:"envoys"`
 	// Ejected are the providers that are tried after all others.
 	Ejected []healthEjected `json:"ejected"`
+	// Limits are those that were reached since the start.
+	Limits []limits.Reached `json:"limits"`
 }
 
 type healthConfig struct {
@@ -91,7 +94,7 @@ type healthEnvoy struct {
 }
 
 func (g *gateway) healthReport() healthReport {
-	h := healthReport{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}, Ejected: g.ejected()}
+	h := healthReport{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}, Ejected: g.ejected(), Limits: g.limits.Reached()}
 	g.status.mu.Lock()
 	h.Config = healthConfig{File: g.configFile, Version: g.status.version, Since: g.status.since, Problems: g.status.problems}
 	if !g.status.failed.IsZero() {
@@ -105,6 +108,9 @@ func (g *gateway) healthReport() healthReport {
 		if !n.Synced || len(n.Rejections) > 0 {
 			h.Status = "degraded"
 		}
+	}
+	if g.limits.Degraded() {
+		h.Status = "degraded"
 	}
 	return h
 }

@@ -23,6 +23,7 @@ import (
 	"weir/extproc"
 	"weir/extproc/wire"
 	"weir/health"
+	"weir/limits"
 	"weir/policy"
 	"weir/rolling"
 	"weir/xds"
@@ -51,6 +52,7 @@ type gateway struct {
 	observer *observer
 	registry *prometheus.Registry
 	metrics  *metrics
+	limits   *limits.Registry
 	status   status
 	draining atomic.Bool
 	// onReady is called once, with the address for clients.
@@ -82,6 +84,8 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
+	g.limits = limits.New(log, time.Now)
+	g.registry.MustRegister(g.limits)
 	g.health = health.New(time.Now, newEjections(g).tell)
 	return g
 }
