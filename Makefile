@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
 BENCH ?=
 
-.PHONY: help build run test check race e2e faults faults-table bench fuzz schema prometheus
+.PHONY: help build run test check race e2e faults faults-table bench fuzz schema prometheus soak
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,3 +61,6 @@ fuzz: ## Run every fuzz target for FUZZTIME.
 			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+soak: ## Run ten minutes of mixed load with reloads, kills and hostile clients.
+	go test -count=1 -v -timeout 30m ./soak -duration 10m
