@@ -37,6 +37,7 @@ var allowed = map[string]struct {
 	"weir/e2e":                  {nil, nil, "tests only"},
 	"weir/faults":               {nil, nil, "tests only"},
 	"weir/examples":             {nil, nil, "tests only"},
+	"weir/soak":                 {nil, nil, "tests only"},
 	"weir/internal/protofield":  {nil, nil, "bytes in, fields out"},
 	"weir/internal/arch":        {nil, nil, "tests only"},
 	"weir/internal/recorder":    {[]string{"weir/demo"}, []string{"google.golang.org/grpc"}, "a provider like any other"},
