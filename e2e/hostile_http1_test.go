@@ -50,7 +50,8 @@ var (
 	notHTTP     = bad("invalid_body", "the request is not valid HTTP")
 	headersSize = []outcome{{431, "", "request_too_large", "the request headers are larger than 60 KiB, or more than 100"}}
 	oldHTTP     = []outcome{{426, "", "invalid_body", "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"}}
-	oddTarget   = bad("not_implemented", "the gateway takes no protocol upgrade, WebSocket for one, and no https:// request target")
+	oddTarget   = bad("not_implemented", "the gateway takes no https:// request target")
+	noProxy     = bad("not_implemented", "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
 	oddEncoding = bad("not_implemented", "the gateway takes no Transfer-Encoding but chunked")
 	smuggled    = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 22\r\n\r\n" + `{"model":"p:smuggled"}`
 )
@@ -76,7 +77,6 @@ var wire = []exchange{
 	{"lines without CR", strings.ReplaceAll(chat+withBody, "\r\n", "\n"), []outcome{passes}, nil},
 	{"folded header", chat + "X-A: a\r\n\tContent-Length: 3\r\n" + withBody, []outcome{passes}, []string{"x-a: a\tContent-Length: 3"}},
 	{"CR in a header", chat + "X-A: a\rContent-Length: 3\r\n" + withBody, []outcome{passes}, []string{"x-a: aContent-Length: 3"}},
-	{"Java's h2c upgrade", chat + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n" + withBody, []outcome{passes}, nil},
 	{"expectation", chat + "Expect: 200-maybe\r\n" + withBody, []outcome{passes}, nil},
 	{"90 headers", chat + manyHeaders(87) + withBody, []outcome{passes}, strings.Split(strings.TrimSpace(strings.ToLower(manyHeaders(87))), "\r\n")},
 
@@ -157,11 +157,8 @@ var wire = []exchange{
 	{"broken escape", strings.Replace(chat, "POST /v1/chat/completions", "GET /v1/models/%zz", 1) + "\r\n", bad("unknown_path", `"/v1/models/%zz" is not a path of this gateway`), nil},
 	{"space", target("/v1/chat/completions /v1/messages"), notHTTP, nil},
 	{"not ASCII", target("/v1/chat/completions\xc3\xa9"), notHTTP, nil},
-	{"CONNECT", "CONNECT q.internal:443 HTTP/1.1\r\nHost: q.internal:443\r\n\r\n", bad("unknown_path", `""`+notServed), nil},
-	{"WebSocket", "GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", oddTarget, nil},
-	{"WebSocket by POST", strings.Replace(chat, "close", "upgrade", 1) + "Upgrade: websocket\r\n" + withBody, oddTarget, nil},
-	{"upgrade of messages", strings.NewReplacer("close", "upgrade", "chat/completions", "messages").Replace(chat) + "Upgrade: weir\r\n" + withBody,
-		[]outcome{{501, "/v1/messages", "not_implemented", oddTarget[0].message}}, nil},
+	{"CONNECT", "CONNECT q.internal:443 HTTP/1.1\r\nHost: q.internal:443\r\n\r\n", noProxy, nil},
+	{"CONNECT to itself", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", noProxy, nil},
 	{"messages of 0 bytes", strings.Replace(chat, "chat/completions", "messages", 1) + "Content-Length: 0\r\n\r\n",
 		[]outcome{{400, "/v1/messages", "invalid_body", strings.ReplaceAll(noBody, "PATH", "/v1/messages")}}, nil},
 }

@@ -57,7 +57,14 @@ func (h *hostile) http2(t *testing.T) {
 		{"trailers for a body of messages", []frames{only(":method", "POST", ":scheme", "http", ":path", "/v1/messages", ":authority", "h"), last(only("x-a", "b"))},
 			outcome{400, "/v1/messages", "invalid_body", "the request has no body: send one that names a model"}},
 		{"unknown method", []frames{only(":method", "BREW", ":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h"), data}, bad("unknown_path", "BREW /v1/chat/completions is not an operation of this gateway: use POST")[0]},
-		{"CONNECT", []frames{only(":method", "CONNECT", ":authority", "q.internal:443"), data}, bad("unknown_path", `""`+notServed)[0]},
+		{"CONNECT", []frames{only(":method", "CONNECT", ":authority", "q.internal:443"), data}, noProxy[0]},
+		{"extended CONNECT", []frames{only(":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/v1/models", ":authority", "h")},
+			bad("upgrade_not_supported", `the gateway does not support WebSocket: send this request as an HTTP POST, with "stream": true for a stream of events`)[0]},
+		{"extended CONNECT, messages", []frames{only(":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/v1/messages", ":authority", "h"), data},
+			outcome{426, "/v1/messages", "upgrade_not_supported", `the gateway does not support WebSocket: send this request as an HTTP POST, with "stream": true for a stream of events`}},
+		{"extended CONNECT, another protocol", []frames{only(":method", "CONNECT", ":protocol", "connect-udp", ":scheme", "http", ":path", "/v1/models", ":authority", "h"), data},
+			bad("unknown_path", "the request target is not a path of this gateway")[0]},
+		{"HTTP2-Settings", []frames{head("http2-settings", "AAMAAABkAAQAAP__"), data}, passes},
 		{"fragment", []frames{only(":method", "POST", ":scheme", "http", ":path", "/v1/chat/completions#x", ":authority", "h"), data}, notHTTP[0]},
 
 		{"less than the content-length", []frames{head("content-length", "500"), data}, outcome{status: -1}},
@@ -76,7 +83,6 @@ func (h *hostile) http2(t *testing.T) {
 		{"no method", []frames{only(":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h"), data}, outcome{}},
 		{"no authority", []frames{only(":method", "POST", ":scheme", "http", ":path", "/v1/chat/completions"), data}, outcome{}},
 		{"unknown pseudo header", []frames{head(":weir", "x"), data}, outcome{}},
-		{"extended CONNECT", []frames{only(":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/v1/models", ":authority", "h"), data}, outcome{}},
 	}
 	type answer struct {
 		outcome outcome

@@ -56,6 +56,7 @@ on_http_request:
 	t.Run("sizes", h.sizes)
 	t.Run("HTTP/1 as bytes", h.http1)
 	t.Run("HTTP/2 as frames", h.http2)
+	t.Run("upgrades", h.upgrades)
 	t.Run("patience", h.patience)
 }
 
@@ -64,21 +65,22 @@ var specified = map[string]struct {
 	status int
 	kind   string
 }{
-	"invalid_body":         {400, "invalid_request_error"},
-	"duplicate_key":        {400, "invalid_request_error"},
-	"unsupported_surface":  {400, "invalid_request_error"},
-	"invalid_api_key":      {401, "authentication_error"},
-	"provider_not_allowed": {403, "permission_error"},
-	"model_not_allowed":    {403, "permission_error"},
-	"model_not_found":      {404, "not_found_error"},
-	"unknown_path":         {404, "not_found_error"},
-	"request_too_large":    {413, "invalid_request_error"},
-	"input_too_large":      {413, "invalid_request_error"},
-	"unsupported_encoding": {415, "invalid_request_error"},
-	"no_models_selected":   {422, "invalid_request_error"},
-	"not_implemented":      {501, "invalid_request_error"},
-	"gateway_unavailable":  {503, "api_error"},
-	"timeout":              {504, "timeout_error"},
+	"invalid_body":          {400, "invalid_request_error"},
+	"duplicate_key":         {400, "invalid_request_error"},
+	"unsupported_surface":   {400, "invalid_request_error"},
+	"invalid_api_key":       {401, "authentication_error"},
+	"provider_not_allowed":  {403, "permission_error"},
+	"model_not_allowed":     {403, "permission_error"},
+	"model_not_found":       {404, "not_found_error"},
+	"unknown_path":          {404, "not_found_error"},
+	"request_too_large":     {413, "invalid_request_error"},
+	"input_too_large":       {413, "invalid_request_error"},
+	"upgrade_not_supported": {426, "invalid_request_error"},
+	"unsupported_encoding":  {415, "invalid_request_error"},
+	"no_models_selected":    {422, "invalid_request_error"},
+	"not_implemented":       {501, "invalid_request_error"},
+	"gateway_unavailable":   {503, "api_error"},
+	"timeout":               {504, "timeout_error"},
 }
 
 // errorBody is what a client of a path gets for an error.

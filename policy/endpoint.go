@@ -109,6 +109,9 @@ func FindRoute(method, target string) (Route, error) {
 		r.Endpoint, r.Operation = e, e.Operation
 		return r, nil
 	}
+	if method == "CONNECT" {
+		return r, Errorf(NotImplemented, "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
+	}
 	if path == modelsPath || strings.HasPrefix(path, modelsPath+"/") {
 		if method != "GET" {
 			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", clip(method), clip(path))

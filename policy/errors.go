@@ -24,6 +24,7 @@ const (
 	RequestTooLarge     Code = "request_too_large"
 	InputTooLarge       Code = "input_too_large"
 	UnsupportedEncoding Code = "unsupported_encoding"
+	UpgradeNotSupported Code = "upgrade_not_supported"
 	NoModelsSelected    Code = "no_models_selected"
 	StrategyFailed      Code = "strategy_failed"
 	SecretMissing       Code = "secret_missing"
@@ -56,6 +57,7 @@ var outcomes = map[Code]outcome{
 	RequestTooLarge:     {413, "invalid_request_error"},
 	InputTooLarge:       {413, "invalid_request_error"},
 	UnsupportedEncoding: {415, "invalid_request_error"},
+	UpgradeNotSupported: {426, "invalid_request_error"},
 	NoModelsSelected:    {422, "invalid_request_error"},
 	StrategyFailed:      {422, "invalid_request_error"},
 	SecretMissing:       {424, "invalid_request_error"},

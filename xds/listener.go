@@ -81,7 +81,7 @@ func (b *builder) listener() *listenerv3.Listener {
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
-		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader),
+		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader), removeHeader("http2-settings"),
 	}}
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
@@ -101,6 +101,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		// Many servers read x_api_key and x-api-key as one header: such a one
 		// would reach a provider past everything that removes credentials.
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER},
+		HttpProtocolOptions:       &corev3.Http1ProtocolOptions{IgnoreHttp_11Upgrade: ignoredUpgrades()},
+		Http2ProtocolOptions:      &corev3.Http2ProtocolOptions{AllowConnect: true},
 		RequestHeadersTimeout:     duration(headersTimeout),
 		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),

@@ -17,9 +17,10 @@ import (
 // reply is an answer that Envoy gives by itself, and how to say it in an
 // API's shape.
 type reply struct {
-	when   *accesslogv3.AccessLogFilter
-	status int // of the answer
-	err    *policy.Error
+	when    *accesslogv3.AccessLogFilter
+	status  int // of the answer
+	err     *policy.Error
+	headers []*corev3.HeaderValueOption
 }
 
 // replies are tried in order. The flags are Envoy's response flags
@@ -33,29 +34,31 @@ func replies() []reply {
 	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
 	return []reply{
 		// What statuses makes of an answer that is none.
-		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url")},
-		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP")},
+		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
+		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
 		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
 		// silent too long. DT: it lasted too long.
-		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time")},
+		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time"), nil},
 		// NC: the plan names a cluster that this Envoy does not have yet.
-		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again")},
-		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached")},
+		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again"), nil},
+		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UO", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached"), nil},
 		// Decided, but never sent: with what Weir adds, the headers are over the
 		// limit.
-		{all(planned, unsent(), status(503)), 431, headersTooLarge},
+		{all(planned, unsent(), status(503)), 431, headersTooLarge, nil},
 		// UH without a plan: noPlanCluster. Only a request with trailers in the
 		// place of a body gets there, Envoy asks Weir about all others.
-		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model")},
-		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%")},
-		{status(431), 431, headersTooLarge},
-		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP")},
-		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no protocol upgrade, WebSocket for one, and no https:// request target")},
-		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway")},
-		{status(426), 426, policy.Errorf(policy.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)")},
-		{status(501), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no Transfer-Encoding but chunked")},
-		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time")},
-		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")},
+		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model"), nil},
+		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%"), nil},
+		{status(431), 431, headersTooLarge, nil},
+		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP"), nil},
+		// A WebSocket handshake: see upgrades.go.
+		{all(status(403), header(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
+		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no https:// request target"), nil},
+		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway"), nil},
+		{status(426), 426, policy.Errorf(policy.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"), nil},
+		{status(501), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no Transfer-Encoding but chunked"), nil},
+		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time"), nil},
+		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again"), nil},
 	}
 }
 
@@ -124,7 +127,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline(string(r.err.Render(f)))},
 					ContentType: "application/json",
 				},
-				HeadersToAdd: answerHeaders(),
+				HeadersToAdd: append(answerHeaders(), r.headers...),
 			})
 		}
 	}
