@@ -21,9 +21,9 @@ type Sink interface {
 // Progress is a Sink that is also told of answers that have begun well and go
 // on. Envoy tells of them every few seconds.
 type Progress interface {
-	// Answering is given the cluster, the model that it was sent, and when the
-	// request began.
-	Answering(cluster, model string, began time.Time)
+	// Answering is given the cluster, the id of the client's access key, the model
+	// that the cluster was sent, and when the request began.
+	Answering(cluster, key, model string, began time.Time)
 }
 
 // Names says what is configured, so that records can be labelled with nothing
@@ -189,7 +189,7 @@ func (r *Receiver) request(e *entry) {
 func (r *Receiver) progress(e *entry, c *policy.LogContext) {
 	p, ok := r.sink.(Progress)
 	if n := e.attempts; ok && e.status >= 200 && e.status < 300 && n > 0 && n <= len(c.Attempts) {
-		p.Answering(c.Attempts[n-1].Cluster, c.Attempts[n-1].Model, e.start)
+		p.Answering(c.Attempts[n-1].Cluster, c.KeyID, c.Attempts[n-1].Model, e.start)
 	}
 }
 

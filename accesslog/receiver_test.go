@@ -310,7 +310,7 @@ type progress struct {
 	answers *[]string
 }
 
-func (p progress) Answering(cluster, model string, _ time.Time) {
+func (p progress) Answering(cluster, _, model string, _ time.Time) {
 	*p.answers = append(*p.answers, cluster+" "+model)
 }
 

@@ -12,9 +12,21 @@ import (
 	"weir/policy"
 )
 
-// Cluster is how one cluster fares: whatever is asked of it, and with each model
-// that its provider limits. It is a policy.Health.
+// Cluster is how one cluster fares: for all clients, and for each access key
+// that has met failures there. It is a policy.Health.
 type Cluster struct {
+	view // of all clients
+
+	// keys are the views of access keys, by their ids; nil: none. The map is never
+	// changed: a new one takes the place of the old.
+	keys atomic.Pointer[map[string]*view]
+	kept sync.Mutex // of what puts a map there
+}
+
+// view is how a cluster fares, as all clients or one access key have met it:
+// whatever is asked of it, and with each model that its provider limits.
+type view struct {
+	key string // the id of the access key; empty: of all clients
 	all circuit
 
 	// models are those that the provider has limited, by what it calls them; nil:
@@ -29,39 +41,71 @@ type limited struct {
 	configured bool
 }
 
-// maxModels bounds what is kept of a cluster's models: clients may invent names,
-// and a provider may answer all of them with 429.
-const maxModels = 100
+// Clients may invent names of models, and a provider may answer all of them with
+// 429: these bound what is kept of a cluster.
+const (
+	maxModels    = 100 // of all clients
+	maxKeyModels = 20  // of an access key
+	maxKeys      = 1000
+)
 
-// Ejection is why the cluster is not in use for a model; nil: it is.
-func (c *Cluster) Ejection(model string) *policy.Ejection {
-	if e := c.all.ejection(); e != nil {
+// Ejection is why the cluster is not in use for a model and an access key; nil:
+// it is.
+func (c *Cluster) Ejection(key, model string) *policy.Ejection {
+	if e := c.ejection(model); e != nil {
 		return e
 	}
-	return c.of(model).ejection()
+	return c.ofKey(key).ejection(model)
 }
 
-// Probe says whether a request for a model may start at the cluster at now. It
-// may if it may find out about each that is ejected: the cluster, the model.
-func (c *Cluster) Probe(model string, now time.Time) bool {
-	one := c.of(model)
-	if now.Before(c.all.until()) {
-		return false // without taking the model's turn
+func (v *view) ejection(model string) *policy.Ejection {
+	if v == nil {
+		return nil
 	}
-	probe, ok := one.probe(now)
-	if !ok {
-		return false
+	if e := v.all.ejection(); e != nil {
+		return e
 	}
-	if _, ok := c.all.probe(now); !ok {
-		one.release(probe) // another request was faster
-		return false
+	return v.ofModel(model).ejection()
+}
+
+// Probe reports whether a request of an access key for a model may start at the
+// cluster at now. It may if it may find out about each that is ejected: the
+// cluster and the model, for all clients and for the key.
+func (c *Cluster) Probe(key, model string, now time.Time) bool {
+	circuits := [...]*circuit{c.ofModel(model), &c.all, nil, nil}
+	if v := c.ofKey(key); v != nil {
+		circuits[2], circuits[3] = v.ofModel(model), &v.all
+	}
+	for _, one := range circuits {
+		if !one.open(key, now) {
+			return false // without taking the turn of another
+		}
+	}
+	var turns [len(circuits)]turn
+	for i, one := range circuits {
+		t, ok := one.probe(key, now)
+		if !ok { // another request was faster
+			for _, t := range turns[:i] {
+				t.release()
+			}
+			return false
+		}
+		turns[i] = t
 	}
 	return true
 }
 
-// of gives what is known of a model.
-func (c *Cluster) of(model string) *circuit {
-	if models := c.models.Load(); models != nil {
+// ofKey is the view of an access key; nil: it has met no failure.
+func (c *Cluster) ofKey(key string) *view {
+	if keys := c.keys.Load(); keys != nil {
+		return (*keys)[key]
+	}
+	return nil
+}
+
+// ofModel is what is known of a model.
+func (v *view) ofModel(model string) *circuit {
+	if models := v.models.Load(); models != nil {
 		if m := (*models)[model]; m != nil {
 			return &m.circuit
 		}
@@ -69,10 +113,29 @@ func (c *Cluster) of(model string) *circuit {
 	return nil
 }
 
+// observe takes in an attempt. If single is set, nothing tells clients apart.
+// Otherwise it counts for its access key, and with those of other keys for all.
+func (c *Cluster) observe(now time.Time, a attempt, single bool, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
+	shared := a
+	shared.alone = single || a.cause == accesslog.CauseConnectFailure
+	c.view.observe(now, shared, d, tell)
+	if single {
+		return
+	}
+	own := c.ofKey(a.key)
+	if own == nil && (a.verdict == failure || a.verdict == timeout) {
+		own = c.keep(a.key, now)
+	}
+	if own != nil {
+		a.alone = true
+		own.observe(now, a, d, tell)
+	}
+}
+
 // observe takes in an attempt, as circuit does. A 429 is about the model that
 // was asked for, any other failure about the cluster, and success about both;
 // what is about the one says nothing of the other.
-func (c *Cluster) observe(now time.Time, a attempt, d policy.OutlierDetection, tell func(model string, e *policy.Ejection)) {
+func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
 	all, one := a, a
 	switch {
 	case a.verdict == success:
@@ -81,33 +144,88 @@ func (c *Cluster) observe(now time.Time, a attempt, d policy.OutlierDetection, t
 	default:
 		one.verdict = nothing
 	}
-	if e, told := c.all.observe(now, all, d); told {
-		tell("", e)
+	if e, told := v.all.observe(now, all, d); told {
+		tell(&v.all, e)
 	}
-	m := c.of(a.model)
+	m := v.ofModel(a.model)
 	if m == nil && one.verdict == failure {
-		m = c.limit(a.model, a.configured, now)
+		m = v.limit(a.model, a.configured, now)
 	}
 	if m == nil {
 		return
 	}
 	if e, told := m.observe(now, one, d); told {
-		tell(m.model, e)
+		tell(m, e)
 	}
 }
 
+// keep adds the view of an access key. Where there are too many, it takes the
+// place of one that is not ejected, or else of one whose time is over first.
+func (c *Cluster) keep(key string, now time.Time) *view {
+	c.kept.Lock()
+	defer c.kept.Unlock()
+	if v := c.ofKey(key); v != nil {
+		return v
+	}
+	next := map[string]*view{}
+	if keys := c.keys.Load(); keys != nil {
+		next = maps.Clone(*keys)
+	}
+	if len(next) >= maxKeys {
+		first := slices.MinFunc(slices.Collect(maps.Values(next)), func(a, b *view) int { return a.until().Compare(b.until()) })
+		delete(next, first.key)
+	}
+	v := &view{key: strings.Clone(key)} // it is a part of what Envoy sent
+	v.all.key = v.key
+	next[v.key] = v
+	c.keys.Store(&next)
+	return v
+}
+
+// retain forgets the views of all access keys but these.
+func (c *Cluster) retain(ids map[string]bool) {
+	c.kept.Lock()
+	defer c.kept.Unlock()
+	keys := c.keys.Load()
+	if keys == nil {
+		return
+	}
+	next := maps.Clone(*keys)
+	maps.DeleteFunc(next, func(id string, _ *view) bool { return !ids[id] })
+	if len(next) == 0 {
+		c.keys.Store(nil)
+	} else {
+		c.keys.Store(&next)
+	}
+}
+
+// until is when nothing of the view is ejected any more.
+func (v *view) until() time.Time {
+	out := v.all.until()
+	if models := v.models.Load(); models != nil {
+		for _, m := range *models {
+			out = later(out, m.until())
+		}
+	}
+	return out
+}
+
 // limit adds a model to those that the provider limits; nil: there is no room.
-func (c *Cluster) limit(model string, configured bool, now time.Time) *circuit {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m := c.of(model); m != nil {
+func (v *view) limit(model string, configured bool, now time.Time) *circuit {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if m := v.ofModel(model); m != nil {
 		return m
 	}
+	room := maxModels
+	if v.key != "" {
+		room = maxKeyModels
+	}
 	next := map[string]*limited{}
-	if models := c.models.Load(); models != nil {
+	if models := v.models.Load(); models != nil {
 		next = maps.Clone(*models)
 	}
-	if len(next) >= maxModels {
+	if len(next) >= room {
 		last := slices.MinFunc(slices.Collect(maps.Values(next)), func(a, b *limited) int { return a.worth(b, now) })
 		if last.configured && !configured && last.until().After(now) {
 			return nil
@@ -115,9 +233,9 @@ func (c *Cluster) limit(model string, configured bool, now time.Time) *circuit {
 		delete(next, last.model)
 	}
 	m := &limited{configured: configured}
-	m.model = strings.Clone(model) // it is a part of what Envoy sent
+	m.key, m.model = v.key, strings.Clone(model) // it is a part of what Envoy sent
 	next[m.model] = m
-	c.models.Store(&next)
+	v.models.Store(&next)
 	return &m.circuit
 }
 
@@ -135,14 +253,25 @@ func (m *limited) worth(other *limited, now time.Time) int {
 	return a.Compare(b)
 }
 
-// ejections are those that keep requests away at now. That of a model whose time
-// is over does not, and may be of a name that nobody asks for again.
+// ejections are those that keep requests of all clients away at now, and after
+// them those of access keys. That of a model whose time is over does not, and may
+// be of a name that nobody asks for again; nor is one of a key listed for which
+// nothing may be asked again.
 func (c *Cluster) ejections(now time.Time) []*policy.Ejection {
-	var out []*policy.Ejection
-	if e := c.all.ejection(); e != nil {
+	out := c.view.ejections(nil, now)
+	if keys := c.keys.Load(); keys != nil {
+		for _, id := range slices.Sorted(maps.Keys(*keys)) {
+			out = (*keys)[id].ejections(out, now)
+		}
+	}
+	return out
+}
+
+func (v *view) ejections(out []*policy.Ejection, now time.Time) []*policy.Ejection {
+	if e := v.all.ejection(); e != nil && (v.key == "" || e.Until.After(now)) {
 		out = append(out, e)
 	}
-	if models := c.models.Load(); models != nil {
+	if models := v.models.Load(); models != nil {
 		for _, name := range slices.Sorted(maps.Keys(*models)) {
 			if e := (*models)[name].ejection(); e != nil && e.Until.After(now) {
 				out = append(out, e)

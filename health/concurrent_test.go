@@ -33,7 +33,7 @@ func TestOneProbe(t *testing.T) {
 			wg.Go(func() {
 				ready.Done()
 				ready.Wait()
-				if c.Probe(asked[i%len(asked)], start) {
+				if c.Probe("", asked[i%len(asked)], start) {
 					probes.Add(1)
 				}
 			})
@@ -71,29 +71,29 @@ func TestConcurrent(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for i := range 20 {
-					c.Probe("x", due)
+					c.Probe("", "x", due)
 					late := causes["500"]
 					late.Cluster, late.Model, late.Start = w.a, "x", due.Add(time.Duration(i))
 					w.Attempt(&late)
 					late.Cause, late.Status = accesslog.CauseRateLimit, 429
 					w.Attempt(&late)
-					c.Ejection("x")
+					c.Ejection("", "x")
 					w.Ejections(w.a)
 				}
 			})
 			wg.Go(func() { w.Adopt(p) })
 		}
 		wg.Wait()
-		if c.all.ejection() == nil || c.of("x").ejection() == nil {
+		if c.all.ejection() == nil || c.ofModel("x").ejection() == nil {
 			t.Fatalf("round %d: not ejected", round)
 		}
 		w.now = due.Add(2 * time.Second)
 		for range 4 {
-			wg.Go(func() { w.Answering(w.a, "x", due.Add(time.Second)) })
-			wg.Go(func() { c.Probe("x", due.Add(time.Hour)) })
+			wg.Go(func() { w.Answering(w.a, "", "x", due.Add(time.Second)) })
+			wg.Go(func() { c.Probe("", "x", due.Add(time.Hour)) })
 		}
 		wg.Wait()
-		if c.Ejection("x") != nil {
+		if c.Ejection("", "x") != nil {
 			t.Fatalf("round %d: still ejected", round)
 		}
 	}

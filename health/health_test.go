@@ -13,7 +13,7 @@ import (
 
 var start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 
-const config = `
+const config = `%s
 on_http_request:
   - type: ai-gateway
     config:
@@ -22,10 +22,12 @@ on_http_request:
       providers: [{id: a, base_url: http://a.internal}, {id: b, base_url: http://b.internal}]
 `
 
-func load(t testing.TB, field string) *policy.Policy {
+func load(t testing.TB, field string) *policy.Policy { t.Helper(); return loadWith(t, "", field) }
+
+func loadWith(t testing.TB, keys, field string) *policy.Policy {
 	t.Helper()
 	p, problems := policy.Load(policy.Source{
-		File: "weir.yaml", Data: fmt.Appendf(nil, config, field),
+		File: "weir.yaml", Data: fmt.Appendf(nil, config, keys, field),
 		Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return nil, nil },
 	})
 	if err := problems.Err(); err != nil {
@@ -38,16 +40,24 @@ func load(t testing.TB, field string) *policy.Policy {
 type world struct {
 	*Tracker
 	now  time.Time
-	a    string // a cluster
+	a    string            // a cluster
+	keys map[string]string // the ids of access keys, by name
 	mu   sync.Mutex
 	told strings.Builder
 }
 
-func newWorld(t testing.TB, field string) *world {
-	w := &world{now: start}
+func newWorld(t testing.TB, field string) *world { return newWorldWith(t, "", field) }
+
+func newWorldWith(t testing.TB, keys, field string) *world {
+	w := &world{now: start, keys: map[string]string{}}
 	w.Tracker = New(func() time.Time { return w.now }, func(e Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		for name, id := range w.keys {
+			if e.Key == id {
+				w.told.WriteString(name + "/")
+			}
+		}
 		if e.Model != "" {
 			w.told.WriteString(e.Model + ":")
 		}
@@ -57,7 +67,10 @@ func newWorld(t testing.TB, field string) *world {
 			fmt.Fprint(&w.told, e.Ejection.Cause, " ")
 		}
 	})
-	p := load(t, field)
+	p := loadWith(t, keys, field)
+	for id := range p.AccessKeyIDs() {
+		w.keys[p.AccessKeyName(id)] = id
+	}
 	w.a = p.Clusters[0].Name
 	w.Cluster(w.a)
 	w.Adopt(p)
@@ -80,7 +93,7 @@ func (w *world) state() string {
 		out = of(e)
 	}
 	for _, model := range []string{"x", "y"} {
-		if e := c.of(model).ejection(); e != nil {
+		if e := c.ofModel(model).ejection(); e != nil {
 			out += e.Model + " " + of(e)
 		}
 	}
@@ -113,7 +126,8 @@ var causes = map[string]accesslog.Attempt{
 
 // do takes a step: seconds to pass (+5), a probe that is asked for (probe), an
 // attempt that ends as soon as it began (500), a second after (500-1), or that
-// holds a header (429/retry-after:7). It is of model x, or of another (500@y).
+// holds a header (429/retry-after:7). It is of model x, or of another (500@y), and
+// of the access key a, or of another (500#b).
 func (w *world) do(t *testing.T, step string) {
 	t.Helper()
 	var seconds float64
@@ -124,20 +138,25 @@ func (w *world) do(t *testing.T, step string) {
 	// Every step takes a millisecond: nothing begins at the same time.
 	w.now = w.now.Add(time.Millisecond)
 	step, header, _ := strings.Cut(step, "/")
+	step, name, ok := strings.Cut(step, "#")
+	if !ok {
+		name = "a"
+	}
+	key := w.keys[name]
 	step, model, other := strings.Cut(step, "@")
 	if !other {
 		model = "x"
 	}
 	switch step {
 	case "probe":
-		if w.Cluster(w.a).Probe(model, w.now) {
+		if w.Cluster(w.a).Probe(key, model, w.now) {
 			w.told.WriteString("yes ")
 		} else {
 			w.told.WriteString("no ")
 		}
 		return
 	case "answering":
-		w.Answering(w.a, model, w.now)
+		w.Answering(w.a, key, model, w.now)
 		return
 	}
 	name, earlier, _ := strings.Cut(step, "-")
@@ -152,7 +171,7 @@ func (w *world) do(t *testing.T, step string) {
 	if name, value, ok := strings.Cut(header, ":"); ok {
 		a.Quota.Set(name, value)
 	}
-	a.Cluster, a.Model, a.Start = w.a, model, w.now.Add(-a.Duration)
+	a.Cluster, a.KeyID, a.Model, a.Start = w.a, key, model, w.now.Add(-a.Duration)
 	w.Attempt(&a)
 }
 
@@ -323,7 +342,7 @@ func TestStale(t *testing.T) {
 		a.Duration = 59 * time.Second
 		w.Attempt(&a)
 	}
-	if w.cluster().Ejection("x") != nil {
+	if w.cluster().Ejection("", "x") != nil {
 		t.Error("old failures are counted")
 	}
 }
@@ -337,12 +356,12 @@ func TestClockSetBack(t *testing.T) {
 	for range 5 {
 		w.do(t, "500")
 	}
-	if w.cluster().Ejection("x") == nil {
+	if w.cluster().Ejection("", "x") == nil {
 		t.Error("failures are not counted")
 	}
 	w.do(t, "+-3600")
 	w.do(t, "ok")
-	if w.cluster().Ejection("x") != nil {
+	if w.cluster().Ejection("", "x") != nil {
 		t.Error("success is not heard")
 	}
 }

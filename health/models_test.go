@@ -102,7 +102,7 @@ func TestModelsAreBounded(t *testing.T) {
 	}
 	w.now = w.now.Add(6 * time.Second)
 	limit("invented", accesslog.OtherLabel, 60)
-	if got = ejected(); len(got) != maxModels || w.cluster().of("configured") != nil {
+	if got = ejected(); len(got) != maxModels || w.cluster().ofModel("configured") != nil {
 		t.Errorf("%d models, and the one whose time is over", len(got))
 	}
 }
@@ -116,7 +116,7 @@ func TestEjections(t *testing.T) {
 		w.do(t, step)
 		var got, out []string
 		for _, model := range []string{"x", "y", "z"} {
-			if w.cluster().Ejection(model) != nil {
+			if w.cluster().Ejection("", model) != nil {
 				out = append(out, model)
 			}
 		}
@@ -157,8 +157,8 @@ func TestAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() {
 			a.Model, a.Start = model, a.Start.Add(time.Second)
 			w.Attempt(&a)
-			c.Ejection(model)
-			c.Probe(model, w.now)
+			c.Ejection("", model)
+			c.Probe("", model, w.now)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", model, n)
 		}
@@ -169,7 +169,7 @@ func TestAllocations(t *testing.T) {
 		w.do(t, "500")
 	}
 	w.do(t, "+2")
-	if n := testing.AllocsPerRun(100, func() { c.Probe("y", w.now) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.Probe("", "y", w.now) }); n != 0 {
 		t.Errorf("%v allocations of a probe that may not be", n)
 	}
 }
@@ -182,7 +182,7 @@ func BenchmarkEjection(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				c.Ejection("vendor/model-007")
+				c.Ejection("", "vendor/model-007")
 			}
 		})
 	}

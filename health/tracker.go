@@ -13,6 +13,7 @@ import (
 // Event is a change of a cluster, or of one of its models, that is worth telling.
 type Event struct {
 	Cluster string
+	Key     string // the id of the access key that alone it is for; empty: it is for all
 	Model   string // as it is sent; empty: the cluster
 	// Ejection is why it is not in use, for the first time or still after a
 	// probe; nil: it is in use again.
@@ -38,6 +39,8 @@ type Tracker struct {
 type settings struct {
 	failover policy.Failover
 	outliers policy.OutlierDetection
+	// single says that there are no two access keys: clients are not told apart.
+	single bool
 }
 
 // New makes a Tracker that ejects nothing before it is given a policy. tell
@@ -61,8 +64,8 @@ func (t *Tracker) Cluster(name string) policy.Health {
 	return c
 }
 
-// Adopt goes by a policy that is now in force, and forgets clusters that it
-// does not have.
+// Adopt goes by a policy that is now in force, and forgets clusters and access
+// keys that it does not have.
 func (t *Tracker) Adopt(p *policy.Policy) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,9 +73,15 @@ func (t *Tracker) Adopt(p *policy.Policy) {
 	if p.OutlierDetection == nil {
 		t.settings.Store(nil)
 	} else {
-		t.settings.Store(&settings{p.Failover, *p.OutlierDetection})
+		ids := p.AccessKeyIDs()
+		single := len(ids) < 2
+		if single {
+			clear(ids)
+		}
+		t.settings.Store(&settings{p.Failover, *p.OutlierDetection, single})
 		for _, c := range p.Clusters {
 			if k, ok := t.known[c.Name]; ok {
+				k.retain(ids)
 				next[c.Name] = k
 			}
 		}
@@ -96,20 +105,21 @@ func (t *Tracker) Attempt(a *accesslog.Attempt) {
 		return
 	}
 	t.observe(a.Cluster, now, attempt{
-		model: a.Model, configured: a.ModelLabel != accesslog.OtherLabel,
+		key: a.KeyID, model: a.Model, configured: a.ModelLabel != accesslog.OtherLabel,
 		began: a.Start, verdict: judge(a, s.failover), cause: a.Cause, hint: hint(a, now),
 	}, s)
 }
 
 // Answering takes in that a cluster has begun an answer of a model, to a request
-// that began at a time: it need not end for both to be well.
-func (t *Tracker) Answering(cluster, model string, began time.Time) {
+// of an access key that began at a time: it need not end for both to be well.
+func (t *Tracker) Answering(cluster, key, model string, began time.Time) {
 	if s := t.settings.Load(); s != nil {
-		t.observe(cluster, t.now(), attempt{model: model, began: began, verdict: success}, s)
+		t.observe(cluster, t.now(), attempt{key: key, model: model, began: began, verdict: success}, s)
 	}
 }
 
-// Ejections are those of a cluster and of its models that are in force.
+// Ejections are those of a cluster and of its models that are in force: for all
+// clients, and then for single access keys.
 func (t *Tracker) Ejections(cluster string) []*policy.Ejection {
 	if c := (*t.clusters.Load())[cluster]; c != nil {
 		return c.ejections(t.now())
@@ -122,5 +132,5 @@ func (t *Tracker) observe(name string, now time.Time, a attempt, s *settings) {
 	if c == nil {
 		return
 	}
-	c.observe(now, a, s.outliers, func(model string, e *policy.Ejection) { t.tell(Event{name, model, e}) })
+	c.observe(now, a, s.single, s.outliers, func(of *circuit, e *policy.Ejection) { t.tell(Event{name, of.key, of.model, e}) })
 }

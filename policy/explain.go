@@ -69,6 +69,8 @@ type ExplainedAttempt struct {
 // ExplainedEjection is why an attempt follows others. After Until, one request
 // at a time begins there all the same.
 type ExplainedEjection struct {
+	// OfKey says that it is for this access key alone.
+	OfKey bool      `json:"of_key,omitempty"`
 	Model string    `json:"model,omitempty"` // of which alone it is
 	Cause string    `json:"cause"`
 	Since time.Time `json:"since"`
@@ -123,8 +125,8 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
 			URL: redactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, headers), Body: string(body),
 		}
-		if e := a.Cluster.Ejection(a.Model); e != nil {
-			explained.Ejected = &ExplainedEjection{e.Model, e.Cause, e.Since, e.Until}
+		if e := a.Cluster.Ejection(req.Key, a.Model); e != nil {
+			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}
 		}
 		out.Attempts = append(out.Attempts, explained)
 	}

@@ -6,17 +6,20 @@ import "time"
 // made with it; whoever observes attempts keeps it. Its methods may be called
 // at the same time, and do not wait.
 type Health interface {
-	// Ejection says why requests for a model, as it is sent, are to start
-	// elsewhere; nil: they need not.
-	Ejection(model string) *Ejection
-	// Probe says whether, in spite of that, one request for the model may start at
-	// the cluster at now, to find out. That request must then start there.
-	Probe(model string, now time.Time) bool
+	// Ejection says why requests of an access key for a model, as it is sent, are to
+	// start elsewhere; nil: they need not. The key is known by its id, which is
+	// empty where there are no access keys.
+	Ejection(key, model string) *Ejection
+	// Probe reports whether, in spite of that, one request of the key for the model
+	// may start at the cluster at now, to find out. That request must then start
+	// there.
+	Probe(key, model string, now time.Time) bool
 }
 
 // Ejection is the state of a cluster whose attempts go behind those of others,
 // or of one of its models. It is not changed once it is there.
 type Ejection struct {
+	Key   string // the id of the access key that alone it is for; empty: it is for all
 	Model string // as it is sent; empty: every model
 	Cause string // of the attempt that led to it, or that prolonged it
 	Since time.Time
@@ -31,13 +34,13 @@ type OutlierDetection struct {
 	MaxEjectionTime     time.Duration
 }
 
-// Ejection is the cluster's or the model's, nil where they are in use or nothing
-// is known of them.
-func (c *Cluster) Ejection(model string) *Ejection {
+// Ejection is the cluster's or the model's for an access key, nil where they are
+// in use or nothing is known of them.
+func (c *Cluster) Ejection(key *AccessKey, model string) *Ejection {
 	if c.health == nil {
 		return nil
 	}
-	return c.health.Ejection(model)
+	return c.health.Ejection(key.id(), model)
 }
 
 // try is an attempt before anything is made for it.
@@ -50,7 +53,7 @@ type try struct {
 // behind the others; both keep their order. Only that with which the request
 // would start otherwise is a probe: at a later place it might never be made. An
 // explanation probes nothing.
-func order(tries []try, choices []choice, now time.Time, t *Trace) {
+func order(tries []try, choices []choice, key *AccessKey, now time.Time, t *Trace) {
 	if len(tries) < 2 {
 		return
 	}
@@ -59,8 +62,8 @@ func order(tries []try, choices []choice, now time.Time, t *Trace) {
 	front := 0
 	for _, s := range tries {
 		model := choices[s.choice].sent
-		out := s.cluster.Ejection(model) != nil
-		if out && front == 0 && t == nil && s.cluster.health.Probe(model, now) {
+		out := s.cluster.Ejection(key, model) != nil
+		if out && front == 0 && t == nil && s.cluster.health.Probe(key.id(), model, now) {
 			out = false
 		}
 		if out {

@@ -16,14 +16,14 @@ type fakeHealth struct {
 	probes   []string // the models that were asked about
 }
 
-func (h *fakeHealth) Ejection(model string) *Ejection {
+func (h *fakeHealth) Ejection(_, model string) *Ejection {
 	if h.ejection != nil {
 		return h.ejection
 	}
 	return h.models[model]
 }
 
-func (h *fakeHealth) Probe(model string, _ time.Time) bool {
+func (h *fakeHealth) Probe(_, model string, _ time.Time) bool {
 	h.probes = append(h.probes, model)
 	return h.due
 }

@@ -184,7 +184,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	if err != nil {
 		return err
 	}
-	order(tries, choices, req.Now, t)
+	order(tries, choices, req.Key, req.Now, t)
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []Edit // of the first attempt, against the client's body

@@ -167,6 +167,35 @@ type AccessKey struct {
 	scope []uint64
 }
 
+// id is the key's, empty for the anonymous client (nil).
+func (k *AccessKey) id() string {
+	if k == nil {
+		return ""
+	}
+	return k.ID
+}
+
+// AccessKeyIDs are the ids of all access keys that clients are told apart by.
+func (p *Policy) AccessKeyIDs() map[string]bool {
+	ids := map[string]bool{}
+	if !p.anonymous {
+		for _, k := range p.keys {
+			ids[k.ID] = true
+		}
+	}
+	return ids
+}
+
+// AccessKeyName is the name of the access key with an id; empty if there is none.
+func (p *Policy) AccessKeyName(id string) string {
+	for _, k := range p.keys {
+		if k.ID == id {
+			return k.Name
+		}
+	}
+	return ""
+}
+
 // modelRef is what a key's configuration writes as provider:model.
 type modelRef struct{ provider, model string }
 

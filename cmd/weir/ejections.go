@@ -25,8 +25,8 @@ func (s sinks) Attempt(a *accesslog.Attempt) {
 
 func (s sinks) Request(r *accesslog.Request) { s.recorder.Request(r) }
 
-func (s sinks) Answering(cluster, model string, began time.Time) {
-	s.health.Answering(cluster, model, began)
+func (s sinks) Answering(cluster, key, model string, began time.Time) {
+	s.health.Answering(cluster, key, model, began)
 }
 
 // healthEjected is an ejected cluster, or model of it, in /healthz.
@@ -35,17 +35,28 @@ type healthEjected struct {
 	ProviderKey string    `json:"provider_key,omitempty"` // its id
 	Cluster     string    `json:"cluster"`                // Envoy's
 	Model       string    `json:"model,omitempty"`        // of which alone it is, as it is sent
+	AccessKey   string    `json:"access_key,omitempty"`   // the name of the one for which alone it is
 	Cause       string    `json:"cause"`
 	Since       time.Time `json:"since"`
 	Until       time.Time `json:"until"`
 }
 
+// maxEjectedKeys bounds what /healthz lists of ejections for single access keys;
+// weir_ejected_keys counts all.
+const maxEjectedKeys = 100
+
 func (g *gateway) ejected() []healthEjected {
 	out := []healthEjected{}
+	ofKeys := 0
 	if p := g.current.Load(); p != nil {
 		for _, c := range p.Clusters {
 			for _, e := range g.health.Ejections(c.Name) {
-				out = append(out, healthEjected{c.Provider, c.Key, c.Name, e.Model, e.Cause, e.Since, e.Until})
+				if e.Key != "" {
+					if ofKeys++; ofKeys > maxEjectedKeys {
+						continue
+					}
+				}
+				out = append(out, healthEjected{c.Provider, c.Key, c.Name, e.Model, p.AccessKeyName(e.Key), e.Cause, e.Since, e.Until})
 			}
 		}
 	}
@@ -60,7 +71,9 @@ type ejections struct {
 	inForce func(cluster string) []*policy.Ejection
 	log     *slog.Logger
 	total   *prometheus.CounterVec
+	keys    *prometheus.CounterVec
 	ejected *prometheus.Desc
+	ofKeys  *prometheus.Desc
 }
 
 func newEjections(g *gateway) *ejections {
@@ -69,15 +82,23 @@ func newEjections(g *gateway) *ejections {
 		inForce: func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) },
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ejections_total",
-			Help: "Ejections of a provider with one of its keys, or of one model there, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
+			Help: "Ejections of a provider with one of its keys, or of one model there, for all clients, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
 		}, []string{"provider", "model", "cause"}),
-		ejected: prometheus.NewDesc("weir_ejected", "1 for a provider with one of its keys that is tried after all others, else 0. With a model: 1 for as long as that one is.", []string{"provider", "provider_key", "model"}, nil),
+		keys: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_key_ejections_total",
+			Help: "Ejections of a provider with one of its keys, or of one model there, for one access key alone, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
+		}, []string{"provider", "cause"}),
+		ejected: prometheus.NewDesc("weir_ejected", "1 for a provider with one of its keys that is tried after all others, else 0. With a model: 1 for as long as that one is. For all clients.", []string{"provider", "provider_key", "model"}, nil),
+		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Access keys for which alone a provider with one of its keys, or a model there, is tried after all others.", []string{"provider", "provider_key"}, nil),
 	}
-	g.registry.MustRegister(e.total, e)
+	g.registry.MustRegister(e.total, e.keys, e)
 	return e
 }
 
-func (e *ejections) Describe(to chan<- *prometheus.Desc) { to <- e.ejected }
+func (e *ejections) Describe(to chan<- *prometheus.Desc) {
+	to <- e.ejected
+	to <- e.ofKeys
+}
 
 // Collect gives a provider's clusters with the same key, for several base URLs,
 // as one: the most that is to be said of them.
@@ -87,15 +108,27 @@ func (e *ejections) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 	type of struct{ provider, key, model string }
-	values := map[of]float64{}
+	type byKey struct{ provider, key string }
+	values, keys := map[of]float64{}, map[byKey]map[string]bool{}
 	for _, c := range p.Clusters {
+		at := byKey{c.Provider, c.Key}
 		values[of{c.Provider, c.Key, ""}] += 0 // there in any case
+		if keys[at] == nil {
+			keys[at] = map[string]bool{}
+		}
 		for _, ejection := range e.inForce(c.Name) {
+			if ejection.Key != "" {
+				keys[at][ejection.Key] = true
+				continue
+			}
 			values[of{c.Provider, c.Key, modelLabel(p, c.Provider, ejection.Model)}] = 1
 		}
 	}
 	for k, v := range values {
 		to <- prometheus.MustNewConstMetric(e.ejected, prometheus.GaugeValue, v, k.provider, k.key, k.model)
+	}
+	for k, ids := range keys {
+		to <- prometheus.MustNewConstMetric(e.ofKeys, prometheus.GaugeValue, float64(len(ids)), k.provider, k.key)
 	}
 }
 
@@ -109,11 +142,22 @@ func (e *ejections) tell(event health.Event) {
 	if event.Model != "" {
 		what, fields = "model", append(fields, "model", event.Model)
 	}
+	if event.Key != "" {
+		name := ""
+		if p := e.current(); p != nil {
+			name = p.AccessKeyName(event.Key)
+		}
+		fields = append(fields, "for_access_key", name)
+	}
 	if event.Ejection == nil {
 		e.log.Info(what+" in use again", fields...)
 		return
 	}
-	e.total.WithLabelValues(provider, label, event.Ejection.Cause).Inc()
+	if event.Key != "" {
+		e.keys.WithLabelValues(provider, event.Ejection.Cause).Inc()
+	} else {
+		e.total.WithLabelValues(provider, label, event.Ejection.Cause).Inc()
+	}
 	e.log.Warn(what+" ejected", append(fields, "cause", event.Ejection.Cause, "until", event.Ejection.Until)...)
 }
 

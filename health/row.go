@@ -1,0 +1,110 @@
+package health
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	"weir/policy"
+)
+
+// row is the failures since the last success.
+//
+// A failure that counts alone is one of a cause that no client can bring about.
+// All others are kept by access key, because a client may know how to make a
+// provider fail: those of one key count for at most half of what ejects, and
+// without those of another key not at all.
+type row struct {
+	alone  int       // the weight of those that count alone
+	last   time.Time // when the newest of those began
+	newest time.Time // when the newest of all began
+	keys   map[string]part
+}
+
+// part is the failures of one access key.
+type part struct {
+	weight int
+	last   time.Time // when the newest of them began
+}
+
+// maxRow bounds the keys of a row. While the circuit is in use, fewer eject it.
+const maxRow = 1000
+
+// fail adds a failure.
+func (r *row) fail(a attempt, d policy.OutlierDetection) {
+	r.newest = later(r.newest, a.began)
+	if a.alone {
+		r.alone += a.weight()
+		r.last = later(r.last, a.began)
+		return
+	}
+	p, ok := r.keys[a.key]
+	if !ok && len(r.keys) >= maxRow {
+		return
+	}
+	p.weight = min(p.weight+a.weight(), (d.ConsecutiveFailures+1)/2)
+	p.last = later(p.last, a.began)
+	if r.keys == nil {
+		r.keys = map[string]part{}
+	}
+	if ok {
+		r.keys[a.key] = p
+	} else {
+		r.keys[strings.Clone(a.key)] = p // it is a part of what Envoy sent
+	}
+}
+
+// succeed takes away the failures that began before a success did. It reports
+// whether the success is the last word: failures of one key after it are not
+// another.
+func (r *row) succeed(began time.Time) bool {
+	maps.DeleteFunc(r.keys, func(_ string, p part) bool { return p.last.Before(began) })
+	if !began.After(r.last) {
+		return false
+	}
+	r.alone = 0
+	return len(r.keys) < 2
+}
+
+// forgetTimes makes every failure one of long ago.
+func (r *row) forgetTimes() {
+	r.last, r.newest = time.Time{}, time.Time{}
+	for key, p := range r.keys {
+		r.keys[key] = part{weight: p.weight}
+	}
+}
+
+// several reports whether the failures are more than what one client may have
+// brought about.
+func (r *row) several() bool { return r.alone > 0 || len(r.keys) > 1 }
+
+// proves reports whether a failure proves something for all clients, alone or
+// with others that began at since or later.
+func (r *row) proves(a attempt, since time.Time) bool {
+	if a.alone {
+		return true
+	}
+	n := 0
+	for _, p := range r.keys {
+		if !p.last.Before(since) {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// weight is what the failures count for.
+func (r *row) weight() int {
+	n := r.alone
+	for _, p := range r.keys {
+		n += p.weight
+	}
+	return n
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
