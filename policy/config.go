@@ -52,8 +52,12 @@ type EnvoyConfig struct {
 	// Least level that Envoy logs.
 	LogLevel string `yaml:"log_level,omitempty"`
 	// Unix socket where `weir serve` meets Envoy. Without it: /run/weir/weir.sock,
-	// or in $XDG_RUNTIME_DIR/weir for other users than root.
+	// or in $XDG_RUNTIME_DIR/weir for other users than root. No other user may be able
+	// to write to its folder, or to replace it.
 	Socket string `yaml:"socket,omitempty"`
+	// Users, by name or uid, whose Envoy may connect to the socket of `weir serve`,
+	// beside Weir's own user and root. It gets all provider keys. It is not reloaded.
+	Users UserList `yaml:"users,omitempty"`
 }
 
 // SecretsConfig says where secrets are read from.

@@ -253,6 +253,7 @@ func (l *loader) envoy() {
 	if c.LogLevel != "" && !slices.Contains(logLevels, c.LogLevel) {
 		l.problem("envoy.log_level", "%q is unknown: write one of %s", clip(c.LogLevel), strings.Join(logLevels, ", "))
 	}
+	l.envoyUsers(c.Users)
 }
 
 // httpHosts checks what base URLs are compared with: an entry with a scheme or

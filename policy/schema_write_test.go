@@ -33,6 +33,7 @@ var customTypes = map[reflect.Type]schema{
 	reflect.TypeFor[Format]():         {"type": "string", "enum": []Format{OpenAI, Anthropic}},
 	reflect.TypeFor[Surface]():        {"type": "string", "enum": append(surfacesOf(OpenAI), surfacesOf(Anthropic)...)},
 	reflect.TypeFor[FailoverConfig](): {"type": "array", "items": failure},
+	reflect.TypeFor[UserList]():       {"type": "array", "items": systemUser},
 }
 
 // failure is an entry of failover_on: 429 and "429" are the same.
@@ -40,6 +41,12 @@ var failure = schema{"anyOf": []schema{
 	{"type": "string", "enum": []string{"connect_failure", "reset", "timeout", "4xx", "5xx"}},
 	{"type": "integer", "minimum": 400, "maximum": 599},
 	{"type": "string", "pattern": "^[45][0-9][0-9]$"},
+}}
+
+// systemUser is an entry of envoy.users: 101 and "101" are the same.
+var systemUser = schema{"anyOf": []schema{
+	{"type": "string", "pattern": userPattern.String()},
+	{"type": "integer", "minimum": 0, "maximum": maxUID},
 }}
 
 // surfacesOf gives the surfaces of a format, in the order of the endpoints.
@@ -72,6 +79,7 @@ var schemaRules = map[string]schema{
 	"AdminConfig.listen":         {"pattern": addressPattern, "default": DefaultAdminListen},
 	"EnvoyConfig.concurrency":    {"minimum": 0, "default": 0},
 	"EnvoyConfig.log_level":      {"enum": logLevels, "default": "warning"},
+	"EnvoyConfig.users":          {"examples": [][]any{{"envoy", 101}}},
 	"SecretsConfig.dir":          {"examples": []string{"/run/secrets"}},
 	"TelemetryConfig.access_log": {"default": DefaultAccessLog, "examples": []string{"off", "stderr", "/var/log/weir/access.log"}},
 	"TelemetryConfig.window":     {"default": written(DefaultWindow)},

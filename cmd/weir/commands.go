@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 
 	"weir/demo"
 	"weir/envoy"
+	"weir/internal/private"
 	"weir/policy"
 	"weir/xds"
 )
@@ -113,18 +113,6 @@ func (c bootstrapCmd) run(sys system) error {
 	return err
 }
 
-// defaultSocket is where `serve` listens and `bootstrap` points when nothing
-// is said.
-func defaultSocket(sys system) string {
-	if os.Getuid() == 0 {
-		return "/run/weir/weir.sock"
-	}
-	if dir := sys.getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "weir", "weir.sock")
-	}
-	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")
-}
-
 func (c serveCmd) run(ctx context.Context, sys system) error {
 	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
@@ -133,7 +121,10 @@ func (c serveCmd) run(ctx context.Context, sys system) error {
 		return err
 	}
 	socket := cmp.Or(c.Socket, first.Config.Envoy.Socket, defaultSocket(sys))
-	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+	if g.users, err = private.ParseUsers(first.Config.Envoy.Users); err != nil {
+		return fmt.Errorf("envoy.users: %w", err)
+	}
+	if err := socketFolder(socket, g.users); err != nil {
 		return err
 	}
 	return g.run(ctx, first, socket, func(ctx context.Context) error {
@@ -174,7 +165,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "weir-")
+	dir, err := private.TempDir("weir-")
 	if err != nil {
 		return err
 	}
@@ -208,25 +199,4 @@ func free(address string) error {
 		return fmt.Errorf("cannot listen on %s: %w (is another gateway running? set `listen` or --listen)", address, errors.Unwrap(err))
 	}
 	return l.Close()
-}
-
-// takeSocket makes a Unix socket, over one that a killed process left behind.
-func takeSocket(path string) (net.Listener, error) {
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		conn, dialErr := net.Dial("unix", path)
-		if dialErr == nil {
-			return nil, errors.Join(fmt.Errorf("%s: another weir serves this socket", path), conn.Close())
-		}
-		if info, statErr := os.Lstat(path); statErr != nil || info.Mode().Type() != fs.ModeSocket {
-			return nil, err
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-		if l, err = net.Listen("unix", path); err != nil {
-			return nil, err
-		}
-	}
-	return l, os.Chmod(path, 0o660)
 }

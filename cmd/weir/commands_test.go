@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"weir/envoy"
+	"weir/internal/private"
 	"weir/policy"
 )
 
@@ -224,7 +224,7 @@ func TestBootstrap(t *testing.T) {
 // TestStartFails: what keeps a gateway from starting is said at once.
 func TestStartFails(t *testing.T) {
 	good := file(t, "weir.yaml", "providers: [{id: a, base_url: http://127.0.0.1:1}]\n")
-	taken, err := takeSocket(filepath.Join(t.TempDir(), "taken.sock"))
+	taken, err := private.Listen(filepath.Join(t.TempDir(), "taken.sock"), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestStartFails(t *testing.T) {
 		{"no file", []string{"serve", "-c", "/does/not/exist"}, "weir: open /does/not/exist: no such file"},
 		{"problems", []string{"serve", "-c", file(t, "weir.yaml", "a: 1\nb: 2\n")}, ":2: "},
 		{"open to all", []string{"serve", "-c", good, "--listen", "0.0.0.0:8080"}, "weir: --listen 0.0.0.0:8080 can be reached from other machines"},
-		{"socket taken", []string{"serve", "-c", good, "--socket", taken.Addr().String()}, "another weir serves this socket"},
+		{"socket taken", []string{"serve", "-c", good, "--socket", taken.Addr().String()}, "another process serves this socket"},
 		{"admin taken", []string{"serve", "-c", good, "--socket", filepath.Join(t.TempDir(), "weir.sock"), "--admin", "256.0.0.1:1"}, "weir: admin: "},
 		{"no such envoy", []string{"run", "-c", good, "--listen", "127.0.0.1:0", "--envoy", "/does/not/exist"}, "weir: --envoy: "},
 	}
@@ -251,18 +251,18 @@ func TestStartFails(t *testing.T) {
 	}
 	// A socket that a killed weir left behind is no obstacle.
 	left := filepath.Join(t.TempDir(), "left.sock")
-	l, err := takeSocket(left)
+	l, err := private.Listen(left, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.SetUnlinkOnClose(false)
 	_ = l.Close()
-	l, err = takeSocket(left)
+	l, err = private.Listen(left, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if _, err := takeSocket(good); err == nil {
+	if _, err := private.Listen(good, 0o600); err == nil {
 		t.Error("a file that is no socket was taken")
 	}
 	if _, err := os.Stat(good); err != nil {

@@ -23,6 +23,7 @@ import (
 	"weir/extproc"
 	"weir/extproc/wire"
 	"weir/health"
+	"weir/internal/private"
 	"weir/limits"
 	"weir/policy"
 	"weir/rolling"
@@ -38,6 +39,8 @@ type gateway struct {
 
 	configFile                    string
 	listenOverride, adminOverride string
+	// users may connect to the socket beside this one and root.
+	users private.Users
 	// ackTimeout bounds the wait for Envoys; uploadTimeout is Envoy's own
 	// bound for a request's body.
 	ackTimeout, uploadTimeout time.Duration
@@ -149,7 +152,7 @@ func (g *gateway) listenAddress(p *policy.Policy) string {
 // return when its context ends; only then do the services end, because what it
 // runs (Envoy, while it drains) still needs them.
 func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, beside func(context.Context) error) error {
-	listener, err := takeSocket(socket)
+	listener, err := listenForEnvoy(socket, g.users, g.log, g.registry)
 	if err != nil {
 		return err
 	}
@@ -160,7 +163,7 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	if err := g.adopt(ctx, first); err != nil {
 		return errors.Join(err, listener.Close(), admin.Close())
 	}
-	g.log.Info("weir started", "socket", socket, "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
+	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
 
 	if g.observer, err = newObserver(g, first); err != nil {
 		return errors.Join(fmt.Errorf("telemetry.access_log: %w", err), listener.Close(), admin.Close())

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/private"
+	"weir/internal/sample"
+)
+
+// defaultSocket is where `serve` listens and `bootstrap` points when nothing
+// is said.
+func defaultSocket(sys system) string {
+	if os.Getuid() == 0 {
+		return "/run/weir/weir.sock"
+	}
+	if dir := sys.getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "weir", "weir.sock")
+	}
+	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")
+}
+
+// socketFolder makes or checks the folder of the socket of `serve`. Who may
+// write there could put a socket of their own in the place of Weir's, and would
+// get every request of Envoy's.
+func socketFolder(socket string, users private.Users) error {
+	mode := fs.FileMode(0o700)
+	if users.Others() {
+		mode = 0o711
+	}
+	dir, err := private.DirMode(filepath.Dir(socket), mode)
+	if err != nil {
+		return fmt.Errorf("folder of the socket for Envoy: %w (--socket, envoy.socket or XDG_RUNTIME_DIR chooses another one)", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if users.Others() && info.Mode().Perm()&0o011 == 0 {
+		return fmt.Errorf("folder of the socket for Envoy: %s: mode %04o keeps the users of envoy.users out: run `chmod o+x %s`", dir, info.Mode().Perm(), dir)
+	}
+	return nil
+}
+
+// listenForEnvoy makes the Unix socket on which Envoy gets its configuration,
+// with all provider keys, and asks for decisions. Only this user, root and the
+// users of the configuration may connect, whatever the modes of files say; they
+// must be able to, so that the socket is open to everybody if there are such
+// users: who may enter its folder, and the kernel's word for who is there,
+// decide.
+func listenForEnvoy(socket string, users private.Users, log *slog.Logger, registry prometheus.Registerer) (*private.Guarded, error) {
+	mode := fs.FileMode(0o600)
+	if users.Others() {
+		mode = 0o666
+	}
+	listener, err := private.Listen(socket, mode)
+	if err != nil {
+		return nil, fmt.Errorf("socket for Envoy: %w", err)
+	}
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_socket_connections_refused_total",
+		Help: "Connections to the socket for Envoy that were closed because of the user at their other end.",
+	})
+	registry.MustRegister(refused)
+	var samples sample.Sampler
+	return &private.Guarded{UnixListener: listener, Users: users, Refused: func(p private.Peer, err error) {
+		refused.Inc()
+		suppressed, ok := samples.Take(time.Now())
+		switch {
+		case !ok:
+		case err != nil:
+			log.Warn("connection to the socket for Envoy refused: its user is not known", "reason", err, "suppressed", suppressed)
+		default:
+			log.Warn("connection to the socket for Envoy refused: list the user in envoy.users if this is your Envoy", "uid", p.UID, "pid", p.PID, "suppressed", suppressed)
+		}
+	}}, nil
+}

@@ -1,0 +1,62 @@
+// Package sample bounds how often something is written to a log that anybody
+// can cause, and counts what is left out.
+package sample
+
+import (
+	"sync"
+	"time"
+)
+
+// Burst is how many events pass at once, and Every the time after which one
+// more does. So a log of 500-byte lines grows by 1.8 MB an hour at most.
+const (
+	Burst = 20
+	Every = time.Second
+)
+
+// Sampler lets Burst events pass, then one in each period of Every. The zero
+// value is ready. Its methods may be called at the same time.
+type Sampler struct {
+	mu sync.Mutex
+	// spent is how many of the burst are used up; they come back over time.
+	spent   float64
+	at      time.Time
+	leftOut int
+}
+
+// Take reports whether an event passes. If it does, leftOut is the number of
+// those that did not since the last one that was accounted for.
+func (s *Sampler) Take(now time.Time) (leftOut int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recover(now)
+	if s.spent > Burst-1 {
+		s.leftOut++
+		return 0, false
+	}
+	s.spent++
+	leftOut, s.leftOut = s.leftOut, 0
+	return leftOut, true
+}
+
+// Rest returns the number of events that were left out and not yet accounted
+// for, if the next event would pass: nobody came to tell of them. With last, in
+// any case.
+func (s *Sampler) Rest(now time.Time, last bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recover(now)
+	if s.spent > Burst-1 && !last {
+		return 0
+	}
+	rest := s.leftOut
+	s.leftOut = 0
+	return rest
+}
+
+func (s *Sampler) recover(now time.Time) {
+	if d := now.Sub(s.at); d > 0 {
+		s.spent = max(0, s.spent-float64(d)/float64(Every))
+		s.at = now
+	}
+}
