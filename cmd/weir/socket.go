@@ -62,7 +62,7 @@ func listenForEnvoy(socket string, users private.Users, log *slog.Logger, regist
 	}
 	listener, err := private.Listen(socket, mode)
 	if err != nil {
-		return nil, fmt.Errorf("socket for Envoy: %w", err)
+		return nil, err
 	}
 	refused := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_socket_connections_refused_total",

@@ -247,7 +247,7 @@ func TestListen(t *testing.T) {
 	if mode(t, path) != 0o600 {
 		t.Errorf("mode %o", mode(t, path))
 	}
-	if _, err := Listen(path, 0o600); err == nil || !strings.Contains(err.Error(), "another process serves this socket") {
+	if _, err := Listen(path, 0o600); err == nil || !strings.Contains(err.Error(), "another weir serves this socket") {
 		t.Errorf("one that is served: %v", err)
 	}
 	l.SetUnlinkOnClose(false)

@@ -67,7 +67,7 @@ func removeLeft(path string) error {
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
-		return errors.Join(fmt.Errorf("%s: another process serves this socket", path), conn.Close())
+		return errors.Join(fmt.Errorf("%s: another weir serves this socket", path), conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) { // served, by one that is slow or does not let us in
 		return err
