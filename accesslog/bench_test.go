@@ -52,10 +52,16 @@ type nowhere struct{}
 func (nowhere) Attempt(*Attempt) {}
 func (nowhere) Request(*Request) {}
 
+// nofollow counts nothing.
+type nofollow struct{}
+
+func (nofollow) Running(_, _, _ string, _ int64) {}
+func (nofollow) Ended(string)                    {}
+
 func BenchmarkRequest(b *testing.B) {
 	b.ReportAllocs()
 	encoded := encode(b, logMessage(policy.RequestLog, logged()))
-	r := New(nowhere{}, func() Names { return noNames{} })
+	r := New(nowhere{}, nofollow{}, func() Names { return noNames{} })
 	m := message{take: r.take}
 	for b.Loop() {
 		if err := m.ReadMessage(encoded); err != nil {

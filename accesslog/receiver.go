@@ -26,6 +26,15 @@ type Progress interface {
 	Answering(cluster, key, model string, began time.Time)
 }
 
+// Follower is told which requests run. It must not wait.
+type Follower interface {
+	// Running tells of a request that goes on, every few seconds: its id, that
+	// of its access key, the client's address, and the bytes of its body.
+	Running(id, keyID, clientIP string, bodyBytes int64)
+	// Ended tells of a request that is over.
+	Ended(id string)
+}
+
 // Names says what is configured, so that records can be labelled with nothing
 // else. The answers are those of the configuration in force.
 type Names interface {
@@ -43,9 +52,10 @@ type Names interface {
 // together what Envoy tells of a request and of its attempts: an attempt's own
 // entry knows neither model nor client.
 type Receiver struct {
-	sink  Sink
-	names func() Names
-	now   func() time.Time
+	follower Follower
+	sink     Sink
+	names    func() Names
+	now      func() time.Time
 
 	mu    sync.Mutex
 	open  map[string]*request
@@ -79,8 +89,8 @@ const (
 )
 
 // New makes a Receiver. names gives the configuration in force.
-func New(sink Sink, names func() Names) *Receiver {
-	return &Receiver{sink: sink, names: names, now: time.Now, open: map[string]*request{}}
+func New(sink Sink, follower Follower, names func() Names) *Receiver {
+	return &Receiver{sink: sink, follower: follower, names: names, now: time.Now, open: map[string]*request{}}
 }
 
 // Register adds r to a server whose codec lets messages read themselves.
@@ -113,11 +123,28 @@ func (r *Receiver) receive(stream grpc.ServerStream) error {
 
 func (r *Receiver) take(log string, e *entry) {
 	switch log {
+	case policy.PresenceLog:
+		r.follow(e)
 	case policy.RequestLog:
+		r.follow(e)
 		r.request(e)
 	case policy.AttemptLog:
 		r.attempt(e)
 	}
+}
+
+// follow tells which requests run. What Weir answered by itself was never on
+// its way to a provider.
+func (r *Receiver) follow(e *entry) {
+	if !e.running {
+		r.follower.Ended(e.requestID)
+		return
+	}
+	if e.context == "" || e.refused {
+		return
+	}
+	c := policy.DecodeLogContext(e.context)
+	r.follower.Running(e.requestID, c.KeyID, e.clientIP, e.bytesIn)
 }
 
 // Sweep gives up waiting for what has not come. Its owner calls it every

@@ -130,7 +130,7 @@ func TestPairing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, now := &sink{}, time.Unix(1_800_000_000, 0)
-			r := New(out, func() Names { return noNames{} })
+			r := New(out, nofollow{}, func() Names { return noNames{} })
 			r.now = func() time.Time { return now }
 			for _, s := range c.told {
 				if s == later {
@@ -177,7 +177,7 @@ func TestPairing(t *testing.T) {
 // is more is handed on as it is.
 func TestWaitingIsBounded(t *testing.T) {
 	out := &sink{}
-	r := New(out, func() Names { return noNames{} })
+	r := New(out, nofollow{}, func() Names { return noNames{} })
 	for i := range maxOpen + 10 {
 		r.take(policy.AttemptLog, &entry{requestID: strconv.Itoa(i)})
 	}
@@ -208,7 +208,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add([]byte("\x12\x04\x0a\x02\x0a\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		out := &sink{}
-		r := New(out, func() Names { return noNames{} })
+		r := New(out, nofollow{}, func() Names { return noNames{} })
 		n, kept := 0, 0
 		m := message{log: policy.RequestLog, take: func(log string, e *entry) {
 			n++
@@ -274,7 +274,7 @@ func TestAnsweringAttempt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []Attempt
-			r := New(keep{&got}, func() Names { return noNames{} })
+			r := New(keep{&got}, nofollow{}, func() Names { return noNames{} })
 			if c.attempt != nil {
 				r.take(policy.AttemptLog, c.attempt)
 			}
@@ -293,7 +293,7 @@ func TestAnsweringAttempt(t *testing.T) {
 // Of an answer that goes on it is told whose it is.
 func TestProgress(t *testing.T) {
 	var got []string
-	r := New(progress{keep{new([]Attempt)}, &got}, func() Names { return noNames{} })
+	r := New(progress{keep{new([]Attempt)}, &got}, nofollow{}, func() Names { return noNames{} })
 	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "chat\nm\n\n\n\nc1\nm1\nc2\nm2"}
 	failing := running
 	failing.status = 429

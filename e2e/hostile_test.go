@@ -79,6 +79,8 @@ var specified = map[string]struct {
 	"unsupported_encoding":  {415, "invalid_request_error"},
 	"no_models_selected":    {422, "invalid_request_error"},
 	"not_implemented":       {501, "invalid_request_error"},
+	"rate_limit":            {429, "rate_limit_error"},
+	"overloaded":            {503, "api_error"},
 	"gateway_unavailable":   {503, "api_error"},
 	"timeout":               {504, "timeout_error"},
 }

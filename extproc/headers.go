@@ -15,6 +15,7 @@ type request struct {
 	credential string
 	key        *policy.AccessKey
 	boundary   string
+	length     int64 // of the body, as it is declared; -1 if it is not
 	id         string
 	clientIP   string
 	// anthropic is set when the client speaks Anthropic's dialect of
@@ -27,7 +28,7 @@ type request struct {
 func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	var method, path, authority, origin, contentType, encoding, length string
 	var credentials [3]string
-	req := request{}
+	req := request{length: -1}
 	for _, h := range in.Headers {
 		switch h.Key {
 		case ":method":
@@ -84,6 +85,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		if err := current.BodySize(n); err != nil {
 			return req, err
 		}
+		req.length = int64(n)
 	}
 	if in.EndOfStream {
 		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"weir/admit"
 	"weir/extproc/wire"
 	"weir/policy"
 )
@@ -20,15 +22,18 @@ type Processor struct {
 	policy  func() *policy.Policy
 	log     *slog.Logger
 	metrics *Metrics
+	limiter *admit.Limiter
+	reached *Reached
 	now     func() time.Time
 	pool    sync.Pool // of *exchange
 }
 
 // New makes a Processor. current gives the policy in force; it is asked once
-// for each request.
-func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics) *Processor {
+// for each request. limiter counts running requests, reached those that it
+// refuses.
+func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached) *Processor {
 	return &Processor{
-		policy: current, log: log, metrics: metrics, now: time.Now,
+		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
 }
@@ -121,25 +126,48 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if current.NeedsClientAddress {
 		req.clientIP = clientIP(x.in.Attribute("source.address"))
 	}
+	asked := p.now()
+	slot, gone, err := p.enter(stream, x, current, &req)
+	if gone {
+		return nil
+	}
+	if err != nil {
+		began = began.Add(p.now().Sub(asked)) // neither does the wait for room
+		return p.refuse(stream, x, &req, nil, err)
+	}
+	// The request counts until Envoy's log tells of its end, or until here if it
+	// is not passed on: the client left, or was refused.
+	passedOn := false
+	defer func() {
+		if !passedOn {
+			slot.Leave()
+		}
+	}()
 	x.headers, x.in.Headers = x.in.Headers, x.headers[:0]
 	x.out = wire.Response{Kind: wire.RequestHeaders}
 	if err := stream.Send(&x.out); err != nil {
 		return err
 	}
-	asked := p.now()
 	err = stream.Recv(&x.in)
 	start := p.now()
 	began = began.Add(start.Sub(asked)) // the wait for the body does not count
 	if err != nil {
 		return ended(err)
 	}
+	slot.Body(int64(len(x.in.Body)))
 	plan, err := p.plan(current, req, x, start)
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
 	}
 	p.respond(x, plan, &req)
 	p.metrics.planned(p.now().Sub(start))
-	return stream.Send(&x.out)
+	slot.Run()
+	passedOn = true
+	if err := stream.Send(&x.out); err != nil {
+		slot.Leave()
+		return err
+	}
+	return nil
 }
 
 func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now time.Time) (*policy.Plan, error) {
@@ -198,13 +226,18 @@ func logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
 // reply makes Envoy answer by itself. The metadata tells its local reply
 // mapping that this body is as it should be.
 func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details string, fields ...wire.Field) error {
+	return x.replyWith(stream, status, nil, body, details, fields...)
+}
+
+// replyWith is reply with further headers.
+func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields}
 	x.out = wire.Response{
 		Kind: wire.RequestHeaders, // of no meaning here
 		Immediate: &wire.Immediate{
 			Status:  status,
-			Headers: []wire.SetHeader{{Key: "content-type", Value: "application/json"}},
+			Headers: append(headers, wire.SetHeader{Key: "content-type", Value: "application/json"}),
 			Body:    body,
 			Details: details,
 		},
@@ -215,5 +248,9 @@ func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details s
 
 // replyError is reply with an error.
 func (x *exchange) replyError(stream *wire.Stream, e *policy.Error, format policy.Format, fields ...wire.Field) error {
-	return x.reply(stream, e.Code.Status(), e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
+	var headers []wire.SetHeader
+	if e.RetryAfter > 0 {
+		headers = append(headers, wire.SetHeader{Key: "retry-after", Value: strconv.Itoa(e.RetryAfter)})
+	}
+	return x.replyWith(stream, e.Code.Status(), headers, e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
 }

@@ -39,6 +39,9 @@ type Limit struct {
 	// OneClient marks a limit of a single client or access key. Such a limit
 	// does not make the gateway's status "degraded": only the others do.
 	OneClient bool
+	// InUse returns how much of the limit is in use, if that is known; of a
+	// limit of a single client, by the one with the most.
+	InUse func() int64
 }
 
 // Registry holds the limits of a gateway. Its methods may be called at the same
@@ -171,6 +174,7 @@ func (c *Counter) state() Reached {
 var (
 	reachedTotal = prometheus.NewDesc("weir_limit_reached_total", "How often a limit was reached: requests or connections that were refused, closed or cut because of it.", []string{"limit"}, nil)
 	active       = prometheus.NewDesc("weir_limit_active", "1 for a limit that was reached within the last minute, else 0.", []string{"limit"}, nil)
+	inUse        = prometheus.NewDesc("weir_limit_in_use", "How much of a limit is in use, in its own unit; of a limit of a single client, by the one with the most.", []string{"limit"}, nil)
 	valueOf      = prometheus.NewDesc("weir_limit_value", "Where a limit is, in its own unit.", []string{"limit"}, nil)
 )
 
@@ -179,6 +183,7 @@ func (r *Registry) Describe(to chan<- *prometheus.Desc) {
 	to <- reachedTotal
 	to <- active
 	to <- valueOf
+	to <- inUse
 }
 
 // Collect implements prometheus.Collector.
@@ -193,6 +198,9 @@ func (r *Registry) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(active, prometheus.GaugeValue, on, s.Limit)
 		if s.Value != nil {
 			to <- prometheus.MustNewConstMetric(valueOf, prometheus.GaugeValue, float64(*s.Value), s.Limit)
+		}
+		if use := c.limit.InUse; use != nil {
+			to <- prometheus.MustNewConstMetric(inUse, prometheus.GaugeValue, float64(use()), s.Limit)
 		}
 	}
 }

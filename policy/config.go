@@ -28,6 +28,8 @@ type Config struct {
 	// host:port of a base URL to the host:port that is dialled instead. Name, SNI
 	// and :authority stay.
 	ConnectTo map[string]string `yaml:"connect_to,omitempty"`
+	// What clients may take of the gateway at once.
+	Limits LimitsConfig `yaml:"limits,omitempty"`
 	// The traffic policy: one ai-gateway action, or none.
 	OnHTTPRequest []RuleConfig `yaml:"on_http_request,omitempty"`
 	// Short for a traffic policy with nothing but providers.
@@ -93,6 +95,8 @@ type AccessKeyConfig struct {
 	Metadata map[string]any `yaml:"metadata,omitempty"`
 	// What the key may use; everything, without it.
 	Configuration *AccessConfiguration `yaml:"configuration,omitempty"`
+	// What the key may take of the gateway at once, instead of what every key may.
+	Limits KeyLimitsConfig `yaml:"limits,omitempty"`
 }
 
 // AccessConfiguration is what an access key may use.

@@ -29,10 +29,12 @@ const (
 	StrategyFailed      Code = "strategy_failed"
 	SecretMissing       Code = "secret_missing"
 	NoProviderKey       Code = "no_provider_key"
+	RateLimit           Code = "rate_limit"
 	Internal            Code = "internal"
 	NotImplemented      Code = "not_implemented"
 	ProviderUnreachable Code = "provider_unreachable"
 	GatewayUnavailable  Code = "gateway_unavailable"
+	Overloaded          Code = "overloaded"
 	Timeout             Code = "timeout"
 	StreamTruncated     Code = "stream_truncated"
 )
@@ -62,10 +64,12 @@ var outcomes = map[Code]outcome{
 	StrategyFailed:      {422, "invalid_request_error"},
 	SecretMissing:       {424, "invalid_request_error"},
 	NoProviderKey:       {424, "invalid_request_error"},
+	RateLimit:           {429, "rate_limit_error"},
 	Internal:            {500, "api_error"},
 	NotImplemented:      {501, "invalid_request_error"},
 	ProviderUnreachable: {502, "api_error"},
 	GatewayUnavailable:  {503, "api_error"},
+	Overloaded:          {503, "api_error"},
 	Timeout:             {504, "timeout_error"},
 	StreamTruncated:     {502, "api_error"},
 }
@@ -78,11 +82,13 @@ func (c Code) Type() string { return outcomes[c].kind }
 
 // Error is a refusal. Message is written for the client: it names the
 // offending value and what to do, never a secret or an internal address.
-// Cause is for the log.
+// Cause is for the log. RetryAfter, in seconds, is what Retry-After says; 0 is
+// no such header.
 type Error struct {
-	Code    Code
-	Message string
-	Cause   error
+	Code       Code
+	Message    string
+	Cause      error
+	RetryAfter int
 }
 
 // Errorf makes an Error without a cause.

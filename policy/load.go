@@ -166,6 +166,7 @@ func (l *loader) policy() *Policy {
 	}
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
 	l.telemetry(p)
+	l.limits(p)
 	l.accessKeys(p)
 	l.envoy()
 	l.httpHosts()

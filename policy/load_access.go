@@ -36,6 +36,7 @@ func (l *loader) accessKeys(p *Policy) {
 			continue
 		}
 		key.ID = "key_" + hex.EncodeToString(hash[:6])
+		key.Limits = l.keyLimits(p, at+".limits.max_requests", at+".limits.max_buffered_body_bytes", k.Limits, p.Limits.PerKey)
 		p.keys[hash] = key
 	}
 	p.anonymous = len(l.cfg.AccessKeys) == 0

@@ -81,6 +81,9 @@ const (
 	// each attempt.
 	RequestLog = "weir.request"
 	AttemptLog = "weir.attempt"
+	// PresenceLog is the log of requests where telemetry is off: it says only
+	// which requests run.
+	PresenceLog = "weir.presence"
 
 	// ClusterMetadata is the namespace of a cluster's own metadata, and
 	// ProviderField its field.

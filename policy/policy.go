@@ -29,6 +29,7 @@ type Policy struct {
 	Listen            string
 	AdminListen       string
 	MaxBodyBytes      int
+	Limits            Limits
 	PerRequestTimeout time.Duration
 	TotalTimeout      time.Duration
 	StreamIdleTimeout time.Duration
@@ -159,6 +160,8 @@ type AccessKey struct {
 	ID       string
 	Name     string
 	Metadata map[string]any
+	// Limits bound what the key may take of the gateway at once.
+	Limits RequestLimits
 	// providers and models are the allowed ones; nil is no limit.
 	providers map[string]bool
 	models    map[modelRef]bool
@@ -234,6 +237,9 @@ func (p *Policy) Effective() Config {
 	c := *p.Config
 	c.Listen, c.Admin.Listen = p.Listen, p.AdminListen
 	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
+	c.Limits.MaxRequests, c.Limits.MaxBufferedBodyBytes = p.Limits.Total.Requests, p.Limits.Total.BodyBytes
+	c.Limits.MaxRequestsPerKey, c.Limits.MaxBufferedBodyBytesPerKey = p.Limits.PerKey.Requests, p.Limits.PerKey.BodyBytes
+	c.Limits.MaxWait = p.Limits.MaxWait
 	gateway := *p.gateway
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
 	if gateway.ResponseGate == "" {

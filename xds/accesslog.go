@@ -21,7 +21,7 @@ import (
 const usageFilter = "weir.usage"
 
 // LogFlush is the longest that Envoy keeps a log entry before it sends it.
-const LogFlush = 500 * time.Millisecond
+const LogFlush = 50 * time.Millisecond
 
 const (
 	// logBuffer is how much each logger of each of Envoy's workers keeps while
@@ -38,8 +38,13 @@ const (
 )
 
 // requestLog sends an entry for each request to Weir. It tells all that there
-// is to tell of an attempt that answered the request well.
+// is to tell of an attempt that answered the request well. Without telemetry
+// Weir reads of it only that a request has ended, or still runs: requests that
+// went to no provider need no entry.
 func (b *builder) requestLog() []*accesslogv3.AccessLog {
+	if !b.policy.Telemetry {
+		return b.accessLog(policy.PresenceLog, withMetadata(policy.ModelField), nil)
+	}
 	return b.accessLog(policy.RequestLog, nil, b.options.QuotaHeaders)
 }
 
@@ -47,13 +52,13 @@ func (b *builder) requestLog() []*accesslogv3.AccessLog {
 // no success, or whose answer Envoy knows to be broken. The receiver knows
 // which of them have none from the entry of the request.
 func (b *builder) attemptLog() []*accesslogv3.AccessLog {
+	if !b.policy.Telemetry {
+		return nil
+	}
 	return b.accessLog(policy.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{policy.CauseHeader}, b.options.QuotaHeaders...))
 }
 
 func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, headers []string) []*accesslogv3.AccessLog {
-	if !b.policy.Telemetry {
-		return nil
-	}
 	return []*accesslogv3.AccessLog{{
 		Name:   "envoy.access_loggers.http_grpc",
 		Filter: filter,
@@ -75,9 +80,6 @@ func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, he
 const logInterval = 2 * time.Second
 
 func (b *builder) accessLogOptions() *hcmv3.HttpConnectionManager_HcmAccessLogOptions {
-	if !b.policy.Telemetry {
-		return nil
-	}
 	return &hcmv3.HttpConnectionManager_HcmAccessLogOptions{AccessLogFlushInterval: duration(logInterval)}
 }
 

@@ -47,17 +47,18 @@ type gateway struct {
 
 	current atomic.Pointer[policy.Policy]
 	// inForce is the publication that brought the current policy.
-	inForce  atomic.Uint64
-	inputs   inputs
-	xds      *xds.Server
-	rolling  *rolling.Store // from the first configuration on
-	health   *health.Tracker
-	observer *observer
-	registry *prometheus.Registry
-	metrics  *metrics
-	limits   *limits.Registry
-	status   status
-	draining atomic.Bool
+	inForce   atomic.Uint64
+	inputs    inputs
+	xds       *xds.Server
+	rolling   *rolling.Store // from the first configuration on
+	health    *health.Tracker
+	observer  *observer
+	registry  *prometheus.Registry
+	metrics   *metrics
+	limits    *limits.Registry
+	admission admission
+	status    status
+	draining  atomic.Bool
 	// onReady is called once, with the address for clients.
 	onReady func(address string)
 	// now is closed when waiting has to end.
@@ -89,6 +90,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	g.metrics = newMetrics(g)
 	g.limits = limits.New(log, time.Now)
 	g.registry.MustRegister(g.limits)
+	g.admission = newAdmission(g)
 	g.health = health.New(time.Now, newEjections(g).tell)
 	return g
 }
@@ -238,7 +240,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	server := grpc.NewServer(options...)
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry)))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached))
 	return server
 }
 

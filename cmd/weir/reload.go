@@ -105,6 +105,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		return err
 	}
 	g.health.Adopt(next)
+	g.admission.adopt(next)
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())
 	g.refused = ""

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/accesslog"
+	"weir/admit"
 	"weir/policy"
 	"weir/rolling"
 	"weir/telemetry"
@@ -24,6 +25,7 @@ type observer struct {
 	rolling  *rolling.Store
 	recorder *telemetry.Recorder
 	receiver *accesslog.Receiver
+	limiter  *admit.Limiter
 	events   *slog.Logger
 	log      io.Closer // nil: not ours to close
 }
@@ -31,7 +33,7 @@ type observer struct {
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
 func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers(first.Window), events: g.log}
+	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers(first.Window), limiter: g.admission.limiter, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -50,7 +52,7 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 		out, o.log = file, file
 	}
 	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
-	o.receiver = accesslog.New(sinks{o.recorder, g.health}, func() accesslog.Names { return g.current.Load() })
+	o.receiver = accesslog.New(sinks{o.recorder, g.health}, g.admission, func() accesslog.Names { return g.current.Load() })
 	return o, nil
 }
 
@@ -83,6 +85,7 @@ func (o *observer) run(ctx context.Context) error {
 			o.rolling.Tick(now)
 		case <-sweeps.C:
 			o.receiver.Sweep()
+			o.limiter.Tick()
 		}
 	}
 }

@@ -1,0 +1,381 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"weir/internal/gatewaytest"
+	"weir/internal/recorder"
+)
+
+const (
+	loudKey  = "key-of-the-loud-client-01"
+	quietKey = "key-of-the-quiet-client-1"
+	ownKey   = "key-with-limits-of-its-own"
+)
+
+// startLimited starts a gateway with low limits and three keys.
+func startLimited(t *testing.T, limits, more string, p *recorder.Provider) *gatewaytest.Gateway {
+	t.Helper()
+	return gatewaytest.Start(t, limitedConfig(limits, more, p))
+}
+
+func limitedConfig(limits, more string, p *recorder.Provider) string {
+	return fmt.Sprintf(`
+%s
+limits: %s
+access_keys:
+  - {name: loud, value: %s}
+  - {name: quiet, value: %s}
+  - {name: own, value: %s, limits: {max_requests: 1}}
+providers:
+  - {id: p, base_url: "%s", supported_api_surfaces: [{format: openai}, {format: anthropic}], models: [{id: m}]}
+  - {id: gone, base_url: "http://127.0.0.1:1", models: [{id: m2}]}
+`, more, limits, loudKey, quietKey, ownKey, p.URL())
+}
+
+func bearer(key string) []string { return []string{"Authorization", "Bearer " + key} }
+
+// inUse waits until so many requests count.
+func inUse(t *testing.T, g *gatewaytest.Gateway, n int) {
+	t.Helper()
+	gatewaytest.Eventually(t, fmt.Sprintf("%d running requests", n), func() bool {
+		return metric(t, g, "weir_requests_running") == fmt.Sprint(n)
+	})
+}
+
+// hold starts streams that last until they are let go.
+func hold(t *testing.T, g *gatewaytest.Gateway, p *recorder.Provider, client *http.Client, key string, n int) (release func(), held []*stream) {
+	t.Helper()
+	gate := make(chan struct{})
+	for range n {
+		p.Script(recorder.Gated(gate))
+	}
+	for range n {
+		s := open(t, client, g.URL, `{"model":"p:m","stream":true}`, bearer(key)...)
+		if s.resp.StatusCode != 200 {
+			t.Fatalf("answer %d", s.resp.StatusCode)
+		}
+		held = append(held, s)
+	}
+	return sync.OnceFunc(func() { close(gate) }), held
+}
+
+// wantLimited checks a refusal by a limit.
+func wantLimited(t *testing.T, a gatewaytest.Answer, path string, status int, code, message string) {
+	t.Helper()
+	if a.Status != status || a.Header.Get("Retry-After") != "1" {
+		t.Errorf("status %d, Retry-After %q; want %d with 1", a.Status, a.Header.Get("Retry-After"), status)
+	}
+	if want := errorBody(path, code, message); a.Body != want {
+		t.Errorf("body %s\nwant %s", a.Body, want)
+	}
+}
+
+// One key at its limit is refused; the others are served.
+func TestRequestsOfAKeyAreLimited(t *testing.T) {
+	for _, c := range []struct {
+		name, more string
+		client     func(*testing.T) *http.Client
+	}{
+		{"HTTP/1.1", "", http1},
+		{"HTTP/2", "", http2},
+		{"without telemetry", "telemetry: {disabled: true}", http1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := recorder.Start(t)
+			g := startLimited(t, "{max_requests: 6, max_requests_per_key: 3, max_wait: 50ms}", c.more, p)
+			client := c.client(t)
+			release, _ := hold(t, g, p, client, loudKey, 3)
+			inUse(t, g, 3)
+			const limited = "this access key has 3 requests running, which is its limit: wait until one has ended"
+			for _, path := range []string{"/v1/chat/completions", "/v1/messages", "/v1/embeddings"} {
+				wantLimited(t, g.Post(path, `{"model":"p:m"}`, bearer(loudKey)...), path, 429, "rate_limit", limited)
+			}
+			// What the gateway answers itself takes no room, and needs none.
+			if a := g.Get("/v1/models", bearer(loudKey)...); a.Status != 200 {
+				t.Errorf("the list of models: %d %s", a.Status, a.Body)
+			}
+			if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`); a.Status != 401 {
+				t.Errorf("without a key: %d %s", a.Status, a.Body)
+			}
+			for range 3 {
+				if a := g.Post("/v1/chat/completions", `{"model":"nowhere"}`, bearer(quietKey)...); a.Status != 404 {
+					t.Errorf("an unknown model: %d %s", a.Status, a.Body)
+				}
+				if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(quietKey)...); a.Status != 200 {
+					t.Errorf("the other key: %d %s", a.Status, a.Body)
+				}
+			}
+			// A key's own limit.
+			inUse(t, g, 3)
+			releaseOwn, _ := hold(t, g, p, client, ownKey, 1)
+			wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(ownKey)...), "", 429, "rate_limit",
+				"this access key has 1 requests running, which is its limit: wait until one has ended")
+			// The gateway's limit.
+			releaseQuiet, _ := hold(t, g, p, client, quietKey, 2)
+			const full = "the gateway has as many requests running as it takes: try again in 1s"
+			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
+				wantLimited(t, g.Post(path, `{"model":"p:m"}`, bearer(quietKey)...), path, 503, "overloaded", full)
+			}
+			var h struct {
+				Status string
+				Limits []struct {
+					Limit     string
+					Active    bool
+					OneClient bool `json:"one_client"`
+				}
+			}
+			if err := json.Unmarshal([]byte(g.Admin("/healthz")), &h); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(h); got != "{degraded [{key_requests true true} {requests true false}]}" {
+				t.Errorf("/healthz says %s", got)
+			}
+			for name, want := range map[string]string{
+				`weir_limit_reached_total{limit="key_requests"}`: "4", `weir_limit_reached_total{limit="requests"}`: "2",
+				`weir_limit_in_use{limit="requests"}`: "6", `weir_limit_in_use{limit="key_requests"}`: "3",
+				`weir_limit_value{limit="requests"}`: "6", `weir_requests_refused_total{code="rate_limit"}`: "4",
+			} {
+				if got := metric(t, g, name); got != want {
+					t.Errorf("%s is %s, want %s", name, got, want)
+				}
+			}
+			release()
+			releaseOwn()
+			releaseQuiet()
+			inUse(t, g, 0)
+			if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...); a.Status != 200 {
+				t.Errorf("after the end of the others: %d %s", a.Status, a.Body)
+			}
+		})
+	}
+}
+
+// Bodies are refused before they are read, and a slow one of one key does not
+// keep those of others out.
+func TestBodiesOfAKeyAreLimited(t *testing.T) {
+	p := recorder.Start(t)
+	g := startLimited(t, "{max_buffered_body_bytes: 400000, max_buffered_body_bytes_per_key: 200000, max_wait: 50ms}", "max_body_bytes: 100000", p)
+	const limited = "the request bodies of this access key would take more than 200000 bytes at once, which is its limit: wait until a request has ended"
+	begin := func(key, framing string) io.Closer {
+		conn := g.Dial()
+		_, _ = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", key, framing)
+		return conn
+	}
+	for _, c := range []struct{ name, framing string }{
+		{"declared", "Content-Length: 100000"},
+		{"chunked", "Transfer-Encoding: chunked"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, second := begin(loudKey, c.framing), begin(loudKey, c.framing)
+			inUse(t, g, 2)
+			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
+				// The body never comes: the answer is there without it.
+				conn := g.Dial()
+				_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", path, loudKey, c.framing)
+				a := answers(t, conn, 1)[0]
+				wantLimited(t, gatewaytest.Answer{Status: a.Status, Header: a.Header, Body: a.Body}, path, 429, "rate_limit", limited)
+			}
+			for _, client := range []*http.Client{http1(t), http2(t)} {
+				resp := send(t, client, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m","x":"`+strings.Repeat("x", 90_000)+`"}`), bearer(quietKey)...)
+				if b, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || err != nil {
+					t.Errorf("the other key: %d %s, %v", resp.StatusCode, b, err)
+				}
+			}
+			inUse(t, g, 2)
+			third, fourth := begin(quietKey, c.framing), begin(quietKey, c.framing)
+			inUse(t, g, 4)
+			wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(ownKey)...), "", 503, "overloaded",
+				"the gateway holds as many bytes of request bodies as it takes: try again in 1s")
+			for _, conn := range []io.Closer{first, second, third, fourth} {
+				_ = conn.Close()
+			}
+			inUse(t, g, 0)
+		})
+	}
+	t.Run("the true size counts", func(t *testing.T) {
+		// Chunked bodies of a few bytes, held: none counts as the largest.
+		gate := make(chan struct{})
+		const n = 8
+		for range n {
+			p.Script(recorder.Gated(gate))
+		}
+		for range n {
+			resp := send(t, http1(t), g.URL+"/v1/chat/completions", io.MultiReader(strings.NewReader(`{"model":"p:m","stream":true}`)), bearer(loudKey)...)
+			if resp.StatusCode != 200 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		}
+		if got := metric(t, g, `weir_limit_in_use{limit="buffered_body_bytes"}`); got != fmt.Sprint(n*len(`{"model":"p:m","stream":true}`)) {
+			t.Errorf("%s bytes in use", got)
+		}
+		close(gate)
+		inUse(t, g, 0)
+	})
+	if got := metric(t, g, `weir_limit_in_use{limit="buffered_body_bytes"}`); got != "0" {
+		t.Errorf("%s bytes in use at the end", got)
+	}
+}
+
+// send sends a JSON body, chunked if its length is not to be seen, and returns
+// as soon as the headers of the answer are there.
+func send(t *testing.T, client *http.Client, url string, body io.Reader, header ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// Requests of one client that follow each other are not refused because their
+// ends are reported late.
+func TestRequestsInTurnAreNotRefused(t *testing.T) {
+	p := recorder.Start(t)
+	g := startLimited(t, "{max_requests: 8, max_requests_per_key: 2}", "", p)
+	var refused atomic.Int32
+	var clients sync.WaitGroup
+	for range 2 {
+		client := http1(t)
+		clients.Go(func() {
+			for range 40 {
+				resp := send(t, client, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m"}`), bearer(loudKey)...)
+				if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if n := refused.Load(); n > 0 {
+		t.Errorf("%d of 80 requests were refused", n)
+	}
+	inUse(t, g, 0)
+}
+
+// However a request ends, its room comes back.
+func TestRoomComesBack(t *testing.T) {
+	p := recorder.Start(t)
+	g := startLimited(t, "{max_requests: 40, max_requests_per_key: 20}", "", p)
+	for round := range 3 {
+		client := []*http.Client{http1(t), http2(t)}[round%2]
+		// Streams whose client leaves.
+		release, held := hold(t, g, p, client, loudKey, 4)
+		for _, s := range held {
+			s.cancel()
+		}
+		// Streams that the provider cuts.
+		for range 3 {
+			p.Script(recorder.CutMidStream(1))
+		}
+		for range 3 {
+			s := open(t, client, g.URL, `{"model":"p:m","stream":true}`, bearer(loudKey)...)
+			_, _ = s.rest()
+		}
+		// Failover, and no provider at all.
+		if a := g.Post("/v1/chat/completions", `{"models":["gone:m2","p:m"]}`, bearer(loudKey)...); a.Status != 200 {
+			t.Errorf("failover: %d %s", a.Status, a.Body)
+		}
+		if a := g.Post("/v1/chat/completions", `{"model":"gone:m2"}`, bearer(loudKey)...); a.Status != 502 {
+			t.Errorf("no provider: %d %s", a.Status, a.Body)
+		}
+		// Refusals before and after the body, and bodies that never come.
+		for _, body := range []string{`{`, `{"model":"nowhere"}`, `{"model":"p:m","model":"p:m"}`} {
+			g.Post("/v1/chat/completions", body, bearer(loudKey)...)
+		}
+		for _, rest := range []string{"", `{"mod`} {
+			conn := g.Dial()
+			_, _ = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n%s", loudKey, rest)
+			_ = conn.Close()
+		}
+		release()
+	}
+	inUse(t, g, 0)
+	if got := metric(t, g, "weir_requests_lost_total"); got != "0" {
+		t.Errorf("%s ends were not reported", got)
+	}
+}
+
+// A reload changes the limits of what comes, and forgets nothing that runs.
+func TestLimitsAreReloaded(t *testing.T) {
+	p := recorder.Start(t)
+	g := startLimited(t, "{max_requests: 10, max_requests_per_key: 4, max_wait: 1ms}", "", p)
+	release, _ := hold(t, g, p, http1(t), loudKey, 3)
+	g.Reload(limitedConfig("{max_requests: 10, max_requests_per_key: 2, max_wait: 1ms}", "", p))
+	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...), "", 429, "rate_limit",
+		"this access key has 2 requests running, which is its limit: wait until one has ended")
+	inUse(t, g, 3)
+	g.Reload(limitedConfig("{max_requests: 10, max_requests_per_key: 5, max_wait: 1ms}", "", p))
+	if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	release()
+	inUse(t, g, 0)
+}
+
+// A weir that comes back learns what still runs; a restart cuts no answer.
+func TestLimitsAfterRestart(t *testing.T) {
+	p := recorder.Start(t)
+	g := gatewaytest.Serve(t, limitedConfig("{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", "", p))
+	release, held := hold(t, g.Gateway, p, http1(t), loudKey, 3)
+	g.Kill()
+	g.Relaunch()
+	inUse(t, g.Gateway, 3)
+	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...), "", 429, "rate_limit",
+		"this access key has 3 requests running, which is its limit: wait until one has ended")
+	release()
+	for _, s := range held {
+		if b, err := s.rest(); err != nil || !strings.HasSuffix(b, "data: [DONE]\n\n") {
+			t.Errorf("the stream ended with %v after %q", err, b)
+		}
+	}
+	inUse(t, g.Gateway, 0)
+}
+
+// Requests of an Envoy that is gone do not count for ever.
+func TestRoomComesBackFromDeadEnvoy(t *testing.T) {
+	p := recorder.Start(t)
+	g := startLimited(t, "{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", "", p)
+	release, _ := hold(t, g, p, http1(t), loudKey, 3)
+	defer release()
+	inUse(t, g, 3)
+	if err := syscall.Kill(envoyOf(t, g), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	inUse(t, g, 0)
+	if got := metric(t, g, "weir_requests_lost_total"); got != "3" {
+		t.Errorf("%s ends were not reported, want 3", got)
+	}
+}
+
+// Clients without a key are limited by their address.
+func TestRequestsWithoutKeysAreLimited(t *testing.T) {
+	p := recorder.Start(t)
+	g := gatewaytest.Start(t, "limits: {max_requests: 3, max_requests_per_key: 2, max_wait: 1ms}\nproviders:\n  - {id: p, base_url: \""+p.URL()+"\"}\n")
+	release, _ := hold(t, g, p, http1(t), "anything", 2)
+	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`), "", 429, "rate_limit",
+		"this client has 2 requests running, which is its limit: wait until one has ended")
+	release()
+	inUse(t, g, 0)
+	if b := []byte(g.Admin("/metrics")); bytes.Contains(b, []byte("127.0.0.1")) {
+		t.Error("metrics show the client's address")
+	}
+}

@@ -1,0 +1,101 @@
+package extproc
+
+import (
+	"time"
+
+	"weir/admit"
+	"weir/extproc/wire"
+	"weir/limits"
+	"weir/policy"
+)
+
+// retryAfter is what refused clients are told to wait, in seconds. What frees
+// room is the end of another request, which may come at any time.
+const retryAfter = 1
+
+// Reached counts the requests that each limit refused.
+type Reached struct {
+	keyRequests, keyBytes, requests, bytes *limits.Counter
+}
+
+// NewReached registers the limits of running requests. usage tells what is in
+// use of them.
+func NewReached(r *limits.Registry, usage func() admit.Usage) *Reached {
+	return &Reached{
+		keyRequests: r.Register(limits.Limit{
+			Name:      "key_requests",
+			InUse:     func() int64 { return int64(usage().Largest.Requests) },
+			Advice:    "an access key, or a client without one, has too many requests running at once: raise limits.max_requests_per_key or the key's limits.max_requests",
+			OneClient: true,
+		}),
+		keyBytes: r.Register(limits.Limit{
+			Name:      "key_buffered_body_bytes",
+			InUse:     func() int64 { return usage().Largest.BodyBytes },
+			Advice:    "the request bodies of an access key, or of a client without one, are too large together: raise limits.max_buffered_body_bytes_per_key or the key's limits.max_buffered_body_bytes",
+			OneClient: true,
+		}),
+		requests: r.Register(limits.Limit{
+			Name:   "requests",
+			InUse:  func() int64 { return int64(usage().Requests) },
+			Advice: "too many requests run at once: raise limits.max_requests if there is memory for more, or add a gateway",
+		}),
+		bytes: r.Register(limits.Limit{
+			Name:   "buffered_body_bytes",
+			InUse:  func() int64 { return usage().BodyBytes },
+			Advice: "the request bodies are too large together: raise limits.max_buffered_body_bytes if there is memory for more, or add a gateway",
+		}),
+	}
+}
+
+// SetValues states where the limits of a policy are. Keys may have others.
+func (r *Reached) SetValues(l policy.Limits) {
+	r.keyRequests.SetValue(int64(l.PerKey.Requests))
+	r.keyBytes.SetValue(l.PerKey.BodyBytes)
+	r.requests.SetValue(int64(l.Total.Requests))
+	r.bytes.SetValue(l.Total.BodyBytes)
+}
+
+// enter counts a request whose body is still to come, or refuses it. gone is
+// set when the client has left in the meantime.
+func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Policy, req *request) (slot admit.Slot, gone bool, err error) {
+	own := current.LimitsOf(req.key)
+	bytes := int64(current.MaxBodyBytes) // of a body whose length is not declared
+	if req.length >= 0 {
+		bytes = req.length
+	}
+	keyID := ""
+	if req.key != nil {
+		keyID = req.key.ID
+	}
+	subject := keyID
+	if keyID == "" {
+		subject = policy.Subject("", clientIP(x.in.Attribute("source.address")))
+	}
+	slot, reason := p.limiter.Enter(stream.Context(), admit.Request{ID: req.id, Subject: subject, Limits: admit.Limits(own), BodyBytes: bytes})
+	if reason == admit.None {
+		return slot, false, nil
+	}
+	who := "this access key"
+	if req.key == nil {
+		who = "this client"
+	}
+	var refusal *policy.Error
+	switch reason {
+	case admit.SubjectRequests:
+		p.reached.keyRequests.Hit()
+		refusal = policy.Errorf(policy.RateLimit, "%s has %d requests running, which is its limit: wait until one has ended", who, own.Requests)
+	case admit.SubjectBodyBytes:
+		p.reached.keyBytes.Hit()
+		refusal = policy.Errorf(policy.RateLimit, "the request bodies of %s would take more than %d bytes at once, which is its limit: wait until a request has ended", who, own.BodyBytes)
+	case admit.TotalRequests:
+		p.reached.requests.Hit()
+		refusal = policy.Errorf(policy.Overloaded, "the gateway has as many requests running as it takes: try again in %s", retryAfter*time.Second)
+	case admit.TotalBodyBytes:
+		p.reached.bytes.Hit()
+		refusal = policy.Errorf(policy.Overloaded, "the gateway holds as many bytes of request bodies as it takes: try again in %s", retryAfter*time.Second)
+	default:
+		return slot, true, nil
+	}
+	refusal.RetryAfter = retryAfter
+	return slot, false, refusal
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// LimitsConfig bounds what clients may take of the gateway.
+type LimitsConfig struct {
+	// Requests that run at once, of all clients together, 1 to 100000. More get 503
+	// overloaded.
+	MaxRequests int `yaml:"max_requests,omitempty"`
+	// Requests of one access key that run at once; without access keys, of one client
+	// address. More get 429 rate_limit. At most max_requests.
+	MaxRequestsPerKey int `yaml:"max_requests_per_key,omitempty"`
+	// Bytes of request bodies that are held at once, of all clients together, from
+	// max_body_bytes on. More get 503 overloaded.
+	MaxBufferedBodyBytes int64 `yaml:"max_buffered_body_bytes,omitempty"`
+	// Bytes of request bodies that are held at once for one access key; without access
+	// keys, for one client address. More get 429 rate_limit. From max_body_bytes to
+	// max_buffered_body_bytes.
+	MaxBufferedBodyBytesPerKey int64 `yaml:"max_buffered_body_bytes_per_key,omitempty"`
+	// How long a request waits for room before it is refused, 1ms to 5s.
+	MaxWait time.Duration `yaml:"max_wait,omitempty"`
+}
+
+// KeyLimitsConfig bounds what one access key may take of the gateway.
+type KeyLimitsConfig struct {
+	// Requests that run at once, instead of limits.max_requests_per_key.
+	MaxRequests int `yaml:"max_requests,omitempty"`
+	// Bytes of request bodies that are held at once, instead of
+	// limits.max_buffered_body_bytes_per_key.
+	MaxBufferedBodyBytes int64 `yaml:"max_buffered_body_bytes,omitempty"`
+}
+
+// Defaults of limits. Those of a key are half of the whole's. Bytes grow with
+// max_body_bytes: two of the largest bodies always fit, one of them of a key.
+const (
+	DefaultMaxRequests          = 4096
+	DefaultMaxBufferedBodyBytes = 256 << 20
+	DefaultMaxWait              = 300 * time.Millisecond
+	maxMaxRequests              = 100_000
+	maxMaxBufferedBodyBytes     = 1 << 40
+	maxMaxWait                  = 5 * time.Second
+)
+
+// RequestLimits bound how many requests run at once, and how many bytes of
+// their bodies are held.
+type RequestLimits struct {
+	Requests  int
+	BodyBytes int64
+}
+
+// Limits are those of the gateway as a whole, and of a client that has none of
+// its own.
+type Limits struct {
+	Total, PerKey RequestLimits
+	// MaxWait is how long a request waits for room.
+	MaxWait time.Duration
+}
+
+// limits reads the limits, before access keys are read.
+func (l *loader) limits(p *Policy) {
+	c := l.cfg.Limits
+	body := int64(p.MaxBodyBytes)
+	total := RequestLimits{DefaultMaxRequests, max(DefaultMaxBufferedBodyBytes, 2*body)}
+	if c.MaxRequests != 0 {
+		total.Requests = c.MaxRequests
+		if c.MaxRequests < 1 || c.MaxRequests > maxMaxRequests {
+			l.problem("limits.max_requests", "must be from 1 to %d", maxMaxRequests)
+		}
+	}
+	if c.MaxBufferedBodyBytes != 0 {
+		total.BodyBytes = c.MaxBufferedBodyBytes
+		l.bufferedBytes("limits.max_buffered_body_bytes", c.MaxBufferedBodyBytes, body, maxMaxBufferedBodyBytes, "")
+	}
+	p.Limits.Total = total
+	half := RequestLimits{max(1, total.Requests/2), max(body, total.BodyBytes/2)}
+	p.Limits.PerKey = l.keyLimits(p, "limits.max_requests_per_key", "limits.max_buffered_body_bytes_per_key",
+		KeyLimitsConfig{c.MaxRequestsPerKey, c.MaxBufferedBodyBytesPerKey}, half)
+	p.Limits.MaxWait = DefaultMaxWait
+	if c.MaxWait != 0 {
+		p.Limits.MaxWait = c.MaxWait
+		if c.MaxWait < time.Millisecond || c.MaxWait > maxMaxWait {
+			l.problem("limits.max_wait", "%s is out of range: write a duration from 1ms to %s", c.MaxWait, maxMaxWait)
+		}
+	}
+}
+
+// keyLimits reads the limits of a key, or of keys without their own.
+func (l *loader) keyLimits(p *Policy, atRequests, atBytes string, c KeyLimitsConfig, otherwise RequestLimits) RequestLimits {
+	out := otherwise
+	if c.MaxRequests != 0 {
+		out.Requests = c.MaxRequests
+		if most := p.Limits.Total.Requests; c.MaxRequests < 1 || c.MaxRequests > most {
+			l.problem(atRequests, "must be from 1 to limits.max_requests, which is %d", most)
+		}
+	}
+	if c.MaxBufferedBodyBytes != 0 {
+		out.BodyBytes = c.MaxBufferedBodyBytes
+		l.bufferedBytes(atBytes, c.MaxBufferedBodyBytes, int64(p.MaxBodyBytes), p.Limits.Total.BodyBytes, "limits.max_buffered_body_bytes")
+	}
+	return out
+}
+
+// bufferedBytes checks a number of bytes: the largest body must fit.
+func (l *loader) bufferedBytes(at string, value, least, most int64, mostName string) {
+	to := fmt.Sprint(most)
+	if mostName != "" {
+		to = mostName + ", which is " + to
+	}
+	if value < least || value > most {
+		l.problem(at, "must be from max_body_bytes, which is %d, to %s", least, to)
+	}
+}
+
+// Subject names whose limits count for a request: the access key's id, or where
+// there is none the client's address. Addresses of IPv6 count by their first 64
+// bits: a client has at least so many.
+func Subject(keyID, clientIP string) string {
+	if keyID != "" {
+		return keyID
+	}
+	ip, err := netip.ParseAddr(clientIP)
+	if err != nil || ip.Is4() {
+		return "address " + clientIP
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return "address " + ip.String()
+	}
+	prefix, _ := ip.WithZone("").Prefix(64) // of IPv6 there is one
+	return "address " + prefix.String()
+}
+
+// LimitsOf returns the limits of an access key; nil is a client without one.
+func (p *Policy) LimitsOf(key *AccessKey) RequestLimits {
+	if key == nil {
+		return p.Limits.PerKey
+	}
+	return key.Limits
+}
