@@ -497,7 +497,7 @@ func (a access) opened(t *testing.T, providers string) {
 		wantFailure(t, g, "weir: "+g.Config+":1: listen: "+refused("0.0.0.0:0")+"\n")
 	})
 	t.Run("by a flag", func(t *testing.T) {
-		g := gatewaytest.New(t, providers, gatewaytest.Args("--listen", "0.0.0.0:0"))
+		g := gatewaytest.New(t, providers, gatewaytest.Listen("0.0.0.0:0"))
 		g.Launch("run", "-c", g.Config)
 		wantFailure(t, g, "weir: --listen 0.0.0.0:0 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true\n")
 	})

@@ -57,7 +57,7 @@ func TestRejectedByEnvoy(t *testing.T) {
 
 	const alpha = "id: alpha, api_keys: [{value: key-of-alpha}], base_url: "
 	good := setup{top: "listen: 127.0.0.1:0", providers: []string{alpha + p.URL()}}
-	g := gatewaytest.Start(t, good.String(), gatewaytest.Secrets("key-of-alpha", "key-of-beta"), gatewaytest.Args("--listen", ""))
+	g := gatewaytest.Start(t, good.String(), gatewaytest.Secrets("key-of-alpha", "key-of-beta"), gatewaytest.Listen())
 	version := health(t, g).Config.Version
 	l := newLoad(t, g.URL)
 	l.chat(`{"model":"alpha:m"}`, "m", p)

@@ -300,7 +300,7 @@ func TestRun(t *testing.T) {
 	c := newClosing(t)
 	t.Run("port in use", func(t *testing.T) {
 		g := gatewaytest.Start(t, c.config)
-		second := gatewaytest.New(t, c.config, gatewaytest.Args("--listen", g.Address()))
+		second := gatewaytest.New(t, c.config, gatewaytest.Listen(g.Address()))
 		second.Launch("run", "-c", second.Config)
 		wantFailure(t, second, "weir: cannot listen on "+g.Address()+": bind: address already in use (is another gateway running? set `listen` or --listen)\n")
 		admin := strings.TrimPrefix(g.AdminURL, "http://")
@@ -333,7 +333,7 @@ func TestRun(t *testing.T) {
 		t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(socket)) }) // which nobody is left to do
 		g.Kill()
 		gatewaytest.Eventually(t, "Envoy to end", func() bool { return !running(pid) })
-		again := gatewaytest.New(t, c.config, gatewaytest.Args("--listen", g.Address()))
+		again := gatewaytest.New(t, c.config, gatewaytest.Listen(g.Address()))
 		again.Launch("run", "-c", again.Config)
 		again.WaitReady()
 		c.alive(t, again)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -157,7 +158,7 @@ func resources(t *testing.T, config setup, resolver uint32) xds.Set {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: "127.0.0.1:0"})
+	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
 	if err != nil {
 		t.Fatal(err)
 	}

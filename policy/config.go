@@ -5,9 +5,11 @@ import "time"
 // Config is the configuration file: Weir's own keys, and one traffic policy.
 // The field names are the file's.
 type Config struct {
-	// Address for clients, as host:port. Envoy listens there. An address that other
-	// machines can reach needs access_keys or allow_anonymous.
-	Listen string `yaml:"listen,omitempty"`
+	// Address for clients, as host:port, or a list of addresses. Envoy listens there.
+	// An empty host, or [::], is every address of IPv4 and IPv6; localhost is both
+	// loopback addresses. An address that other machines can reach needs access_keys
+	// or allow_anonymous.
+	Listen Addresses `yaml:"listen,omitempty"`
 	// The listener for operators: /healthz, /readyz, /metrics.
 	Admin AdminConfig `yaml:"admin,omitempty"`
 	// The Envoy that `weir run` starts, and where `weir serve` meets one.

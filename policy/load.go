@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -155,8 +154,8 @@ func (l *loader) policy() *Policy {
 	l.store = SecretStore{Getenv: l.src.Getenv, ReadFile: l.src.ReadFile, Dir: dir}
 
 	p := &Policy{Config: cfg, Secrets: map[string]Secret{}, Certificates: map[string]Certificate{}}
-	p.Listen = l.address("listen", cfg.Listen, DefaultListen)
-	p.AdminListen = l.address("admin.listen", cfg.Admin.Listen, DefaultAdminListen)
+	p.Listen = l.listen()
+	p.AdminListen = l.adminListen(p.Listen)
 	p.MaxBodyBytes = DefaultMaxBodyBytes
 	if cfg.MaxBodyBytes != 0 {
 		p.MaxBodyBytes = int(cfg.MaxBodyBytes)
@@ -187,36 +186,6 @@ func (l *loader) policy() *Policy {
 	p.inputs = l.inputs
 	p.Version = contentHash([]any{string(l.src.Data), p.inputs})
 	return p
-}
-
-// address checks a host:port to listen on.
-func (l *loader) address(path, value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	host, port, err := net.SplitHostPort(value)
-	if err != nil {
-		l.problem(path, "%q is no address: write host:port, such as %s", clip(value), fallback)
-		return fallback
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		l.problem(path, "%q is no port: write a number from 0 to 65535", clip(port))
-	}
-	if ip, err := netip.ParseAddr(host); host != "" && host != "localhost" && (err != nil || ip.Zone() != "") {
-		l.problem(path, "%q is no IP address: listen on an address of this machine, or on 0.0.0.0 for all", clip(host))
-	}
-	return value
-}
-
-// Loopback says whether an address to listen on is reachable from this
-// machine only.
-func Loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 func (l *loader) duration(path string, value, fallback time.Duration) time.Duration {

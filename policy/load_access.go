@@ -40,8 +40,8 @@ func (l *loader) accessKeys(p *Policy) {
 		p.keys[hash] = key
 	}
 	p.anonymous = len(l.cfg.AccessKeys) == 0
-	if p.anonymous && !l.cfg.AllowAnonymous && !Loopback(p.Listen) && !l.unreadable("access_keys") {
-		l.problem("listen", "%s can be reached from other machines, and there are no access_keys: add one, listen on 127.0.0.1, or set allow_anonymous: true", p.Listen)
+	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable("access_keys") {
+		l.problem("listen", "%s can be reached from other machines, and there are no access_keys: add one, listen on 127.0.0.1, or set allow_anonymous: true", address)
 	}
 }
 

@@ -188,7 +188,7 @@ inference-net https://api.inference.net/v1 [inference.net]
 func TestLoadDefaults(t *testing.T) {
 	for _, config := range []string{"", "providers: []", "on_http_request: [{type: ai-gateway}]", "on_http_request: [{name: n, expressions: [], actions: [{type: ai-gateway, config: {on_error: halt}}]}]"} {
 		p := newWorld().load(t, config)
-		got := []any{p.Listen, p.AdminListen, p.MaxBodyBytes, p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout, p.ShutdownTimeout, p.anonymous, len(p.Clusters), p.Roots}
+		got := []any{strings.Join(p.Listen, " "), p.AdminListen, p.MaxBodyBytes, p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout, p.ShutdownTimeout, p.anonymous, len(p.Clusters), p.Roots}
 		want := []any{"127.0.0.1:8080", "127.0.0.1:8081", 32 << 20, 3 * time.Minute, 6 * time.Minute, 5 * time.Minute, 10 * time.Second, true, 0, ""}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", config, diff)
@@ -208,7 +208,7 @@ on_http_request:
       - type: ai-gateway
         config: {per_request_timeout: 120s, total_timeout: 5m, stream_idle_timeout: 1m, failover_on: [429, "5xx", timeout]}
 `)
-	got := []any{p.Listen, p.AdminListen, p.MaxBodyBytes, p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout, p.ShutdownTimeout}
+	got := []any{strings.Join(p.Listen, " "), p.AdminListen, p.MaxBodyBytes, p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout, p.ShutdownTimeout}
 	want := []any{"0.0.0.0:80", "[::1]:0", 1024, 2 * time.Minute, 5 * time.Minute, time.Minute, time.Second}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -26,7 +26,7 @@ type Policy struct {
 	// needs them.
 	Roots string
 
-	Listen            string
+	Listen            []string // not empty
 	AdminListen       string
 	MaxBodyBytes      int
 	Limits            Limits

@@ -28,10 +28,14 @@ const (
 var customTypes = map[reflect.Type]schema{
 	durationType: {"type": "string", "pattern": `^\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, "examples": []string{"500ms", "30s", "1m30s"}},
 
-	reflect.TypeFor[RawValue]():       {},
-	reflect.TypeFor[Template]():       {"type": "string"},
-	reflect.TypeFor[Format]():         {"type": "string", "enum": []Format{OpenAI, Anthropic}},
-	reflect.TypeFor[Surface]():        {"type": "string", "enum": append(surfacesOf(OpenAI), surfacesOf(Anthropic)...)},
+	reflect.TypeFor[RawValue](): {},
+	reflect.TypeFor[Template](): {"type": "string"},
+	reflect.TypeFor[Format]():   {"type": "string", "enum": []Format{OpenAI, Anthropic}},
+	reflect.TypeFor[Surface]():  {"type": "string", "enum": append(surfacesOf(OpenAI), surfacesOf(Anthropic)...)},
+	reflect.TypeFor[Addresses](): {"anyOf": []schema{
+		{"type": "string", "pattern": addressPattern},
+		{"type": "array", "minItems": 1, "items": schema{"type": "string", "pattern": addressPattern}},
+	}},
 	reflect.TypeFor[FailoverConfig](): {"type": "array", "items": failure},
 	reflect.TypeFor[UserList]():       {"type": "array", "items": systemUser},
 }
@@ -66,7 +70,7 @@ var schemaRules = map[string]schema{
 		"if":   schema{"required": []string{"on_http_request"}, "properties": schema{"on_http_request": schema{"minItems": 1}}},
 		"then": schema{"properties": schema{"providers": false}},
 	},
-	"Config.listen":           {"pattern": addressPattern, "default": DefaultListen},
+	"Config.listen":           {"default": DefaultListen, "examples": []any{":8080", []string{"10.0.0.1:8080", "[fd00::1]:8080"}}},
 	"Config.allow_http_hosts": {"items": schema{"type": "string", "pattern": `^[^/?#@]+$`}, "examples": [][]string{{"models.example.com"}}},
 	"Config.max_body_bytes":   {"minimum": 1024, "maximum": MaxMaxBodyBytes, "default": DefaultMaxBodyBytes},
 	"Config.connect_to": {

@@ -1,7 +1,7 @@
 package xds
 
 import (
-	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -53,23 +53,9 @@ const (
 
 // listener is the one that clients talk to.
 func (b *builder) listener() *listenerv3.Listener {
-	host, port, err := net.SplitHostPort(b.options.Listen)
-	n, perr := strconv.Atoi(port)
-	if b.err == nil {
-		b.err = err
-	}
-	if b.err == nil {
-		b.err = perr
-	}
-	switch host {
-	case "":
-		host = "0.0.0.0"
-	case "localhost":
-		host = "127.0.0.1"
-	}
-	return &listenerv3.Listener{
+	out := &listenerv3.Listener{
 		Name:    ListenerName,
-		Address: address(host, n),
+		Address: listenAddress(b.options.Listen[0]),
 
 		PerConnectionBufferLimitBytes: number(clientBuffer),
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
@@ -77,6 +63,17 @@ func (b *builder) listener() *listenerv3.Listener {
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
 		}}}},
 	}
+	for _, socket := range b.options.Listen[1:] {
+		out.AdditionalAddresses = append(out.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: listenAddress(socket)})
+	}
+	return out
+}
+
+// listenAddress is a socket that Envoy listens on.
+func listenAddress(socket netip.AddrPort) *corev3.Address {
+	out := address(socket.Addr().String(), int(socket.Port()))
+	out.GetSocketAddress().Ipv4Compat = socket.Addr() == netip.IPv6Unspecified()
+	return out
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {

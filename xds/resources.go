@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"net/netip"
 	"time"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -26,8 +27,9 @@ type Options struct {
 	ControlCluster string
 	// LogCluster is the one through which access logs go there.
 	LogCluster string
-	// Listen is the address for clients, with the port decided.
-	Listen string
+	// Listen are the sockets for clients, with their ports decided; not empty. An
+	// unspecified IPv6 address serves IPv4 as well.
+	Listen []netip.AddrPort
 	// QuotaHeaders are the response headers that the log of attempts has.
 	QuotaHeaders []string
 }

@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -30,7 +31,7 @@ on_http_request:
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: "weir", LogCluster: "weir-log", Listen: "127.0.0.1:0"})
+	set, err := xds.Resources(p, nil, xds.Options{ControlCluster: "weir", LogCluster: "weir-log", Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
 	if err != nil {
 		t.Fatal(err)
 	}

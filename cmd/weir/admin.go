@@ -65,11 +65,13 @@ func (s *status) recovered() bool {
 
 // healthReport is the body of /healthz. Times are RFC 3339.
 type healthReport struct {
-	Status  string        `json:"status"` // ok, or degraded: see problems, envoys and limits
-	Version string        `json:"version"`
-	Ready   bool          `json:"ready"`
-	Config  healthConfig  `json:"config"`
-	Envoys  []healthEnvoy `json:"envoys"`
+	Status  string       `json:"status"` // ok, or degraded: see problems, envoys and limits
+	Version string       `json:"version"`
+	Ready   bool         `json:"ready"`
+	Config  healthConfig `json:"config"`
+	// Listen are the sockets for clients.
+	Listen []string      `json:"listen"`
+	Envoys []healthEnvoy `json:"envoys"`
 	// Ejected are the providers that are tried after all others.
 	Ejected []healthEjected `json:"ejected"`
 	// Limits are those that were reached since the start.
@@ -94,7 +96,7 @@ type healthEnvoy struct {
 }
 
 func (g *gateway) healthReport() healthReport {
-	h := healthReport{Status: "ok", Version: version(), Ready: g.ready(), Envoys: []healthEnvoy{}, Ejected: g.ejected(), Limits: g.limits.Reached()}
+	h := healthReport{Status: "ok", Version: version(), Ready: g.ready(), Listen: g.listed(), Envoys: []healthEnvoy{}, Ejected: g.ejected(), Limits: g.limits.Reached()}
 	g.status.mu.Lock()
 	h.Config = healthConfig{File: g.configFile, Version: g.status.version, Since: g.status.since, Problems: g.status.problems}
 	if !g.status.failed.IsZero() {

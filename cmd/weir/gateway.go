@@ -37,8 +37,10 @@ type gateway struct {
 	log    *slog.Logger
 	source func() (policy.Source, error)
 
-	configFile                    string
-	listenOverride, adminOverride string
+	configFile     string
+	listenOverride []string
+	adminOverride  string
+	listening      *listening
 	// users may connect to the socket beside this one and root.
 	users private.Users
 	// ackTimeout bounds the wait for Envoys; uploadTimeout is Envoy's own
@@ -70,21 +72,18 @@ type gateway struct {
 	// of the configuration that an Envoy turned down last.
 	retiring []retired
 	refused  string
-
-	portsMu sync.Mutex
-	ports   map[string]string // what port 0 of an address became
 }
 
 func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
 	g := &gateway{
 		sys: sys, log: log, source: source,
 		ackTimeout: ackTimeout, uploadTimeout: xds.UploadTimeout,
-		inputs:   inputs{changed: make(chan struct{}, 1)},
-		xds:      xds.NewServer(log),
-		registry: prometheus.NewRegistry(),
-		now:      make(chan struct{}),
-		changed:  make(chan struct{}, 1),
-		ports:    map[string]string{},
+		inputs:    inputs{changed: make(chan struct{}, 1)},
+		xds:       xds.NewServer(log),
+		registry:  prometheus.NewRegistry(),
+		now:       make(chan struct{}),
+		changed:   make(chan struct{}, 1),
+		listening: newListening(),
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
@@ -117,8 +116,10 @@ func (g *gateway) load(known *policy.Policy) (*policy.Policy, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	if g.listenOverride != "" && !policy.Loopback(g.listenOverride) && len(p.Config.AccessKeys) == 0 && !p.Config.AllowAnonymous {
-		return nil, fmt.Errorf("--listen %s can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", g.listenOverride)
+	if len(g.listenOverride) > 0 || g.adminOverride != "" {
+		if err := p.CheckListen(g.listenOn(p), cmp.Or(g.adminOverride, p.AdminListen)); err != nil {
+			return nil, fmt.Errorf("--listen %w", err)
+		}
 	}
 	return p, nil
 }
@@ -129,25 +130,6 @@ func (g *gateway) numbers(window time.Duration) *rolling.Store {
 		g.rolling = rolling.New(window)
 	}
 	return g.rolling
-}
-
-// listenAddress is where Envoy listens for a policy. Port 0 is given a number
-// once, so that a restarted Envoy comes back on the same one.
-func (g *gateway) listenAddress(p *policy.Policy) string {
-	address := cmp.Or(g.listenOverride, p.Listen)
-	g.portsMu.Lock()
-	defer g.portsMu.Unlock()
-	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
-		if g.ports[address] == "" {
-			if l, err := net.Listen("tcp", address); err == nil {
-				_, chosen, _ := net.SplitHostPort(l.Addr().String())
-				g.ports[address] = net.JoinHostPort(host, chosen)
-				_ = l.Close()
-			}
-		}
-		address = cmp.Or(g.ports[address], address)
-	}
-	return address
 }
 
 // run serves until asked to stop. beside runs next to the services and must
@@ -162,10 +144,14 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	if err != nil {
 		return errors.Join(fmt.Errorf("admin: %w", err), listener.Close())
 	}
-	if err := g.adopt(ctx, first); err != nil {
+	sockets, err := g.sockets(first)
+	if err == nil {
+		err = g.adopt(ctx, first)
+	}
+	if err != nil {
 		return errors.Join(err, listener.Close(), admin.Close())
 	}
-	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", admin.Addr().String(), "listen", g.listenAddress(first), "config", g.configFile, "version", first.Version)
+	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", admin.Addr().String(), "listen", written(sockets), "config", g.configFile, "version", first.Version)
 
 	if g.observer, err = newObserver(g, first); err != nil {
 		return errors.Join(fmt.Errorf("telemetry.access_log: %w", err), listener.Close(), admin.Close())
@@ -219,12 +205,15 @@ func (g *gateway) announce(ctx context.Context) error {
 	if g.xds.Wait(ctx, g.served) != nil {
 		return nil // stopped before
 	}
-	address := g.listenAddress(g.current.Load())
-	g.log.Info("ready", "listen", address)
+	sockets, err := g.sockets(g.current.Load())
+	if err != nil {
+		return err
+	}
+	g.log.Info("ready", "listen", written(sockets))
 	// The start took several times what is kept; adopt was there before Envoy.
 	debug.FreeOSMemory()
 	if g.onReady != nil {
-		g.onReady(address)
+		g.onReady(sockets[0].String())
 	}
 	return nil
 }

@@ -127,7 +127,11 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 // publish gives Envoys a policy and waits until they have it. Only a rejection
 // is an error: an Envoy that is slow must not keep the others from the change.
 func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.Policy) error {
-	set, err := xds.Resources(p, old, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: g.listenAddress(p), QuotaHeaders: accesslog.QuotaHeaderNames()})
+	sockets, err := g.sockets(p)
+	if err != nil {
+		return err
+	}
+	set, err := xds.Resources(p, old, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: sockets, QuotaHeaders: accesslog.QuotaHeaderNames()})
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func newRig(t *testing.T, config string) *rig {
 	b.gateway = newGateway(newOutside(nil).system, slog.New(slog.NewTextHandler(&b.log, nil)), func() (policy.Source, error) {
 		return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
 	})
-	b.listenOverride = "127.0.0.1:0"
+	b.listenOverride = []string{"127.0.0.1:0"}
 	first, err := b.load(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,11 @@ func (b *rig) get(path string) (int, string) {
 }
 
 func (b *rig) ask(body string) (*http.Response, error) {
-	return http.Post("http://"+b.listenAddress(b.current.Load())+"/v1/chat/completions", "application/json", strings.NewReader(body))
+	sockets, err := b.sockets(b.current.Load())
+	if err != nil {
+		return nil, err
+	}
+	return http.Post("http://"+sockets[0].String()+"/v1/chat/completions", "application/json", strings.NewReader(body))
 }
 
 func send(t *testing.T, pid int, s syscall.Signal) {
@@ -397,7 +401,7 @@ func TestRefusedOnce(t *testing.T) {
 	b.serve()
 	b.envoy("one")
 	good := b.config
-	b.listenOverride = ""
+	b.listenOverride = nil
 	b.config = "listen: " + taken.Addr().String() + "\n" + good
 	refused := func() int { return strings.Count(b.log.String(), "configuration rejected") }
 	for i, c := range []struct {

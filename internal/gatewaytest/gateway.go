@@ -48,6 +48,17 @@ func Args(args ...string) Option {
 	return func(g *Gateway) { g.args = append(g.args, args...) }
 }
 
+// Listen sets the addresses for clients on the command line. Without any, those
+// of the configuration count; without this option, it is a free one.
+func Listen(addresses ...string) Option {
+	return func(g *Gateway) {
+		g.listen = []string{}
+		for _, a := range addresses {
+			g.listen = append(g.listen, "--listen", a)
+		}
+	}
+}
+
 // Command runs another weir than the one that Binary builds, or that one if path
 // is empty, set up by a function that may be nil.
 func Command(path string, setUp func(*exec.Cmd)) Option {
@@ -59,6 +70,7 @@ type Gateway struct {
 	t       testing.TB
 	env     []string
 	args    []string
+	listen  []string // arguments; nil: a free address
 	secrets []string
 	binary  string
 	setUp   func(*exec.Cmd)
@@ -187,7 +199,11 @@ func (g *Gateway) Write(config string) {
 // Launch starts the weir command; it is stopped at the end of the test.
 func (g *Gateway) Launch(args ...string) {
 	g.t.Helper()
-	args = append(args, "--listen", FreeAddr(g.t), "--admin", "127.0.0.1:0", "--log-format", "json")
+	listen := g.listen
+	if listen == nil {
+		listen = []string{"--listen", FreeAddr(g.t)}
+	}
+	args = append(append(args, listen...), "--admin", "127.0.0.1:0", "--log-format", "json")
 	if g.binary == "" {
 		g.binary = Binary(g.t)
 	}

@@ -36,7 +36,7 @@ func Serve(t testing.TB, config string, options ...Option) *Served {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "weir.sock")
 	listen, admin := FreeAddr(t), FreeAddr(t)
-	s := &Served{Gateway: New(t, config, append(options, Args("--socket", socket, "--listen", listen))...)}
+	s := &Served{Gateway: New(t, config, append(options, Args("--socket", socket), Listen(listen))...)}
 	s.URL = "http://" + listen
 	s.EnvoyAdmin = envoy.NewAdmin(admin)
 	s.startEnvoy(dir, "--socket", socket, "--node", "by-hand", "--envoy-admin", admin)
