@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"weir/internal/gatewaytest"
+	"weir/policy"
 )
 
 // exchange is bytes on a connection of their own and what must come of them.
@@ -228,7 +229,9 @@ func (h *hostile) wantArrived(t *testing.T, model string, n int, headers []strin
 			continue
 		}
 		n--
-		got := slices.DeleteFunc(slices.Clone(r.RawHeader), func(s string) bool { return strings.HasPrefix(s, "x-request-id: ") })
+		got := slices.DeleteFunc(slices.Clone(r.RawHeader), func(s string) bool {
+			return strings.HasPrefix(s, "x-request-id: ") || strings.HasPrefix(s, policy.HopHeader+": weir-")
+		})
 		want := slices.Concat([]string{"host: " + h.p.Addr()}, headers, []string{fmt.Sprintf("content-length: %d", len(body)), "authorization: Bearer key-of-p"})
 		if r.Method != "POST" || r.Path != "/v1/chat/completions" || !slices.Equal(got, want) || len(r.Trailer) > 0 {
 			t.Errorf("p received %s %s %q %v\nwant %q", r.Method, r.Path, got, r.Trailer, want)

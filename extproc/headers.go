@@ -18,6 +18,7 @@ type request struct {
 	length     int64 // of the body, as it is declared; -1 if it is not
 	id         string
 	clientIP   string
+	hops       string // the value of policy.HopHeader to send on
 	// anthropic is set when the client speaks Anthropic's dialect of
 	// GET /v1/models.
 	anthropic bool
@@ -26,7 +27,7 @@ type request struct {
 // readHeaders checks everything about a request that its headers tell. The
 // Route's Format is right even with an error.
 func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
-	var method, path, authority, origin, contentType, encoding, length string
+	var method, path, authority, origin, contentType, encoding, length, hops string
 	var credentials [3]string
 	req := request{length: -1}
 	for _, h := range in.Headers {
@@ -45,6 +46,8 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 			encoding = strings.TrimPrefix(encoding+","+h.Value, ",")
 		case "content-length":
 			length = h.Value
+		case policy.HopHeader:
+			hops = strings.TrimPrefix(hops+","+h.Value, ",")
 		case "x-request-id":
 			req.id = h.Value
 		case "anthropic-version":
@@ -68,6 +71,9 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	}
 	if req.Models && req.anthropic {
 		req.Format = policy.Anthropic
+	}
+	if req.hops, err = current.Hop(hops); err != nil {
+		return req, err
 	}
 	if err = current.AdmitPage(authority, origin); err != nil {
 		return req, err

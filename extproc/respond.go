@@ -18,6 +18,7 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: first.Path},
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
+		wire.SetHeader{Key: policy.HopHeader, Value: req.hops},
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})

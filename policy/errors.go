@@ -37,6 +37,7 @@ const (
 	Overloaded          Code = "overloaded"
 	Timeout             Code = "timeout"
 	StreamTruncated     Code = "stream_truncated"
+	LoopDetected        Code = "loop_detected"
 )
 
 // outcome is what a code means on the wire.
@@ -72,6 +73,7 @@ var outcomes = map[Code]outcome{
 	Overloaded:          {503, "api_error"},
 	Timeout:             {504, "timeout_error"},
 	StreamTruncated:     {502, "api_error"},
+	LoopDetected:        {508, "api_error"},
 }
 
 // Status is the HTTP status that goes with the code.

@@ -164,13 +164,16 @@ func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []str
 	out := []string{}
 	for _, h := range client {
 		switch {
-		case h.Name == "content-length", slices.Contains(a.Cluster.Strip, h.Name),
+		case h.Name == "content-length", h.Name == HopHeader, slices.Contains(a.Cluster.Strip, h.Name),
 			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
 			continue
 		case h.Name == "accept-encoding" && p.WantsPlainAnswers():
 			h.Value = "identity"
 		}
 		out = append(out, h.Name+": "+h.Value)
+	}
+	if hop, err := p.Hop(valuesOf(client, HopHeader)); err == nil {
+		out = append(out, HopHeader+": "+hop)
 	}
 	for _, h := range a.Cluster.Set {
 		value := h.Value
@@ -187,6 +190,17 @@ func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []str
 		}
 	}
 	return out
+}
+
+// valuesOf are the values of a header as one list.
+func valuesOf(headers []ExplainedHeader, name string) string {
+	var values []string
+	for _, h := range headers {
+		if h.Name == name {
+			values = append(values, h.Value)
+		}
+	}
+	return strings.Join(values, ",")
 }
 
 // KeyNamed finds an access key by its name in the configuration.

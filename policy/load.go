@@ -27,6 +27,9 @@ type Source struct {
 	// Health gives what is known of a cluster, by its name. Without it nothing
 	// is.
 	Health func(cluster string) Health
+	// Own says where the gateway itself is. Without it, only loopback addresses are
+	// known to be.
+	Own Own
 }
 
 // Load turns a configuration into a Policy, or gives every problem in it.
@@ -52,6 +55,7 @@ type loader struct {
 	problems Problems
 	seen     map[Problem]bool
 	store    SecretStore
+	own      []ownListener
 	// catalogue are the providers that need no configuration.
 	catalogue []ProviderConfig
 
@@ -171,6 +175,8 @@ func (l *loader) policy() *Policy {
 	l.httpHosts()
 	l.connectTo()
 
+	l.own = l.ownListeners(p)
+
 	gateway, at := l.gateway()
 	p.gateway = gateway
 	p.PerRequestTimeout = l.duration(at+"per_request_timeout", gateway.PerRequestTimeout, DefaultPerRequestTimeout)
@@ -185,6 +191,7 @@ func (l *loader) policy() *Policy {
 	p.Files = slices.Sorted(maps.Keys(l.files))
 	p.inputs = l.inputs
 	p.Version = contentHash([]any{string(l.src.Data), p.inputs})
+	p.hop = hopName(p.Version)
 	return p
 }
 

@@ -47,6 +47,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 			l.problem(where, "%v", err)
 			continue
 		}
+		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
 		sf.paths = make([]string, len(endpoints))
 		for _, e := range endpoints {
@@ -130,7 +131,7 @@ func (b *clusterBuilder) keys(path string, keys []APIKeyConfig) []keyRef {
 // say what the client's body is.
 var ownedByWeir = []string{
 	"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "trailer", "keep-alive", "proxy-connection",
-	"content-type", "content-encoding",
+	"content-type", "content-encoding", HopHeader,
 }
 
 func reserved(header string) bool {

@@ -61,6 +61,10 @@ const (
 	// operation (Endpoint.Operation), so that a route takes it that says so.
 	UsageHeader = "x-weir-usage"
 
+	// HopHeader names the gateways that a request has passed, as RFC 8586 has it for
+	// content delivery networks: other proxies must not remove it. See Policy.Hop.
+	HopHeader = "cdn-loop"
+
 	// Response headers. RequestIDHeader is Weir's own id of the request, the one
 	// in its logs; x-request-id is the provider's if it sent one.
 	RequestIDHeader = "x-weir-request-id"

@@ -53,6 +53,7 @@ type Policy struct {
 	NeedsClientAddress bool
 
 	inputs                  map[string]string // see MadeFrom
+	hop                     string            // this gateway's name in HopHeader
 	gateway                 *GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool

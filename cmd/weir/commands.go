@@ -56,7 +56,7 @@ func fileSource(sys system, file string) func() (policy.Source, error) {
 		if err == nil && len(bytes.TrimSpace(data)) == 0 {
 			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", file)
 		}
-		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile}, err
+		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile, Own: thisMachine()}, err
 	}
 }
 

@@ -43,6 +43,9 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 			q.key = policy.Credential(name, valueOf(headers, name))
 		}
 	}
+	if _, err := p.Hop(valueOf(headers, policy.HopHeader)); err != nil {
+		return none, err
+	}
 	key, err := p.KeyNamed(q.key)
 	if err != nil {
 		if key, err = p.Authenticate(q.key); err != nil {
@@ -177,6 +180,9 @@ func readable(e policy.Explanation) string {
 		}
 		fmt.Fprintf(&b, "\n   POST %s\n", a.URL)
 		for _, h := range a.Headers {
+			if strings.HasPrefix(h, policy.HopHeader+":") {
+				continue // the same for all, and of no use to a reader
+			}
 			fmt.Fprintf(&b, "   %s\n", h)
 		}
 		fmt.Fprintf(&b, "\n   %s\n", strings.TrimSpace(a.Body))

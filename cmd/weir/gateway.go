@@ -61,6 +61,8 @@ type gateway struct {
 	admission admission
 	status    status
 	draining  atomic.Bool
+	// adminBound is the address for operators, once it is bound.
+	adminBound atomic.Pointer[string]
 	// onReady is called once, with the address for clients.
 	onReady func(address string)
 	// now is closed when waiting has to end.
@@ -112,6 +114,7 @@ func (g *gateway) load(known *policy.Policy) (*policy.Policy, error) {
 		return known, nil
 	}
 	src.Metrics, src.Health = g.numbers, g.health.Cluster
+	src.Own.Listen, src.Own.Admin = g.inUse, g.adminInUse
 	p, problems := policy.Load(src)
 	if len(problems) > 0 {
 		return nil, problems
@@ -144,6 +147,8 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	if err != nil {
 		return errors.Join(fmt.Errorf("admin: %w", err), listener.Close())
 	}
+	bound := admin.Addr().String()
+	g.adminBound.Store(&bound)
 	sockets, err := g.sockets(first)
 	if err == nil {
 		err = g.adopt(ctx, first)

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"weir/policy"
+)
+
+// hostsFile has the names that lead to an address without DNS.
+const hostsFile = "/etc/hosts"
+
+// thisMachine is what is known of the machine's addresses and names. Envoy
+// shares a socket with Weir, and so the machine.
+func thisMachine() policy.Own {
+	own := policy.Own{Names: map[string][]netip.Addr{}}
+	addresses, _ := net.InterfaceAddrs()
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok {
+				own.Addresses = append(own.Addresses, ip.Unmap())
+			}
+		}
+	}
+	if hosts, err := os.ReadFile(hostsFile); err == nil {
+		readHosts(own.Names, hosts)
+	}
+	if name, err := os.Hostname(); err == nil {
+		name = strings.ToLower(name)
+		short, _, _ := strings.Cut(name, ".")
+		for _, n := range []string{name, short, short + ".local"} {
+			own.Names[n] = append(own.Names[n], own.Addresses...)
+		}
+	}
+	return own
+}
+
+// readHosts reads hosts(5).
+func readHosts(names map[string][]netip.Addr, file []byte) {
+	for line := range bytes.Lines(file) {
+		line, _, _ = bytes.Cut(line, []byte("#"))
+		fields := strings.Fields(string(line))
+		if len(fields) < 2 {
+			continue
+		}
+		address, err := netip.ParseAddr(fields[0])
+		if err != nil {
+			continue
+		}
+		for _, name := range fields[1:] {
+			name = strings.ToLower(name)
+			names[name] = append(names[name], address)
+		}
+	}
+}
+
+// inUse returns the addresses for clients where the configuration states these.
+// It chooses no port: port 0 of an address that is not in use yet stays.
+func (g *gateway) inUse(configured []string) []string {
+	if len(g.listenOverride) > 0 {
+		configured = g.listenOverride
+	}
+	g.listening.mu.Lock()
+	defer g.listening.mu.Unlock()
+	out := make([]string, len(configured))
+	for i, address := range configured {
+		out[i] = address
+		if host, _, err := net.SplitHostPort(address); err == nil && g.listening.ports[address] != 0 {
+			out[i] = net.JoinHostPort(host, strconv.Itoa(int(g.listening.ports[address])))
+		}
+	}
+	return out
+}
+
+// adminInUse returns the address for operators where the configuration states
+// one. Once it is bound, it stays.
+func (g *gateway) adminInUse(configured string) string {
+	if bound := g.adminBound.Load(); bound != nil {
+		return *bound
+	}
+	return cmp.Or(g.adminOverride, configured)
+}

@@ -1,0 +1,40 @@
+package policy
+
+import "strings"
+
+// hopPrefix begins the names of Weir gateways in HopHeader.
+const hopPrefix = "weir-"
+
+// MaxHops is how many Weir gateways a request may pass.
+const MaxHops = 5
+
+// hopName is the gateway's own name there: a function of its configuration, so
+// that it is the same for all replicas, and tells nothing of it.
+func hopName(version string) string { return hopPrefix + contentHash([]string{"hop", version}) }
+
+// Hop returns the value of HopHeader of a request that goes on to a provider:
+// the Weir gateways that it has passed, and this one. It fails with LoopDetected
+// when this gateway is among them, or when there are too many. Entries that name
+// no Weir are dropped: they concern the way to this gateway.
+func (p *Policy) Hop(arrived string) (string, error) {
+	if arrived == "" {
+		return p.hop, nil
+	}
+	hops := 0
+	passed := ""
+	for entry := range strings.SplitSeq(arrived, ",") {
+		name, _, _ := strings.Cut(entry, ";")
+		name = strings.TrimSpace(name)
+		if !strings.HasPrefix(name, hopPrefix) || len(name) != len(p.hop) {
+			continue
+		}
+		if hops++; name == p.hop {
+			return "", Errorf(LoopDetected, "the request has passed this gateway before: the base_url of a provider leads back to it")
+		}
+		if hops >= MaxHops {
+			return "", Errorf(LoopDetected, "the request has passed %d gateways already, more than a request may: the base_url of a provider may lead back", hops)
+		}
+		passed += name + ", "
+	}
+	return passed + p.hop, nil
+}

@@ -1,0 +1,102 @@
+package policy
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Own says where this gateway is, so that no base URL leads back to it.
+type Own struct {
+	// Listen and Admin return the addresses that are in use where the configuration
+	// states these: those of the command line, or with the port that port 0 has
+	// become. Nil: as configured.
+	Listen func(configured []string) []string
+	Admin  func(configured string) string
+	// Addresses are the addresses of this machine, none of them IPv4 in IPv6 form. Names are the names that lead to
+	// an address without DNS, in lower case.
+	Addresses []netip.Addr
+	Names     map[string][]netip.Addr
+}
+
+// ownListener is an address that the gateway listens on, and the field that
+// says so.
+type ownListener struct{ field, address string }
+
+// ownListeners are those of clients and of operators.
+func (l *loader) ownListeners(p *Policy) []ownListener {
+	clients, admin := p.Listen, p.AdminListen
+	if use := l.src.Own.Listen; use != nil {
+		clients = use(clients)
+	}
+	if use := l.src.Own.Admin; use != nil {
+		admin = use(admin)
+	}
+	out := []ownListener{{"admin.listen", admin}}
+	for _, address := range clients {
+		out = append(out, ownListener{"listen", address})
+	}
+	return out
+}
+
+// leadsTo reports whether a connection to host and port arrives at the listener.
+func (o Own) leadsTo(at ownListener, host string, port int) bool {
+	bound, number, err := net.SplitHostPort(at.address)
+	if err != nil {
+		return false
+	}
+	if n, err := strconv.ParseUint(number, 10, 16); err != nil || int(n) != port {
+		return false
+	}
+	for _, own := range hostAddresses(bound) {
+		for _, to := range o.resolve(host) {
+			to = to.Unmap()
+			switch {
+			case own == to, isLocalhost(own) && isLocalhost(to):
+				return true
+			case own.IsUnspecified() && (to.IsLoopback() || slices.Contains(o.Addresses, to)):
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	loopback6 = netip.IPv6Loopback()
+)
+
+// isLocalhost reports whether an address is one of the two that the name
+// localhost stands for. The gateway may listen on either.
+func isLocalhost(a netip.Addr) bool { return a == loopback4 || a == loopback6 }
+
+// resolve returns the addresses of a host that are known without DNS.
+func (o Own) resolve(host string) []netip.Addr {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}
+	}
+	host = lower(host)
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 6.3
+		return []netip.Addr{loopback4, loopback6}
+	}
+	return o.Names[host]
+}
+
+// notOwn refuses a base URL that leads to the gateway itself: each request would
+// become others, until something ends them.
+func (b *clusterBuilder) notOwn(base BaseURL, path string) {
+	host, port := b.dial(base)
+	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
+	if _, ok := b.cfg.ConnectTo[from]; ok {
+		path = join("connect_to", from)
+	}
+	for _, at := range b.own {
+		if b.src.Own.leadsTo(at, host, port) {
+			b.problem(path, "%s leads back to this gateway, which listens there (%s: %s): write the address of the provider", net.JoinHostPort(host, strconv.Itoa(port)), at.field, at.address)
+			return
+		}
+	}
+}
