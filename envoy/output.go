@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -54,6 +55,9 @@ func (o *output) flush() {
 	if line == "" {
 		return
 	}
+	if name, component, _, ok := splitLine(line); ok && telling(name) && !slices.Contains(quiet, component) {
+		return // somebody has changed the level in Envoy's admin interface
+	}
 	line = inlineData.ReplaceAllString(line, `$1"[redacted]"`)
 	if len(o.tail) == keptLines {
 		o.tail = o.tail[1:]
@@ -89,12 +93,18 @@ var levels = map[string]slog.Level{
 // parseLine takes a line of logFormat apart. What Envoy writes in no format
 // comes from its libraries or from its death, and is a warning.
 func parseLine(line string) (level slog.Level, component, message string) {
-	rest, ok := strings.CutPrefix(line, "[")
-	name, rest, ok1 := strings.Cut(rest, "][")
-	component, message, ok2 := strings.Cut(rest, "] ")
-	level, ok3 := levels[name]
-	if !ok || !ok1 || !ok2 || !ok3 {
+	name, component, message, ok := splitLine(line)
+	level, known := levels[name]
+	if !ok || !known {
 		return slog.LevelWarn, "stderr", line
 	}
 	return level, component, message
+}
+
+// splitLine takes a line of logFormat apart.
+func splitLine(line string) (level, component, message string, ok bool) {
+	rest, ok := strings.CutPrefix(line, "[")
+	level, rest, ok1 := strings.Cut(rest, "][")
+	component, message, ok2 := strings.Cut(rest, "] ")
+	return level, component, message, ok && ok1 && ok2
 }

@@ -22,3 +22,33 @@ func TestOutputHidesInlineData(t *testing.T) {
 		}
 	}
 }
+
+// At debug and trace only components that see no request log, whatever the
+// level was set to in Envoy's admin interface.
+func TestQuietComponents(t *testing.T) {
+	for level, want := range map[string]string{
+		"info": "--log-level info", "error": "--log-level error", "off": "--log-level off",
+	} {
+		if got := strings.Join(logLevelArgs(level), " "); got != want {
+			t.Errorf("%s: %s", level, got)
+		}
+	}
+	for _, level := range []string{"debug", "trace"} {
+		args := logLevelArgs(level)
+		if got := strings.Join(args[:3], " "); got != "--log-level info --component-log-level" || !strings.Contains(args[3], "connection:"+level) {
+			t.Errorf("%s: %q", level, args)
+		}
+	}
+	var log bytes.Buffer
+	o := output{log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))}
+	for _, component := range []string{"http", "http2", "router", "ext_proc", "filter", "client", "misc", "a_new_one"} {
+		_, _ = o.Write([]byte("[debug][" + component + "] sk-secret\n[trace][" + component + "] sk-secret\n"))
+	}
+	if log.Len() > 0 || o.last() != "" {
+		t.Errorf("logged %s and kept %s", &log, o.last())
+	}
+	_, _ = o.Write([]byte("[debug][config] fine\n[info][http] fine\n"))
+	if strings.Count(log.String(), "fine") != 2 {
+		t.Errorf("logged %s", &log)
+	}
+}

@@ -22,7 +22,7 @@ type Config struct {
 	Bootstrap   []byte          // what it starts from, as Bootstrap gives it
 	Dir         string          // an existing folder of this process, for the configuration file
 	Concurrency int             // worker threads; 0: one for each CPU
-	LogLevel    string          // trace to critical, or off; "": warning
+	LogLevel    string          // trace to critical, or off; "": warning. See quiet
 	DrainTime   time.Duration   // longest wait for running requests when ctx ends; 0: none
 	LogFlush    time.Duration   // the largest buffer_flush_interval of the gRPC access loggers that weir sends Envoy
 	Now         <-chan struct{} // closed: stop without (further) waiting for requests; may be nil
@@ -144,12 +144,12 @@ func start(c Config, file string, log *slog.Logger) (*process, error) {
 		// Hot restart lives in shared memory under a number, for which several
 		// Envoys on one machine would fight.
 		"--disable-hot-restart",
-		"--log-level", cmp.Or(c.LogLevel, "warning"),
 		"--log-format", logFormat,
 		// A drain asks every connection to close at its next response; by
 		// default it would ask a growing share of them over ten minutes.
 		"--drain-strategy", "immediate",
 	}
+	args = append(args, logLevelArgs(cmp.Or(c.LogLevel, "warning"))...)
 	if c.Concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(c.Concurrency))
 	}

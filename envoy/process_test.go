@@ -301,7 +301,7 @@ func TestOutput(t *testing.T) {
 	}{
 		{[]string{"[warning][config] gRPC stream [x] closed\n"}, `level=WARN msg="gRPC stream [x] closed" envoy=config`},
 		{[]string{"[info][ma", "in] a\n[error]", "[main] b"}, "level=INFO msg=a envoy=main\nlevel=ERROR msg=b envoy=main"},
-		{[]string{"[critical][backtrace] c\n[trace][http] d\n"}, "level=ERROR msg=c envoy=backtrace\nlevel=DEBUG-4 msg=d envoy=http"},
+		{[]string{"[critical][backtrace] c\n[trace][pool] d\n"}, "level=ERROR msg=c envoy=backtrace\nlevel=DEBUG-4 msg=d envoy=pool"},
 		{[]string{"terminate called\n\n\r\n[no][such] level\n[x\n"}, "level=WARN msg=\"terminate called\" envoy=stderr\n" +
 			"level=WARN msg=\"[no][such] level\" envoy=stderr\nlevel=WARN msg=[x envoy=stderr"},
 		{[]string{"[info][m] ", long, long, "\n[info][m] next\n"},

@@ -53,7 +53,8 @@ type EnvoyConfig struct {
 	Path string `yaml:"path,omitempty"`
 	// Threads that move requests; 0 is one for each CPU.
 	Concurrency int `yaml:"concurrency,omitempty"`
-	// Least level that Envoy logs.
+	// Least level that Envoy logs. At debug and trace only components that see no
+	// request log.
 	LogLevel string `yaml:"log_level,omitempty"`
 	// Unix socket where `weir serve` meets Envoy. Without it: /run/weir/weir.sock,
 	// or in $XDG_RUNTIME_DIR/weir for other users than root. No other user may be able
