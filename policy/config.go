@@ -10,6 +10,8 @@ type Config struct {
 	// loopback addresses. An address that other machines can reach needs access_keys
 	// or allow_anonymous.
 	Listen Addresses `yaml:"listen,omitempty"`
+	// Clients reach the gateway by TLS. Without it, by plain HTTP.
+	TLS *ListenTLSConfig `yaml:"tls,omitempty"`
 	// The listener for operators: /healthz, /readyz, /metrics.
 	Admin AdminConfig `yaml:"admin,omitempty"`
 	// The Envoy that `weir run` starts, and where `weir serve` meets one.

@@ -59,8 +59,9 @@ type loader struct {
 	// catalogue are the providers that need no configuration.
 	catalogue []ProviderConfig
 
-	files  map[string]bool   // that were asked for, there or not
-	inputs map[string]string // hashes of what came from outside of the file
+	files    map[string]bool // that were asked for, there or not
+	expiries []Expiry
+	inputs   map[string]string // hashes of what came from outside of the file
 }
 
 // What an input's name begins with.
@@ -160,6 +161,7 @@ func (l *loader) policy() *Policy {
 	p := &Policy{Config: cfg, Secrets: map[string]Secret{}, Certificates: map[string]Certificate{}}
 	p.Listen = l.listen()
 	p.AdminListen = l.adminListen(p.Listen)
+	p.ListenTLS = l.listenTLS()
 	p.MaxBodyBytes = DefaultMaxBodyBytes
 	if cfg.MaxBodyBytes != 0 {
 		p.MaxBodyBytes = int(cfg.MaxBodyBytes)
@@ -188,6 +190,7 @@ func (l *loader) policy() *Policy {
 	l.observed(p)
 
 	p.NeedsClientAddress = p.uses.Conn
+	p.Expiries = l.expiries
 	p.Files = slices.Sorted(maps.Keys(l.files))
 	p.inputs = l.inputs
 	p.Version = contentHash([]any{string(l.src.Data), p.inputs})

@@ -35,6 +35,7 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 		if out.CA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(out.CA)) {
 			b.problem(path+".tls.ca_file", "%s holds no PEM certificate", c.TLS.CAFile)
 		}
+		b.expires(path+".tls.ca_file", c.TLS.CAFile, out.CA, true)
 	}
 	out.Certificate = b.certificate(c, base, path)
 	return out
@@ -55,6 +56,7 @@ func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string
 			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)
 		}
 	}
+	b.expires(path+".tls.cert_file", c.TLS.CertFile, cert.Chain, false)
 	name := "weir/" + c.ID + "/" + contentHash([]any{"certificate", base, c.TLS.CertFile, c.TLS.KeyFile})
 	b.policy.Certificates[name] = cert
 	return name

@@ -26,8 +26,12 @@ type Policy struct {
 	// needs them.
 	Roots string
 
-	Listen            []string // not empty
-	AdminListen       string
+	Listen      []string // not empty
+	AdminListen string
+	// ListenTLS is nil where the listener for clients speaks plain HTTP.
+	ListenTLS *ListenTLS
+	// Expiries are the files of certificates in use, in the order of the loader.
+	Expiries          []Expiry
 	MaxBodyBytes      int
 	Limits            Limits
 	PerRequestTimeout time.Duration

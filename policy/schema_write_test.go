@@ -90,6 +90,8 @@ var schemaRules = map[string]schema{
 	"KeyLimitsConfig.max_buffered_body_bytes":      {"minimum": 1024, "maximum": maxMaxBufferedBodyBytes},
 
 	"AdminConfig.listen":         {"pattern": addressPattern, "default": DefaultAdminListen},
+	"ListenTLSConfig.cert_file":  {"minLength": 1},
+	"ListenTLSConfig.key_file":   {"minLength": 1},
 	"EnvoyConfig.concurrency":    {"minimum": 0, "default": 0},
 	"EnvoyConfig.log_level":      {"enum": logLevels, "default": "warning"},
 	"EnvoyConfig.users":          {"examples": [][]any{{"envoy", 101}}},

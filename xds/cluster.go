@@ -306,8 +306,9 @@ func certificateSecret(name string, cert policy.Certificate) *tlsv3.Secret {
 // rootsSecret is the name of the system's roots.
 const rootsSecret = "weir/system-roots"
 
-func roots(pem string) *tlsv3.Secret {
-	return &tlsv3.Secret{Name: rootsSecret, Type: &tlsv3.Secret_ValidationContext{
+// authorities is a secret of trusted certificates.
+func authorities(name, pem string) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{
 		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(pem)},
 	}}
 }

@@ -58,10 +58,14 @@ func (b *builder) listener() *listenerv3.Listener {
 		Address: listenAddress(b.options.Listen[0]),
 
 		PerConnectionBufferLimitBytes: number(clientBuffer),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
-		}}}},
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
+			}},
+			TransportSocket:               b.listenTLS(),
+			TransportSocketConnectTimeout: duration(headersTimeout),
+		}},
 	}
 	for _, socket := range b.options.Listen[1:] {
 		out.AdditionalAddresses = append(out.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: listenAddress(socket)})

@@ -47,7 +47,7 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 	for _, from := range append([]*policy.Policy{p}, retiring...) {
 		if from.Roots != "" && !seen[rootsSecret] {
 			seen[rootsSecret] = true
-			set.Secrets = append(set.Secrets, roots(from.Roots))
+			set.Secrets = append(set.Secrets, authorities(rootsSecret, from.Roots))
 		}
 		for _, c := range from.Clusters {
 			for _, cluster := range b.clusters(c) {
@@ -69,6 +69,9 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 				set.Secrets = append(set.Secrets, certificateSecret(name, cert))
 			}
 		}
+	}
+	for _, secret := range listenSecrets(p.ListenTLS) {
+		set.Secrets = append(set.Secrets, secret)
 	}
 	set.Clusters = append(set.Clusters, b.noPlan(), refusing())
 	set.Routes = []types.Resource{b.routes()}

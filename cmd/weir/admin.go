@@ -84,6 +84,8 @@ type healthConfig struct {
 	Since    time.Time  `json:"since"`
 	Problems []string   `json:"problems,omitempty"`
 	Failed   *time.Time `json:"failed,omitempty"`
+	// Warnings are those of the configuration in force.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 type healthEnvoy struct {
@@ -105,6 +107,9 @@ func (g *gateway) healthReport() healthReport {
 		h.Status = "degraded"
 	}
 	g.status.mu.Unlock()
+	for _, warning := range g.current.Load().Warnings(time.Now()) {
+		h.Config.Warnings = append(h.Config.Warnings, warning.String())
+	}
 	for _, n := range g.xds.Nodes() {
 		h.Envoys = append(h.Envoys, healthEnvoy{n.Node, n.Version, n.ConnectedAt, n.Synced, n.Pending, n.Rejections})
 		if !n.Synced || len(n.Rejections) > 0 {
@@ -183,7 +188,7 @@ func newMetrics(g *gateway) *metrics {
 			return float64(n)
 		}
 	}
-	g.registry.MustRegister(m.reloads, configInfo{g},
+	g.registry.MustRegister(m.reloads, configInfo{g}, certificates{g},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
 		}, count(func(xds.NodeStatus) bool { return true })),

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
@@ -69,11 +70,14 @@ func (c checkCmd) run(sys system) error {
 	for _, problem := range problems {
 		fmt.Fprintln(sys.stdout, problem)
 	}
-	switch {
-	case len(problems) > 0:
+	if len(problems) > 0 {
 		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", c.Config, counted(len(problems), "problem"))
 		return errReported
-	case c.Print:
+	}
+	for _, warning := range p.Warnings(time.Now()) {
+		fmt.Fprintln(sys.stderr, "warning:", warning)
+	}
+	if c.Print {
 		enc := yaml.NewEncoder(sys.stdout)
 		enc.SetIndent(2)
 		return errors.Join(enc.Encode(p.Effective()), enc.Close())

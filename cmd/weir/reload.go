@@ -118,6 +118,9 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.status.adopted(next)
 	g.metrics.reload(true)
 	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
+	for _, warning := range next.Warnings(time.Now()) {
+		g.log.Warn("configuration", "warning", warning.String())
+	}
 	g.observer.adopted(next, g.log)
 	// Building and sending every resource took several times what is kept.
 	debug.FreeOSMemory()

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ListenTLSConfig is how clients reach the gateway by TLS.
+type ListenTLSConfig struct {
+	// PEM file of the certificate, followed by those of the intermediate
+	// authorities. Relative to the configuration file.
+	CertFile string `yaml:"cert_file"`
+	// PEM file of the certificate's key, without a passphrase.
+	KeyFile string `yaml:"key_file"`
+	// PEM file of the authorities that sign the certificates of clients. With it,
+	// every client must show one.
+	ClientCAFile string `yaml:"client_ca_file,omitempty"`
+}
+
+// ListenTLS says that the listener for clients speaks TLS.
+type ListenTLS struct {
+	Certificate Certificate
+	// ClientCA are the authorities of clients' certificates, PEM; empty where
+	// clients need none.
+	ClientCA string
+}
+
+// minRSABits is the smallest RSA key that Envoy takes.
+const minRSABits = 2048
+
+// listenTLS reads what the listener for clients shows and asks for.
+func (l *loader) listenTLS() *ListenTLS {
+	c := l.cfg.TLS
+	if c == nil {
+		return nil
+	}
+	out := &ListenTLS{}
+	if c.CertFile == "" || c.KeyFile == "" {
+		l.problem("tls", "cert_file and key_file are both required")
+	} else {
+		cert := Certificate{l.readFile("tls.cert_file", c.CertFile), NewSecret(l.readFile("tls.key_file", c.KeyFile))}
+		if cert.Chain != "" && cert.Key.Reveal() != "" {
+			if err := cert.check(); err != nil {
+				l.problem("tls", "%s and %s: %v", c.CertFile, c.KeyFile, err)
+			}
+		}
+		l.expires("tls.cert_file", c.CertFile, cert.Chain, false)
+		out.Certificate = cert
+	}
+	if c.ClientCAFile != "" {
+		out.ClientCA = l.readFile("tls.client_ca_file", c.ClientCAFile)
+		if out.ClientCA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(out.ClientCA)) {
+			l.problem("tls.client_ca_file", "%s holds no PEM certificate", c.ClientCAFile)
+		}
+		l.expires("tls.client_ca_file", c.ClientCAFile, out.ClientCA, true)
+	}
+	return out
+}
+
+// check returns an error if a server cannot show the certificate: if the key is
+// not the certificate's, or is one that Envoy refuses.
+func (c Certificate) check() error {
+	pair, err := tls.X509KeyPair([]byte(c.Chain), []byte(c.Key.Reveal()))
+	if err != nil {
+		return err
+	}
+	switch key := pair.Leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits {
+			return fmt.Errorf("an RSA key of %d bits is too short: use %d or more", bits, minRSABits)
+		}
+	case *ecdsa.PublicKey:
+		if key.Curve == elliptic.P224() {
+			return errors.New("a key on the curve P-224 is not supported: use P-256")
+		}
+	}
+	return nil
+}
+
+// Expiry is a file of certificates that the policy uses, and when it expires: a
+// chain with the first of its certificates, a file of authorities with the last.
+type Expiry struct {
+	// File is as the configuration names it.
+	File                string
+	NotBefore, NotAfter time.Time
+
+	at Problem // its place, without a message
+}
+
+// expires notes a file of certificates, once.
+func (l *loader) expires(path, file, text string, authorities bool) {
+	if slices.ContainsFunc(l.expiries, func(e Expiry) bool { return e.File == file }) {
+		return
+	}
+	e := Expiry{File: file, at: l.pos.problem(path, "")}
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil {
+			continue // who uses the file reports it
+		}
+		if e.NotAfter.IsZero() || cert.NotAfter.After(e.NotAfter) == authorities {
+			e.NotAfter = cert.NotAfter
+		}
+		if e.NotBefore.IsZero() || cert.NotBefore.Before(e.NotBefore) == authorities {
+			e.NotBefore = cert.NotBefore
+		}
+	}
+	if !e.NotAfter.IsZero() {
+		l.expiries = append(l.expiries, e)
+	}
+}
+
+// soon returns how long before its end a certificate is said to expire: two
+// weeks, or a quarter of its life if that is less. Who renews certificates
+// automatically does so earlier.
+func (e Expiry) soon() time.Duration {
+	return min(14*24*time.Hour, e.NotAfter.Sub(e.NotBefore)/4)
+}
+
+// Warnings are what an operator should know of a policy that is valid all the
+// same, at a time. An expired certificate is a warning and not a problem: it must
+// not keep another change, such as the removal of a key, from taking effect.
+func (p *Policy) Warnings(now time.Time) Problems {
+	var out Problems
+	for _, e := range p.Expiries {
+		warning := e.at
+		switch {
+		case now.After(e.NotAfter):
+			warning.Message = fmt.Sprintf("the certificate in %s expired on %s", e.File, e.NotAfter.UTC().Format(time.RFC3339))
+		case now.Before(e.NotBefore):
+			warning.Message = fmt.Sprintf("the certificate in %s is not valid before %s", e.File, e.NotBefore.UTC().Format(time.RFC3339))
+		case now.Add(e.soon()).After(e.NotAfter):
+			warning.Message = fmt.Sprintf("the certificate in %s expires on %s", e.File, e.NotAfter.UTC().Format(time.RFC3339))
+		default:
+			continue
+		}
+		out = append(out, warning)
+	}
+	return out
+}
