@@ -3,8 +3,10 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,6 +71,20 @@ func manyHeaders(n int) string {
 	return b.String()
 }
 
+// clientHello is what a client sends first that takes the gateway for one with
+// TLS.
+func clientHello() string {
+	near, far := net.Pipe()
+	defer far.Close()
+	go func() { _ = tls.Client(near, &tls.Config{ServerName: "gateway.internal"}).Handshake() }()
+	b := make([]byte, 16<<10)
+	n, err := far.Read(b)
+	if err != nil {
+		panic(err)
+	}
+	return string(b[:n])
+}
+
 var wire = []exchange{
 	{"plain", chat + withBody, []outcome{passes}, nil},
 	{"chunked", chat + chunked, []outcome{passes}, nil},
@@ -124,7 +140,7 @@ var wire = []exchange{
 	{"chunk too long", chat + "Transfer-Encoding: chunked\r\n\r\n1\r\n$BODY\r\n0\r\n\r\n" + smuggled, bad("invalid_body", "the request body is truncated: it ends at byte 1, inside its JSON object"), nil},
 
 	// Bytes that are no message.
-	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", notHTTP, nil},
+	{"TLS", clientHello(), notHTTP, nil},
 	{"NUL in a header", chat + "X-A: a\x00b\r\n" + withBody, notHTTP, nil},
 	{"control in a header", chat + "X-A: a\x01b\r\n" + withBody, notHTTP, nil},
 	{"space in a name", chat + "X A: b\r\n" + withBody, notHTTP, nil},

@@ -56,7 +56,7 @@ type BootstrapOptions struct {
 	Socket         string        // absolute path of the Unix socket of weir's gRPC server; required
 	AdminSocket    string        // absolute path of the admin interface's Unix socket, or
 	AdminAddress   string        // its host:port; neither: no admin interface
-	MaxConnections int           // client connections at once, the admin's not counted; 0: 50000
+	MaxConnections int           // client connections at once, the admin's not counted; 0: MostConnections. See Divide
 	ConnectTimeout time.Duration // of a connection to Socket; 0: 1s
 }
 
@@ -86,7 +86,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: []*clusterv3.Cluster{controlCluster(o), logCluster(o)},
 		},
-		OverloadManager: connectionLimit(cmp.Or(o.MaxConnections, 50000)),
+		OverloadManager: connectionLimit(cmp.Or(o.MaxConnections, MostConnections)),
 	}
 	if err := b.ValidateAll(); err != nil {
 		return nil, err

@@ -28,6 +28,12 @@ type Config struct {
 	Now         <-chan struct{} // closed: stop without (further) waiting for requests; may be nil
 	Log         *slog.Logger    // for Envoy's log and the supervisor's; nil: silent
 	Started     func(pid int)   // called after every start; may be nil
+	// Died is called after every death but the last, with the wait until the next
+	// start; may be nil.
+	Died func(cause error, wait time.Duration)
+	// Served reports whether an Envoy has served requests since Run began. May be
+	// nil: then one has that lived for ten seconds.
+	Served func() bool
 }
 
 const (
@@ -35,9 +41,11 @@ const (
 	drainPoll = 50 * time.Millisecond // between two looks at the running requests
 )
 
-// Run keeps an Envoy running until ctx ends, then stops it and gives nil. An
-// Envoy that dies is started again. Run fails only when Envoy cannot be started
-// or dies at once every time.
+// Run keeps an Envoy running until ctx ends, then stops it and returns nil. An
+// Envoy that dies is started again, after a wait that grows to five seconds while
+// deaths follow each other. Run fails only when no Envoy has served yet, and
+// Envoy cannot be started or dies at once five times in a row: then its binary
+// or its configuration is wrong. Whatever kills Envoy later may pass.
 //
 // When ctx ends, Envoy first closes its listeners and finishes the requests it
 // has, for DrainTime at most. weir's own servers must live until Run is back:
@@ -63,28 +71,39 @@ func Run(ctx context.Context, c Config) error {
 	var history restarts
 	for ctx.Err() == nil {
 		envoy, err := start(c, file, log)
-		if err != nil {
+		if err != nil && !history.served {
 			return fmt.Errorf("start envoy: %w", err)
 		}
-		if c.Started != nil {
-			c.Started(envoy.pid)
+		var wait time.Duration
+		if err != nil {
+			wait, _ = history.next(0, false, false)
+			log.Error("envoy cannot be started", "error", err, "restart_in", wait)
+		} else {
+			if c.Started != nil {
+				c.Started(envoy.pid)
+			}
+			select {
+			case <-ctx.Done():
+				envoy.drain(context.WithoutCancel(ctx), admin, c)
+				envoy.stop()
+				return nil
+			case <-c.Now:
+				envoy.stop()
+				return nil
+			case <-envoy.exited:
+			}
+			var again bool
+			wait, again = history.next(envoy.lived, envoy.crashed, c.Served != nil && c.Served())
+			err = envoy.err
+			if !again {
+				return fmt.Errorf("envoy does not come up, %d times in a row: %w%s",
+					history.failed, err, envoy.output.last())
+			}
+			log.Error("envoy died", "pid", envoy.pid, "error", err, "lived", envoy.lived, "restart_in", wait)
 		}
-		select {
-		case <-ctx.Done():
-			envoy.drain(context.WithoutCancel(ctx), admin, c)
-			envoy.stop()
-			return nil
-		case <-c.Now:
-			envoy.stop()
-			return nil
-		case <-envoy.exited:
+		if c.Died != nil {
+			c.Died(err, wait)
 		}
-		wait, again := history.next(envoy.lived, envoy.crashed)
-		if !again {
-			return fmt.Errorf("envoy does not come up, %d times in a row: %w%s",
-				history.failed, envoy.err, envoy.output.last())
-		}
-		log.Error("envoy died", "pid", envoy.pid, "error", envoy.err, "lived", envoy.lived, "restart_in", wait)
 		select {
 		case <-ctx.Done():
 		case <-c.Now:
@@ -99,16 +118,17 @@ func Run(ctx context.Context, c Config) error {
 type restarts struct {
 	wait   time.Duration // before the latest restart
 	failed int           // starts that came to nothing, in a row
+	served bool          // an Envoy has served
 }
 
-// next is told how long the latest Envoy lived and whether a signal ended it.
-// It gives the wait before another is started, or false when there is no hope
-// in one.
+// next is told how long the latest Envoy lived, whether a signal ended it, and
+// whether it or one before has served. It returns the wait before another is
+// started, or false when none has served and another would not either.
 //
 // A start has come to nothing when Envoy dies within a second. On a busy
 // machine it may take longer to refuse its configuration, but then it exits by
 // itself, as it never does later on: a crash is a signal.
-func (r *restarts) next(lived time.Duration, crashed bool) (wait time.Duration, again bool) {
+func (r *restarts) next(lived time.Duration, crashed, served bool) (wait time.Duration, again bool) {
 	const (
 		first, longest = 100 * time.Millisecond, 5 * time.Second
 		healthy        = 10 * time.Second
@@ -118,11 +138,12 @@ func (r *restarts) next(lived time.Duration, crashed bool) (wait time.Duration, 
 	} else {
 		r.failed = 0
 	}
+	r.served = r.served || served || lived >= healthy
 	if lived >= healthy {
 		r.wait = 0
 	}
 	r.wait = min(max(2*r.wait, first), longest)
-	return r.wait, r.failed < 5
+	return r.wait, r.served || r.failed < 5
 }
 
 // process is one started Envoy.

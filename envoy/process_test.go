@@ -241,17 +241,23 @@ func TestRestarts(t *testing.T) {
 		lived   time.Duration
 		crashed bool
 		want    time.Duration // -1: gives up
+		served  bool
 	}
 	for _, deaths := range [][]death{
-		{{0, true, 100 * ms}, {0, false, 200 * ms}, {0, true, 400 * ms}, {999 * ms, true, 800 * ms}, {0, true, -1}},
-		{{9 * s, false, 100 * ms}, {9 * s, false, 200 * ms}, {9 * s, false, 400 * ms}, {9 * s, false, 800 * ms}, {9 * s, false, -1}},
-		{{0, true, 100 * ms}, {0, true, 200 * ms}, {0, true, 400 * ms}, {0, true, 800 * ms}, {1 * s, true, 1600 * ms},
-			{9 * s, true, 3200 * ms}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}, {9 * s, true, 5 * s}},
-		{{2 * s, true, 100 * ms}, {2 * s, true, 200 * ms}, {10 * s, true, 100 * ms}, {2 * s, true, 200 * ms}, {time.Hour, false, 100 * ms}},
+		{{0, true, 100 * ms, false}, {0, false, 200 * ms, false}, {0, true, 400 * ms, false}, {999 * ms, true, 800 * ms, false}, {0, true, -1, false}},
+		{{9 * s, false, 100 * ms, false}, {9 * s, false, 200 * ms, false}, {9 * s, false, 400 * ms, false}, {9 * s, false, 800 * ms, false}, {9 * s, false, -1, false}},
+		{{0, true, 100 * ms, false}, {0, true, 200 * ms, false}, {0, true, 400 * ms, false}, {0, true, 800 * ms, false}, {1 * s, true, 1600 * ms, false},
+			{9 * s, true, 3200 * ms, false}, {9 * s, true, 5 * s, false}, {9 * s, true, 5 * s, false}, {9 * s, true, 5 * s, false}, {9 * s, true, 5 * s, false}},
+		{{2 * s, true, 100 * ms, false}, {2 * s, true, 200 * ms, false}, {10 * s, true, 100 * ms, false}, {2 * s, true, 200 * ms, false}, {time.Hour, false, 100 * ms, false}},
+		// Once one has served, none is the last.
+		{{3 * s, true, 100 * ms, true}, {0, true, 200 * ms, false}, {0, false, 400 * ms, false}, {0, true, 800 * ms, false},
+			{0, true, 1600 * ms, false}, {0, true, 3200 * ms, false}, {0, true, 5 * s, false}, {0, false, 5 * s, false}, {0, false, 5 * s, false}},
+		{{10 * s, true, 100 * ms, false}, {0, false, 200 * ms, false}, {0, false, 400 * ms, false}, {0, false, 800 * ms, false},
+			{0, false, 1600 * ms, false}, {0, false, 3200 * ms, false}, {0, false, 5 * s, false}},
 	} {
 		var r restarts
 		for i, d := range deaths {
-			wait, again := r.next(d.lived, d.crashed)
+			wait, again := r.next(d.lived, d.crashed, d.served)
 			if !again {
 				wait = -1
 			}

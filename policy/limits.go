@@ -23,6 +23,27 @@ type LimitsConfig struct {
 	MaxBufferedBodyBytesPerKey int64 `yaml:"max_buffered_body_bytes_per_key,omitempty"`
 	// How long a request waits for room before it is refused, 1ms to 5s.
 	MaxWait time.Duration `yaml:"max_wait,omitempty"`
+	// File descriptors that Envoy may have open; connections to clients and to
+	// providers are limited to what fits. 0: for `weir run` the limit of the process
+	// (ulimit -Hn), for `weir serve` and `weir bootstrap` 65536. It is not reloaded.
+	OpenFiles int `yaml:"open_files,omitempty"`
+	// Connections of clients at once; further ones are closed at once. 0: half of
+	// what open_files leaves, at most 50000. It is not reloaded.
+	MaxClientConnections int `yaml:"max_client_connections,omitempty"`
+	// Connections to one host of a provider at once; further requests wait for one
+	// that is free. 0: what open_files leaves, divided by the number of hosts, at
+	// most 10000.
+	MaxProviderConnections int `yaml:"max_provider_connections,omitempty"`
+	// How long a connection may take to its first byte, a TLS handshake to its end,
+	// and a request from its first byte to the end of its headers; 1ms to 24h.
+	ClientHeadersTimeout time.Duration `yaml:"client_headers_timeout,omitempty"`
+	// How long a request may take from its first byte to the end of its body; 1ms to
+	// 24h.
+	ClientBodyTimeout time.Duration `yaml:"client_body_timeout,omitempty"`
+	// When a connection without a request is closed; 1ms to 24h.
+	ClientIdleTimeout time.Duration `yaml:"client_idle_timeout,omitempty"`
+	// When a connection is asked to end after its running requests; 1ms to 24h.
+	MaxClientConnectionAge time.Duration `yaml:"max_client_connection_age,omitempty"`
 }
 
 // KeyLimitsConfig bounds what one access key may take of the gateway.
@@ -58,6 +79,7 @@ type Limits struct {
 	Total, PerKey RequestLimits
 	// MaxWait is how long a request waits for room.
 	MaxWait time.Duration
+	ConnectionLimits
 }
 
 // limits reads the limits, before access keys are read.
@@ -79,6 +101,7 @@ func (l *loader) limits(p *Policy) {
 	half := RequestLimits{max(1, total.Requests/2), max(body, total.BodyBytes/2)}
 	p.Limits.PerKey = l.keyLimits(p, "limits.max_requests_per_key", "limits.max_buffered_body_bytes_per_key",
 		KeyLimitsConfig{c.MaxRequestsPerKey, c.MaxBufferedBodyBytesPerKey}, half)
+	l.connectionLimits(p)
 	p.Limits.MaxWait = DefaultMaxWait
 	if c.MaxWait != 0 {
 		p.Limits.MaxWait = c.MaxWait

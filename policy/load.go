@@ -170,8 +170,8 @@ func (l *loader) policy() *Policy {
 		}
 	}
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
-	l.telemetry(p)
 	l.limits(p)
+	l.telemetry(p)
 	l.accessKeys(p)
 	l.envoy()
 	l.httpHosts()

@@ -245,6 +245,7 @@ func (p *Policy) Effective() Config {
 	c.Limits.MaxRequests, c.Limits.MaxBufferedBodyBytes = p.Limits.Total.Requests, p.Limits.Total.BodyBytes
 	c.Limits.MaxRequestsPerKey, c.Limits.MaxBufferedBodyBytesPerKey = p.Limits.PerKey.Requests, p.Limits.PerKey.BodyBytes
 	c.Limits.MaxWait = p.Limits.MaxWait
+	c.Limits.connections(p.Limits.ConnectionLimits)
 	gateway := *p.gateway
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
 	if gateway.ResponseGate == "" {

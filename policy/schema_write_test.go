@@ -88,6 +88,13 @@ var schemaRules = map[string]schema{
 	"LimitsConfig.max_wait":                        {"default": written(DefaultMaxWait)},
 	"KeyLimitsConfig.max_requests":                 {"minimum": 1, "maximum": maxMaxRequests},
 	"KeyLimitsConfig.max_buffered_body_bytes":      {"minimum": 1024, "maximum": maxMaxBufferedBodyBytes},
+	"LimitsConfig.open_files":                      {"minimum": minOpenFiles, "maximum": maxOpenFiles},
+	"LimitsConfig.max_client_connections":          {"minimum": 1, "maximum": maxOpenFiles},
+	"LimitsConfig.max_provider_connections":        {"minimum": 1, "maximum": maxOpenFiles},
+	"LimitsConfig.client_headers_timeout":          {"default": written(DefaultClientHeadersTimeout)},
+	"LimitsConfig.client_body_timeout":             {"default": written(DefaultClientBodyTimeout)},
+	"LimitsConfig.client_idle_timeout":             {"default": written(DefaultClientIdleTimeout)},
+	"LimitsConfig.max_client_connection_age":       {"default": written(DefaultMaxClientConnectionAge)},
 
 	"AdminConfig.listen":         {"pattern": addressPattern, "default": DefaultAdminListen},
 	"ListenTLSConfig.cert_file":  {"minLength": 1},

@@ -39,9 +39,6 @@ const (
 	// (uvicorn's default), clouds keep TLS ones for a minute and more.
 	plainIdleTimeout = 4 * time.Second
 	tlsIdleTimeout   = 50 * time.Second
-	// unlimited takes Envoy's circuit breakers out of the way: their defaults
-	// (1024 requests, 3 retries) are made for a mesh, not for streams of minutes.
-	unlimited = 1 << 30
 	// readBuffer is how much is read of an answer at a time. What a provider
 	// compressed may be a thousand times larger, and is made at once: with
 	// Envoy's 1 MiB, an answer of 1 MB made Envoy take 2 GB.
@@ -60,10 +57,7 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
 		}},
-		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxConnections: number(unlimited), MaxPendingRequests: number(unlimited),
-			MaxRequests: number(unlimited), MaxRetries: number(unlimited),
-		}}},
+		CircuitBreakers: b.breakers(),
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
 		}},

@@ -23,10 +23,6 @@ import (
 )
 
 const (
-	// headersTimeout bounds a client that sends its headers slowly;
-	// UploadTimeout one that sends its body slowly.
-	headersTimeout = 10 * time.Second
-	UploadTimeout  = 5 * time.Minute
 	// bodySlack is how much larger than max_body_bytes a buffer may get: Weir
 	// itself answers to a body just over the limit, and a longer model name or
 	// a configured body key makes a body grow.
@@ -70,6 +66,7 @@ func (b *builder) listener() *listenerv3.Listener {
 	for _, socket := range b.options.Listen[1:] {
 		out.AdditionalAddresses = append(out.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: listenAddress(socket)})
 	}
+	b.boundConnections(out)
 	return out
 }
 
@@ -84,7 +81,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
 		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader), removeHeader("http2-settings"),
 	}}
-	return &hcmv3.HttpConnectionManager{
+	out := &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ads(), RouteConfigName: RouteName,
@@ -104,13 +101,13 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER},
 		HttpProtocolOptions:       &corev3.Http1ProtocolOptions{IgnoreHttp_11Upgrade: ignoredUpgrades()},
 		Http2ProtocolOptions:      &corev3.Http2ProtocolOptions{AllowConnect: true},
-		RequestHeadersTimeout:     duration(headersTimeout),
-		RequestTimeout:            duration(UploadTimeout),
 		LocalReplyConfig:          b.localReplies(),
 		AccessLog:                 b.requestLog(),
 		AccessLogOptions:          b.accessLogOptions(),
 		HttpFilters:               b.httpFilters(),
 	}
+	b.boundTime(out)
+	return out
 }
 
 // httpFilters see a request in this order, and an answer in the opposite one.
@@ -173,7 +170,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		}
 		routes = append(routes, b.route(action, match...))
 	}
-	idle := max(p.TotalTimeout, UploadTimeout)
+	idle := max(p.TotalTimeout, p.Limits.ClientBodyTimeout)
 	add(b.toOne(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false), headerThere(policy.DirectHeader, true))
 	add(b.toChain(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false))
 	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {

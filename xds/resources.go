@@ -32,6 +32,9 @@ type Options struct {
 	Listen []netip.AddrPort
 	// QuotaHeaders are the response headers that the log of attempts has.
 	QuotaHeaders []string
+	// ConnectionsPerHost bounds the connections to one host of a provider; 0:
+	// DefaultProviderConnections.
+	ConnectionsPerHost int
 }
 
 // decisionTimeout bounds one message of an ext_proc exchange. It is not the

@@ -70,8 +70,11 @@ type healthReport struct {
 	Ready   bool         `json:"ready"`
 	Config  healthConfig `json:"config"`
 	// Listen are the sockets for clients.
-	Listen []string      `json:"listen"`
-	Envoys []healthEnvoy `json:"envoys"`
+	Listen []string `json:"listen"`
+	// Envoy is the one that `weir run` keeps running; Envoys are those that are
+	// connected.
+	Envoy  *healthProcess `json:"envoy,omitempty"`
+	Envoys []healthEnvoy  `json:"envoys"`
 	// Ejected are the providers that are tried after all others.
 	Ejected []healthEjected `json:"ejected"`
 	// Limits are those that were reached since the start.
@@ -116,6 +119,11 @@ func (g *gateway) healthReport() healthReport {
 			h.Status = "degraded"
 		}
 	}
+	if g.process != nil {
+		if h.Envoy = g.process.health(); h.Envoy.State != "running" {
+			h.Status = "degraded"
+		}
+	}
 	if g.limits.Degraded() {
 		h.Status = "degraded"
 	}
@@ -123,7 +131,12 @@ func (g *gateway) healthReport() healthReport {
 }
 
 // ready: Envoy has acknowledged what is in force, and nobody asked to stop.
-func (g *gateway) ready() bool { return !g.draining.Load() && g.served(g.xds.Nodes()) }
+func (g *gateway) ready() bool {
+	return !g.draining.Load() && !g.envoyDown() && g.served(g.xds.Nodes())
+}
+
+// envoyDown reports whether the Envoy that this gateway runs is not running.
+func (g *gateway) envoyDown() bool { return g.process != nil && !g.process.running() }
 
 // served says whether an Envoy has all that the policy in force needs. It goes
 // on having it while the next configuration is on its way to it.
@@ -143,6 +156,8 @@ func (g *gateway) adminHandler() http.Handler {
 		switch {
 		case g.draining.Load():
 			http.Error(w, "not ready: stopping", http.StatusServiceUnavailable)
+		case g.envoyDown():
+			http.Error(w, "not ready: envoy is not running; see /healthz", http.StatusServiceUnavailable)
 		case !g.ready():
 			http.Error(w, "not ready: no envoy has acknowledged the configuration in force; see /healthz", http.StatusServiceUnavailable)
 		default:

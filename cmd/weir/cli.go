@@ -52,9 +52,10 @@ type serveCmd struct {
 }
 
 type bootstrapCmd struct {
-	Config     string `short:"c" placeholder:"FILE" help:"Configuration, for its envoy.socket."`
+	Config     string `short:"c" placeholder:"FILE" help:"Configuration, for its envoy.socket and limits."`
 	Socket     string `placeholder:"PATH" help:"Unix socket of 'weir serve', as Envoy sees it."`
 	Node       string `default:"envoy" placeholder:"ID" help:"Node id of this Envoy, as /healthz shows it (default envoy)."`
+	OpenFiles  int    `placeholder:"N" help:"File descriptors that this Envoy may have open (ulimit -n), over the configuration's limits.open_files (default 65536). Connections of clients are limited to what fits."`
 	EnvoyAdmin string `placeholder:"ADDR" help:"Address of Envoy's own admin interface; none by default."`
 }
 

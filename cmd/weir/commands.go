@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -95,8 +96,8 @@ func counted(n int, noun string) string {
 }
 
 func (c bootstrapCmd) run(sys system) error {
-	socket := c.Socket
-	if socket == "" && c.Config != "" {
+	socket, first := c.Socket, &policy.Policy{Config: &policy.Config{}}
+	if c.Config != "" {
 		src, err := fileSource(sys, c.Config)()
 		if err != nil {
 			return err
@@ -105,10 +106,16 @@ func (c bootstrapCmd) run(sys system) error {
 		if len(problems) > 0 {
 			return problems
 		}
-		socket = p.Config.Envoy.Socket
+		socket, first = cmp.Or(socket, p.Config.Envoy.Socket), p
+	}
+	openFiles := cmp.Or(c.OpenFiles, first.Limits.OpenFiles, policy.DefaultOpenFiles)
+	share, err := envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, elsewhereWorkers), first.Limits.MaxClientConnections)
+	if err != nil {
+		return err
 	}
 	yaml, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: c.Node, Socket: cmp.Or(socket, defaultSocket(sys)), AdminAddress: c.EnvoyAdmin,
+		MaxConnections: share.Clients,
 	})
 	if err != nil {
 		return err
@@ -117,10 +124,22 @@ func (c bootstrapCmd) run(sys system) error {
 	return err
 }
 
+// elsewhereWorkers is how many threads an Envoy is taken to have that Weir does
+// not start, where envoy.concurrency does not say.
+const elsewhereWorkers = 32
+
 func (c serveCmd) run(ctx context.Context, sys system) error {
 	g := newGateway(sys, c.logger(sys), fileSource(sys, c.Config))
 	g.configFile, g.listenOverride, g.adminOverride = c.Config, given(c.Listen), c.Admin
 	first, err := g.load(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := envoy.RaiseOpenFiles(); err != nil {
+		g.log.Warn("the limit of open files stays as it is", "reason", err)
+	}
+	openFiles := cmp.Or(first.Limits.OpenFiles, policy.DefaultOpenFiles)
+	g.share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, elsewhereWorkers), first.Limits.MaxClientConnections)
 	if err != nil {
 		return err
 	}
@@ -171,6 +190,9 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
+	if g.share, err = shareFiles(first, log); err != nil {
+		return err
+	}
 	dir, err := private.TempDir("weir-")
 	if err != nil {
 		return err
@@ -179,6 +201,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	socket := filepath.Join(dir, "weir.sock")
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
+		MaxConnections: g.share.Clients,
 	})
 	if err != nil {
 		return err
@@ -186,14 +209,33 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	if found != nil {
 		g.onReady = func(address string) { fmt.Fprint(sys.stdout, found.welcome(address)) }
 	}
+	g.process = newEnvoyProcess(g, path)
 	// Not in the function below, which would keep the first policy for ever.
 	run := envoy.Config{
 		Path: path, Bootstrap: bootstrap, Dir: dir,
 		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
 		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
-		Started: func(pid int) { log.Info("envoy started", "pid", pid, "path", path) },
+		Started: g.process.started, Died: g.process.dead, Served: g.everReady.Load,
 	}
 	err = g.run(ctx, first, socket, func(ctx context.Context) error { return envoy.Run(ctx, run) })
 	stop()
 	return errors.Join(err, extra.Wait())
+}
+
+// shareFiles raises the limit of open files and divides what an Envoy of ours
+// may have.
+func shareFiles(first *policy.Policy, log *slog.Logger) (envoy.Share, error) {
+	openFiles, err := envoy.RaiseOpenFiles()
+	if err != nil {
+		return envoy.Share{}, err
+	}
+	if wanted := first.Limits.OpenFiles; wanted > openFiles {
+		return envoy.Share{}, fmt.Errorf("limits.open_files: %d, and this process may have %d: raise its limit (ulimit -Hn, LimitNOFILE)", wanted, openFiles)
+	}
+	openFiles = cmp.Or(first.Limits.OpenFiles, openFiles)
+	share, err := envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)
+	if err == nil {
+		log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
+	}
+	return share, err
 }

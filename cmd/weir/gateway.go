@@ -43,9 +43,10 @@ type gateway struct {
 	listening      *listening
 	// users may connect to the socket beside this one and root.
 	users private.Users
-	// ackTimeout bounds the wait for Envoys; uploadTimeout is Envoy's own
-	// bound for a request's body.
-	ackTimeout, uploadTimeout time.Duration
+	// ackTimeout bounds the wait for Envoys.
+	ackTimeout time.Duration
+	// share divides the descriptors of an Envoy.
+	share envoy.Share
 
 	current atomic.Pointer[policy.Policy]
 	// inForce is the publication that brought the current policy.
@@ -63,6 +64,10 @@ type gateway struct {
 	draining  atomic.Bool
 	// adminBound is the address for operators, once it is bound.
 	adminBound atomic.Pointer[string]
+	// everReady is set once an Envoy had what the policy in force needs.
+	everReady atomic.Bool
+	// process is the Envoy that this gateway runs; nil: others do.
+	process *envoyProcess
 	// onReady is called once, with the address for clients.
 	onReady func(address string)
 	// now is closed when waiting has to end.
@@ -79,13 +84,13 @@ type gateway struct {
 func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
 	g := &gateway{
 		sys: sys, log: log, source: source,
-		ackTimeout: ackTimeout, uploadTimeout: xds.UploadTimeout,
-		inputs:    inputs{changed: make(chan struct{}, 1)},
-		xds:       xds.NewServer(log),
-		registry:  prometheus.NewRegistry(),
-		now:       make(chan struct{}),
-		changed:   make(chan struct{}, 1),
-		listening: newListening(),
+		ackTimeout: ackTimeout,
+		inputs:     inputs{changed: make(chan struct{}, 1)},
+		xds:        xds.NewServer(log),
+		registry:   prometheus.NewRegistry(),
+		now:        make(chan struct{}),
+		changed:    make(chan struct{}, 1),
+		listening:  newListening(),
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
@@ -210,6 +215,7 @@ func (g *gateway) announce(ctx context.Context) error {
 	if g.xds.Wait(ctx, g.served) != nil {
 		return nil // stopped before
 	}
+	g.everReady.Store(true)
 	sockets, err := g.sockets(g.current.Load())
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	if previous != nil {
 		// A request keeps the policy that was in force when its headers came.
 		// Its attempts begin, at most, a total timeout after its body is here.
-		last := g.uploadTimeout + previous.TotalTimeout + previous.PerRequestTimeout
+		last := previous.Limits.ClientBodyTimeout + previous.TotalTimeout + previous.PerRequestTimeout
 		g.retiring = append(g.retiring, retired{previous, time.Now().Add(last)})
 	}
 	g.status.adopted(next)
@@ -134,7 +134,7 @@ func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.P
 	if err != nil {
 		return err
 	}
-	set, err := xds.Resources(p, old, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: sockets, QuotaHeaders: accesslog.QuotaHeaderNames()})
+	set, err := xds.Resources(p, old, xds.Options{ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: sockets, QuotaHeaders: accesslog.QuotaHeaderNames(), ConnectionsPerHost: xds.ConnectionsPerHost(p, g.share.Providers)})
 	if err != nil {
 		return err
 	}

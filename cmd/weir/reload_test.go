@@ -276,10 +276,9 @@ func TestRetire(t *testing.T) {
 func testRetire(t *testing.T, host string) {
 	p := recorder.Start(t)
 	_, port, _ := net.SplitHostPort(p.Addr())
-	timeouts := "connect_to: {'old.internal:80': '" + net.JoinHostPort(host, port) + "'}\n" +
+	timeouts := "limits: {client_body_timeout: 1ms}\nconnect_to: {'old.internal:80': '" + net.JoinHostPort(host, port) + "'}\n" +
 		"on_http_request: [{type: ai-gateway, config: {total_timeout: 100ms, per_request_timeout: 100ms, "
 	b := newRig(t, timeouts+"providers: [{id: old, base_url: http://old.internal}]}}]\n")
-	b.uploadTimeout = 0
 	b.serve()
 	_, admin := b.envoy("one")
 	gate := make(chan struct{})
@@ -324,7 +323,7 @@ func TestRetireAfterUpload(t *testing.T) {
 	b.config = "listen: 127.0.0.1:0\n"
 	before := time.Now()
 	b.reload(t.Context(), false)
-	earliest := before.Add(xds.UploadTimeout + 3*time.Second)
+	earliest := before.Add(policy.DefaultClientBodyTimeout + 3*time.Second)
 	if until := b.retiring[0].until; until.Before(earliest) || until.After(earliest.Add(time.Second)) {
 		t.Errorf("retires in %v, want %v", until.Sub(before), earliest.Sub(before))
 	}

@@ -1,0 +1,67 @@
+package xds
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+)
+
+const (
+	// clientPing is how often an HTTP/2 client is asked whether it is there, and
+	// how long it may take to say so. TCP asks the others.
+	clientPing        = 30 * time.Second
+	clientPingTimeout = 10 * time.Second
+	// drainTime is how long a connection that is asked to end takes new requests:
+	// those that the client sent before it knew.
+	drainTime = 5 * time.Second
+	// ageJitter spreads, in percent, the ends of connections that began together.
+	ageJitter = 10
+)
+
+// boundConnections ends connections whose client says nothing or is gone. What
+// becomes of one that speaks HTTP is for boundTime.
+func (b *builder) boundConnections(l *listenerv3.Listener) {
+	limits := b.policy.Limits
+	// Of a connection that was accepted and is silent, Envoy knows no more than
+	// that it is idle. A filter that looks at its first byte tells them apart,
+	// and has a timeout of its own.
+	l.ListenerFilters = append(l.ListenerFilters, &listenerv3.ListenerFilter{
+		Name:       "envoy.filters.listener.tls_inspector",
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.pack(&tlsinspectorv3.TlsInspector{})},
+	})
+	l.ListenerFiltersTimeout = duration(limits.ClientHeadersTimeout)
+	for _, chain := range l.FilterChains {
+		chain.TransportSocketConnectTimeout = duration(limits.ClientHeadersTimeout)
+	}
+	l.TcpKeepalive = &corev3.TcpKeepalive{
+		KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
+	}
+}
+
+// boundTime bounds how long a client may take over a request, and how long its
+// connection lives. A request that is running is not cut by the latter: the
+// client is told to make another connection, and this one ends when it has no
+// request.
+func (b *builder) boundTime(m *hcmv3.HttpConnectionManager) {
+	limits := b.policy.Limits
+	m.RequestHeadersTimeout = duration(limits.ClientHeadersTimeout)
+	m.RequestTimeout = duration(limits.ClientBodyTimeout)
+	m.DrainTimeout = duration(drainTime)
+	if m.CommonHttpProtocolOptions == nil {
+		m.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{}
+	}
+	common := m.CommonHttpProtocolOptions
+	common.IdleTimeout = duration(limits.ClientIdleTimeout)
+	common.MaxConnectionDuration = duration(limits.MaxClientConnectionAge)
+	common.MaxConnectionDurationJitter = &typev3.Percent{Value: ageJitter}
+	if m.Http2ProtocolOptions == nil {
+		m.Http2ProtocolOptions = &corev3.Http2ProtocolOptions{}
+	}
+	m.Http2ProtocolOptions.ConnectionKeepalive = &corev3.KeepaliveSettings{
+		Interval: duration(clientPing), Timeout: duration(clientPingTimeout),
+	}
+}
