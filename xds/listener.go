@@ -59,8 +59,7 @@ func (b *builder) listener() *listenerv3.Listener {
 				Name:       "envoy.filters.network.http_connection_manager",
 				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(b.connectionManager())},
 			}},
-			TransportSocket:               b.listenTLS(),
-			TransportSocketConnectTimeout: duration(headersTimeout),
+			TransportSocket: b.listenTLS(),
 		}},
 	}
 	for _, socket := range b.options.Listen[1:] {
