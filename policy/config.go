@@ -12,6 +12,17 @@ type Config struct {
 	Listen Addresses `yaml:"listen,omitempty"`
 	// Clients reach the gateway by TLS. Without it, by plain HTTP.
 	TLS *ListenTLSConfig `yaml:"tls,omitempty"`
+	// Proxies before the gateway, as IP addresses or ranges. Where a connection comes
+	// from one of them, the client is the last address in X-Forwarded-For that is not
+	// in the list. Without proxies, the client's address is the connection's.
+	TrustedProxies []string `yaml:"trusted_proxies,omitempty"`
+	// How many proxies every request comes through, where their addresses are not
+	// known: the client's address is the one that the first of them added to
+	// X-Forwarded-For. Only for a gateway that nobody can reach around them.
+	XFFNumTrustedHops int `yaml:"xff_num_trusted_hops,omitempty"`
+	// Every connection begins with a PROXY header, version 1 or 2, that states the
+	// client's address. Connections from elsewhere than trusted_proxies are closed.
+	ProxyProtocol bool `yaml:"proxy_protocol,omitempty"`
 	// The listener for operators: /healthz, /readyz, /metrics.
 	Admin AdminConfig `yaml:"admin,omitempty"`
 	// The Envoy that `weir run` starts, and where `weir serve` meets one.

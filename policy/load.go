@@ -162,6 +162,7 @@ func (l *loader) policy() *Policy {
 	p.Listen = l.listen()
 	p.AdminListen = l.adminListen(p.Listen)
 	p.ListenTLS = l.listenTLS()
+	p.Proxies = l.proxies()
 	p.MaxBodyBytes = DefaultMaxBodyBytes
 	if cfg.MaxBodyBytes != 0 {
 		p.MaxBodyBytes = int(cfg.MaxBodyBytes)

@@ -30,6 +30,7 @@ type Policy struct {
 	AdminListen string
 	// ListenTLS is nil where the listener for clients speaks plain HTTP.
 	ListenTLS *ListenTLS
+	Proxies   Proxies
 	// Expiries are the files of certificates in use, in the order of the loader.
 	Expiries          []Expiry
 	MaxBodyBytes      int

@@ -65,6 +65,7 @@ func (b *builder) listener() *listenerv3.Listener {
 	for _, socket := range b.options.Listen[1:] {
 		out.AdditionalAddresses = append(out.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: listenAddress(socket)})
 	}
+	b.proxyProtocol(out) // before what else looks at the first bytes
 	b.boundConnections(out)
 	return out
 }
@@ -79,6 +80,8 @@ func listenAddress(socket netip.AddrPort) *corev3.Address {
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
 		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader), removeHeader("http2-settings"),
+		// Envoy takes the scheme of the request from it.
+		removeHeader("x-forwarded-proto"),
 	}}
 	out := &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
@@ -90,8 +93,6 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		// would keep of a client on a private address: two requests with one id
 		// would be one in the log.
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.extension("envoy.http.early_header_mutation.header_mutation", early)},
-		UseRemoteAddress:              boolean(true),
-		SkipXffAppend:                 true,
 		NormalizePath:                 boolean(false),
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
@@ -105,6 +106,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		AccessLogOptions:          b.accessLogOptions(),
 		HttpFilters:               b.httpFilters(),
 	}
+	b.clientAddress(out)
 	b.boundTime(out)
 	return out
 }

@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+)
+
+// Proxies are what stands between clients and the gateway, and how the gateway
+// knows a client's address then.
+type Proxies struct {
+	// Trusted are the networks of proxies whose X-Forwarded-For counts. The client
+	// is the last address in it that is in none of them.
+	Trusted []netip.Prefix
+	// Hops is the number of proxies that every request comes through: the client
+	// is the address that the first of them added to X-Forwarded-For.
+	Hops int
+	// ProxyProtocol says that every connection begins with a PROXY header, and
+	// comes from one of Trusted.
+	ProxyProtocol bool
+}
+
+// maxHops bounds xff_num_trusted_hops. A chain of proxies is shorter.
+const maxHops = 20
+
+func (l *loader) proxies() Proxies {
+	c := l.cfg
+	out := Proxies{Hops: c.XFFNumTrustedHops, ProxyProtocol: c.ProxyProtocol}
+	for i, text := range c.TrustedProxies {
+		prefix, err := parseNetwork(text)
+		switch at := indexed("trusted_proxies", i); {
+		case err != nil:
+			l.problem(at, "%q is no network: write an IP address, or a range such as 10.0.0.0/8", clip(text))
+		case prefix.Bits() == 0:
+			l.problem(at, "%s trusts every client to name its own address: list the networks of your proxies, or set xff_num_trusted_hops", prefix)
+		default:
+			out.Trusted = append(out.Trusted, prefix)
+		}
+	}
+	switch {
+	case c.XFFNumTrustedHops < 0 || c.XFFNumTrustedHops > maxHops:
+		l.problem("xff_num_trusted_hops", "must be from 0 to %d", maxHops)
+	case c.XFFNumTrustedHops > 0 && len(c.TrustedProxies) > 0:
+		l.problem("xff_num_trusted_hops", "cannot be used with trusted_proxies: the networks say already which addresses are proxies")
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		l.problem("proxy_protocol", "needs trusted_proxies: list the networks of the load balancers, as anybody else could name any address")
+	}
+	return out
+}
+
+// parseNetwork reads an IP address, or a range of them.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		ip, err := netip.ParseAddr(text)
+		if err == nil && ip.Zone() != "" {
+			err = errors.New("has a zone")
+		}
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return ip.Unmap().Prefix(ip.Unmap().BitLen())
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return prefix, err
+	}
+	if ip := prefix.Addr(); ip.Is4In6() {
+		return ip.Unmap().Prefix(prefix.Bits() - 96)
+	}
+	return prefix.Masked(), nil
+}
