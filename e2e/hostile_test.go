@@ -43,6 +43,7 @@ on_http_request:
           supported_api_surfaces: [{format: openai}, {format: anthropic}]
         - id: q
           base_url: https://q.internal
+          http2: true
           api_keys: [{value: key-of-q}]
           tls: {ca_file: %[4]s}
 `, maxBody, h.q.Addr(), h.p.URL(), h.q.CA().File(t)), gatewaytest.Secrets("key-of-p", "key-of-q"))

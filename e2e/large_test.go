@@ -19,7 +19,7 @@ import (
 func TestLargeAnswerThatIsHeld(t *testing.T) {
 	p := recorder.Start(t, recorder.WithTLS())
 	other := recorder.Start(t)
-	config := fmt.Sprintf("providers:\n  - {id: p, base_url: %s, tls: {ca_file: %s}}\n  - {id: other, base_url: %s}\n", p.URL(), p.CA().File(t), other.URL())
+	config := fmt.Sprintf("providers:\n  - {id: p, base_url: %s, http2: true, tls: {ca_file: %s}}\n  - {id: other, base_url: %s}\n", p.URL(), p.CA().File(t), other.URL())
 	const ask = `{"models":["p:m","other:m"],"stream":true}`
 	rest := "data: {\"choices\":[{\"delta\":{\"content\":\"" + strings.Repeat("word ", 1<<20) + "\"}}]}\n\ndata: [DONE]\n\n"
 	for _, c := range []struct {

@@ -52,7 +52,7 @@ on_http_request:
     config:
       %s
       providers:
-        - {id: p, base_url: %s, tls: {ca_file: %s}}
+        - {id: p, base_url: %s, http2: true, tls: {ca_file: %s}}
         - {id: other, base_url: %s}
 `, s.config, p.URL(), p.CA().File(t), other.URL()))
 			client := http2(t)

@@ -12,6 +12,12 @@ import (
 // first while no headers have come.
 const durationSlack = 100 * time.Millisecond
 
+// refusedRetries is how often a request goes to its only provider again when that
+// says that it has not processed it: HTTP/2's REFUSED_STREAM, or a GOAWAY for
+// lower streams (RFC 9113 8.7). More than once, because a burst that finds out
+// how few streams the provider allows may be refused on new connections too.
+const refusedRetries = "5"
+
 // respond writes a plan into x.out.
 func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	first := &plan.Attempts[0]
@@ -43,6 +49,12 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	meta := x.meta[:0]
 	if len(plan.Attempts) == 1 {
 		x.set = append(x.set, wire.SetHeader{Key: policy.DirectHeader, Value: first.Cluster.Name})
+		if first.Cluster.Connections.HTTP2 {
+			x.set = append(x.set,
+				wire.SetHeader{Key: "x-envoy-retry-on", Value: "refused-stream"},
+				wire.SetHeader{Key: "x-envoy-max-retries", Value: refusedRetries},
+			)
+		}
 	} else {
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
 		meta = append(meta, x.chainMetadata(plan))

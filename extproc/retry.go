@@ -28,10 +28,13 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	if err := stream.Recv(&x.in); err != nil {
 		return ended(err)
 	}
-	plan, _ := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
+	plan, planned := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
 	format := policy.OpenAI
 	if name, ok := x.in.Metadata(policy.PlanNamespace, policy.FormatField); ok {
 		format = policy.Format(name)
+	}
+	if _, decided := x.in.Metadata(policy.PlanNamespace, policy.ModelField); decided && !planned {
+		return p.again(stream, x, &g, bounded, format)
 	}
 	next, err := policy.DecodeRetry(plan, n, cluster, len(x.in.Body), p.now())
 	if err != nil {
@@ -52,9 +55,7 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		g.Hold = false
 		meta = append(meta, x.gateMetadata(&g))
 	}
-	if g.Needed() { // what marked the attempt before is gone, with all that went to its provider
-		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
-	}
+	x.mark(&g)
 	x.out.Metadata = meta
 	x.patch(next.Edits, next.Length)
 	if err := stream.Send(&x.out); err != nil || !bounded {
@@ -64,6 +65,28 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		g.Deadline = g.Deadline.Add(gateFirst)
 	}
 	return p.await(stream, x, g.Deadline, format)
+}
+
+// again answers a later attempt of a request that has one in its plan: the
+// provider said that it has not processed the first. Body, path and authority
+// are still those of the first, as Envoy keeps them.
+func (p *Processor) again(stream *wire.Stream, x *exchange, g *policy.Gate, bounded bool, format policy.Format) error {
+	p.metrics.retried()
+	x.set = x.set[:0]
+	x.mark(g)
+	x.out = wire.Response{Kind: wire.RequestBody, Common: wire.Common{Set: x.set}}
+	if err := stream.Send(&x.out); err != nil || !bounded {
+		return err
+	}
+	return p.await(stream, x, g.Deadline, format)
+}
+
+// mark asks for the gate: what marked the attempt before is gone, with all that
+// went to its provider.
+func (x *exchange) mark(g *policy.Gate) {
+	if g.Needed() {
+		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+	}
 }
 
 // gateFirst lets the gate, where an answer is held, end a request whose time is

@@ -85,7 +85,7 @@ func overHTTP2(steps ...step) behaviour {
 			}
 		})
 		p.count = func() int { return len(r.Requests()) }
-		return "base_url: " + r.URL() + ", tls: {ca_file: " + r.CA().File(t) + "}"
+		return "base_url: " + r.URL() + ", http2: true, tls: {ca_file: " + r.CA().File(t) + "}"
 	}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // Cluster is one way to reach a provider: an origin, how to trust it, and one
@@ -21,6 +22,8 @@ type Cluster struct {
 	DialHost string
 	DialPort int
 	TLS      *ClusterTLS
+	// Connections is how they are made and how long they are kept.
+	Connections Connections
 	// Set are the headers that this cluster gives to every request.
 	Set []ClusterHeader
 	// Strip are the headers it removes first: every header that any cluster
@@ -28,6 +31,13 @@ type Cluster struct {
 	Strip []string
 
 	health Health // nil: not observed
+}
+
+// Connections describes the connections of a cluster.
+type Connections struct {
+	HTTP2       bool
+	IdleTimeout time.Duration
+	MaxDuration time.Duration
 }
 
 // ClusterTLS is TLS towards a provider.

@@ -261,6 +261,16 @@ type ProviderConfig struct {
 	Headers map[string]Template `yaml:"headers,omitempty"`
 	// How the provider's certificate is checked, and which one is shown to it.
 	TLS *TLSConfig `yaml:"tls,omitempty"`
+	// Speak HTTP/2 to the provider. Over https it is negotiated (ALPN), and HTTP/1.1
+	// remains where the provider does not offer it; over plain http the provider
+	// must speak it (prior knowledge).
+	HTTP2 bool `yaml:"http2,omitempty"`
+	// How long a connection without requests is kept, 10ms to 1h. It must be
+	// shorter than the provider's own keep-alive timeout.
+	IdleTimeout time.Duration `yaml:"idle_timeout,omitempty"`
+	// How old a connection gets, 1s to 24h. Running requests are completed on it,
+	// new ones use a new connection, and so the provider's current addresses.
+	MaxConnectionDuration time.Duration `yaml:"max_connection_duration,omitempty"`
 	// The header that carries the key, where it is not the format's own.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
 	// The APIs that the provider serves.
@@ -378,6 +388,13 @@ const (
 	minWindow                = time.Second
 	maxWindow                = time.Hour
 	maxTokens                = 500000
+
+	// A pooled connection must be closed before the provider closes it, or a
+	// request meets the close. Gunicorn keeps plain connections for 2 s, uvicorn,
+	// Node.js and Apache for 5 s; clouds keep TLS connections for a minute and more.
+	DefaultPlainIdleTimeout      = 1500 * time.Millisecond
+	DefaultTLSIdleTimeout        = 50 * time.Second
+	DefaultMaxConnectionDuration = 10 * time.Minute
 
 	DefaultConsecutiveFailures = 5
 	DefaultBaseEjectionTime    = 5 * time.Second

@@ -166,6 +166,7 @@ func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format,
 	template := Cluster{Provider: c.ID, Base: base}
 	template.DialHost, template.DialPort = b.dial(base)
 	template.TLS = b.clusterTLS(c, base, path)
+	template.Connections = b.connections(c, base, path)
 	template.Set = b.set(c, &template, header, path)
 	if keys == nil {
 		b.made = append(b.made, []*Cluster{&template})

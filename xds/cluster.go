@@ -1,11 +1,7 @@
 package xds
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,32 +9,19 @@ import (
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
-	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
-	dnsclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
-	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"weir/policy"
 )
 
 const (
 	connectTimeout = 5 * time.Second
-	// A pooled connection must go before the provider closes it, or a request
-	// meets the close. Inference servers keep plain connections for about 5 s
-	// (uvicorn's default), clouds keep TLS ones for a minute and more.
-	plainIdleTimeout = 4 * time.Second
-	tlsIdleTimeout   = 50 * time.Second
 	// readBuffer is how much is read of an answer at a time. What a provider
 	// compressed may be a thousand times larger, and is made at once: with
 	// Envoy's 1 MiB, an answer of 1 MB made Envoy take 2 GB.
@@ -57,10 +40,9 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
 		}},
-		CircuitBreakers: b.breakers(),
-		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
-			KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
-		}},
+		CircuitBreakers:           b.breakers(),
+		UpstreamConnectionOptions: keepalive(),
+		UpstreamBindConfig:        userTimeout(),
 	}
 	if c.TLS != nil {
 		out.TransportSocket = &corev3.TransportSocket{
@@ -68,27 +50,15 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(b.tls(c.TLS))},
 		}
 	}
-	b.protocol(out, c.TLS, nil)
+	b.protocol(out, b.upstreamProtocol(c))
 	behind := b.resolve(out, c)
-	b.protocol(out, c.TLS, b.upstreamFilters(c))
+	options := b.upstreamProtocol(c)
+	if behind != nil { // which has the connections
+		options = http1()
+	}
+	options.HttpFilters = b.upstreamFilters(c)
+	b.protocol(out, options)
 	return append(behind, out)
-}
-
-// protocol sets the HTTP options of a cluster.
-func (b *builder) protocol(out *clusterv3.Cluster, tls *policy.ClusterTLS, filters []*hcmv3.HttpFilter) {
-	options := &httpv3.HttpProtocolOptions{HttpFilters: filters}
-	if tls == nil {
-		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(plainIdleTimeout)}
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{},
-		}}
-	} else {
-		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: duration(tlsIdleTimeout)}
-		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{}}
-	}
-	out.TypedExtensionProtocolOptions = map[string]*anypb.Any{
-		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": b.pack(options),
-	}
 }
 
 // resolve says how Envoy finds the cluster's hosts, and gives the clusters that
@@ -114,45 +84,6 @@ func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) []*clusterv
 func fixed(out *clusterv3.Cluster, host *endpointv3.Endpoint) {
 	out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	out.LoadAssignment = assignment(out.Name, host)
-}
-
-// lookedUp puts a cluster in front of one that looks its host up, and of one
-// that refuses every connection and takes over when the name does not resolve:
-// a cluster without hosts would end a request at once, a refused connection
-// leads to the next attempt.
-//
-// With both hosts in one cluster, Envoy would take the cluster for ready before
-// the name is resolved, and the first requests would be refused. This way it
-// acknowledges a cluster whose host is known, or known to be unknown.
-//
-// The host's name is a function of what it is, without keys and headers: where
-// only those change, nothing is looked up again.
-func (b *builder) lookedUp(out *clusterv3.Cluster, c *policy.Cluster) *clusterv3.Cluster {
-	host := proto.CloneOf(out)
-	host.Metadata = nil
-	host.ClusterDiscoveryType = custom("envoy.cluster.dns", b.pack(&dnsclusterv3.DnsCluster{
-		DnsLookupFamily:       dnsv3.DnsLookupFamily_V4_PREFERRED,
-		DnsFailureRefreshRate: &dnsclusterv3.DnsCluster_RefreshRate{BaseInterval: duration(time.Second), MaxInterval: duration(10 * time.Second)},
-		TypedDnsResolverConfig: b.extension("envoy.network.dns_resolver.cares", &caresv3.CaresDnsResolverConfig{
-			QueryTimeoutSeconds: wrapperspb.UInt64(1),
-			QueryTries:          number(2),
-		}),
-	}))
-	host.Name = ""
-	host.LoadAssignment = assignment("", endpoint(c.DialHost, c.DialPort))
-	sum := sha256.Sum256(b.pack(host).Value)
-	host.Name = "weir/host/" + net.JoinHostPort(c.DialHost, strconv.Itoa(c.DialPort)) + "/" + hex.EncodeToString(sum[:8])
-	host.LoadAssignment.ClusterName = host.Name
-
-	out.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
-	out.ClusterDiscoveryType = custom("envoy.clusters.aggregate", b.pack(&aggregatev3.ClusterConfig{
-		Clusters: []string{host.Name, refusingCluster},
-	}))
-	return host
-}
-
-func custom(name string, config *anypb.Any) *clusterv3.Cluster_ClusterType {
-	return &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{Name: name, TypedConfig: config}}
 }
 
 func assignment(cluster string, hosts ...*endpointv3.Endpoint) *endpointv3.ClusterLoadAssignment {

@@ -227,12 +227,16 @@ func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMat
 }
 
 // toOne is for requests with one attempt. Where nothing is tried again, Envoy
-// need not keep the request.
+// need not keep the request: a request to a provider over HTTP/2 asks for
+// retries by a header.
 func (b *builder) toOne(timeout, idle time.Duration) *routev3.RouteAction {
 	return &routev3.RouteAction{
-		Timeout:          duration(timeout),
-		IdleTimeout:      duration(idle),
-		RetryPolicy:      &routev3.RetryPolicy{PerTryTimeout: duration(b.policy.AttemptTimeout())},
+		Timeout:     duration(timeout),
+		IdleTimeout: duration(idle),
+		RetryPolicy: &routev3.RetryPolicy{
+			PerTryTimeout: duration(b.policy.AttemptTimeout()),
+			RetryBackOff:  &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(20 * time.Millisecond), MaxInterval: duration(500 * time.Millisecond)},
+		},
 		ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: policy.DirectHeader},
 	}
 }
@@ -262,9 +266,10 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	f := b.policy.Failover
 	// What the gate found to be no answer it marks with a header. A status that
 	// is none is never passed on.
-	on := "retriable-status-codes,retriable-headers"
+	// Nor is a request that the provider says it has not processed.
+	on := "retriable-status-codes,retriable-headers,refused-stream"
 	if f.ConnectFailure {
-		on += ",connect-failure,refused-stream"
+		on += ",connect-failure"
 	}
 	if f.Reset || f.Timeout {
 		on += ",reset"

@@ -146,8 +146,7 @@ func (g *gateway) served(nodes []xds.NodeStatus) bool {
 
 func (g *gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		g.envoyLimits.read(r.Context())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -166,11 +165,7 @@ func (g *gateway) adminHandler() http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /explain", g.explainHandler)
-	metrics := promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		g.envoyLimits.read(r.Context())
-		metrics.ServeHTTP(w, r)
-	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
 	return toOperators(mux)
 }
 

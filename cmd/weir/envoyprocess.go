@@ -43,13 +43,10 @@ func newEnvoyProcess(g *gateway, path string) *envoyProcess {
 	return e
 }
 
-func (e *envoyProcess) running() bool { return e.current() != 0 }
-
-// current returns the process id, 0 if none runs.
-func (e *envoyProcess) current() int {
+func (e *envoyProcess) running() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.pid
+	return e.pid != 0
 }
 
 func (e *envoyProcess) started(pid int) {
