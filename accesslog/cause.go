@@ -60,6 +60,8 @@ func (e *entry) cause() string {
 	switch f := e.flags; {
 	case f.has(clientConnectionClosed, clientReset):
 		return CauseClientGone
+	case f.has(upstreamOverflow):
+		return CauseOverloaded
 	case f.has(upstreamTimeout, streamIdleTimeout, maxDurationReached, durationTimeout):
 		return CauseTimeout
 	case f.has(connectionFailure, noHealthyUpstream, dnsFailure):

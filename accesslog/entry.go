@@ -74,6 +74,7 @@ const (
 	upstreamReset          = 5
 	connectionFailure      = 6
 	connectionTermination  = 7
+	upstreamOverflow       = 8
 	clientConnectionClosed = 15
 	streamIdleTimeout      = 17
 	maxDurationReached     = 20

@@ -37,6 +37,9 @@ const (
 	CauseTruncated = "truncated"
 	// CauseClientGone: the client left before the answer was complete.
 	CauseClientGone = "client_gone"
+	// CauseOverloaded: as many requests as may do so wait for a connection to the
+	// provider.
+	CauseOverloaded = "overloaded"
 	// CauseRefused: the gateway itself answered; Request.Code says with what.
 	CauseRefused = "refused"
 	// CauseRejected: Envoy turned the request away; Request.Rejected says why.

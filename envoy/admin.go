@@ -98,6 +98,30 @@ func (a *Admin) Listeners(ctx context.Context) ([]Listener, error) {
 	return listeners, nil
 }
 
+// Counters returns those of Envoy's counters that have counted and whose names
+// match a regular expression, by name.
+func (a *Admin) Counters(ctx context.Context, pattern string) (map[string]uint64, error) {
+	query := url.Values{"filter": {pattern}, "format": {"json"}, "type": {"Counters"}, "usedonly": {""}}
+	body, err := a.Get(ctx, "/stats?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Stats []struct {
+			Name  string `json:"name"`
+			Value uint64 `json:"value"`
+		} `json:"stats"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("envoy admin: /stats: %w", err)
+	}
+	out := make(map[string]uint64, len(answer.Stats))
+	for _, s := range answer.Stats {
+		out[s.Name] = s.Value
+	}
+	return out, nil
+}
+
 // ActiveRequests counts the requests that Envoy is serving now, its own admin
 // interface's left out.
 func (a *Admin) ActiveRequests(ctx context.Context) (int, error) {

@@ -146,7 +146,8 @@ func (g *gateway) served(nodes []xds.NodeStatus) bool {
 
 func (g *gateway) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		g.envoyLimits.read(r.Context())
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -165,7 +166,11 @@ func (g *gateway) adminHandler() http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /explain", g.explainHandler)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{}))
+	metrics := promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		g.envoyLimits.read(r.Context())
+		metrics.ServeHTTP(w, r)
+	})
 	return toOperators(mux)
 }
 

@@ -210,6 +210,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		g.onReady = func(address string) { fmt.Fprint(sys.stdout, found.welcome(address)) }
 	}
 	g.process = newEnvoyProcess(g, path)
+	g.envoyLimits.follow(envoy.NewAdmin(filepath.Join(dir, "envoy.sock")), g.process.current)
 	// Not in the function below, which would keep the first policy for ever.
 	run := envoy.Config{
 		Path: path, Bootstrap: bootstrap, Dir: dir,

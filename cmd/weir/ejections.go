@@ -16,6 +16,7 @@ import (
 type sinks struct {
 	recorder *telemetry.Recorder
 	health   *health.Tracker
+	limits   *envoyLimits
 }
 
 func (s sinks) Attempt(a *accesslog.Attempt) {
@@ -23,7 +24,10 @@ func (s sinks) Attempt(a *accesslog.Attempt) {
 	s.health.Attempt(a)
 }
 
-func (s sinks) Request(r *accesslog.Request) { s.recorder.Request(r) }
+func (s sinks) Request(r *accesslog.Request) {
+	s.recorder.Request(r)
+	s.limits.request(r)
+}
 
 func (s sinks) Answering(cluster, key, model string, began time.Time) {
 	s.health.Answering(cluster, key, model, began)

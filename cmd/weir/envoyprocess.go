@@ -43,10 +43,13 @@ func newEnvoyProcess(g *gateway, path string) *envoyProcess {
 	return e
 }
 
-func (e *envoyProcess) running() bool {
+func (e *envoyProcess) running() bool { return e.current() != 0 }
+
+// current returns the process id, 0 if none runs.
+func (e *envoyProcess) current() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.pid != 0
+	return e.pid
 }
 
 func (e *envoyProcess) started(pid int) {

@@ -63,7 +63,8 @@ type gateway struct {
 	status    status
 	draining  atomic.Bool
 	// adminBound is the address for operators, once it is bound.
-	adminBound atomic.Pointer[string]
+	adminBound  atomic.Pointer[string]
+	envoyLimits *envoyLimits
 	// everReady is set once an Envoy had what the policy in force needs.
 	everReady atomic.Bool
 	// process is the Envoy that this gateway runs; nil: others do.
@@ -96,6 +97,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	g.metrics = newMetrics(g)
 	g.limits = limits.New(log, time.Now)
 	g.registry.MustRegister(g.limits)
+	g.envoyLimits = newEnvoyLimits(g.limits)
 	g.admission = newAdmission(g)
 	g.health = health.New(time.Now, newEjections(g).tell)
 	return g
@@ -179,6 +181,7 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	group.Go(func() error { return g.announce(work) })
 	group.Go(func() error { return g.observer.run(services) })
 	group.Go(func() error { return g.observer.recorder.Run(services) })
+	group.Go(func() error { return g.envoyLimits.run(services) })
 	group.Go(func() error { return g.watch(work) })
 	group.Go(func() error { return g.reloads(work) })
 	group.Go(func() error { return g.signals(services, endWork) })

@@ -106,6 +106,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	}
 	g.health.Adopt(next)
 	g.admission.adopt(next)
+	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())
 	g.refused = ""

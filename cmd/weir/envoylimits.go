@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/accesslog"
+	"weir/envoy"
+	"weir/limits"
+)
+
+// envoyLimits counts what Envoy refuses because of a limit of connections. The
+// log tells of requests. Of connections, only the counters of Envoy's admin
+// interface do, which Weir reads from an Envoy of its own.
+type envoyLimits struct {
+	clients, providers, waiting *limits.Counter
+
+	mu    sync.Mutex
+	admin *envoy.Admin // nil: not ours
+	pid   func() int
+	of    int // the process that seen is of
+	seen  map[*limits.Counter]uint64
+	last  time.Time // of a reading
+}
+
+const (
+	// limitsInterval is how often the counters are read without being asked for.
+	limitsInterval = 10 * time.Second
+	// limitsRest is how long a reading counts as new.
+	limitsRest = 500 * time.Millisecond
+	// limitsTimeout bounds one reading.
+	limitsTimeout = 2 * time.Second
+	// limitCounters are the counters that are read.
+	limitCounters = `^listener\..*\.downstream_(global_cx_overflow|cx_overload_reject)$|^cluster\..*\.upstream_cx_overflow$`
+)
+
+func newEnvoyLimits(r *limits.Registry) *envoyLimits {
+	return &envoyLimits{
+		clients: r.Register(limits.Limit{
+			Name:   "client_connections",
+			Advice: "raise the limit of open files (ulimit -Hn, LimitNOFILE) or limits.max_client_connections, lower limits.client_idle_timeout, or limit connections per address",
+		}),
+		providers: r.Register(limits.Limit{
+			Name:   "provider_connections",
+			Advice: "requests wait for a connection to a provider: raise limits.max_provider_connections or the limit of open files (ulimit -Hn, LimitNOFILE), or configure another provider for the model",
+		}),
+		waiting: r.Register(limits.Limit{
+			Name:   "provider_waiting_requests",
+			Advice: "requests are refused because too many wait for a connection to a provider: raise limits.max_provider_connections or the limit of open files (ulimit -Hn, LimitNOFILE), or configure another provider for the model",
+		}),
+		seen: map[*limits.Counter]uint64{},
+	}
+}
+
+// adopt states the limits of a policy: connections of clients, and to one host
+// of a provider.
+func (e *envoyLimits) adopt(clients, perHost int) {
+	e.clients.SetValue(int64(clients))
+	e.providers.SetValue(int64(perHost))
+	e.waiting.SetValue(int64(perHost))
+}
+
+// follow reads the counters of an Envoy from now on. pid tells one process from
+// the next, which begins with zeros; 0 is none.
+func (e *envoyLimits) follow(admin *envoy.Admin, pid func() int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.admin, e.pid = admin, pid
+}
+
+func (e *envoyLimits) request(r *accesslog.Request) {
+	if r.Cause == accesslog.CauseOverloaded {
+		e.waiting.Hit()
+	}
+}
+
+// run reads the counters until ctx ends.
+func (e *envoyLimits) run(ctx context.Context) error {
+	tick := time.NewTicker(limitsInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			e.read(ctx)
+		}
+	}
+}
+
+// read counts what is new. An Envoy that does not answer has nothing new.
+func (e *envoyLimits) read(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.admin == nil || time.Since(e.last) < limitsRest {
+		return
+	}
+	defer func() { e.last = time.Now() }()
+	pid := e.pid()
+	if pid == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limitsTimeout)
+	defer cancel()
+	counters, err := e.admin.Counters(ctx, limitCounters)
+	if err != nil || e.pid() != pid {
+		return
+	}
+	if pid != e.of {
+		e.of = pid
+		clear(e.seen)
+	}
+	now := map[*limits.Counter]uint64{}
+	for name, value := range counters {
+		if strings.HasPrefix(name, "listener.") {
+			now[e.clients] += value
+		} else {
+			now[e.providers] += value
+		}
+	}
+	for counter, value := range now {
+		// A cluster that was taken away takes its counters along.
+		if before := e.seen[counter]; value > before {
+			counter.Add(value - before)
+		}
+		e.seen[counter] = value
+	}
+}
