@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,7 +57,6 @@ func TestEjectionByOneKey(t *testing.T) {
 	t.Parallel()
 	e := ejectKeys(t, "per_request_timeout: 300ms\n      outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h}")
 	means := map[string]func(w http.ResponseWriter, r *http.Request){
-		"status 500": func(w http.ResponseWriter, _ *http.Request) { answer(w, 500) },
 		"status 504": func(w http.ResponseWriter, _ *http.Request) { answer(w, 504) },
 		"status 403": func(w http.ResponseWriter, _ *http.Request) { answer(w, 403) },
 		"redirect": func(w http.ResponseWriter, _ *http.Request) {
@@ -70,9 +71,10 @@ func TestEjectionByOneKey(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprint(w, `{"error":{"message":"x","type":"server_error"}}`)
 		},
-		"page":    func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
-		"reset":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
+		"reset":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"silence":    func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"status 500": func(w http.ResponseWriter, _ *http.Request) { answer(w, 500) },
 	}
 	e.alpha.Respond(func(w http.ResponseWriter, r *http.Request, body []byte) {
 		for name, respond := range means {
@@ -84,7 +86,9 @@ func TestEjectionByOneKey(t *testing.T) {
 		answer(w, http.StatusOK)
 	})
 	attempts := 0
-	for name := range means {
+	// The last ones are failures whether another attempt could follow or not.
+	names := append(slices.Sorted(maps.Keys(means)), "status 500")
+	for _, name := range names {
 		for range 6 {
 			attempts++
 			e.from(narrowKey, fmt.Sprintf(`{"model":"m","messages":[],"user":%q}`, name))

@@ -80,12 +80,12 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 			if err != nil {
 				return shapeFailed("header "+h.Name, err)
 			}
+			if len(text) > maxHeaderValue {
+				return tooLong("header " + h.Name)
+			}
 			// A value that is no header value would end the header, or Envoy.
 			if err := headerValueError(text); err != nil {
 				return Errorf(InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
-			}
-			if len(text) > maxHeaderValue {
-				return tooLong("header " + h.Name)
 			}
 			out.Fields = append(out.Fields, Field{h.Field, text})
 		}

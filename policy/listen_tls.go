@@ -57,8 +57,10 @@ func (l *loader) listenTLS() *ListenTLS {
 	}
 	if c.ClientCAFile != "" {
 		out.ClientCA = l.readFile("tls.client_ca_file", c.ClientCAFile)
-		if out.ClientCA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(out.ClientCA)) {
-			l.problem("tls.client_ca_file", "%s holds no PEM certificate", c.ClientCAFile)
+		if out.ClientCA != "" {
+			if _, err := certificates(out.ClientCA); err != nil {
+				l.problem("tls.client_ca_file", "%s %v", c.ClientCAFile, err)
+			}
 		}
 		l.expires("tls.client_ca_file", c.ClientCAFile, out.ClientCA, true)
 	}
@@ -71,6 +73,9 @@ func (c Certificate) check() error {
 	pair, err := tls.X509KeyPair([]byte(c.Chain), []byte(c.Key.Reveal()))
 	if err != nil {
 		return err
+	}
+	if _, err := certificates(c.Chain); err != nil {
+		return fmt.Errorf("the chain %w", err)
 	}
 	switch key := pair.Leaf.PublicKey.(type) {
 	case *rsa.PublicKey:

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type Source struct {
 	// Health gives what is known of a cluster, by its name. Without it nothing
 	// is.
 	Health func(cluster string) Health
+	// Check returns what of the policy Envoy would refuse. Nil: nothing is checked.
+	Check func(*Policy) []Invalid
 	// Own says where the gateway itself is. Without it, only loopback addresses are
 	// known to be.
 	Own Own
@@ -34,16 +37,58 @@ type Source struct {
 
 // Load turns a configuration into a Policy, or gives every problem in it.
 func Load(src Source) (*Policy, Problems) {
-	l := &loader{cfg: &Config{}, seen: map[Problem]bool{}, files: map[string]bool{}, inputs: map[string]string{}}
+	l := &loader{cfg: &Config{}, seen: map[Problem]bool{}, files: map[string]bool{}, inputs: map[string]string{}, paths: map[string]string{}}
 	l.pos, l.problems = decode(src.File, src.Data, l.cfg)
 	l.decoded = l.problems[:len(l.problems):len(l.problems)]
 	l.src = l.recording(src)
 	p := l.policy()
+	p.places = l.places()
+	if len(l.problems) == 0 && src.Check != nil {
+		l.invalid(src.Check(p))
+	}
 	if len(l.problems) > 0 {
 		l.problems.sort()
 		return nil, l.problems
 	}
 	return p, nil
+}
+
+// Invalid is a part of a policy that Envoy would refuse.
+type Invalid struct {
+	Cluster string // or the name of the secret; empty: neither
+	Reason  string // without any value of the configuration
+}
+
+// places are where the file has its providers, by their ids, and the listener by
+// no id.
+func (l *loader) places() map[string]Problem {
+	out := map[string]Problem{"": l.pos.problem("listen", "")}
+	for id, path := range l.paths {
+		if path != "" {
+			out[id] = l.pos.problem(path, "")
+		}
+	}
+	return out
+}
+
+// ProblemOf returns a problem of what was made of a provider in the file, which
+// is known by the name of its cluster or secret. Any other name is about the
+// listener.
+func (p *Policy) ProblemOf(name, message string) Problem {
+	out, ok := p.places[ProviderOf(name)]
+	if !ok {
+		out = Problem{File: p.places[""].File}
+		message = "provider " + strconv.Quote(ProviderOf(name)) + ": " + message
+	}
+	out.Message = message
+	return out
+}
+
+// invalid reports what Envoy would refuse at the providers that it comes from.
+func (l *loader) invalid(all []Invalid) {
+	for _, one := range all {
+		l.problem(l.paths[ProviderOf(one.Cluster)], "Envoy would refuse what is made of this: %s", one.Reason)
+	}
 }
 
 // loader carries what validation needs from field to field.
@@ -56,6 +101,7 @@ type loader struct {
 	seen     map[Problem]bool
 	store    SecretStore
 	own      []ownListener
+	paths    map[string]string // of providers in the file, by their ids
 	// catalogue are the providers that need no configuration.
 	catalogue []ProviderConfig
 

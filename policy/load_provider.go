@@ -36,6 +36,7 @@ func (l *loader) providers(p *Policy, g *GatewayConfig, at string) {
 		if e.path == "" && p.byName[e.base.ID] != e.out {
 			continue // a configured provider goes by its name
 		}
+		l.paths[e.out.id] = e.path
 		l.models(p, e)
 		l.provider(b, e)
 		p.providers = append(p.providers, e.out)

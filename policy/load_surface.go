@@ -15,6 +15,13 @@ import (
 
 var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
 
+// The longest name of a configured header, and the longest text in front of a
+// key, in bytes. No server takes more, and Envoy has bounds of its own.
+const (
+	maxHeaderName = 256
+	maxAuthPrefix = 1024
+)
+
 func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, keys []keyRef, path string) {
 	for i, s := range c.Surfaces {
 		at := indexed(path+".supported_api_surfaces", i)
@@ -148,6 +155,8 @@ func (b *clusterBuilder) headers(path string, headers map[string]Template) {
 		switch {
 		case !headerPattern.MatchString(name):
 			b.problem(path+"."+name, "is no header name")
+		case len(name) > maxHeaderName:
+			b.problem(path+"."+name, "is too long for a header name: %d bytes at most", maxHeaderName)
 		case reserved(low):
 			b.problem(path+"."+name, "cannot be set: it belongs to HTTP or to the gateway")
 		case seen[low]:
@@ -202,7 +211,7 @@ func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, pat
 		if header == "authorization" {
 			prefix = "Bearer "
 		}
-		if !headerPattern.MatchString(header) || reserved(header) {
+		if !headerPattern.MatchString(header) || len(header) > maxHeaderName || reserved(header) {
 			b.problem(path+".auth.header", "%q cannot carry a key", clip(c.Auth.Header))
 		}
 	}
@@ -210,6 +219,9 @@ func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, pat
 		prefix = *c.Auth.Prefix
 		if strings.ContainsFunc(prefix, func(r rune) bool { return r < 0x20 || r > 0x7e }) {
 			b.problem(path+".auth.prefix", "must be printable ASCII")
+		}
+		if len(prefix) > maxAuthPrefix {
+			b.problem(path+".auth.prefix", "must have %d bytes at most", maxAuthPrefix)
 		}
 	}
 	return header, prefix
@@ -256,6 +268,8 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 			// Nothing to set: that the client's own is taken out is all.
 		case t.credential(name):
 			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.references(), v)})
+		case len(v.Reveal())+strings.Count(v.Reveal(), "%") > maxStaticHeader:
+			b.problem(all[name].at, "is too long: a header value may have %d bytes at most, where %% counts as two", maxStaticHeader)
 		default:
 			out = append(out, ClusterHeader{Name: name, Value: v.Reveal()})
 		}

@@ -1,8 +1,10 @@
 package policy
 
 import (
-	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -32,8 +34,10 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 	}
 	if c.TLS.CAFile != "" {
 		out.CA = b.readFile(path+".tls.ca_file", c.TLS.CAFile)
-		if out.CA != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(out.CA)) {
-			b.problem(path+".tls.ca_file", "%s holds no PEM certificate", c.TLS.CAFile)
+		if out.CA != "" {
+			if _, err := certificates(out.CA); err != nil {
+				b.problem(path+".tls.ca_file", "%s %v", c.TLS.CAFile, err)
+			}
 		}
 		b.expires(path+".tls.ca_file", c.TLS.CAFile, out.CA, true)
 	}
@@ -52,7 +56,7 @@ func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string
 	}
 	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
 	if cert.Chain != "" && cert.Key.Reveal() != "" {
-		if _, err := tls.X509KeyPair([]byte(cert.Chain), []byte(cert.Key.Reveal())); err != nil {
+		if err := cert.check(); err != nil {
 			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)
 		}
 	}
@@ -60,6 +64,34 @@ func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string
 	name := "weir/" + c.ID + "/" + contentHash([]any{"certificate", base, c.TLS.CertFile, c.TLS.KeyFile})
 	b.policy.Certificates[name] = cert
 	return name
+}
+
+// certificates reads a PEM file of certificates. Unlike crypto/x509 and like
+// Envoy, it takes none of them when one cannot be read.
+func certificates(text string) ([]*x509.Certificate, error) {
+	const kind = "CERTIFICATE"
+	var out []*x509.Certificate
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != kind {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("has a certificate that cannot be read, number %d: %v", len(out)+1, err)
+		}
+		out = append(out, c)
+	}
+	switch written := strings.Count(text, "-----BEGIN "+kind+"-----"); {
+	case len(out) == 0:
+		return nil, errors.New("holds no PEM certificate")
+	case written != len(out):
+		return nil, fmt.Errorf("has %d certificates, of which %d can be read", written, len(out))
+	}
+	return out, nil
 }
 
 // rootFiles are where systems keep their trusted certificates: Debian and

@@ -57,8 +57,9 @@ type Policy struct {
 	// NeedsClientAddress says that an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
-	inputs                  map[string]string // see MadeFrom
-	hop                     string            // this gateway's name in HopHeader
+	inputs                  map[string]string  // see MadeFrom
+	places                  map[string]Problem // where the file has what; see ProblemOf
+	hop                     string             // this gateway's name in HopHeader
 	gateway                 *GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool

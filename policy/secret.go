@@ -100,9 +100,16 @@ func (s SecretStore) checked(store, key, value string) (Secret, error) {
 	return NewSecret(value), nil
 }
 
+// maxStaticHeader is the most bytes that Envoy takes of a header's value in its
+// configuration (envoy.config.core.v3.HeaderValue), where % counts twice.
+const maxStaticHeader = 16384
+
 // headerValueError says why a value cannot stand in a header (RFC 9110 5.5).
 // It does not repeat the value, which may be a secret.
 func headerValueError(v string) error {
+	if len(v) > maxStaticHeader {
+		return fmt.Errorf("has %d bytes: a header value may have %d at most", len(v), maxStaticHeader)
+	}
 	for i := 0; i < len(v); i++ {
 		if v[i] < 0x20 && v[i] != '\t' || v[i] == 0x7f {
 			return fmt.Errorf("has a control character at byte %d: it cannot be sent in a header", i)

@@ -3,6 +3,7 @@ package xds
 import (
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -17,6 +18,9 @@ import (
 // pack puts a message into an Any. Deterministic, because the bytes decide
 // the resource's version.
 func (b *builder) pack(m proto.Message) *anypb.Any {
+	if _, whole := m.(*clusterv3.Cluster); b.check != nil && !whole { // Check looks at those when they are whole
+		b.check.message(m)
+	}
 	out := &anypb.Any{}
 	if err := anypb.MarshalFrom(out, m, proto.MarshalOptions{Deterministic: true}); err != nil && b.err == nil {
 		b.err = err

@@ -2,7 +2,9 @@ package xds
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -15,6 +17,24 @@ type Rejected struct {
 	Node string // its id
 	Type string // clusters, listeners, routes or secrets
 	Text string // Envoy's words without the values of secrets, at most 2 KiB
+}
+
+// maxNamed bounds the resources that a rejection is said to be about, where
+// Envoy's words name none of those that it was sent.
+const maxNamed = 3
+
+// named returns which of the refused resources a rejection is about: those that
+// Envoy's words name, or all where they are few.
+func named(refused map[string]struct{}, text string) []string {
+	names := slices.Sorted(maps.Keys(refused))
+	inText := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.Contains(text, name) })
+	switch {
+	case len(inText) > 0:
+		return inText
+	case len(names) <= maxNamed:
+		return names
+	}
+	return nil
 }
 
 func (r *Rejected) Error() string {

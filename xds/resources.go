@@ -88,6 +88,7 @@ type builder struct {
 	policy  *policy.Policy
 	options Options
 	err     error
+	check   *checker // nil: nothing is checked
 	// The filters that are the same in every cluster, once they are built.
 	retry, gate *hcmv3.HttpFilter
 }

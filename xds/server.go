@@ -147,6 +147,29 @@ func (s *Server) rejected() *Rejected {
 	return nil
 }
 
+// Rejection returns the rejection of the current set by an Envoy that is
+// connected; nil: there is none.
+func (s *Server) Rejection() *Rejected {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rejected()
+}
+
+// About returns the names of the resources that a rejection is about, as far as
+// they are known and still refused.
+func (s *Server) About(r *Rejected) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		for url, p := range st.types {
+			if st.node == r.Node && typeName(url) == r.Type && p.rejection == r.Text {
+				return named(p.refused, p.rejection)
+			}
+		}
+	}
+	return nil
+}
+
 // NodeStatus is what the server knows of one connected Envoy. Two that share
 // a node id are two.
 type NodeStatus struct {

@@ -58,7 +58,7 @@ func fileSource(sys system, file string) func() (policy.Source, error) {
 		if err == nil && len(bytes.TrimSpace(data)) == 0 {
 			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", file)
 		}
-		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile, Own: thisMachine()}, err
+		return policy.Source{File: file, Data: data, Getenv: sys.getenv, ReadFile: os.ReadFile, Own: thisMachine(), Check: xds.Check}, err
 	}
 }
 

@@ -62,6 +62,9 @@ type gateway struct {
 	admission admission
 	status    status
 	draining  atomic.Bool
+	// refusedAtStart says that no Envoy has taken the current policy, and one has
+	// refused it.
+	refusedAtStart atomic.Bool
 	// adminBound is the address for operators, once it is bound.
 	adminBound  atomic.Pointer[string]
 	envoyLimits *envoyLimits
@@ -215,7 +218,7 @@ func (g *gateway) signals(ctx context.Context, endWork func()) error {
 
 // announce says when the first Envoy is ready.
 func (g *gateway) announce(ctx context.Context) error {
-	if g.xds.Wait(ctx, g.served) != nil {
+	if g.firstServed(ctx) != nil {
 		return nil // stopped before
 	}
 	g.everReady.Store(true)

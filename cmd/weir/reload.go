@@ -61,6 +61,9 @@ func (g *gateway) reload(ctx context.Context, always bool) {
 		case always:
 		case next.Version == current.Version:
 			g.refused = ""
+			if g.refusedAtStart.Load() {
+				return
+			}
 			if g.status.recovered() {
 				g.log.Info("configuration in force", "config", g.configFile, "version", current.Version, "clusters", len(current.Clusters))
 			}
@@ -97,6 +100,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 			return err
 		}
 		g.refused = next.Version
+		err = g.located(next, rejected)
 		if previous != nil {
 			if back := g.publish(ctx, previous, old[1:]); back != nil {
 				err = errors.Join(err, fmt.Errorf("back to the one before: %w", back))
@@ -110,6 +114,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())
 	g.refused = ""
+	g.refusedAtStart.Store(false)
 	if previous != nil {
 		// A request keeps the policy that was in force when its headers came.
 		// Its attempts begin, at most, a total timeout after its body is here.
