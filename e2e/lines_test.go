@@ -40,6 +40,7 @@ type logLine struct {
 	ClientIP    string   `json:"client_ip"`
 	BytesIn     int      `json:"bytes_in"`
 	BytesOut    int      `json:"bytes_out"`
+	Suppressed  int      `json:"suppressed"`
 }
 
 type tokens struct {

@@ -14,6 +14,7 @@ import (
 
 	"weir/admit"
 	"weir/extproc/wire"
+	"weir/internal/sample"
 	"weir/policy"
 )
 
@@ -26,6 +27,8 @@ type Processor struct {
 	reached *Reached
 	now     func() time.Time
 	pool    sync.Pool // of *exchange
+	// A client can cause a line with each request.
+	failed, refused sample.Sampler
 }
 
 // New makes a Processor. current gives the policy in force; it is asked once
@@ -194,9 +197,13 @@ func (p *Processor) count(err error) *policy.Error {
 	coded := policy.AsError(err)
 	switch {
 	case coded.Code == policy.Internal:
-		p.log.Error("request failed", "error", err)
+		if suppressed, ok := p.failed.Take(p.now()); ok {
+			p.log.Error("request failed", "error", err, "suppressed", suppressed)
+		}
 	case coded.Cause != nil:
-		p.log.Warn("request refused", "code", string(coded.Code), "reason", coded.Cause)
+		if suppressed, ok := p.refused.Take(p.now()); ok {
+			p.log.Warn("request refused", "code", string(coded.Code), "reason", coded.Cause, "suppressed", suppressed)
+		}
 	}
 	p.metrics.refused(coded.Code)
 	return coded

@@ -41,6 +41,7 @@ const maxText = 256
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the answer's body
+//	suppressed     only where lines were left out: how many of the same kind (see refusals)
 func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = appendHead(b, r.Start, `","kind":"request","request_id":`, r.RequestID)
 	b = appendText(b, `,"key":`, r.Key)

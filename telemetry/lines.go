@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -53,10 +54,22 @@ func (l *lines) attempt(a *accesslog.Attempt) {
 	l.keep(appendAttempt(l.pending, a))
 }
 
-func (l *lines) request(r *accesslog.Request) {
+func (l *lines) request(r *accesslog.Request, suppressed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keep(appendRequest(l.pending, r))
+	b := appendRequest(l.pending, r)
+	if suppressed > 0 {
+		b = b[:len(b)-len("}\n")]
+		b = strconv.AppendInt(append(b, `,"suppressed":`...), int64(suppressed), 10)
+		b = append(b, "}\n"...)
+	}
+	l.keep(b)
+}
+
+func (l *lines) suppressed(now time.Time, why reason, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep(appendSuppressed(l.pending, now, why, n))
 }
 
 // keep takes pending with one more line, or leaves that line out.

@@ -32,12 +32,12 @@ func TestSlowReader(t *testing.T) {
 	go func() { done <- l.run(ctx) }()
 	line := len(appendRequest(nil, request()))
 	for range flushAt/line + 1 {
-		l.request(request())
+		l.request(request(), 0)
 	}
 	<-w.entered // by due, not by time
 	n := 2 * maxPending / line
 	for range n {
-		l.request(request())
+		l.request(request(), 0)
 	}
 	lost := testutil.ToFloat64(dropped)
 	if want := float64(n - maxPending/line); lost < want-1 || lost > want+float64(flushAt/line)+1 {
@@ -76,7 +76,7 @@ func TestStuckWriter(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- l.run(ctx) }()
-	l.request(request())
+	l.request(request(), 0)
 	<-w.entered
 	stop()
 	if err := <-done; err != nil {

@@ -30,7 +30,7 @@ type metrics struct {
 
 	attempts, failovers, requests, unknown, truncated *series[prometheus.Counter]
 
-	clientGone, attemptRecords, requestRecords, dropped prometheus.Counter
+	clientGone, attemptRecords, requestRecords, dropped, suppressed prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -78,6 +78,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Requests whose client left before the answer was complete."),
 		dropped: counter("weir_access_log_lines_dropped_total",
 			"Log lines that were not written, because what they go to was too slow or gone."),
+		suppressed: counter("weir_access_log_lines_suppressed_total",
+			"Log lines of refused requests without an access key that were left out, because there were many of the same kind."),
 		attemptRecords: records.get(labels{"attempt"}),
 		requestRecords: records.get(labels{"request"}),
 	}

@@ -32,6 +32,7 @@ type Recorder struct {
 	rolling *rolling.Store
 	log     *lines // nil: none
 	now     func() time.Time
+	refused refusals
 }
 
 // New makes a recorder and registers its metrics.
@@ -60,7 +61,21 @@ func (r *Recorder) Close() error {
 	if r.log == nil {
 		return nil
 	}
+	r.tellRest(true)
 	return r.log.close(time.After(lastWrite))
+}
+
+// Sweep writes how many lines were left out of which nothing tells otherwise.
+// Its owner calls it every second or so.
+func (r *Recorder) Sweep() {
+	if r.log != nil {
+		r.tellRest(false)
+	}
+}
+
+func (r *Recorder) tellRest(last bool) {
+	now := r.now()
+	r.refused.rest(now, last, func(why reason, n int) { r.log.suppressed(now, why, n) })
 }
 
 // Attempt takes in an attempt.
@@ -138,9 +153,18 @@ func (r *Recorder) Request(q *accesslog.Request) {
 	if q.Provider != "" {
 		m.served(q)
 	}
-	if r.log != nil {
-		r.log.request(q)
+	if r.log == nil {
+		return
 	}
+	suppressed := 0
+	if unknownSender(q) {
+		var ok bool
+		if suppressed, ok = r.refused.take(q, r.now()); !ok {
+			m.suppressed.Inc()
+			return
+		}
+	}
+	r.log.request(q, suppressed)
 }
 
 // served observes a request that reached a provider.

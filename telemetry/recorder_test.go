@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"weir/accesslog"
+	"weir/internal/sample"
 	"weir/rolling"
 )
 
@@ -308,3 +310,87 @@ func benchmark(b *testing.B, log io.Writer) {
 
 func BenchmarkRecords(b *testing.B)       { benchmark(b, nil) }
 func BenchmarkRecordsAndLog(b *testing.B) { benchmark(b, io.Discard) }
+
+// Lines of refused requests without a key are bounded, whatever comes; those of
+// requests with a key, and the metrics, are complete.
+func TestRefusalsAreSampled(t *testing.T) {
+	f := newFixture()
+	now := start
+	f.now = func() time.Time { return now }
+	without := func(code, rejected string) *accesslog.Request {
+		q := refused()
+		q.Code, q.Rejected = code, rejected
+		return q
+	}
+	keyed := refused()
+	keyed.Key, keyed.KeyID = "team-a", "aigk_1"
+	attempted := refused()
+	attempted.Attempts, attempted.Cause = 1, accesslog.CauseConnectFailure
+	away := &accesslog.Request{Cause: accesslog.CauseRejected, Rejected: "ext_proc_error_gRPC_error_14", Status: 503}
+	gone := &accesslog.Request{Cause: accesslog.CauseClientGone, ClientGone: true}
+	const n = 500
+	for range n {
+		f.Request(without("invalid_api_key", ""))
+		f.Request(without("unknown_path", ""))
+		f.Request(without("", "http1.codec_error"))
+		f.Request(gone)
+		f.Request(keyed)
+		f.Request(attempted)
+		f.Request(away)
+		f.Request(request())
+	}
+	count := func(part string) int { f.Recorder.log.flush(); return strings.Count(f.log.String(), part) }
+	if got, want := count(`"kind":"request"`), 4*n+4*sample.Burst; got != want {
+		t.Errorf("%d lines, want %d", got, want)
+	}
+	f.Sweep()
+	if got := count(`"suppressed":`); got != 0 {
+		t.Errorf("%d lines tell of suppressed ones while more may follow", got)
+	}
+	now = now.Add(sample.Every)
+	f.Request(without("invalid_api_key", ""))
+	f.Sweep()
+	left := strconv.Itoa(n - sample.Burst)
+	for _, want := range []string{
+		`"code":"invalid_api_key","rejected":"","duration_ms":1.000,"first_byte_ms":null,"last_byte_ms":null,"stream":false,"client_gone":false,"truncated":false,"tokens":null,"client_ip":"2001:db8::1","bytes_in":30,"bytes_out":99,"suppressed":` + left + "}\n",
+		`"kind":"suppressed","cause":"refused","code":"unknown_path","rejected":"","suppressed":` + left + "}\n",
+		`"kind":"suppressed","cause":"refused","code":"","rejected":"http1.codec_error","suppressed":` + left + "}\n",
+		`"kind":"suppressed","cause":"client_gone","code":"","rejected":"","suppressed":` + left + "}\n",
+	} {
+		if got := count(want); got != 1 {
+			t.Errorf("%d times in the log: %s", got, want)
+		}
+	}
+	for range 2 {
+		f.Request(without("invalid_api_key", ""))
+	}
+	f.Close()
+	if got := count(`"code":"invalid_api_key","rejected":"","suppressed":2}`); got != 1 {
+		t.Error("the end does not tell of the last ones")
+	}
+	for line := range strings.Lines(f.log.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	if got := testutil.ToFloat64(f.metrics.suppressed); got != 4*(n-sample.Burst)+2 {
+		t.Errorf("%v lines counted as suppressed", got)
+	}
+	if got := testutil.ToFloat64(f.metrics.requestRecords); got != 8*n+3 {
+		t.Errorf("%v records counted", got)
+	}
+}
+
+// Whatever Envoy gives as a reason, the kinds are bounded.
+func TestRefusalKindsAreBounded(t *testing.T) {
+	var r refusals
+	passed := 0
+	for i := range 10 * maxReasons {
+		if _, ok := r.take(&accesslog.Request{Rejected: strconv.Itoa(i)}, start); ok {
+			passed++
+		}
+	}
+	if len(r.samplers) > maxReasons+1 || passed > maxReasons+sample.Burst {
+		t.Errorf("%d kinds, %d lines", len(r.samplers), passed)
+	}
+}

@@ -185,6 +185,7 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	group.Go(func() error { return g.observer.run(services) })
 	group.Go(func() error { return g.observer.recorder.Run(services) })
 	group.Go(func() error { return g.envoyLimits.run(services) })
+	group.Go(func() error { return g.observer.reopens(services, g.sys.reopen) })
 	group.Go(func() error { return g.watch(work) })
 	group.Go(func() error { return g.reloads(work) })
 	group.Go(func() error { return g.signals(services, endWork) })

@@ -19,9 +19,11 @@ func main() {
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, syscall.SIGHUP)
 	os.Exit(run(context.Background(), system{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		getenv: os.Getenv, stop: stop, reload: reload, localServers: localServers,
+		getenv: os.Getenv, stop: stop, reload: reload, reopen: reopen, localServers: localServers,
 	}))
 }
 
@@ -33,8 +35,9 @@ type system struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	// stop asks for an orderly end, a second time for one at once; reload for
-	// the configuration to be read again.
-	stop, reload <-chan os.Signal
+	// the configuration to be read again, reopen for the log file to be opened
+	// again. SIGHUP asks for both; neither waits for the other.
+	stop, reload, reopen <-chan os.Signal
 	// localServers are looked for when there is no configuration.
 	localServers []localServer
 }

@@ -27,7 +27,7 @@ type observer struct {
 	receiver *accesslog.Receiver
 	limiter  *admit.Limiter
 	events   *slog.Logger
-	log      io.Closer // nil: not ours to close
+	file     *telemetry.File // of the log; nil: it is none
 }
 
 // newObserver opens the access log. Where it goes and what the rolling window
@@ -45,11 +45,11 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 	case "stderr":
 		out = g.sys.stderr
 	default:
-		file, err := os.OpenFile(first.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		file, err := telemetry.OpenFile(first.AccessLog)
 		if err != nil {
 			return nil, err
 		}
-		out, o.log = file, file
+		out, o.file = file, file
 	}
 	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
 	o.receiver = accesslog.New(sinks{o.recorder, g.health, g.envoyLimits}, g.admission, func() accesslog.Names { return g.current.Load() })
@@ -85,7 +85,29 @@ func (o *observer) run(ctx context.Context) error {
 			o.rolling.Tick(now)
 		case <-sweeps.C:
 			o.receiver.Sweep()
+			o.recorder.Sweep()
 			o.limiter.Tick()
+		}
+	}
+}
+
+// reopens opens the file of the log again whenever asked to, until ctx ends: who
+// rotates logs has moved it away. Lines go on to the open file if that fails.
+func (o *observer) reopens(ctx context.Context, asked <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-asked:
+		}
+		if o.file == nil {
+			continue
+		}
+		switch reopened, err := o.file.Reopen(); {
+		case err != nil:
+			o.events.Error("access log cannot be opened again: lines go on to the file that is open", "path", o.accessLog, "reason", err)
+		case reopened:
+			o.events.Info("access log opened again", "path", o.accessLog)
 		}
 	}
 }
@@ -96,7 +118,7 @@ func (o *observer) close() {
 	if err := o.recorder.Close(); err != nil {
 		o.events.Error("access log lines are lost", "error", err)
 	}
-	if o.log != nil {
-		_ = o.log.Close()
+	if o.file != nil {
+		_ = o.file.Close()
 	}
 }
