@@ -18,7 +18,8 @@ type message struct {
 	take  func(log string, e *entry) // which keeps copies only
 }
 
-// entry is what is read of an HTTPAccessLogEntry
+// entry is what is read of an HTTPAccessLogEntry, or of a TCPAccessLogEntry,
+// which has the same common properties and nothing else that is read
 // (envoy/data/accesslog/v3/accesslog.proto). Field numbers are those of Envoy
 // 1.40; the strings are copies.
 type entry struct {
@@ -32,6 +33,7 @@ type entry struct {
 	// From the start to the provider's first and last byte; 0 where none came.
 	firstByte, lastByte time.Duration
 	clientIP            string
+	clientPort          int
 	attempts            int
 	flags               flags
 	status              int
@@ -99,7 +101,8 @@ func (m *message) ReadMessage(b []byte) error {
 					m.log = string(in.Bytes)
 				}
 			}
-		case f.Is(2, protowire.BytesType): // http_logs
+		case f.Is(2, protowire.BytesType), // http_logs
+			f.Is(3, protowire.BytesType) && m.log == policy.ConnectionLog: // tcp_logs
 			for in := fields(f.Bytes); in.Next(); {
 				if in.Is(1, protowire.BytesType) {
 					m.entry = entry{}
@@ -154,7 +157,7 @@ func (e *entry) common(f *protofield.Fields) {
 	}
 	switch f.Num {
 	case 2: // downstream_remote_address
-		e.clientIP = socketAddress(f.Bytes)
+		e.clientIP, e.clientPort = socketAddress(f.Bytes)
 	case 5:
 		seconds, nanos := secondsNanos(f.Bytes)
 		e.start = time.Unix(seconds, nanos)
@@ -306,7 +309,7 @@ func duration(b []byte) time.Duration {
 
 // socketAddress reads the IP address of a core.v3.Address; empty where it is
 // none.
-func socketAddress(b []byte) (ip string) {
+func socketAddress(b []byte) (ip string, port int) {
 	for f := fields(b); f.Next(); {
 		if !f.Is(1, protowire.BytesType) {
 			continue
@@ -314,8 +317,10 @@ func socketAddress(b []byte) (ip string) {
 		for in := fields(f.Bytes); in.Next(); {
 			if in.Is(2, protowire.BytesType) {
 				ip = string(in.Bytes)
+			} else if in.Is(3, protowire.VarintType) {
+				port = int(in.Scalar)
 			}
 		}
 	}
-	return ip
+	return ip, port
 }

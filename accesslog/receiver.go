@@ -26,6 +26,12 @@ type Progress interface {
 	Answering(cluster, key, model string, began time.Time)
 }
 
+// Disconnects is a Sink that is also told which connections of clients have
+// ended.
+type Disconnects interface {
+	Disconnected(ip string, port int)
+}
+
 // Follower is told which requests run. It must not wait.
 type Follower interface {
 	// Running tells of a request that goes on, every few seconds: its id, that
@@ -130,6 +136,10 @@ func (r *Receiver) take(log string, e *entry) {
 		r.request(e)
 	case policy.AttemptLog:
 		r.attempt(e)
+	case policy.ConnectionLog:
+		if d, ok := r.sink.(Disconnects); ok {
+			d.Disconnected(e.clientIP, e.clientPort)
+		}
 	}
 }
 

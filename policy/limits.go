@@ -30,6 +30,9 @@ type LimitsConfig struct {
 	// Connections of clients at once; further ones are closed at once. 0: half of
 	// what open_files leaves, at most 50000. It is not reloaded.
 	MaxClientConnections int `yaml:"max_client_connections,omitempty"`
+	// Connections of one client address at once, 1 to 1048576; further ones are
+	// closed at once. Addresses of IPv6 count by their first 64 bits. 0: any number.
+	MaxClientConnectionsPerAddress int `yaml:"max_client_connections_per_address,omitempty"`
 	// Connections to one host of a provider at once; further requests wait for one
 	// that is free. 0: what open_files leaves, divided by the number of hosts, at
 	// most 10000.

@@ -6,6 +6,8 @@ import "time"
 type ConnectionLimits struct {
 	// 0 where the configuration leaves it to what the process finds.
 	OpenFiles, MaxClientConnections, MaxProviderConnections int
+	// MaxClientConnectionsPerAddress is 0 where there is no such limit.
+	MaxClientConnectionsPerAddress int
 
 	ClientHeadersTimeout, ClientBodyTimeout, ClientIdleTimeout time.Duration
 	MaxClientConnectionAge                                     time.Duration
@@ -39,13 +41,14 @@ func (l *loader) connectionLimits(p *Policy) {
 		return value
 	}
 	p.Limits.ConnectionLimits = ConnectionLimits{
-		OpenFiles:              number("limits.open_files", c.OpenFiles, minOpenFiles),
-		MaxClientConnections:   number("limits.max_client_connections", c.MaxClientConnections, 1),
-		MaxProviderConnections: number("limits.max_provider_connections", c.MaxProviderConnections, 1),
-		ClientHeadersTimeout:   l.duration("limits.client_headers_timeout", c.ClientHeadersTimeout, DefaultClientHeadersTimeout),
-		ClientBodyTimeout:      l.duration("limits.client_body_timeout", c.ClientBodyTimeout, DefaultClientBodyTimeout),
-		ClientIdleTimeout:      l.duration("limits.client_idle_timeout", c.ClientIdleTimeout, DefaultClientIdleTimeout),
-		MaxClientConnectionAge: l.duration("limits.max_client_connection_age", c.MaxClientConnectionAge, DefaultMaxClientConnectionAge),
+		OpenFiles:                      number("limits.open_files", c.OpenFiles, minOpenFiles),
+		MaxClientConnections:           number("limits.max_client_connections", c.MaxClientConnections, 1),
+		MaxClientConnectionsPerAddress: number("limits.max_client_connections_per_address", c.MaxClientConnectionsPerAddress, 1),
+		MaxProviderConnections:         number("limits.max_provider_connections", c.MaxProviderConnections, 1),
+		ClientHeadersTimeout:           l.duration("limits.client_headers_timeout", c.ClientHeadersTimeout, DefaultClientHeadersTimeout),
+		ClientBodyTimeout:              l.duration("limits.client_body_timeout", c.ClientBodyTimeout, DefaultClientBodyTimeout),
+		ClientIdleTimeout:              l.duration("limits.client_idle_timeout", c.ClientIdleTimeout, DefaultClientIdleTimeout),
+		MaxClientConnectionAge:         l.duration("limits.max_client_connection_age", c.MaxClientConnectionAge, DefaultMaxClientConnectionAge),
 	}
 }
 

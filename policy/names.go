@@ -88,6 +88,12 @@ const (
 	// PresenceLog is the log of requests where telemetry is off: it says only
 	// which requests run.
 	PresenceLog = "weir.presence"
+	// ConnectionLog is the log of connections of clients that have ended.
+	ConnectionLog = "weir.connection"
+	// PeerDomain and PeerKey are what Envoy asks with whether a client may have
+	// one more connection; the value is the client's address and port.
+	PeerDomain = "weir.peers"
+	PeerKey    = "peer"
 
 	// ClusterMetadata is the namespace of a cluster's own metadata, and
 	// ProviderField its field.

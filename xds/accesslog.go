@@ -63,16 +63,21 @@ func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, he
 		Name:   "envoy.access_loggers.http_grpc",
 		Filter: filter,
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.HttpGrpcAccessLogConfig{
-			CommonConfig: &alsv3.CommonGrpcAccessLogConfig{
-				LogName:             name,
-				GrpcService:         grpcTo(b.options.LogCluster),
-				TransportApiVersion: corev3.ApiVersion_V3,
-				BufferFlushInterval: duration(LogFlush),
-				BufferSizeBytes:     number(logBuffer),
-			},
+			CommonConfig:                   b.toLog(name),
 			AdditionalResponseHeadersToLog: headers,
 		})},
 	}}
+}
+
+// toLog leads a log to Weir.
+func (b *builder) toLog(name string) *alsv3.CommonGrpcAccessLogConfig {
+	return &alsv3.CommonGrpcAccessLogConfig{
+		LogName:             name,
+		GrpcService:         grpcTo(b.options.LogCluster),
+		TransportApiVersion: corev3.ApiVersion_V3,
+		BufferFlushInterval: duration(LogFlush),
+		BufferSizeBytes:     number(logBuffer),
+	}
 }
 
 // logInterval is how often Envoy tells of a request that still runs: a failed

@@ -3,11 +3,18 @@ package xds
 import (
 	"time"
 
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	ratelimitconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/ratelimit/v3"
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	ratelimitcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ratelimit/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"weir/policy"
 )
 
 const (
@@ -15,6 +22,9 @@ const (
 	// how long it may take to say so. TCP asks the others.
 	clientPing        = 30 * time.Second
 	clientPingTimeout = 10 * time.Second
+	// peerTimeout is how long a connection waits for Weir's word on whether its
+	// client has too many. Then it is let in.
+	peerTimeout = 500 * time.Millisecond
 	// drainTime is how long a connection that is asked to end takes new requests:
 	// those that the client sent before it knew.
 	drainTime = 5 * time.Second
@@ -26,6 +36,21 @@ const (
 // becomes of one that speaks HTTP is for boundTime.
 func (b *builder) boundConnections(l *listenerv3.Listener) {
 	limits := b.policy.Limits
+	if limits.MaxClientConnectionsPerAddress > 0 {
+		b.boundPeers(l)
+	} else {
+		b.inspectFirstBytes(l)
+	}
+	for _, chain := range l.FilterChains {
+		chain.TransportSocketConnectTimeout = duration(limits.ClientHeadersTimeout)
+	}
+	l.TcpKeepalive = &corev3.TcpKeepalive{
+		KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
+	}
+}
+
+// inspectFirstBytes closes connections that send nothing.
+func (b *builder) inspectFirstBytes(l *listenerv3.Listener) {
 	// Of a connection that was accepted and is silent, Envoy knows no more than
 	// that it is idle. A filter that looks at its first byte tells them apart,
 	// and has a timeout of its own.
@@ -33,13 +58,33 @@ func (b *builder) boundConnections(l *listenerv3.Listener) {
 		Name:       "envoy.filters.listener.tls_inspector",
 		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.pack(&tlsinspectorv3.TlsInspector{})},
 	})
-	l.ListenerFiltersTimeout = duration(limits.ClientHeadersTimeout)
+	l.ListenerFiltersTimeout = duration(b.policy.Limits.ClientHeadersTimeout)
+}
+
+// boundPeers lets Weir decide on each connection when it is there, and tells it
+// when one ends. Filters of connections begin only after those of listeners: an
+// inspector would keep silent connections from being counted.
+func (b *builder) boundPeers(l *listenerv3.Listener) {
+	ask := &listenerv3.Filter{
+		Name: "envoy.filters.network.ratelimit",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(&ratelimitv3.RateLimit{
+			StatPrefix: "weir", Domain: policy.PeerDomain,
+			Descriptors: []*ratelimitcommonv3.RateLimitDescriptor{{Entries: []*ratelimitcommonv3.RateLimitDescriptor_Entry{
+				{Key: policy.PeerKey, Value: "%DOWNSTREAM_REMOTE_ADDRESS%"},
+			}}},
+			Timeout:          duration(peerTimeout),
+			RateLimitService: &ratelimitconfigv3.RateLimitServiceConfig{GrpcService: b.weir(), TransportApiVersion: corev3.ApiVersion_V3},
+		})},
+	}
 	for _, chain := range l.FilterChains {
-		chain.TransportSocketConnectTimeout = duration(limits.ClientHeadersTimeout)
+		chain.Filters = append([]*listenerv3.Filter{ask}, chain.Filters...)
 	}
-	l.TcpKeepalive = &corev3.TcpKeepalive{
-		KeepaliveProbes: number(3), KeepaliveTime: number(60), KeepaliveInterval: number(10),
-	}
+	l.AccessLog = append(l.AccessLog, &accesslogv3.AccessLog{
+		Name: "envoy.access_loggers.tcp_grpc",
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.TcpGrpcAccessLogConfig{
+			CommonConfig: b.toLog(policy.ConnectionLog),
+		})},
+	})
 }
 
 // boundTime bounds how long a client may take over a request, and how long its

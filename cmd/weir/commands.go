@@ -216,7 +216,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		Path: path, Bootstrap: bootstrap, Dir: dir,
 		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
 		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
-		Started: g.process.started, Died: g.process.dead, Served: g.everReady.Load,
+		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everReady.Load,
 	}
 	err = g.run(ctx, first, socket, func(ctx context.Context) error { return envoy.Run(ctx, run) })
 	stop()

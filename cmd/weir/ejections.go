@@ -2,12 +2,14 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/accesslog"
 	"weir/health"
+	"weir/peers"
 	"weir/policy"
 	"weir/telemetry"
 )
@@ -17,6 +19,7 @@ type sinks struct {
 	recorder *telemetry.Recorder
 	health   *health.Tracker
 	limits   *envoyLimits
+	peers    *peers.Limiter
 }
 
 func (s sinks) Attempt(a *accesslog.Attempt) {
@@ -27,6 +30,13 @@ func (s sinks) Attempt(a *accesslog.Attempt) {
 func (s sinks) Request(r *accesslog.Request) {
 	s.recorder.Request(r)
 	s.limits.request(r)
+}
+
+// Disconnected implements accesslog.Disconnects.
+func (s sinks) Disconnected(ip string, port int) {
+	if addr, err := netip.ParseAddr(ip); err == nil {
+		s.peers.Closed(peers.Canonical(netip.AddrPortFrom(addr, uint16(port))))
+	}
 }
 
 func (s sinks) Answering(cluster, key, model string, began time.Time) {

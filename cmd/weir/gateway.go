@@ -25,6 +25,7 @@ import (
 	"weir/health"
 	"weir/internal/private"
 	"weir/limits"
+	"weir/peers"
 	"weir/policy"
 	"weir/rolling"
 	"weir/xds"
@@ -68,6 +69,7 @@ type gateway struct {
 	// adminBound is the address for operators, once it is bound.
 	adminBound  atomic.Pointer[string]
 	envoyLimits *envoyLimits
+	peers       *peers.Limiter
 	// everReady is set once an Envoy had what the policy in force needs.
 	everReady atomic.Bool
 	// process is the Envoy that this gateway runs; nil: others do.
@@ -101,6 +103,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	g.limits = limits.New(log, time.Now)
 	g.registry.MustRegister(g.limits)
 	g.envoyLimits = newEnvoyLimits(g.limits)
+	g.peers = newPeers(g.limits)
 	g.admission = newAdmission(g)
 	g.health = health.New(time.Now, newEjections(g).tell)
 	return g
@@ -247,6 +250,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	server := grpc.NewServer(options...)
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
+	g.peers.Register(server)
 	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached))
 	return server
 }

@@ -110,6 +110,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	}
 	g.health.Adopt(next)
 	g.admission.adopt(next)
+	g.adoptPeers(next)
 	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())

@@ -1,0 +1,45 @@
+package peers
+
+import (
+	"context"
+	"net/netip"
+
+	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	"google.golang.org/grpc"
+
+	"weir/policy"
+)
+
+// Register serves envoy.service.ratelimit.v3 for Envoy's network filter.
+func (l *Limiter) Register(s grpc.ServiceRegistrar) {
+	ratelimitv3.RegisterRateLimitServiceServer(s, service{limiter: l})
+}
+
+type service struct {
+	ratelimitv3.UnimplementedRateLimitServiceServer
+	limiter *Limiter
+}
+
+// ShouldRateLimit answers for one connection. What it cannot read it lets pass.
+func (s service) ShouldRateLimit(ctx context.Context, r *ratelimitv3.RateLimitRequest) (*ratelimitv3.RateLimitResponse, error) {
+	code := ratelimitv3.RateLimitResponse_OK
+	for _, d := range r.GetDescriptors() {
+		for _, e := range d.GetEntries() {
+			peer, err := netip.ParseAddrPort(e.GetValue())
+			// A client that is gone by now has no end that is still to come.
+			if err != nil || e.GetKey() != policy.PeerKey || ctx.Err() != nil {
+				continue
+			}
+			if !s.limiter.Opened(Canonical(peer)) {
+				code = ratelimitv3.RateLimitResponse_OVER_LIMIT
+			}
+		}
+	}
+	return &ratelimitv3.RateLimitResponse{OverallCode: code}, nil
+}
+
+// Canonical writes an address of IPv4 that came over a socket of IPv6 as one of
+// IPv4.
+func Canonical(peer netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+}
