@@ -93,7 +93,7 @@ func TestEntryFields(t *testing.T) {
 				Address: "2001:db8::1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 9},
 			}}},
 			DownstreamDirectRemoteAddress: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: "192.0.2.1"}}},
-		}, want: entry{clientIP: "2001:db8::1"}},
+		}, want: entry{clientIP: "2001:db8::1", clientPort: 9}},
 		"client without address": {common: &logv3.AccessLogCommon{DownstreamRemoteAddress: &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: "/x"}}}}},
 		"start":                  {common: &logv3.AccessLogCommon{StartTime: timestamppb.New(start)}, want: entry{start: start}},
 		"duration":               {common: &logv3.AccessLogCommon{Duration: durationpb.New(90*time.Second + 5)}, want: entry{duration: 90*time.Second + 5}},
