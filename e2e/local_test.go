@@ -199,9 +199,15 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: sk-provid
 	}
 }
 
-// greeted connects to a socket as a user, with the client of HTTP/2, and
-// reports whether the server says anything.
+// greeted reports whether the server at a socket says anything to a user.
 func greeted(t *testing.T, socket string, uid uint32) bool {
+	t.Helper()
+	return greeting(t, socket, uid) == "served"
+}
+
+// greeting connects to a socket as a user, as a client of HTTP/2, and tells what
+// came of it: refused, closed or served.
+func greeting(t *testing.T, socket string, uid uint32) string {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	must(t, err)
@@ -210,12 +216,15 @@ import socket, sys, os
 s = socket.socket(socket.AF_UNIX)
 os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
 s.settimeout(60)
-s.connect(sys.argv[1])
+try:
+    s.connect(sys.argv[1])
+except PermissionError:
+    sys.exit(sys.stdout.write("refused") and 0)
 try:
     s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
-    sys.stdout.write("%d" % len(s.recv(100)))
+    sys.stdout.write("served" if s.recv(100) else "closed")
 except (BrokenPipeError, ConnectionResetError):
-    sys.stdout.write("0")
+    sys.stdout.write("closed")
 `
 	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience+time.Second)
 	defer cancel()
@@ -223,5 +232,72 @@ except (BrokenPipeError, ConnectionResetError):
 	if err != nil {
 		t.Fatalf("as uid %d: %v %s", uid, err, out)
 	}
-	return string(out) != "0"
+	return string(out)
+}
+
+// TestRunKeepsOthersOut: what `weir run` and its Envoy leave on the machine
+// while they run is for their user alone.
+func TestRunKeepsOthersOut(t *testing.T) {
+	provider := recorder.Start(t)
+	log := filepath.Join(t.TempDir(), "access.log")
+	const key, secret = "sk-provider-0123456789", "sk-of-a-client-0123456789"
+	var pid int
+	g := gatewaytest.Start(t, `
+telemetry: {access_log: "`+log+`"}
+access_keys: [{name: team, value: "${secrets.get('clients', 'team')}"}]
+providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: "${secrets.get('p', 'key')}"}]}]
+`, gatewaytest.Secrets(key, secret), gatewaytest.Env("WEIR_SECRET_P_KEY", key), gatewaytest.Env("WEIR_SECRET_CLIENTS_TEAM", secret),
+		gatewaytest.Command("", func(cmd *exec.Cmd) {
+			// A shell that lets everything be read, and cores be written.
+			cmd.Args = append([]string{"sh", "-c", `umask 0; ulimit -c unlimited 2>/dev/null; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+			cmd.Path = "/bin/sh"
+		}))
+	if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, "Authorization", "Bearer "+secret); a.Status != 200 {
+		t.Fatalf("status %d %s", a.Status, a.Body)
+	}
+	g.WaitLog(func(lines []map[string]any) bool {
+		for _, l := range lines {
+			if n, ok := l["pid"].(float64); ok && l["msg"] == "envoy started" {
+				pid = int(n)
+			}
+		}
+		return pid != 0
+	}, "Envoy's pid")
+
+	dir := filepath.Dir(g.Field("weir started", "socket"))
+	want := map[string]fs.FileMode{dir: 0o700, filepath.Join(dir, "weir.sock"): 0o600, filepath.Join(dir, "envoy.sock"): 0o600, log: 0o600}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); want[path] == 0 {
+			want[path] = 0o600
+		}
+	}
+	if len(want) != 5 { // with Envoy's configuration
+		t.Errorf("%v is in the folder", entries)
+	}
+	for path, mode := range want {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, mode)
+		}
+	}
+	for _, file := range []string{"cmdline", "environ"} {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
+		must(t, err)
+		if bytes.Contains(text, []byte("sk-")) || file == "environ" && len(text) > 0 {
+			t.Errorf("Envoy's %s is %q", file, text)
+		}
+	}
+	for who, pid := range map[string]int{"weir": g.Cmd.Process.Pid, "Envoy": pid} {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "limits"))
+		must(t, err)
+		for line := range strings.Lines(string(text)) {
+			if rest, ok := strings.CutPrefix(line, "Max core file size"); ok && strings.Fields(rest)[0] > "1" {
+				t.Errorf("%s may write a core dump: %s", who, line)
+			}
+		}
+	}
+	if os.Geteuid() == 0 && greeting(t, filepath.Join(dir, "weir.sock"), malloryUID) != "refused" {
+		t.Error("another user reaches the socket")
+	}
 }

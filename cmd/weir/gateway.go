@@ -152,6 +152,9 @@ func (g *gateway) numbers(window time.Duration) *rolling.Store {
 // return when its context ends; only then do the services end, because what it
 // runs (Envoy, while it drains) still needs them.
 func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, beside func(context.Context) error) error {
+	if err := envoy.NoCoreDumps(); err != nil {
+		g.log.Warn("a crash may leave a core dump, with keys in it", "reason", err)
+	}
 	listener, err := listenForEnvoy(socket, g.users, g.log, g.registry)
 	if err != nil {
 		return err
