@@ -85,6 +85,12 @@ func plain(details string) string {
 	return details
 }
 
+// heapFull reports whether Envoy refused or ended the request because its heap
+// was nearly full. Not all of these have the flag.
+func (e *entry) heapFull() bool {
+	return e.flags.has(overloadManager) || strings.HasPrefix(e.details, "overload")
+}
+
 // redirected says that the answer stands in the place of a provider's redirect:
 // the one answer of Envoy's own that has no details.
 func (e *entry) redirected() bool { return e.status == 502 && e.details == "" }

@@ -82,6 +82,7 @@ const (
 	maxDurationReached     = 20
 	durationTimeout        = 23
 	upstreamProtocolError  = 24
+	overloadManager        = 26
 	dnsFailure             = 27
 	clientReset            = 28
 )

@@ -150,6 +150,7 @@ func TestFlags(t *testing.T) {
 		"stream_idle_timeout": streamIdleTimeout, "upstream_max_stream_duration_reached": maxDurationReached,
 		"duration_timeout": durationTimeout, "upstream_protocol_error": upstreamProtocolError,
 		"dns_resolution_failure": dnsFailure, "downstream_remote_reset": clientReset,
+		"overload_manager": overloadManager,
 	} {
 		field := fields.ByName(name)
 		if field == nil {

@@ -352,6 +352,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	default:
 		out.Cause = e.cause()
 	}
+	out.HeapFull = e.heapFull()
 	if out.ClientGone {
 		out.Cause = CauseClientGone
 	}

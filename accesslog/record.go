@@ -137,6 +137,9 @@ type Request struct {
 	Code     string // Weir's error code, when the gateway itself answered
 	Cause    string // one of the Causes
 	Attempts int
+	// HeapFull is set when Envoy refused or ended the request because its heap
+	// was nearly full.
+	HeapFull bool
 	Stream   bool
 
 	Duration  time.Duration // from Start to the end

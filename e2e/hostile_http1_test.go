@@ -95,7 +95,8 @@ var wire = []exchange{
 	{"folded header", chat + "X-A: a\r\n\tContent-Length: 3\r\n" + withBody, []outcome{passes}, []string{"x-a: a\tContent-Length: 3"}},
 	{"CR in a header", chat + "X-A: a\rContent-Length: 3\r\n" + withBody, []outcome{passes}, []string{"x-a: aContent-Length: 3"}},
 	{"expectation", chat + "Expect: 200-maybe\r\n" + withBody, []outcome{passes}, nil},
-	{"90 headers", chat + manyHeaders(87) + withBody, []outcome{passes}, strings.Split(strings.TrimSpace(strings.ToLower(manyHeaders(87))), "\r\n")},
+	{"100 headers", chat + manyHeaders(97) + withBody, []outcome{passes}, strings.Split(strings.TrimSpace(strings.ToLower(manyHeaders(97))), "\r\n")},
+	{"header of 61,300 bytes", chat + "X-A: " + strings.Repeat("a", 61_300) + "\r\n" + withBody, []outcome{passes}, []string{"x-a: " + strings.Repeat("a", 61_300)}},
 
 	{"no body", chat + "\r\n", bad("invalid_body", strings.ReplaceAll(noBody, "PATH", "/v1/chat/completions")), nil},
 	{"content-length 0", chat + "Content-Length: 0\r\n\r\n", bad("invalid_body", strings.ReplaceAll(noBody, "PATH", "/v1/chat/completions")), nil},
@@ -149,8 +150,8 @@ var wire = []exchange{
 	{"unknown method", strings.Replace(chat, "POST", "BREW", 1) + withBody, notHTTP, nil},
 	{"method in small letters", strings.Replace(chat, "POST", "post", 1) + withBody, notHTTP, nil},
 	// These would fit, but not with those that Envoy and Weir add.
-	{"97 headers", chat + manyHeaders(94) + withBody, headersSize, nil},
-	{"header of 61,300 bytes", chat + "X-A: " + strings.Repeat("a", 61_300) + "\r\n" + withBody, headersSize, nil},
+	{"header of 61,440 bytes", chat + "X-A: " + strings.Repeat("a", 61_440) + "\r\n" + withBody, headersSize, nil},
+	{"300 headers", chat + manyHeaders(300) + withBody, headersSize, nil},
 	{"101 headers", chat + manyHeaders(101) + withBody, headersSize, nil},
 	{"header of 70 KB", chat + "X-A: " + strings.Repeat("a", 70_000) + "\r\n" + withBody, headersSize, nil},
 	{"target of 70 KB", target("/v1/chat/completions?" + strings.Repeat("a", 70_000)), headersSize, nil},

@@ -37,6 +37,7 @@ func (h *hostile) http2(t *testing.T) {
 		}
 		return s
 	}
+	tooManyHeaders := outcome{431, "/v1/chat/completions", "request_too_large", "the request headers are larger than 60 KiB, or more than 100"}
 	tests := []struct {
 		name string
 		send []frames
@@ -69,7 +70,10 @@ func (h *hostile) http2(t *testing.T) {
 
 		{"less than the content-length", []frames{head("content-length", "500"), data}, outcome{status: -1}},
 		{"more than the content-length", []frames{head("content-length", "5"), data}, outcome{status: -1}},
-		{"101 headers", []frames{head(many(101)...), data}, outcome{status: -1}},
+		{"101 headers", []frames{head(many(101)...), data}, tooManyHeaders},
+		{"61,440 bytes of headers", []frames{head("x-a", strings.Repeat("a", 61_440)), data}, tooManyHeaders},
+		// What Envoy does not hand to Weir, it resets.
+		{"300 headers", []frames{head(many(300)...), data}, outcome{status: -1}},
 		{"70 KB of headers", []frames{head("x-a", strings.Repeat("a", 70_000)), data}, outcome{status: -1}},
 		{"two content-lengths", []frames{head("content-length", "1", "content-length", "2"), data}, outcome{}},
 		{"transfer-encoding", []frames{head("transfer-encoding", "chunked"), data}, outcome{}},

@@ -58,6 +58,7 @@ type BootstrapOptions struct {
 	AdminAddress   string        // its host:port; neither: no admin interface
 	MaxConnections int           // client connections at once, the admin's not counted; 0: MostConnections. See Divide
 	ConnectTimeout time.Duration // of a connection to Socket; 0: 1s
+	MaxHeap        uint64        // bytes of heap that Envoy may use; 0: DefaultMaxHeap
 }
 
 // Bootstrap gives the configuration that Envoy starts from, as YAML.
@@ -70,6 +71,10 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	}
 	if o.MaxConnections < 0 {
 		return nil, fmt.Errorf("max connections: %d: less than none", o.MaxConnections)
+	}
+	maxHeap := cmp.Or(o.MaxHeap, DefaultMaxHeap)
+	if maxHeap < MinMaxHeap {
+		return nil, fmt.Errorf("max heap: %d bytes: less than %d", maxHeap, MinMaxHeap)
 	}
 	admin, err := adminInterface(o)
 	if err != nil {
@@ -86,8 +91,10 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Clusters: []*clusterv3.Cluster{controlCluster(o), logCluster(o)},
 		},
-		OverloadManager: connectionLimit(cmp.Or(o.MaxConnections, MostConnections)),
+		OverloadManager:        connectionLimit(cmp.Or(o.MaxConnections, MostConnections)),
+		MemoryAllocatorManager: allocator(),
 	}
+	limitHeap(b.OverloadManager, maxHeap)
 	if err := b.ValidateAll(); err != nil {
 		return nil, err
 	}

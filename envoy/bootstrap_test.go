@@ -112,11 +112,84 @@ admin:
       mode: 384
   ignore_global_conn_limit: true
 overload_manager:
+  refresh_interval: 0.100s
   resource_monitors:
     - name: envoy.resource_monitors.global_downstream_max_connections
       typed_config:
         '@type': type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
         max_active_downstream_connections: "50000"
+    - name: envoy.resource_monitors.fixed_heap
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig
+        max_heap_size_bytes: "1073741824"
+  actions:
+    - name: envoy.overload_actions.shrink_heap
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.5
+      typed_config:
+        '@type': type.googleapis.com/envoy.config.overload.v3.ShrinkHeapConfig
+        timer_interval: 1s
+        max_unfreed_memory_bytes: "67108864"
+    - name: envoy.overload_actions.reduce_timeouts
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          scaled:
+            scaling_threshold: 0.8
+            saturation_threshold: 0.95
+      typed_config:
+        '@type': type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig
+        timer_scale_factors:
+          - timer: HTTP_DOWNSTREAM_CONNECTION_IDLE
+            min_timeout: 1s
+          - timer: HTTP_DOWNSTREAM_STREAM_IDLE
+            min_timeout: 10s
+          - timer: HTTP_DOWNSTREAM_STREAM_FLUSH
+            min_timeout: 1s
+    - name: envoy.overload_actions.reset_high_memory_stream
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          scaled:
+            scaling_threshold: 0.8
+            saturation_threshold: 0.95
+    - name: envoy.overload_actions.disable_http_keepalive
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.9
+    - name: envoy.overload_actions.stop_accepting_requests
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.9
+    - name: envoy.overload_actions.reject_incoming_connections
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.97
+  loadshed_points:
+    - name: envoy.load_shed_points.http_connection_manager_decode_headers
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.9
+    - name: envoy.load_shed_points.hcm_ondata_creating_codec
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.97
+    - name: envoy.load_shed_points.http1_server_abort_dispatch
+      triggers:
+        - name: envoy.resource_monitors.fixed_heap
+          threshold:
+            value: 0.95
+  buffer_factory_config:
+    minimum_account_to_track_power_of_two: 16
+memory_allocator_manager:
+  bytes_to_release: "67108864"
+  memory_release_interval: 1s
+  max_unfreed_memory_bytes: "67108864"
 `
 
 func TestBootstrap(t *testing.T) {
@@ -141,7 +214,7 @@ func TestBootstrapIsValidForEnvoy(t *testing.T) {
 		"admin TCP":    {AdminAddress: "[::1]:9901"},
 		"all options": {
 			Cluster: "yes", AdminAddress: "127.0.0.1:9901",
-			MaxConnections: 7, ConnectTimeout: 1500 * time.Millisecond,
+			MaxConnections: 7, ConnectTimeout: 1500 * time.Millisecond, MaxHeap: 256 << 20,
 		},
 		"odd names": {NodeID: "~: \"ü\n\t😀#'", Cluster: "0x10", AdminSocket: "/run/weir #1/%2f\\é.sock"},
 	} {
@@ -184,6 +257,7 @@ func TestBootstrapRefuses(t *testing.T) {
 		{func(o *BootstrapOptions) { o.AdminAddress = "127.0.0.1:http" }, "the port must be a number from 1 to 65535"},
 		{func(o *BootstrapOptions) { o.AdminAddress = "localhost:9901" }, "Envoy listens on an IP address"},
 		{func(o *BootstrapOptions) { o.MaxConnections = -1 }, "max connections: -1"},
+		{func(o *BootstrapOptions) { o.MaxHeap = 1 << 20 }, "max heap: 1048576 bytes: less than 67108864"},
 		{func(o *BootstrapOptions) { o.ConnectTimeout = -1 }, "ConnectTimeout"},
 	} {
 		o := BootstrapOptions{NodeID: "n", Socket: "/run/weir/grpc.sock"}

@@ -30,7 +30,14 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	var method, path, authority, origin, contentType, encoding, length, hops string
 	var credentials [3]string
 	req := request{length: -1}
+	count, size := 0, 0
 	for _, h := range in.Headers {
+		if !ofEnvoy(h.Key) {
+			size += len(h.Key) + len(h.Value)
+			if h.Key[0] != ':' {
+				count++
+			}
+		}
 		switch h.Key {
 		case ":method":
 			method = h.Value
@@ -72,6 +79,9 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	if req.Models && req.anthropic {
 		req.Format = policy.Anthropic
 	}
+	if err = current.AdmitHeaders(count, size); err != nil {
+		return req, err
+	}
 	if req.hops, err = current.Hop(hops); err != nil {
 		return req, err
 	}
@@ -97,6 +107,12 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
 	}
 	return req, nil
+}
+
+// ofEnvoy reports whether a header is one that Envoy adds to every request, or
+// none at all. What clients send under these names does not get here.
+func ofEnvoy(name string) bool {
+	return name == "" || name == "x-request-id" || name == "x-forwarded-proto" || strings.HasPrefix(name, "x-envoy-")
 }
 
 // clientIP takes the port off Envoy's attribute source.address.

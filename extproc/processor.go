@@ -259,5 +259,5 @@ func (x *exchange) replyError(stream *wire.Stream, e *policy.Error, format polic
 	if e.RetryAfter > 0 {
 		headers = append(headers, wire.SetHeader{Key: "retry-after", Value: strconv.Itoa(e.RetryAfter)})
 	}
-	return x.replyWith(stream, e.Code.Status(), headers, e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
+	return x.replyWith(stream, e.Status(), headers, e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
 }

@@ -91,6 +91,16 @@ type Error struct {
 	Message    string
 	Cause      error
 	RetryAfter int
+	// status is that of this error, where it is not its code's.
+	status int
+}
+
+// Status returns the HTTP status that goes with the error.
+func (e *Error) Status() int {
+	if e.status != 0 {
+		return e.status
+	}
+	return e.Code.Status()
 }
 
 // Errorf makes an Error without a cause.

@@ -216,6 +216,7 @@ func (l *loader) policy() *Policy {
 			l.problem("max_body_bytes", "must be from 1024 to %d bytes", MaxMaxBodyBytes)
 		}
 	}
+	l.clientLimits(p)
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
 	l.limits(p)
 	l.telemetry(p)

@@ -26,6 +26,11 @@ type Policy struct {
 	// needs them.
 	Roots string
 
+	// Client bounds what one connection of a client may take. EnvoyHeapBytes and
+	// WeirMemoryBytes bound the two processes; 0 is what their machine suggests.
+	Client                          ClientLimits
+	EnvoyHeapBytes, WeirMemoryBytes uint64
+
 	Listen      []string // not empty
 	AdminListen string
 	// ListenTLS is nil where the listener for clients speaks plain HTTP.
@@ -243,6 +248,7 @@ func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
 func (p *Policy) Effective() Config {
 	c := *p.Config
 	c.Listen, c.Admin.Listen = p.Listen, p.AdminListen
+	c.Limits = p.effectiveLimits()
 	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
 	c.Limits.MaxRequests, c.Limits.MaxBufferedBodyBytes = p.Limits.Total.Requests, p.Limits.Total.BodyBytes
 	c.Limits.MaxRequestsPerKey, c.Limits.MaxBufferedBodyBytesPerKey = p.Limits.PerKey.Requests, p.Limits.PerKey.BodyBytes

@@ -39,12 +39,11 @@ const (
 	requestIDHeader = "x-request-id"
 	// decideFilter is the name under which a route finds it.
 	decideFilter = "weir.decide"
-	// clientBuffer is how much of answers waits for a client. An answer that was
-	// complete while it was held must fit: where the limit is passed, and the end
-	// was trailers, Envoy 1.40 tells the provider's HTTP/2 stream to pause, which
-	// is gone by then, and crashes. It is what Envoy lets a stream over HTTP/2 keep
-	// anyway.
-	clientBuffer = 16 << 20
+	// Envoy lets this many more headers pass than a client may send: for those that
+	// it and Weir add, and so that Weir can answer to somewhat too many, where Envoy
+	// would only reset an HTTP/2 stream.
+	spareHeaders   = 150
+	spareHeaderKiB = 8
 )
 
 // listener is the one that clients talk to.
@@ -53,7 +52,7 @@ func (b *builder) listener() *listenerv3.Listener {
 		Name:    ListenerName,
 		Address: listenAddress(b.options.Listen[0]),
 
-		PerConnectionBufferLimitBytes: number(clientBuffer),
+		PerConnectionBufferLimitBytes: number(b.policy.Client.BufferBytes),
 		FilterChains: []*listenerv3.FilterChain{{
 			Filters: []*listenerv3.Filter{{
 				Name:       "envoy.filters.network.http_connection_manager",
@@ -98,17 +97,32 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
 		// Many servers read x_api_key and x-api-key as one header: such a one
 		// would reach a provider past everything that removes credentials.
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER},
-		HttpProtocolOptions:       &corev3.Http1ProtocolOptions{IgnoreHttp_11Upgrade: ignoredUpgrades()},
-		Http2ProtocolOptions:      &corev3.Http2ProtocolOptions{AllowConnect: true},
-		LocalReplyConfig:          b.localReplies(),
-		AccessLog:                 b.requestLog(),
-		AccessLogOptions:          b.accessLogOptions(),
-		HttpFilters:               b.httpFilters(),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER,
+			MaxHeadersCount:              number(b.policy.Client.RequestHeaders + spareHeaders),
+		},
+		MaxRequestHeadersKb:  number((b.policy.Client.RequestHeaderBytes+1023)/1024 + spareHeaderKiB),
+		HttpProtocolOptions:  &corev3.Http1ProtocolOptions{IgnoreHttp_11Upgrade: ignoredUpgrades()},
+		Http2ProtocolOptions: b.clientHTTP2(),
+		LocalReplyConfig:     b.localReplies(),
+		AccessLog:            b.requestLog(),
+		AccessLogOptions:     b.accessLogOptions(),
+		HttpFilters:          b.httpFilters(),
 	}
 	b.clientAddress(out)
 	b.boundTime(out)
 	return out
+}
+
+// clientHTTP2 bounds what one HTTP/2 connection of a client can hold in Envoy.
+func (b *builder) clientHTTP2() *corev3.Http2ProtocolOptions {
+	l := b.policy.Client
+	return &corev3.Http2ProtocolOptions{
+		AllowConnect:                true,
+		MaxConcurrentStreams:        number(l.Streams),
+		InitialStreamWindowSize:     number(l.StreamWindowBytes),
+		InitialConnectionWindowSize: number(l.ConnectionWindowBytes),
+	}
 }
 
 // httpFilters see a request in this order, and an answer in the opposite one.

@@ -1,11 +1,14 @@
 package xds
 
 import (
+	"strconv"
+
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	customv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/custom_response/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/local_response_policy/v3"
@@ -29,10 +32,11 @@ type reply struct {
 // Messages are format strings of Envoy's. What depends on the configuration
 // comes from the route: a listener that changed would drain its connections,
 // and cut the streams that outlast its drain time.
-func replies() []reply {
+func (b *builder) replies() []reply {
 	planned := withMetadata(policy.ModelField)
-	headersTooLarge := policy.Errorf(policy.RequestTooLarge, "the request headers are larger than 60 KiB, or more than 100")
+	headersTooLarge := b.policy.HeadersTooLarge()
 	return []reply{
+		{b.overloaded(), 503, policy.Errorf(policy.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
 		// What statuses makes of an answer that is none.
 		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
 		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
@@ -63,6 +67,10 @@ func replies() []reply {
 		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again"), nil},
 	}
 }
+
+// overloadedRetryAfter is how many seconds a client waits that Envoy had no
+// memory for.
+const overloadedRetryAfter = 5
 
 // What statuses puts in the place of an answer, until the reply has a status of
 // its own: no provider's answer has a reply.
@@ -113,7 +121,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
 		Filter: withMetadata(policy.RefusedField), HeadersToAdd: answerHeaders(),
 	}}}
-	for _, r := range replies() {
+	for _, r := range b.replies() {
 		for _, f := range []policy.Format{policy.Anthropic, policy.OpenAI} {
 			filter := r.when
 			if f == policy.Anthropic {
@@ -134,6 +142,20 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 		}
 	}
 	return out
+}
+
+// retryAfter is the header that says for how many seconds a client should wait.
+func retryAfter(seconds int) []*corev3.HeaderValueOption {
+	return []*corev3.HeaderValueOption{setHeader("retry-after", strconv.Itoa(seconds))}
+}
+
+// overloaded matches what Envoy refuses because its heap is nearly full. Not all
+// of these answers have the flag of the overload manager, all have the details.
+func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
+	cel := b.extension("envoy.access_loggers.extension_filters.cel", &celv3.ExpressionFilter{Expression: "response.code_details.startsWith('overload')"})
+	return either(flags("OM"), &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
+		Name: cel.Name, ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: cel.TypedConfig},
+	}}})
 }
 
 // anthropic matches a request of Anthropic's API: by its plan, because the

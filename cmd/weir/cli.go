@@ -57,6 +57,8 @@ type bootstrapCmd struct {
 	Node       string `default:"envoy" placeholder:"ID" help:"Node id of this Envoy, as /healthz shows it (default envoy)."`
 	OpenFiles  int    `placeholder:"N" help:"File descriptors that this Envoy may have open (ulimit -n), over the configuration's limits.open_files (default 65536). Connections of clients are limited to what fits."`
 	EnvoyAdmin string `placeholder:"ADDR" help:"Address of Envoy's own admin interface; none by default."`
+
+	EnvoyHeapBytes uint64 `placeholder:"BYTES" help:"Heap that Envoy may use, over the configuration's limits.envoy_heap_bytes: half of the memory of its machine or container (default 1073741824)."`
 }
 
 type checkCmd struct {

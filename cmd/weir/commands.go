@@ -21,6 +21,7 @@ import (
 
 	"weir/demo"
 	"weir/envoy"
+	"weir/internal/memory"
 	"weir/internal/private"
 	"weir/policy"
 	"weir/xds"
@@ -115,7 +116,7 @@ func (c bootstrapCmd) run(sys system) error {
 	}
 	yaml, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: c.Node, Socket: cmp.Or(socket, defaultSocket(sys)), AdminAddress: c.EnvoyAdmin,
-		MaxConnections: share.Clients,
+		MaxConnections: share.Clients, MaxHeap: cmp.Or(c.EnvoyHeapBytes, first.EnvoyHeapBytes),
 	})
 	if err != nil {
 		return err
@@ -135,6 +136,7 @@ func (c serveCmd) run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
+	memoryOf(first, memory.Available(), false).limitWeir(sys)
 	if _, err := envoy.RaiseOpenFiles(); err != nil {
 		g.log.Warn("the limit of open files stays as it is", "reason", err)
 	}
@@ -199,9 +201,12 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	}
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "weir.sock")
+	m := memoryOf(first, memory.Available(), true)
+	m.limitWeir(sys)
+	log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "weir_memory_bytes", m.weir)
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
-		MaxConnections: g.share.Clients,
+		MaxConnections: g.share.Clients, MaxHeap: m.envoyHeap,
 	})
 	if err != nil {
 		return err

@@ -11,11 +11,12 @@ import (
 	"weir/limits"
 )
 
-// envoyLimits counts what Envoy refuses because of a limit of connections. The
+// envoyLimits counts what Envoy refuses because of a limit of connections or of
+// its heap. The
 // log tells of requests. Of connections, only the counters of Envoy's admin
 // interface do, which Weir reads from an Envoy of its own.
 type envoyLimits struct {
-	clients, providers, waiting *limits.Counter
+	clients, providers, waiting, heap *limits.Counter
 
 	mu    sync.Mutex
 	admin *envoy.Admin // nil: not ours
@@ -50,6 +51,10 @@ func newEnvoyLimits(r *limits.Registry) *envoyLimits {
 			Name:   "provider_waiting_requests",
 			Advice: "requests are refused because too many wait for a connection to a provider: raise limits.max_provider_connections or the limit of open files (ulimit -Hn, LimitNOFILE), or configure another provider for the model",
 		}),
+		heap: r.Register(limits.Limit{
+			Name:   "envoy_heap",
+			Advice: "requests are refused because Envoy's memory is nearly full: raise limits.envoy_heap_bytes if the machine has more memory, or lower max_body_bytes, limits.max_requests and limits.max_buffered_body_bytes",
+		}),
 		seen: map[*limits.Counter]uint64{},
 	}
 }
@@ -73,6 +78,9 @@ func (e *envoyLimits) follow(admin *envoy.Admin, pid func() int) {
 func (e *envoyLimits) request(r *accesslog.Request) {
 	if r.Cause == accesslog.CauseOverloaded {
 		e.waiting.Hit()
+	}
+	if r.HeapFull {
+		e.heap.Hit()
 	}
 }
 
