@@ -41,6 +41,12 @@ type Follower interface {
 	Ended(id string)
 }
 
+// Beginnings is a Follower that is also told of requests that go on and whose
+// response has begun: no further attempt will follow.
+type Beginnings interface {
+	Begun(id string)
+}
+
 // Names says what is configured, so that records can be labelled with nothing
 // else. The answers are those of the configuration in force.
 type Names interface {
@@ -155,6 +161,9 @@ func (r *Receiver) follow(e *entry) {
 	}
 	c := policy.DecodeLogContext(e.context)
 	r.follower.Running(e.requestID, c.KeyID, e.clientIP, e.bytesIn)
+	if f, ok := r.follower.(Beginnings); ok && e.status > 0 {
+		f.Begun(e.requestID)
+	}
 }
 
 // Sweep gives up waiting for what has not come. Its owner calls it every

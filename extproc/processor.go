@@ -18,6 +18,17 @@ import (
 	"weir/policy"
 )
 
+// Plans is told which policies and clusters requests still need, by the id of
+// the request.
+type Plans interface {
+	// Enter and Leave are around a decision.
+	Enter(*policy.Policy)
+	Leave(*policy.Policy)
+	// Plan reports whether the policy's clusters are still there. Done takes it back.
+	Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
+	Done(id string)
+}
+
 // Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
 type Processor struct {
 	policy  func() *policy.Policy
@@ -25,6 +36,7 @@ type Processor struct {
 	metrics *Metrics
 	limiter *admit.Limiter
 	reached *Reached
+	plans   Plans
 	now     func() time.Time
 	pool    sync.Pool // of *exchange
 	// A client can cause a line with each request.
@@ -33,10 +45,10 @@ type Processor struct {
 
 // New makes a Processor. current gives the policy in force; it is asked once
 // for each request. limiter counts running requests, reached those that it
-// refuses.
-func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached) *Processor {
+// refuses; plans keeps the clusters that they need.
+func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans) *Processor {
 	return &Processor{
-		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, now: time.Now,
+		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
 }
@@ -119,6 +131,8 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
 	defer func() { p.metrics.answered(p.now().Sub(began)) }()
 	current := p.policy()
+	p.plans.Enter(current)
+	defer p.plans.Leave(current)
 	req, err := readHeaders(current, &x.in)
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
@@ -162,12 +176,16 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
 	}
+	if !p.plans.Plan(req.id, current, plan.Attempts) {
+		return p.refuse(stream, x, &req, &x.body, policy.Errorf(policy.GatewayUnavailable, "the configuration of the gateway has changed several times since the request began: try again"))
+	}
 	p.respond(x, plan, &req)
 	p.metrics.planned(p.now().Sub(start))
 	slot.Run()
 	passedOn = true
 	if err := stream.Send(&x.out); err != nil {
 		slot.Leave()
+		p.plans.Done(req.id)
 		return err
 	}
 	return nil

@@ -93,3 +93,30 @@ func contentHash(v any) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
 }
+
+// Only is what Envoy needs of some of the policy's clusters: these, and the
+// secrets that they refer to. It is no policy to plan with.
+func (p *Policy) Only(needed func(*Cluster) bool) *Policy {
+	out := &Policy{Version: p.Version, Secrets: map[string]Secret{}, Certificates: map[string]Certificate{}}
+	for _, c := range p.Clusters {
+		if !needed(c) {
+			continue
+		}
+		out.Clusters = append(out.Clusters, c)
+		for _, h := range c.Set {
+			if h.Secret != "" {
+				out.Secrets[h.Secret] = p.Secrets[h.Secret]
+			}
+		}
+		if c.TLS == nil {
+			continue
+		}
+		if c.TLS.Certificate != "" {
+			out.Certificates[c.TLS.Certificate] = p.Certificates[c.TLS.Certificate]
+		}
+		if c.TLS.CA == "" {
+			out.Roots = p.Roots
+		}
+	}
+	return out
+}

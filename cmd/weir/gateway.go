@@ -27,6 +27,7 @@ import (
 	"weir/limits"
 	"weir/peers"
 	"weir/policy"
+	"weir/retire"
 	"weir/rolling"
 	"weir/xds"
 )
@@ -81,9 +82,14 @@ type gateway struct {
 	hurry   sync.Once
 	changed chan struct{} // a reload is wanted
 
-	// retiring and refused belong to the reload loop. refused is the version
+	// book knows what of replaced policies is needed.
+	book *retire.Book
+
+	// retiring, kept and refused belong to the reload loop. refused is the version
 	// of the configuration that an Envoy turned down last.
+	// kept are the clusters that Envoys were told to keep last.
 	retiring []retired
+	kept     []string
 	refused  string
 }
 
@@ -97,6 +103,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 		now:        make(chan struct{}),
 		changed:    make(chan struct{}, 1),
 		listening:  newListening(),
+		book:       retire.New(time.Now),
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
@@ -254,7 +261,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book))
 	return server
 }
 

@@ -24,25 +24,42 @@ type retired struct {
 	until  time.Time
 }
 
+// sweepInterval is how often it is looked for what is no longer needed of
+// replaced policies.
+const sweepInterval = time.Second
+
 // reloads applies changes of the configuration, one at a time, and takes away
 // what is no longer used.
 func (g *gateway) reloads(ctx context.Context) error {
-	retire := time.NewTimer(time.Hour)
-	defer retire.Stop()
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
 	for {
-		if len(g.retiring) > 0 {
-			next := slices.MinFunc(g.retiring, func(a, b retired) int { return a.until.Compare(b.until) })
-			retire.Reset(time.Until(next.until))
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-retire.C:
-			g.retire(ctx)
+		case <-sweep.C:
+			if len(g.retiring) > 0 {
+				g.retire(ctx)
+			}
 		case <-g.sys.reload:
+			g.await(ctx)
 			g.reload(ctx, true)
 		case <-g.changed:
+			g.await(ctx)
 			g.reload(ctx, false)
+		}
+	}
+}
+
+// await bounds how many replaced policies Envoys keep: changes that follow each
+// other faster than they can be forgotten wait, at most for retire.Grace, and the
+// last one is read.
+func (g *gateway) await(ctx context.Context) {
+	for wait := g.book.Wait(); wait > 0; wait = g.book.Wait() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
 		}
 	}
 }
@@ -87,13 +104,11 @@ func (g *gateway) reload(ctx context.Context, always bool) {
 // before needs stays until its last request can have ended.
 func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	previous := g.current.Load()
-	old := make([]*policy.Policy, 0, len(g.retiring)+1)
+	var old []*policy.Policy
 	if previous != nil {
 		old = append(old, previous)
 	}
-	for _, r := range slices.Backward(g.retiring) {
-		old = append(old, r.policy)
-	}
+	old = append(old, g.book.Kept()...)
 	if err := g.publish(ctx, next, old); err != nil {
 		var rejected *xds.Rejected
 		if !errors.As(err, &rejected) {
@@ -108,6 +123,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		}
 		return err
 	}
+	g.book.Adopt(next)
 	g.health.Adopt(next)
 	g.admission.adopt(next)
 	g.adoptPeers(next)
@@ -147,6 +163,7 @@ func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.P
 	}
 	bounded, cancel := context.WithTimeout(ctx, g.ackTimeout)
 	defer cancel()
+	g.kept = clusterNames(old)
 	err = g.xds.Publish(bounded, set)
 	var rejected *xds.Rejected
 	if err != nil && !errors.As(err, &rejected) && ctx.Err() == nil && bounded.Err() != nil {
@@ -156,13 +173,31 @@ func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.P
 	return err
 }
 
-// retire takes the clusters of policies away that no request can be using.
+// clusterNames are the names of the clusters of policies, sorted.
+func clusterNames(policies []*policy.Policy) []string {
+	var names []string
+	for _, p := range policies {
+		for _, c := range p.Clusters {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// retire takes away what is no longer needed of replaced policies, if that
+// changes anything for an Envoy.
 func (g *gateway) retire(ctx context.Context) {
 	now := time.Now()
-	g.retiring = slices.DeleteFunc(g.retiring, func(r retired) bool { return !r.until.After(now) })
-	var old []*policy.Policy
-	for _, r := range slices.Backward(g.retiring) {
-		old = append(old, r.policy)
+	for _, r := range g.retiring {
+		if !r.until.After(now) {
+			g.book.Drop(r.policy)
+		}
+	}
+	old := g.book.Kept()
+	g.retiring = slices.DeleteFunc(g.retiring, func(r retired) bool { return !g.book.Keeps(r.policy) })
+	if slices.Equal(clusterNames(old), g.kept) {
+		return
 	}
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)

@@ -52,7 +52,7 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 		out, o.file = file, file
 	}
 	o.recorder = telemetry.New(telemetry.Config{Registerer: g.registry, Rolling: o.rolling, Log: out, Now: time.Now})
-	o.receiver = accesslog.New(sinks{o.recorder, g.health, g.envoyLimits, g.peers}, g.admission, func() accesslog.Names { return g.current.Load() })
+	o.receiver = accesslog.New(sinks{o.recorder, g.health, g.envoyLimits, g.peers}, running{g.admission, g.book}, func() accesslog.Names { return g.current.Load() })
 	return o, nil
 }
 

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"weir/accesslog"
+	"weir/retire"
+)
+
+// running is who is told which requests run.
+type running struct {
+	admission
+	book *retire.Book
+}
+
+var _ accesslog.Beginnings = running{}
+
+func (r running) Running(id, keyID, clientIP string, bodyBytes int64) {
+	r.admission.Running(id, keyID, clientIP, bodyBytes)
+	r.book.Running(id)
+}
+
+func (r running) Ended(id string) {
+	r.admission.Ended(id)
+	r.book.Done(id)
+}
+
+func (r running) Begun(id string) { r.book.Done(id) }
