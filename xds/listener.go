@@ -104,6 +104,7 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		MaxRequestHeadersKb:  number((b.policy.Client.RequestHeaderBytes+1023)/1024 + spareHeaderKiB),
 		HttpProtocolOptions:  &corev3.Http1ProtocolOptions{IgnoreHttp_11Upgrade: ignoredUpgrades()},
 		Http2ProtocolOptions: b.clientHTTP2(),
+		DelayedCloseTimeout:  duration(delayedClose),
 		LocalReplyConfig:     b.localReplies(),
 		AccessLog:            b.requestLog(),
 		AccessLogOptions:     b.accessLogOptions(),
@@ -140,7 +141,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
-	filters = append(filters, b.httpFilter("weir.status", b.statuses()))
+	filters = append(filters, b.httpFilter("weir.cut", cut()), b.httpFilter("weir.status", b.statuses()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
 		UpstreamLog:          b.attemptLog(),
