@@ -2,7 +2,7 @@ package admit
 
 // lapse is after how many ticks without news a running request is taken for
 // over. Envoy tells of each every two seconds.
-const lapse = 15
+const lapse = 6
 
 // idleTicks is how long a subject with nothing in use is remembered.
 const idleTicks = 2

@@ -10,15 +10,16 @@ import (
 // others: it knows *Request and *Response, gives a Reader the message as it is,
 // and leaves every other one to gRPC's own protobuf codec. Install it with grpc.ForceServerCodecV2.
 type Codec struct {
-	pool mem.BufferPool
-	std  encoding.CodecV2
+	pool  mem.BufferPool
+	bound *bound
+	std   encoding.CodecV2
 }
 
 var _ encoding.CodecV2 = (*Codec)(nil)
 
 // NewCodec returns a codec that takes its buffers from pool.
 func NewCodec(pool mem.BufferPool) *Codec {
-	return &Codec{pool: pool, std: encoding.GetCodecV2(proto.Name)}
+	return &Codec{pool: pool, bound: newBound(), std: encoding.GetCodecV2(proto.Name)}
 }
 
 // Marshal encodes v, which may refer to the bytes of a received message: they
@@ -36,11 +37,11 @@ type Reader interface {
 }
 
 // Unmarshal decodes data into v. A *Request frees what it held and takes a hold
-// on data.
+// on data. It waits while too many large ones are held.
 func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch r := v.(type) {
 	case *Request:
-		return r.decode(data, c.pool)
+		return r.decode(data, c.pool, c.bound)
 	case Reader:
 		whole := contiguous(data, c.pool)
 		defer whole.Free()

@@ -34,6 +34,9 @@ type Request struct {
 	buf    mem.Buffer // holds the message; nil when there is none
 	bodyAt int        // where Body starts in buf
 
+	bound *bound // that held is of
+	held  int64
+
 	attributes [][]byte // entries of the map attributes
 	metadata   [][]byte // core.v3.Metadata messages; more than one are to be merged
 }
@@ -78,13 +81,16 @@ func (r *Request) Metadata(namespace, field string) (string, bool) {
 	return string(v.str), true
 }
 
-// Free lets go of the receive buffer and empties r. It may be called again, and
-// a Request that is dropped without it costs its buffer to the garbage
-// collector, nothing else. A Response that edits this body must have been sent
+// Free lets go of the receive buffer and empties r. It may be called again. A
+// Request that is dropped without it leaves its buffer to the garbage collector,
+// and if it is large takes room from others for ever. A Response that edits this body must have been sent
 // before; the connection keeps its own hold on the bytes.
 func (r *Request) Free() {
 	if r.buf != nil {
 		r.buf.Free()
+	}
+	if r.held > 0 {
+		r.bound.leave(r.held)
 	}
 	clear(r.Headers)
 	clear(r.attributes)
@@ -92,8 +98,13 @@ func (r *Request) Free() {
 	*r = Request{Headers: r.Headers[:0], attributes: r.attributes[:0], metadata: r.metadata[:0]}
 }
 
-func (r *Request) decode(data mem.BufferSlice, pool mem.BufferPool) error {
+func (r *Request) decode(data mem.BufferSlice, pool mem.BufferPool, bound *bound) error {
 	r.Free()
+	held, err := bound.enter(data.Len())
+	if err != nil {
+		return err
+	}
+	r.bound, r.held = bound, held
 	r.buf = contiguous(data, pool)
 	if err := r.parse(r.buf.ReadOnlyData()); err != nil {
 		r.Free()
