@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
@@ -166,24 +168,26 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 	p := recorder.Start(t)
 	g := startLimited(t, "{max_buffered_body_bytes: 400000, max_buffered_body_bytes_per_key: 200000, max_wait: 50ms}", "max_body_bytes: 100000", p)
 	const limited = "the request bodies of this access key would take more than 200000 bytes at once, which is its limit: wait until a request has ended"
-	begin := func(key, framing string) io.Closer {
-		conn := g.Dial()
-		_, _ = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", key, framing)
-		return conn
-	}
-	for _, c := range []struct{ name, framing string }{
-		{"declared", "Content-Length: 100000"},
-		{"chunked", "Transfer-Encoding: chunked"},
+	for _, c := range []struct {
+		name   string
+		client func(*testing.T) *http.Client
+		length int64
+	}{
+		{"HTTP/1.1", http1, 100000},
+		{"HTTP/1.1, chunked", http1, -1},
+		{"HTTP/2", http2, 100000},
+		{"HTTP/2, no length", http2, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			first, second := begin(loudKey, c.framing), begin(loudKey, c.framing)
+			// begin sends headers and one byte of the body, and no more.
+			begin := func(key, path string) *upload {
+				return startUpload(t, c.client(t), g.URL+path, c.length, bearer(key)...)
+			}
+			first, second := begin(loudKey, "/v1/chat/completions"), begin(loudKey, "/v1/chat/completions")
 			inUse(t, g, 2)
 			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
-				// The body never comes: the answer is there without it.
-				conn := g.Dial()
-				_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", path, loudKey, c.framing)
-				a := answers(t, conn, 1)[0]
-				wantLimited(t, gatewaytest.Answer{Status: a.Status, Header: a.Header, Body: a.Body}, path, 429, "rate_limit", limited)
+				// The rest of the body never comes: the answer is there without it.
+				wantLimited(t, begin(loudKey, path).wait(t), path, 429, "rate_limit", limited)
 			}
 			for _, client := range []*http.Client{http1(t), http2(t)} {
 				resp := send(t, client, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m","x":"`+strings.Repeat("x", 90_000)+`"}`), bearer(quietKey)...)
@@ -192,12 +196,12 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 				}
 			}
 			inUse(t, g, 2)
-			third, fourth := begin(quietKey, c.framing), begin(quietKey, c.framing)
+			third, fourth := begin(quietKey, "/v1/messages"), begin(quietKey, "/v1/messages")
 			inUse(t, g, 4)
 			wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(ownKey)...), "", 503, "overloaded",
 				"the gateway holds as many bytes of request bodies as it takes: try again in 1s")
-			for _, conn := range []io.Closer{first, second, third, fourth} {
-				_ = conn.Close()
+			for _, u := range []*upload{first, second, third, fourth} {
+				u.leave()
 			}
 			inUse(t, g, 0)
 		})
@@ -223,6 +227,55 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 	})
 	if got := metric(t, g, `weir_limit_in_use{limit="buffered_body_bytes"}`); got != "0" {
 		t.Errorf("%s bytes in use at the end", got)
+	}
+}
+
+// upload is a request whose body stops after its first byte.
+type upload struct {
+	leave  func()
+	answer chan gatewaytest.Answer
+}
+
+// startUpload starts one; the length is -1 if it is not declared.
+func startUpload(t *testing.T, client *http.Client, url string, length int64, header ...string) *upload {
+	t.Helper()
+	ctx, leave := context.WithTimeout(t.Context(), gatewaytest.Patience)
+	t.Cleanup(leave)
+	body, first := io.Pipe()
+	t.Cleanup(func() { _ = body.Close() })
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = length
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	u := &upload{leave, make(chan gatewaytest.Answer, 1)}
+	go func() { _, _ = first.Write([]byte("{")) }()
+	go func() {
+		resp, err := client.Do(req)
+		if err != nil {
+			u.answer <- gatewaytest.Answer{Err: err}
+			return
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		u.answer <- gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+	}()
+	return u
+}
+
+// wait gives what the client gets.
+func (u *upload) wait(t *testing.T) gatewaytest.Answer {
+	t.Helper()
+	select {
+	case a := <-u.answer:
+		return a
+	case <-time.After(gatewaytest.Patience):
+		t.Fatal("no answer")
+		return gatewaytest.Answer{}
 	}
 }
 
