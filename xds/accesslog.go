@@ -21,7 +21,7 @@ import (
 const usageFilter = "weir.usage"
 
 // LogFlush is the longest that Envoy keeps a log entry before it sends it.
-const LogFlush = 50 * time.Millisecond
+const LogFlush = 20 * time.Millisecond
 
 const (
 	// logBuffer is how much each logger of each of Envoy's workers keeps while
