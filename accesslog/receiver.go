@@ -152,17 +152,17 @@ func (r *Receiver) take(log string, e *entry) {
 // follow tells which requests run. What Weir answered by itself was never on
 // its way to a provider.
 func (r *Receiver) follow(e *entry) {
-	if !e.running {
+	switch {
+	case e.context == "" && !e.running: // it ended before it was decided on
 		r.follower.Ended(e.requestID)
-		return
-	}
-	if e.context == "" || e.refused {
-		return
-	}
-	c := policy.DecodeLogContext(e.context)
-	r.follower.Running(e.requestID, c.KeyID, e.clientIP, e.bytesIn)
-	if f, ok := r.follower.(Beginnings); ok && e.status > 0 {
-		f.Begun(e.requestID)
+	case !e.running:
+		r.follower.Ended(policy.LoggedID(e.context))
+	case e.context != "" && !e.refused:
+		c := policy.DecodeLogContext(e.context)
+		r.follower.Running(c.ID, c.KeyID, e.clientIP, e.bytesIn)
+		if f, ok := r.follower.(Beginnings); ok && e.status > 0 {
+			f.Begun(c.ID)
+		}
 	}
 }
 

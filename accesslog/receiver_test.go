@@ -243,7 +243,7 @@ func TestAnsweringAttempt(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	failed := &entry{requestID: "a", start: start.Add(20 * ms), duration: 80 * ms, status: 500}
 	answer := entry{
-		requestID: "a", start: start, status: 200, attempts: 1, context: "chat\nm\n\n\n\nc1\nm1\nc2\nm2",
+		requestID: "a", start: start, status: 200, attempts: 1, context: "a\nchat\nm\n\n\n\nc1\nm1\nc2\nm2",
 		received: 10 * ms, sent: 110 * ms, firstByte: 150 * ms, lastByte: 300 * ms, duration: 301 * ms,
 		quota: QuotaHeaders{retryAfter: "1"},
 	}
@@ -294,7 +294,7 @@ func TestAnsweringAttempt(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var got []string
 	r := New(progress{keep{new([]Attempt)}, &got}, nofollow{}, func() Names { return noNames{} })
-	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "chat\nm\n\n\n\nc1\nm1\nc2\nm2"}
+	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "a\nchat\nm\n\n\n\nc1\nm1\nc2\nm2"}
 	failing := running
 	failing.status = 429
 	r.take(policy.RequestLog, &running)

@@ -94,7 +94,7 @@ func TestSteps(t *testing.T) {
 			enter 1 a 50: ok
 			enter 2 b 10: ok
 			run 1
-			ticks 15
+			ticks 6
 			use 2 60
 			ticks 1
 			use 1 10
@@ -105,9 +105,9 @@ func TestSteps(t *testing.T) {
 		"news": `
 			enter 1 a 50: ok
 			run 1
-			ticks 15
+			ticks 6
 			running 1 a 50
-			ticks 15
+			ticks 6
 			use 1 50
 			ended 1
 			use 0 0`,
@@ -121,7 +121,7 @@ func TestSteps(t *testing.T) {
 			ended 2
 			running 1 a 60
 			use 2 120
-			ticks 16
+			ticks 7
 			use 0 0`,
 		"news of nobody": `
 			running 1  5

@@ -367,6 +367,22 @@ func TestRoomComesBack(t *testing.T) {
 	}
 }
 
+// A request is known again whatever its x-request-id became.
+func TestRoomComesBackWithAnotherRequestID(t *testing.T) {
+	p := recorder.Start(t)
+	g := gatewaytest.Start(t, "providers:\n  - {id: p, base_url: \""+p.URL()+"\", headers: {X-Request-Id: same}}\n")
+	release, _ := hold(t, g, p, http1(t), "none", 3)
+	for range 5 {
+		g.Post("/v1/chat/completions", `{"model":"p:m"}`)
+	}
+	inUse(t, g, 3)
+	release()
+	inUse(t, g, 0)
+	if got := metric(t, g, "weir_requests_lost_total"); got != "0" {
+		t.Errorf("%s ends were not reported", got)
+	}
+}
+
 // A reload changes the limits of what comes, and forgets nothing that runs.
 func TestLimitsAreReloaded(t *testing.T) {
 	p := recorder.Start(t)

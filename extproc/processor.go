@@ -244,7 +244,7 @@ func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body 
 
 // logged is what the access log will tell of a request.
 func logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
-	c := policy.LogContextOf(req.Operation, req.key, body, plan)
+	c := policy.LogContextOf(req.id, req.Operation, req.key, body, plan)
 	return wire.Field{Key: policy.LogField, Value: wire.String(c.Encode())}
 }
 

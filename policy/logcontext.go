@@ -6,6 +6,9 @@ import "strings"
 // of it. It travels as metadata, so that whoever receives the log needs no
 // memory of the decision.
 type LogContext struct {
+	// ID is the id of the request when it was decided on: its header may be
+	// another when it is logged, where one is configured.
+	ID string
 	// Operation is what was asked for, as Endpoint.Operation.
 	Operation string
 	// Asked is the first model name that the client wrote; empty where it wrote
@@ -32,8 +35,8 @@ const streamed = "stream"
 
 // LogContextOf says what is logged of a request, as far as it was read: body
 // and plan may be nil.
-func LogContextOf(operation string, key *AccessKey, body *Body, plan *Plan) LogContext {
-	c := LogContext{Operation: operation}
+func LogContextOf(id, operation string, key *AccessKey, body *Body, plan *Plan) LogContext {
+	c := LogContext{ID: id, Operation: operation}
 	if key != nil {
 		c.KeyID, c.Key = key.ID, key.Name
 	}
@@ -58,12 +61,12 @@ func LogContextOf(operation string, key *AccessKey, body *Body, plan *Plan) LogC
 // two lines for each attempt.
 func (c *LogContext) Encode() string {
 	var b strings.Builder
-	n := len(c.Operation) + len(c.Asked) + len(c.KeyID) + len(c.Key) + len(streamed) + 4
+	n := len(c.ID) + len(c.Operation) + len(c.Asked) + len(c.KeyID) + len(c.Key) + len(streamed) + 5
 	for _, a := range c.Attempts {
 		n += len(a.Cluster) + len(a.Model) + 2
 	}
 	b.Grow(n)
-	for i, field := range [...]string{c.Operation, c.Asked, c.KeyID, c.Key} {
+	for i, field := range [...]string{c.ID, c.Operation, c.Asked, c.KeyID, c.Key} {
 		if i > 0 {
 			b.WriteString(logSeparator)
 		}
@@ -92,10 +95,16 @@ func DecodeLogContext(s string) LogContext {
 		s = rest
 		return field
 	}
-	c.Operation, c.Asked, c.KeyID, c.Key = next(), next(), next(), next()
+	c.ID, c.Operation, c.Asked, c.KeyID, c.Key = next(), next(), next(), next(), next()
 	c.Stream = next() == streamed
 	for s != "" && len(c.Attempts) < MaxAttempts {
 		c.Attempts = append(c.Attempts, LoggedAttempt{next(), next()})
 	}
 	return c
+}
+
+// LoggedID reads the ID of what Encode wrote.
+func LoggedID(s string) string {
+	id, _, _ := strings.Cut(s, logSeparator)
+	return id
 }

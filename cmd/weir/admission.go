@@ -25,7 +25,7 @@ func newAdmission(g *gateway) admission {
 			Name: "weir_requests_waiting", Help: "Requests that wait for room because a limit is reached.",
 		}, func() float64 { return float64(a.limiter.Usage().Waiting) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "weir_requests_lost_total", Help: "Requests that no longer count because Envoy has not reported them for 15 seconds.",
+			Name: "weir_requests_lost_total", Help: "Requests that no longer count because Envoy has not reported them for 6 seconds.",
 		}, func() float64 { return float64(a.limiter.Usage().Lost) }),
 	)
 	return a
