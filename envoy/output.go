@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"weir/internal/sample"
 )
 
 // logFormat makes Envoy write one line per entry, such as
@@ -27,6 +30,9 @@ type output struct {
 	line []byte
 	cut  bool // the line is longer than what is kept of it
 	tail []string
+	// warnings bound what clients can make Envoy warn of, by its component.
+	// Errors are not sampled.
+	warnings map[string]*sample.Sampler
 }
 
 // Write never fails: Envoy must not stall on its log.
@@ -68,7 +74,29 @@ func (o *output) flush() {
 	if component == "misc" && strings.Contains(message, "marked as work-in-progress") {
 		level = slog.LevelDebug // said at every route and every update; Weir chose them knowing it
 	}
-	o.log.Log(context.Background(), level, message, "envoy", component)
+	attrs := []any{"envoy", component}
+	if level == slog.LevelWarn && component != "stderr" {
+		suppressed, ok := o.sampler(component).Take(time.Now())
+		if !ok {
+			return
+		}
+		if suppressed > 0 {
+			attrs = append(attrs, "suppressed", suppressed)
+		}
+	}
+	o.log.Log(context.Background(), level, message, attrs...)
+}
+
+func (o *output) sampler(component string) *sample.Sampler {
+	s := o.warnings[component]
+	if s == nil {
+		if o.warnings == nil {
+			o.warnings = map[string]*sample.Sampler{}
+		}
+		s = new(sample.Sampler)
+		o.warnings[component] = s
+	}
+	return s
 }
 
 // inlineData is a DataSource in the text form in which Envoy repeats a

@@ -2,9 +2,13 @@ package envoy
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"strings"
 	"testing"
+
+	"weir/internal/sample"
 )
 
 func TestOutputHidesInlineData(t *testing.T) {
@@ -50,5 +54,37 @@ func TestQuietComponents(t *testing.T) {
 	_, _ = o.Write([]byte("[debug][config] fine\n[info][http] fine\n"))
 	if strings.Count(log.String(), "fine") != 2 {
 		t.Errorf("logged %s", &log)
+	}
+}
+
+// What clients can make Envoy warn of is bounded; errors and death are not.
+func TestWarningsAreSampled(t *testing.T) {
+	var log bytes.Buffer
+	o := output{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 1000 {
+		_, _ = o.Write([]byte("[warning][ext_proc] a\n[warning][http] b\n[error][config] c\ndeath\n"))
+	}
+	for line, most := range map[string]int{"msg=a": 2 * sample.Burst, "msg=b": 2 * sample.Burst, "msg=c": 1000, "msg=death": 1000} {
+		if n := strings.Count(log.String(), line+" "); n < sample.Burst || n > most || most == 1000 && n != most {
+			t.Errorf("%s: %d lines", line, n)
+		}
+	}
+}
+
+// The pins are hashes, each of something else.
+func TestReleases(t *testing.T) {
+	seen := map[string]bool{}
+	for platform, r := range releases {
+		for _, sum := range []string{r.wheel, r.binary} {
+			if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size || seen[sum] {
+				t.Errorf("%s: %q", platform, sum)
+			}
+			seen[sum] = true
+		}
+	}
+	for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/arm64"} {
+		if _, ok := releases[platform]; !ok {
+			t.Errorf("no Envoy for %s", platform)
+		}
 	}
 }

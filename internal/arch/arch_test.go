@@ -25,7 +25,7 @@ var allowed = map[string]struct {
 	"weir/gate":                 {[]string{"weir/policy"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "answers are judged by their bytes alone"},
 	"weir/extproc":              {[]string{"weir/policy", "weir/gate", "weir/extproc/wire", "weir/admit", "weir/limits", "weir/internal/sample"}, []string{"github.com/envoyproxy"}, "the request path agrees with the control plane through policy alone"},
 	"weir/xds":                  {[]string{"weir/policy"}, []string{"github.com/prometheus"}, "the control plane agrees with the request path through policy alone"},
-	"weir/envoy":                {[]string{"weir/internal/private"}, nil, "finding and running Envoy is nobody's business"},
+	"weir/envoy":                {[]string{"weir/internal/private", "weir/internal/sample"}, nil, "finding and running Envoy is nobody's business"},
 	"weir/demo":                 {nil, []string{"google.golang.org/grpc"}, "a provider like any other"},
 	"weir/admit":                {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what runs is counted by ids and sizes alone"},
 	"weir/retire":               {[]string{"weir/policy"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what requests need is counted by ids and clusters alone"},
