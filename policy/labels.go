@@ -58,6 +58,12 @@ func (p *Policy) HasModel(provider, id string) bool {
 	return m != nil && m.id == id
 }
 
+// HasProvider reports whether an id is that of a provider.
+func (p *Policy) HasProvider(id string) bool {
+	owner := p.byName[lower(id)]
+	return owner != nil && owner.id == id
+}
+
 // HasProviderKey says whether an id is that of a provider's key.
 func (p *Policy) HasProviderKey(id string) bool { return p.labels.ids[id] }
 

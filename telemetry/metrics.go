@@ -37,12 +37,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	histogram := func(name, help string, buckets []float64, names ...string) *series[prometheus.Observer] {
 		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, names)
 		r.MustRegister(h)
-		return newSeries(len(names), h.WithLabelValues)
+		return newSeries(len(names), h.WithLabelValues).forgettable(names, h.DeleteLabelValues)
 	}
 	counters := func(name, help string, names ...string) *series[prometheus.Counter] {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, names)
 		r.MustRegister(c)
-		return newSeries(len(names), c.WithLabelValues)
+		return newSeries(len(names), c.WithLabelValues).forgettable(names, c.DeleteLabelValues)
 	}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,9 @@ type Recorder struct {
 	log     *lines // nil: none
 	now     func() time.Time
 	refused refusals
+
+	retain sync.Mutex
+	gone   map[target]time.Time // what is configured no longer, since when
 }
 
 // New makes a recorder and registers its metrics.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -33,10 +34,62 @@ type series[M any] struct {
 
 	mu sync.RWMutex
 	m  map[labels]M
+
+	// Where the labels of provider and model are, -1 for none; and how the metric
+	// forgets a set of labels.
+	provider, model int
+	drop            func(values ...string) bool
 }
 
 func newSeries[M any](n int, with func(...string) M) *series[M] {
-	return &series[M]{n: n, with: with, max: maxSeries, m: map[labels]M{}}
+	return &series[M]{n: n, with: with, max: maxSeries, m: map[labels]M{}, provider: -1, model: -1}
+}
+
+// forgettable says which labels name a provider and a model, and how a set of
+// labels is taken out of the metric.
+func (s *series[M]) forgettable(names []string, drop func(values ...string) bool) *series[M] {
+	s.provider = max(slices.Index(names, "provider"), slices.Index(names, providerLabel))
+	s.model = max(slices.Index(names, "model"), slices.Index(names, modelLabel))
+	s.drop = drop
+	return s
+}
+
+// target is the provider and the model of a set of labels.
+type target struct{ provider, model string }
+
+func (s *series[M]) target(l labels) (target, bool) {
+	var of target
+	if s.provider < 0 {
+		return of, false
+	}
+	of.provider = l[s.provider]
+	if s.model >= 0 {
+		of.model = l[s.model]
+	}
+	return of, of.provider != "" && of.provider != other
+}
+
+// list adds what the metric has numbers of.
+func (s *series[M]) list(all map[target]bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for l := range s.m {
+		if of, ok := s.target(l); ok {
+			all[of] = true
+		}
+	}
+}
+
+// forget takes out the sets of labels of these.
+func (s *series[M]) forget(gone map[target]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.m {
+		if of, ok := s.target(l); ok && gone[of] {
+			s.drop(l[:s.n]...)
+			delete(s.m, l)
+		}
+	}
 }
 
 func (s *series[M]) get(l labels) M {

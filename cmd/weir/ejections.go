@@ -3,6 +3,8 @@ package main
 import (
 	"log/slog"
 	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,10 +90,14 @@ type ejections struct {
 	keys    *prometheus.CounterVec
 	ejected *prometheus.Desc
 	ofKeys  *prometheus.Desc
+
+	mu      sync.Mutex
+	counted map[string]bool // the providers in total and keys
 }
 
 func newEjections(g *gateway) *ejections {
 	e := &ejections{
+		counted: map[string]bool{},
 		current: g.current.Load, log: g.log,
 		inForce: func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) },
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -146,6 +152,26 @@ func (e *ejections) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
+// retain forgets the counts of providers that are not in a policy.
+func (e *ejections) retain(p *policy.Policy) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for provider := range e.counted {
+		if !p.HasProvider(provider) {
+			delete(e.counted, provider)
+			e.total.DeletePartialMatch(prometheus.Labels{"provider": provider})
+			e.keys.DeletePartialMatch(prometheus.Labels{"provider": provider})
+		}
+	}
+}
+
+// count notes that a provider has counts.
+func (e *ejections) count(provider string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counted[strings.Clone(provider)] = true
+}
+
 // tell counts and logs a change.
 func (e *ejections) tell(event health.Event) {
 	provider, key, label := policy.ProviderOf(event.Cluster), "", ""
@@ -167,6 +193,7 @@ func (e *ejections) tell(event health.Event) {
 		e.log.Info(what+" in use again", fields...)
 		return
 	}
+	e.count(provider)
 	if event.Key != "" {
 		e.keys.WithLabelValues(provider, event.Ejection.Cause).Inc()
 	} else {

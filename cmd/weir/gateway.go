@@ -57,6 +57,7 @@ type gateway struct {
 	xds       *xds.Server
 	rolling   *rolling.Store // from the first configuration on
 	health    *health.Tracker
+	ejections *ejections
 	observer  *observer
 	registry  *prometheus.Registry
 	metrics   *metrics
@@ -112,7 +113,8 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 	g.envoyLimits = newEnvoyLimits(g.limits)
 	g.peers = newPeers(g.limits)
 	g.admission = newAdmission(g)
-	g.health = health.New(time.Now, newEjections(g).tell)
+	g.ejections = newEjections(g)
+	g.health = health.New(time.Now, g.ejections.tell)
 	return g
 }
 

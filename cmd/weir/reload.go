@@ -125,6 +125,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	}
 	g.book.Adopt(next)
 	g.health.Adopt(next)
+	g.ejections.retain(next)
 	g.admission.adopt(next)
 	g.adoptPeers(next)
 	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))

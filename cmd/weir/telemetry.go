@@ -63,6 +63,9 @@ func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
 		return
 	}
 	o.rolling.Retain(p.HasModel, p.HasProviderKey)
+	o.recorder.Retain(func(provider, model string) bool {
+		return p.HasProvider(provider) && (model == "" || p.HasModel(provider, model))
+	})
 	if p.AccessLog != o.accessLog {
 		log.Warn("telemetry.access_log is that of the start until weir is restarted", "in_force", o.accessLog, "configured", p.AccessLog)
 	}

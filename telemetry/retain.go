@@ -1,0 +1,45 @@
+package telemetry
+
+import "time"
+
+// keepGone is how long metrics have the numbers of a provider or model that is
+// configured no longer: several scrapes.
+const keepGone = 15 * time.Minute
+
+// Retain forgets the metrics of providers and models that were not configured at
+// an earlier call either, keepGone ago. known reports whether a provider is
+// configured, with a model if that is not empty.
+func (r *Recorder) Retain(known func(provider, model string) bool) {
+	r.retain.Lock()
+	defer r.retain.Unlock()
+	all := map[target]bool{}
+	m := r.metrics
+	for _, list := range []func(map[target]bool){m.tokens.list, m.duration.list, m.firstToken.list, m.perToken.list, m.attempts.list, m.failovers.list, m.unknown.list, m.truncated.list} {
+		list(all)
+	}
+	now := r.now()
+	gone := map[target]bool{}
+	since := map[target]time.Time{}
+	for of := range all {
+		model := of.model
+		if model == other {
+			model = ""
+		}
+		if known(of.provider, model) {
+			continue
+		}
+		at, ok := r.gone[of]
+		switch {
+		case !ok:
+			since[of] = now
+		case now.Sub(at) < keepGone:
+			since[of] = at
+		default:
+			gone[of] = true
+		}
+	}
+	r.gone = since
+	for _, forget := range []func(map[target]bool){m.tokens.forget, m.duration.forget, m.firstToken.forget, m.perToken.forget, m.attempts.forget, m.failovers.forget, m.unknown.forget, m.truncated.forget} {
+		forget(gone)
+	}
+}
