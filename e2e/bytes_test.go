@@ -204,7 +204,7 @@ on_http_request:
         - {id: my-service, base_url: https://api.my-service.com/v1, api_keys: [{value: key-of-my-service}]}
         - {id: dmr, base_url: https://dmr.internal/engines/llama.cpp}
         - {id: gemini-custom, base_url: https://generativelanguage.googleapis.com/v1beta/openai/, api_keys: [{value: key-of-gemini}]}
-        - {id: azure, base_url: "https://x.openai.azure.com/openai/deployments/D?api-version=2024-10-21", api_keys: [{value: key-of-azure}]}
+        - {id: azure, base_url: "https://x.openai.azure.com/openai/deployments/D?api-version=2024-10-21", api_keys: [{value: key-of-azure}], forward: {query: [trace]}}
         - {id: ported, base_url: https://ported.internal:8443/v2/, tls: {ca_file: %[2]s}}
         - {id: old, base_url: https://old.internal}
         - {id: vllm, base_url: http://vllm}

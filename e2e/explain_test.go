@@ -32,14 +32,14 @@ on_http_request:
       query_params: {n: "${req.body.n}", of: a&b}
       body: {user: "${conn.client_ip}"}
       providers:
-        - {id: alpha, base_url: "%s/v1?own=1", api_keys: [{value: key-of-alpha}], models: [{id: m}]}
-        - {id: bravo, base_url: "%s", models: [{id: m, unsupported_params: [{name: n}]}]}
+        - {id: alpha, base_url: "%s/v1?own=1", api_keys: [{value: key-of-alpha}], models: [{id: m}], forward: {headers: [x-stays], query: [q]}}
+        - {id: bravo, base_url: "%s", models: [{id: m, unsupported_params: [{name: n}]}], forward: {headers: [x-hop, x-late]}}
 `, alpha.URL(), bravo.URL()), gatewaytest.Secrets("key-of-alpha"))
 	for name, client := range map[string][]string{
 		"nothing":           nil,
 		"an empty one":      {"X-Of-Team", ""},
 		"what is asked for": {"X-Of-Team", "red", "Accept", "*/*", "Accept-Encoding", "gzip, br"},
-		"of one hop":        {"Connection", "keep-alive, X-Hop", "X-Hop", "1", "Te", "trailers", "Keep-Alive", "5", "X-Stays", "1"},
+		"of one hop":        {"Connection", "keep-alive, X-Hop", "X-Hop", "1", "Te", "trailers", "Keep-Alive", "5", "X-Stays", "1", "X-Late", "1"},
 		"who the client is": {"Authorization", "Bearer x", "Cookie", "a=b", "X-Forwarded-For", "192.0.2.1", "X-Gone", "1", "X-Agent", "theirs"},
 		"nobody's":          {"X_Odd", "1", "X-Weir-Odd", "1", "X-Envoy-Odd", "1", "Te", "gzip"},
 		"of the body":       {"Content-Type", "application/json; charset=utf-8", "Content-Encoding", "identity"},

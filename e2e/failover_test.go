@@ -54,6 +54,7 @@ on_http_request:
           base_url: https://second.internal/base?version=2
           api_keys: [{value: key-of-second}]
           auth: {header: x-second-key}
+          forward: {headers: [x-custom]}
           tls: {ca_file: %[4]s}
         - id: refused
           base_url: http://%[5]s

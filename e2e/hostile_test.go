@@ -41,6 +41,7 @@ on_http_request:
           api_keys: [{value: key-of-p}]
           models: [{id: m}]
           supported_api_surfaces: [{format: openai}, {format: anthropic}]
+          forward: {headers: all, query: all}
         - id: q
           base_url: https://q.internal
           http2: true

@@ -126,11 +126,11 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Helper()
 		marked++
 		marker := fmt.Sprint("mark-", marked)
-		if a := g.Post("/v1/chat/completions", `{"model":"`+model+`"}`, "X-Marker", marker); a.Status != http.StatusOK {
+		if a := g.Post("/v1/chat/completions", `{"model":"`+model+`"}`, "X-Client-Request-Id", marker); a.Status != http.StatusOK {
 			t.Fatalf("answer %d %s", a.Status, a.Body)
 		}
 		for _, r := range p.Requests() {
-			if r.Header.Get("X-Marker") == marker {
+			if r.Header.Get("X-Client-Request-Id") == marker {
 				return strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 			}
 		}

@@ -37,11 +37,13 @@ on_http_request:
           base_url: %s/base?own=alpha
           api_keys: [{value: key-of-alpha}]
           headers: {x-of-alpha: "alpha for ${key.name}"}
+          forward: {headers: all, query: all}
           models: [{id: m}]
         - id: bravo
           base_url: %s
           api_keys: [{value: key-of-bravo}]
           headers: {x-of-bravo: "bravo for ${key.name}"}
+          forward: {headers: [x-own], query: [q]}
           models: [{id: n}]
         - {id: charlie, base_url: http://%s, models: [{id: o}]}
 `, alpha.URL(), bravo.URL(), recorder.ClosedAddr(t)), gatewaytest.Secrets("key-of-alpha", "key-of-bravo"))

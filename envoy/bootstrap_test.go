@@ -105,6 +105,11 @@ dynamic_resources:
             retry_back_off:
               base_interval: 0.100s
               max_interval: 2s
+layered_runtime:
+  layers:
+    - name: weir
+      static_layer:
+        re2.max_program_size.error_level: 100000
 admin:
   address:
     pipe:

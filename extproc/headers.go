@@ -12,13 +12,14 @@ import (
 // request is what the headers say.
 type request struct {
 	policy.Route
-	credential string
-	key        *policy.AccessKey
-	boundary   string
-	length     int64 // of the body, as it is declared; -1 if it is not
-	id         string
-	clientIP   string
-	hops       string // the value of policy.HopHeader to send on
+	credential  string
+	credentials [3]string // every one that was sent, by ClientCredentials
+	key         *policy.AccessKey
+	boundary    string
+	length      int64 // of the body, as it is declared; -1 if it is not
+	id          string
+	clientIP    string
+	hops        string // the value of policy.HopHeader to send on
 	// anthropic is set when the client speaks Anthropic's dialect of
 	// GET /v1/models.
 	anthropic bool
@@ -28,8 +29,8 @@ type request struct {
 // Route's Format is right even with an error.
 func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	var method, path, authority, origin, contentType, encoding, length, hops string
-	var credentials [3]string
 	req := request{length: -1}
+	credentials := &req.credentials
 	count, size := 0, 0
 	for _, h := range in.Headers {
 		if !ofEnvoy(h.Key) {

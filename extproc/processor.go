@@ -38,7 +38,9 @@ type Processor struct {
 	reached *Reached
 	plans   Plans
 	now     func() time.Time
-	pool    sync.Pool // of *exchange
+	// retiring are policies that requests in flight may still belong to; nil: none.
+	retiring func() []*policy.Policy
+	pool     sync.Pool // of *exchange
 	// A client can cause a line with each request.
 	failed, refused sample.Sampler
 }
@@ -51,6 +53,13 @@ func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limi
 		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
+}
+
+// WithRetiring says which policies requests in flight may still belong to, beside
+// the current one.
+func (p *Processor) WithRetiring(retiring func() []*policy.Policy) *Processor {
+	p.retiring = retiring
+	return p
 }
 
 // exchange is the memory of one stream, used again for the next.
@@ -83,7 +92,7 @@ func newExchange() *exchange {
 // credentials are nobody's to read.
 func (x *exchange) each(yield func(name, value string) bool) {
 	for _, h := range x.headers {
-		if strings.HasPrefix(h.Key, ":") || slices.Contains(policy.ClientCredentials, h.Key) {
+		if strings.HasPrefix(h.Key, ":") || slices.Contains(policy.ClientCredentials, h.Key) || x.plan.Presented.In(h.Value) {
 			continue
 		}
 		if !yield(h.Key, h.Value) {
@@ -106,6 +115,9 @@ func (p *Processor) Process(stream *wire.Stream) error {
 		return ended(err)
 	}
 	if x.in.Kind == wire.ResponseHeaders {
+		if cluster := x.in.Attribute("xds.cluster_name"); cluster != "" {
+			return p.failure(stream, x, cluster)
+		}
 		return p.gate(stream, x)
 	}
 	if x.in.Kind != wire.RequestHeaders {
@@ -179,7 +191,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if !p.plans.Plan(req.id, current, plan.Attempts) {
 		return p.refuse(stream, x, &req, &x.body, policy.Errorf(policy.GatewayUnavailable, "the configuration of the gateway has changed several times since the request began: try again"))
 	}
-	p.respond(x, plan, &req)
+	p.respond(x, current, plan, &req)
 	p.metrics.planned(p.now().Sub(start))
 	slot.Run()
 	passedOn = true
@@ -205,6 +217,9 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 		return nil, err
 	}
 	r := &x.plan
+	for _, c := range req.credentials {
+		r.Presented.Add(c, req.key != nil && c == req.credential)
+	}
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
 	return current.Plan(r)
@@ -258,11 +273,15 @@ func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details s
 func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields}
+	headers = append(headers, wire.SetHeader{Key: "content-type", Value: "application/json"})
+	for _, h := range policy.StatusHeaders(status) {
+		headers = append(headers, wire.SetHeader{Key: h.Name, Value: h.Value})
+	}
 	x.out = wire.Response{
 		Kind: wire.RequestHeaders, // of no meaning here
 		Immediate: &wire.Immediate{
 			Status:  status,
-			Headers: append(headers, wire.SetHeader{Key: "content-type", Value: "application/json"}),
+			Headers: headers,
 			Body:    body,
 			Details: details,
 		},

@@ -19,7 +19,7 @@ const durationSlack = 100 * time.Millisecond
 const refusedRetries = "5"
 
 // respond writes a plan into x.out.
-func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
+func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Plan, req *request) {
 	first := &plan.Attempts[0]
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: first.Path},
@@ -45,6 +45,9 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	)
 	if req.Format != policy.OpenAI {
 		fields = append(fields, wire.Field{Key: policy.FormatField, Value: wire.String(string(req.Format))})
+	}
+	for i := range x.headers {
+		current.Header(plan, &x.plan.Presented, x.headers[i].Key, x.headers[i].Value)
 	}
 	meta := x.meta[:0]
 	if len(plan.Attempts) == 1 {
@@ -75,7 +78,7 @@ func (p *Processor) respond(x *exchange, plan *policy.Plan, req *request) {
 	}
 	x.out = wire.Response{
 		Kind:     wire.RequestBody,
-		Common:   wire.Common{ClearRouteCache: true},
+		Common:   wire.Common{ClearRouteCache: true, Remove: plan.Withheld},
 		Metadata: meta,
 	}
 	x.patch(first.Edits, first.Length)

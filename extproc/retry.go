@@ -57,6 +57,13 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	}
 	x.mark(&g)
 	x.out.Metadata = meta
+	for _, h := range next.Headers {
+		if h.Value == "" {
+			x.out.Remove = append(x.out.Remove, h.Name)
+		} else {
+			x.set = append(x.set, wire.SetHeader{Key: h.Name, Value: h.Value})
+		}
+	}
 	x.patch(next.Edits, next.Length)
 	if err := stream.Send(&x.out); err != nil || !bounded {
 		return err

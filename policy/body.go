@@ -42,7 +42,8 @@ type Body struct {
 	modelsMember int // index in Members, if HasModels
 	open         int // JSON: just after `{`; form: the first delimiter; where a model is inserted
 	boundary     string
-	modelPart    Span // form: the value of the model part, if HasModel
+	modelPart    Span     // form: the value of the model part, if HasModel
+	parts        []string // form: names of parts that are selectors
 }
 
 // Reset forgets the body and keeps the tables' memory for the next one.

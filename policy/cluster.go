@@ -29,8 +29,12 @@ type Cluster struct {
 	// Strip are the headers it removes first: every header that any cluster
 	// could have set, and every credential a client could have sent.
 	Strip []string
+	// ResponseHeaders are names of the provider's headers that pass to clients
+	// beside the usual ones; one that ends in '*' stands for all that begin so.
+	ResponseHeaders []string `json:",omitempty"`
 
-	health Health // nil: not observed
+	forward *forward
+	health  Health // nil: not observed
 }
 
 // Connections describes the connections of a cluster.

@@ -273,6 +273,8 @@ type ProviderConfig struct {
 	MaxConnectionDuration time.Duration `yaml:"max_connection_duration,omitempty"`
 	// The header that carries the key, where it is not the format's own.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
+	// What passes between clients and this provider beside what the APIs define.
+	Forward *ForwardConfig `yaml:"forward,omitempty"`
 	// The APIs that the provider serves.
 	Surfaces []SurfaceConfig `yaml:"supported_api_surfaces,omitempty"`
 }

@@ -112,6 +112,9 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		return out
 	}
+	for _, h := range headers {
+		p.Header(plan, &req.Presented, h.Name, h.Value)
+	}
 	out.Rejected, out.Stream = plan.Rejected, plan.Stream
 	out.AttemptTimeout, out.TotalTimeout = plan.AttemptTimeout.String(), p.TotalTimeout.String()
 	sent := req.Body.Bytes
@@ -123,7 +126,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: redactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, headers), Body: string(body),
+			URL: redactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, i, headers), Body: string(body),
 		}
 		if e := a.Cluster.Ejection(req.Key, a.Model); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}
@@ -159,10 +162,10 @@ func Arriving(client []ExplainedHeader, bodyLength int) []ExplainedHeader {
 	return out
 }
 
-// headers are what a provider gets beside the body.
-func (a *Attempt) headers(p *Policy, plan *Plan, client []ExplainedHeader) []string {
+// headers are what a provider gets beside the body, at attempt n from 0.
+func (a *Attempt) headers(p *Policy, plan *Plan, n int, client []ExplainedHeader) []string {
 	out := []string{}
-	for _, h := range client {
+	for _, h := range plan.passing(n, client) {
 		switch {
 		case h.Name == "content-length", h.Name == HopHeader, slices.Contains(a.Cluster.Strip, h.Name),
 			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
@@ -201,6 +204,25 @@ func valuesOf(headers []ExplainedHeader, name string) string {
 		}
 	}
 	return strings.Join(values, ",")
+}
+
+// passing are the client's headers as they are before the filters of the cluster
+// of attempt n.
+func (p *Plan) passing(n int, client []ExplainedHeader) []ExplainedHeader {
+	var out []ExplainedHeader
+	for _, h := range client {
+		if !slices.Contains(p.Withheld, h.Name) && (n == 0 || !p.isMixed(h.Name)) {
+			out = append(out, h)
+		}
+	}
+	if n > 0 {
+		for _, c := range p.changes(n) {
+			if c.Value != "" {
+				out = append(out, ExplainedHeader(c))
+			}
+		}
+	}
+	return out
 }
 
 // KeyNamed finds an access key by its name in the configuration.

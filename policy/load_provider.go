@@ -145,6 +145,7 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 	}
 	e.out.display, e.out.aliases, e.out.metadata, e.out.catalogue = c.DisplayName, c.IDAliases, c.Metadata, e.catalogue
 	b.headers(e.path+".headers", e.own.Headers)
+	l.forward(e)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {
 		keys := b.keys(e.path, e.own.APIKeys)

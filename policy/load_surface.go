@@ -69,7 +69,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 				sf.targets[i] = withQuery(path, query)
 			}
 		}
-		sf.clusters = b.clusters(c, base, s.Format, keys, path)
+		sf.clusters = b.clusters(c, base, s.Format, keys, &out.forward, path)
 		out.surfaces = append(out.surfaces, sf)
 	}
 }
@@ -168,11 +168,11 @@ func (b *clusterBuilder) headers(path string, headers map[string]Template) {
 }
 
 // clusters makes one cluster for each key, or one without.
-func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format, keys []keyRef, path string) []*Cluster {
+func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format, keys []keyRef, passes *forward, path string) []*Cluster {
 	header, prefix := b.auth(c, base, format, path)
 	b.strip[header] = true
 
-	template := Cluster{Provider: c.ID, Base: base}
+	template := Cluster{Provider: c.ID, Base: base, ResponseHeaders: b.responseHeaders(c), forward: passes}
 	template.DialHost, template.DialPort = b.dial(base)
 	template.TLS = b.clusterTLS(c, base, path)
 	template.Connections = b.connections(c, base, path)
@@ -324,6 +324,7 @@ func (b *clusterBuilder) finish() {
 		b.strip[h] = true
 	}
 	strip := sortedKeys(b.strip)
+	b.policy.strip = b.strip
 	seen := map[string]*Cluster{}
 	for _, list := range b.made {
 		for i, c := range list {

@@ -130,6 +130,9 @@ func (b *Body) readPart(n int, part Span) *Error {
 	text := b.Bytes[value.Start:value.End]
 	// Some parsers trim a name, or put the value of name[] under name.
 	stem, _, _ := strings.Cut(strings.TrimSpace(p.name), "[")
+	if isSelector(stem) {
+		b.parts = append(b.parts, stem)
+	}
 	switch {
 	case strings.EqualFold(stem, "_charset_") && !strings.EqualFold(string(text), "utf-8"):
 		// To some (aiohttp), the charset of all parts (RFC 7578 4.6).

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -45,7 +46,11 @@ type Plan struct {
 	Fields []Field
 	// Gate is what is to be done with the first attempt's answer.
 	Gate Gate
+	// Withheld are the client's headers that the first attempt must not have. See
+	// Policy.Header.
+	Withheld []string
 
+	mixed    []mixedHeader
 	attempts [MaxAttempts]Attempt
 	// Memory of the attempts' edits, as far as it goes, and of those of one
 	// attempt against the client's body.
@@ -80,6 +85,9 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 		return nil, err
 	}
 	if err := p.attempts(out, choices, req, &shaped, t); err != nil {
+		return nil, err
+	}
+	if err := refuseSelectors(out, req); err != nil {
 		return nil, err
 	}
 	if err := p.fields(out, req); err != nil {
@@ -190,6 +198,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	var original []Edit // of the first attempt, against the client's body
 	unused := out.edits[:0]
 	text := 0
+	own := req.Presented.spans(req.Body)
 	var a Attempt
 	for i, s := range tries {
 		c := &choices[s.choice]
@@ -198,7 +207,13 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 			a = out.Attempts[0]
 			a.Edits = nil // the same model again, with another key
 		case i == 0 || s.choice != tries[i-1].choice:
+			if req.Presented.In(c.sent) {
+				return Errorf(InvalidBody, "the name of the model has the access key in it: send the key as a credential only")
+			}
 			edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
+			if edits, err = redact(edits, own); err != nil {
+				return err
+			}
 			a = Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
 			if i == 0 {
 				a.Edits = append(unused, edits...)
@@ -247,7 +262,7 @@ func (p *Policy) target(c *choice, req *Request, shaped *shaped) string {
 	if req.Query == "" && !shaped.query {
 		return c.surface.targets[req.Endpoint.index]
 	}
-	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, shaped.params, req.Query))
+	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, shaped.params, c.provider.forward.clientQuery(req.Query, &req.Presented)))
 }
 
 func textOf(edits []Edit) int {
@@ -268,6 +283,9 @@ func (p *Plan) Encode() string {
 	size := 64
 	for i := range p.Attempts[1:] {
 		a := &p.Attempts[i+1]
+		for _, h := range p.mixed {
+			size += len(h.name) + len(h.value) + 32
+		}
 		size += len(a.Cluster.Name) + len(a.Model) + len(a.Path) + len(a.Authority) + textOf(a.Edits) + 64 + 64*len(a.Edits)
 	}
 	b := make([]byte, 0, size)
@@ -278,12 +296,12 @@ func (p *Plan) Encode() string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = p.Attempts[i+1].encode(b)
+		b = p.Attempts[i+1].encode(b, p.changes(i+1))
 	}
 	return string(append(b, "]}"...))
 }
 
-func (a *Attempt) encode(b []byte) []byte {
+func (a *Attempt) encode(b []byte, headers []HeaderChange) []byte {
 	b = appendJSONString(append(b, `{"cluster":`...), a.Cluster.Name)
 	b = appendJSONString(append(b, `,"model":`...), a.Model)
 	b = appendJSONString(append(b, `,"path":`...), a.Path)
@@ -298,6 +316,18 @@ func (a *Attempt) encode(b []byte) []byte {
 		b = strconv.AppendInt(append(b, `,"len":`...), int64(e.Len), 10)
 		b = append(appendJSONString(append(b, `,"with":`...), string(e.With)), '}')
 		if i == len(a.Edits)-1 {
+			b = append(b, ']')
+		}
+	}
+	for i, h := range headers {
+		if i == 0 {
+			b = append(b, `,"headers":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendJSONString(append(b, `{"name":`...), h.Name)
+		b = append(appendJSONString(append(b, `,"value":`...), base64.StdEncoding.EncodeToString([]byte(h.Value))), '}')
+		if i == len(headers)-1 {
 			b = append(b, ']')
 		}
 	}
@@ -317,6 +347,13 @@ type encodedAttempt struct {
 	Path      string        `json:"path"`
 	Authority string        `json:"authority"`
 	Edits     []encodedEdit `json:"edits"`
+	// Headers are those that change; values are base64, as they need not be UTF-8.
+	Headers []encodedHeader `json:"headers"`
+}
+
+type encodedHeader struct {
+	Name  string `json:"name"`
+	Value []byte `json:"value"`
 }
 
 type encodedEdit struct {
@@ -332,6 +369,8 @@ type Retry struct {
 	Authority string
 	Edits     []Edit
 	Length    int // of the body after the edits
+	// Headers are the changes to the headers of the request.
+	Headers []HeaderChange
 	// Expired says that the time for all attempts is over, Last that no attempt
 	// is left after this one.
 	Expired, Last bool
@@ -365,6 +404,9 @@ func DecodeRetry(encoded string, n int, cluster string, length int, now time.Tim
 		r.Edits = append(r.Edits, Edit{At: ed.At, Len: ed.Len, With: []byte(ed.With)})
 	}
 	r.Length = EditedLen(length, r.Edits)
+	for _, h := range a.Headers {
+		r.Headers = append(r.Headers, HeaderChange{h.Name, string(h.Value)})
+	}
 	return r, nil
 }
 

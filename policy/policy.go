@@ -82,6 +82,7 @@ type Policy struct {
 	keys                      map[[sha256.Size]byte]*AccessKey
 	anonymous                 bool
 	labels                    labels
+	strip                     map[string]bool // what every Cluster.Strip lists
 	strategies                strategies
 	dynamic                   dynamic
 	uses                      expression.Uses // of all expressions
@@ -99,6 +100,7 @@ type provider struct {
 	disabled   bool
 	keyed      bool // has a credential, or needs none
 	surfaces   []surface
+	forward    forward
 	models     []*model
 	display    string
 	aliases    []string

@@ -15,6 +15,8 @@ type Request struct {
 	Key      *AccessKey
 	Body     *Body
 	Now      time.Time
+	// Presented are the credentials that the client sent.
+	Presented Presented
 
 	// What expressions see, beside the body and the key.
 	Method, Path, ID, ClientIP string
@@ -44,6 +46,7 @@ func (r *Request) Reset() {
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
+	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false
 }
 

@@ -38,6 +38,7 @@ var customTypes = map[reflect.Type]schema{
 	}},
 	reflect.TypeFor[FailoverConfig](): {"type": "array", "items": failure},
 	reflect.TypeFor[UserList]():       {"type": "array", "items": systemUser},
+	reflect.TypeFor[NamesConfig]():    {"anyOf": []schema{{"const": "all"}, {"type": "array", "items": schema{"type": "string", "minLength": 1}}}},
 }
 
 // failure is an entry of failover_on: 429 and "429" are the same.

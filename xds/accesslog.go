@@ -118,7 +118,10 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 // chatUsage marks a route whose answers have the usage object of chat
 // completions but not their shape.
 func (b *builder) chatUsage(r *routev3.Route) {
-	r.TypedPerFilterConfig = map[string]*anypb.Any{usageFilter: b.pack(&aiv3.AiProtocolManagerPerRoute{
+	if r.TypedPerFilterConfig == nil {
+		r.TypedPerFilterConfig = map[string]*anypb.Any{}
+	}
+	r.TypedPerFilterConfig[usageFilter] = b.pack(&aiv3.AiProtocolManagerPerRoute{
 		Response: &aiv3.ResponsePerRoute{LlmProtocol: llmv3.LLMProtocol_OPENAI_CHAT_COMPLETIONS},
-	})}
+	})
 }

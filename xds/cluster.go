@@ -2,6 +2,7 @@ package xds
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,9 +145,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	// No API has request trailers, and a credential in one is a credential.
 	mutations := &headerv3.Mutations{
 		RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()},
-		// A provider behind another gateway: its x-envoy-ratelimited would be an
-		// order to this Envoy, not to make another attempt.
-		ResponseMutations: []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-")},
+		ResponseMutations:        responseMutations(c),
 	}
 	for _, name := range c.Strip {
 		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))
@@ -178,8 +177,14 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	if b.retry == nil {
 		b.retry = b.httpFilter("weir.retry", b.onRetry(b.retryProcessor()))
 		b.gate = b.httpFilter("weir.gate", b.onGate(b.gateProcessor()))
+		b.failed = b.httpFilter("weir.failed", b.onFailure(b.failureProcessor()))
+		b.checked = b.httpFilter("weir.failed", b.failureProcessor())
 	}
-	filters := []*hcmv3.HttpFilter{b.retry, b.gate, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations})}
+	failed := b.failed
+	if slices.Contains(c.ResponseHeaders, "*") {
+		failed = b.checked
+	}
+	filters := []*hcmv3.HttpFilter{b.retry, b.gate, failed, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations})}
 	for _, h := range c.Set {
 		if h.Secret != "" {
 			filters = append(filters, b.httpFilter("weir.credential."+h.Name, &credentialv3.CredentialInjector{

@@ -141,7 +141,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
-	filters = append(filters, b.httpFilter("weir.cut", cut()), b.httpFilter("weir.status", b.statuses()))
+	filters = append(filters, b.httpFilter("weir.cut", cut()), b.httpFilter(returnedFilter, b.returned()), b.httpFilter("weir.status", b.statuses()))
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
 		UpstreamLog:          b.attemptLog(),
@@ -237,7 +237,8 @@ func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMat
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			routeMetadata: {Fields: map[string]*structpb.Value{maxBodyField: structpb.NewStringValue(strconv.Itoa(b.policy.MaxBodyBytes))}},
 		}},
-		Action: &routev3.Route_Route{Route: action},
+		Action:               &routev3.Route_Route{Route: action},
+		TypedPerFilterConfig: b.skipReturned(),
 	}
 }
 

@@ -35,6 +35,7 @@ type reply struct {
 func (b *builder) replies() []reply {
 	planned := withMetadata(policy.ModelField)
 	headersTooLarge := b.policy.HeadersTooLarge()
+	undecided := policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")
 	return []reply{
 		{b.overloaded(), 503, policy.Errorf(policy.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
 		// What statuses makes of an answer that is none.
@@ -42,11 +43,13 @@ func (b *builder) replies() []reply {
 		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
 		// UO: see breakers.
 		{all(planned, flags("UO")), 503, policy.Errorf(policy.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
+		// A failure of a provider, with Weir gone: see failureProcessor.
+		{all(planned, status(int(unchecked))), 503, undecided, retryAfter(undecidedRetryAfter)},
 		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
 		// silent too long. DT: it lasted too long.
 		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time"), nil},
 		// NC: the plan names a cluster that this Envoy does not have yet.
-		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again"), nil},
+		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again"), retryAfter(undecidedRetryAfter)},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached"), nil},
 		// Decided, but never sent: with what Weir adds, the headers are over the
 		// limit.
@@ -61,16 +64,21 @@ func (b *builder) replies() []reply {
 		{all(status(403), header(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
 		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no https:// request target"), nil},
 		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway"), nil},
+		// Envoy removes an Upgrade header from the response to a request without one.
 		{status(426), 426, policy.Errorf(policy.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"), nil},
 		{status(501), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no Transfer-Encoding but chunked"), nil},
 		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time"), nil},
-		{nil, 503, policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again"), nil},
+		{nil, 503, undecided, retryAfter(undecidedRetryAfter)},
 	}
 }
 
 // overloadedRetryAfter is how many seconds a client waits that Envoy had no
 // memory for.
 const overloadedRetryAfter = 5
+
+// undecidedRetryAfter is how many seconds a client waits for what takes Weir less
+// than one.
+const undecidedRetryAfter = 1
 
 // What statuses puts in the place of an answer, until the reply has a status of
 // its own: no provider's answer has a reply.

@@ -65,7 +65,7 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	if err := policy.ReadJSON(q.body, &body); err != nil {
 		return none, err
 	}
-	return p.Explain(&policy.Request{
+	req := policy.Request{
 		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &body, Now: time.Now(),
 		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.ip,
 		Headers: func(yield func(string, string) bool) {
@@ -76,7 +76,12 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 			}
 		},
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-	}, headers), nil
+	}
+	for _, name := range policy.ClientCredentials {
+		c := policy.Credential(name, valueOf(headers, name))
+		req.Presented.Add(c, key != nil && c == q.key)
+	}
+	return p.Explain(&req, headers), nil
 }
 
 // clientHeaders are the headers of a client that sends JSON.

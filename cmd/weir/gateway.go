@@ -92,6 +92,8 @@ type gateway struct {
 	retiring []retired
 	kept     []string
 	refused  string
+	// older are the policies of retiring, for the request path.
+	older atomic.Pointer[[]*policy.Policy]
 }
 
 func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
@@ -263,7 +265,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book).WithRetiring(g.olderPolicies))
 	return server
 }
 

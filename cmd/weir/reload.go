@@ -129,6 +129,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.admission.adopt(next)
 	g.adoptPeers(next)
 	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))
+	g.older.Store(&old)
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())
 	g.refused = ""
@@ -148,6 +149,15 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.observer.adopted(next, g.log)
 	// Building and sending every resource took several times what is kept.
 	debug.FreeOSMemory()
+	return nil
+}
+
+// olderPolicies are those that requests in flight may have been planned with,
+// beside the current one.
+func (g *gateway) olderPolicies() []*policy.Policy {
+	if old := g.older.Load(); old != nil {
+		return *old
+	}
 	return nil
 }
 
@@ -200,6 +210,7 @@ func (g *gateway) retire(ctx context.Context) {
 	if slices.Equal(clusterNames(old), g.kept) {
 		return
 	}
+	g.older.Store(&old)
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)
 	}

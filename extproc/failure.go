@@ -1,0 +1,149 @@
+package extproc
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"strings"
+
+	"weir/echo"
+	"weir/extproc/wire"
+	"weir/policy"
+)
+
+const (
+	// maxCompressed bounds what is kept of a compressed failure until its end,
+	// maxFailure what it may be when it is not compressed any more.
+	maxCompressed = 256 << 10
+	maxFailure    = 4 << 20
+)
+
+// failure removes the provider's credentials from a response of an attempt; the
+// first message is its headers. Only failures come here, and all responses of a
+// provider whose configuration lets any header pass.
+func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) error {
+	finder := echo.New(p.credentials(cluster)...)
+	format := policy.OpenAI
+	if strings.Contains(x.in.Attribute("request.path"), "/messages") {
+		format = policy.Anthropic
+	}
+	status, _, encoding := responseHeaders(x.in.Headers)
+	x.set, x.names = x.set[:0], x.names[:0]
+	for _, h := range x.in.Headers {
+		if h.Key != ":status" && (finder.In(h.Value) || finder.In(h.Key)) {
+			x.names = append(x.names, h.Key)
+		}
+	}
+	if status == 401 {
+		// RFC 9110 15.5.2 asks for it. The provider's own names a way to
+		// authenticate that is not the client's.
+		x.set = append(x.set, wire.SetHeader{Key: "www-authenticate", Value: policy.Challenge})
+	}
+	last := x.in.EndOfStream || finder.Empty()
+	compressed := !last && status >= 400 && !policy.Plain(encoding)
+	if compressed {
+		// What describes the compressed bytes.
+		x.names = append(x.names, "content-encoding", "content-md5", "digest", "content-digest", "etag", "accept-ranges")
+	}
+	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set, Remove: x.names}}
+	if err := stream.Send(&x.out); err != nil || last {
+		return err
+	}
+	if compressed {
+		return p.compressedFailure(stream, x, finder, encoding, format)
+	}
+	body := finder.Stream()
+	for !last {
+		if err := stream.Recv(&x.in); err != nil {
+			return ended(err)
+		}
+		if x.in.Kind != wire.ResponseBody {
+			return nil
+		}
+		last = x.in.EndOfStream
+		text, changed := body.Next(x.in.Body, last)
+		x.out = wire.Response{Kind: wire.ResponseBody}
+		if changed {
+			x.replaceBody(text)
+		}
+		if err := stream.Send(&x.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compressedFailure is failure for a body that was compressed although Weir asks
+// for none that is. It passes as plain text, in one piece at its end.
+func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *echo.Finder, encoding string, format policy.Format) error {
+	var body []byte
+	tooLarge := false
+	for last := false; !last; {
+		if err := stream.Recv(&x.in); err != nil {
+			return ended(err)
+		}
+		if x.in.Kind != wire.ResponseBody {
+			return nil
+		}
+		last = x.in.EndOfStream
+		if tooLarge = tooLarge || len(body)+len(x.in.Body) > maxCompressed; !tooLarge {
+			body = append(body, x.in.Body...)
+		}
+		x.out = wire.Response{Kind: wire.ResponseBody}
+		x.replaceBody(nil)
+		if last {
+			plain, err := inflate(body, encoding)
+			if tooLarge || err != nil {
+				plain = policy.Errorf(policy.ProviderUnreachable, "the provider compressed this error as %.32q, and the gateway cannot look for credentials in it", encoding).Render(format)
+			}
+			text, _ := finder.Stream().Next(plain, true)
+			x.replaceBody(text)
+		}
+		if err := stream.Send(&x.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inflate undoes gzip and deflate (RFC 9110 8.4.1).
+func inflate(body []byte, encoding string) ([]byte, error) {
+	var r io.ReadCloser
+	var err error
+	switch strings.ToLower(strings.Trim(encoding, ", \t")) {
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(bytes.NewReader(body))
+	case "deflate":
+		r, err = zlib.NewReader(bytes.NewReader(body))
+	default:
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxFailure+1))
+	if len(plain) > maxFailure {
+		return nil, io.ErrShortBuffer
+	}
+	return plain, err
+}
+
+// replaceBody puts a text in the place of the chunk that was received.
+func (x *exchange) replaceBody(text []byte) {
+	x.edits = append(x.edits[:0], wire.Edit{Len: len(x.in.Body), With: text})
+	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
+}
+
+// credentials are the values that a cluster's requests carry, of every policy
+// that a request in flight may have been planned with: a rotated key has the name
+// of the one before.
+func (p *Processor) credentials(cluster string) []string {
+	out := p.policy().Credentials(cluster)
+	if p.retiring != nil {
+		for _, old := range p.retiring() {
+			out = append(out, old.Credentials(cluster)...)
+		}
+	}
+	return out
+}

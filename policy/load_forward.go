@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// forward reads what passes between clients and a provider.
+func (l *loader) forward(e *entry) {
+	c := e.own.Forward
+	if c == nil {
+		return
+	}
+	at := e.path + ".forward."
+	headerName := func(name string) string {
+		if name != everyName && !headerPattern.MatchString(strings.TrimSuffix(name, "*")) {
+			return "is not a header name"
+		}
+		return ""
+	}
+	anyName := func(string) string { return "" }
+	l.checkNames(c.Headers, at+"headers", func(name string) string {
+		switch low := lower(name); {
+		case slices.Contains(strippedHeaders, low):
+			return "never passes from a client: to send one of the gateway's, set it under headers"
+		case slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(low, p) }):
+			return "never passes from a client"
+		}
+		return headerName(name)
+	})
+	l.checkNames(c.Query, at+"query", func(name string) string {
+		stem, _, _ := strings.Cut(lower(name), "[")
+		if folded := foldParam.Replace(stem); queryCredentials[folded] || heldBack[folded] {
+			return "never passes from a client: to send one of the gateway's, set it under query_params"
+		}
+		return ""
+	})
+	l.checkNames(c.Body, at+"body", anyName)
+	l.checkNames(c.ResponseHeaders, at+"response_headers", func(name string) string {
+		if why := neverReturned(lower(name)); why != "" {
+			return "never passes to a client: " + why
+		}
+		return headerName(name)
+	})
+	e.out.forward = forward{headers: namesOf(c.Headers), query: namesOf(c.Query), body: foldedNames(c.Body)}
+}
+
+// checkNames checks a list of names; problem says what is wrong with one, or nothing.
+func (l *loader) checkNames(list NamesConfig, path string, problem func(name string) string) {
+	for i, name := range list {
+		at := indexed(path, i)
+		switch {
+		case name == "":
+			l.problem(at, "is empty")
+		case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
+			l.problem(at, "%q has a '*' that is not at its end", clip(name))
+		case slices.Index(list, name) < i:
+			l.problem(at, "duplicate name %q", clip(name))
+		default:
+			if text := problem(name); text != "" {
+				l.problem(at, "%q %s", clip(name), text)
+			}
+		}
+	}
+}
+
+// responseHeaders are the names that a provider's configuration adds to those
+// that pass to clients.
+func (b *clusterBuilder) responseHeaders(c ProviderConfig) []string {
+	if c.Forward == nil {
+		return nil
+	}
+	var out []string
+	for _, name := range c.Forward.ResponseHeaders {
+		out = append(out, lower(name))
+	}
+	slices.Sort(out)
+	return out
+}

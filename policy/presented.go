@@ -1,0 +1,258 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/base64"
+	"math"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Presented are the credentials that a client sent with its request. None of
+// them reaches a provider, wherever else in the request the client wrote them.
+// The zero value is empty, and nil is too.
+type Presented struct {
+	list [3]string // ClientCredentials has as many headers
+	n    int
+}
+
+// Add notes a credential. Where the client was not authenticated by it, a short
+// one is a placeholder ("unused", "ollama") and is left alone.
+func (p *Presented) Add(credential string, authenticated bool) {
+	if credential == "" || !authenticated && len(credential) < minKeyLength || p.n == len(p.list) || slices.Contains(p.list[:p.n], credential) {
+		return
+	}
+	p.list[p.n] = credential
+	p.n++
+}
+
+// Reset forgets all of them.
+func (p *Presented) Reset() { *p = Presented{} }
+
+// shortest is the length of the shortest credential.
+func (p *Presented) shortest() int {
+	n := math.MaxInt
+	for i := range p.n {
+		n = min(n, len(p.list[i]))
+	}
+	return n
+}
+
+// maxDecodings is how often a value is decoded in search of a credential.
+const maxDecodings = 3
+
+// In reports whether a header's value, or a raw query parameter, holds a
+// credential: as it is, percent-encoded, or in the base64 of Basic.
+func (p *Presented) In(value string) bool {
+	if p == nil || len(value) < p.shortest() {
+		return false // no spelling of a credential is shorter than it
+	}
+	if p.holds(value) {
+		return true
+	}
+	if scheme, rest, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "basic") {
+		if b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(rest), "=")); err == nil && p.holds(string(b)) {
+			return true
+		}
+	}
+	for range maxDecodings {
+		if strings.IndexByte(value, '+') >= 0 && p.holds(strings.ReplaceAll(value, "+", " ")) {
+			return true
+		}
+		decoded, err := url.PathUnescape(value)
+		if err != nil || decoded == value {
+			return false
+		}
+		if value = decoded; p.holds(value) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds looks for a credential in a text. One that is shorter than a key must be
+// may be a word of it, and counts only where it is the whole value.
+func (p *Presented) holds(text string) bool {
+	for _, c := range p.list[:p.n] {
+		switch {
+		case len(text) < len(c):
+		case len(c) >= minKeyLength:
+			if strings.Contains(text, c) {
+				return true
+			}
+		case text == c, strings.HasSuffix(text, c) && strings.ContainsRune(" =", rune(text[len(text)-len(c)-1])):
+			return true
+		}
+	}
+	return false
+}
+
+// scrub takes the credentials out of a text that is made of the request.
+func (p *Presented) scrub(text string) string {
+	if p == nil {
+		return text
+	}
+	for _, c := range p.list[:p.n] {
+		if len(c) >= minKeyLength {
+			text = strings.ReplaceAll(text, c, redacted)
+		} else if text == c {
+			text = redacted
+		}
+	}
+	return text
+}
+
+// spans finds the credentials in a body, in their order: any bytes that are one,
+// and the string values of top-level keys that are one in any spelling.
+func (p *Presented) spans(b *Body) []Span {
+	if p == nil || p.n == 0 {
+		return nil
+	}
+	var out []Span
+	for _, c := range p.list[:p.n] {
+		if len(c) < minKeyLength {
+			continue
+		}
+		for _, spelled := range spellings(c) {
+			out = appendSpans(out, b.Bytes, spelled)
+		}
+	}
+	for i, m := range b.Members {
+		if value := b.Bytes[m.Value.Start:m.Value.End]; value[0] == '"' && !(b.HasModel && i == b.modelMember) && p.isJSON(value) {
+			out = append(out, Span{m.Value.Start + 1, m.Value.End - 1})
+		}
+	}
+	slices.SortFunc(out, func(a, b Span) int { return a.Start - b.Start })
+	// Two credentials may overlap, or one be found in two ways.
+	kept := out[:0]
+	for _, s := range out {
+		if n := len(kept); n > 0 && s.Start < kept[n-1].End {
+			kept[n-1].End = max(kept[n-1].End, s.End)
+			continue
+		}
+		kept = append(kept, s)
+	}
+	return kept
+}
+
+// isJSON reports whether a JSON string spells one of the credentials.
+func (p *Presented) isJSON(quoted []byte) bool {
+	text := quoted[1 : len(quoted)-1]
+	for _, c := range p.list[:p.n] {
+		switch {
+		case len(text) < len(c), len(text) > maxEscape*len(c):
+		case string(text) == c:
+			return true
+		case bytes.IndexByte(text, '\\') >= 0:
+			if decoded, _ := unquote(nil, text); string(decoded) == c {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// spellings are how JSON encoders write a credential in a string: as it is, and,
+// where it has such characters, with the escapes of PHP, Go, Python and .NET.
+func spellings(c string) []string {
+	out := []string{c}
+	for _, escape := range [...]*strings.Replacer{escapeSlash, escapeHTML, escapeNET} {
+		if s := escape.Replace(c); s != c && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+var (
+	escapeSlash = strings.NewReplacer("/", `\/`, `"`, `\"`, `\`, `\\`)
+	escapeHTML  = strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`, `"`, `\"`, `\`, `\\`)
+	escapeNET   = strings.NewReplacer("+", `\u002B`, "&", `\u0026`, "<", `\u003C`, ">", `\u003E`, "'", `\u0027`, "`", `\u0060`, `"`, `\u0022`, `\`, `\\`)
+)
+
+// appendSpans appends where a text occurs. A key is random, so a byte of it that
+// is rare in text is looked for: bytes.Index alone takes several times as long
+// for a needle of this length. Where the byte turns out to be common, it goes on
+// with bytes.Index.
+func appendSpans(dst []Span, b []byte, text string) []Span {
+	at, rare := rarest(text)
+	misses := 0
+	for from := 0; from+len(text) <= len(b); {
+		i := bytes.IndexByte(b[from+at:], rare)
+		if i < 0 {
+			return dst
+		}
+		start := from + i
+		switch {
+		case start+len(text) > len(b):
+			return dst
+		case string(b[start:start+len(text)]) == text:
+			dst = append(dst, Span{start, start + len(text)})
+			from = start + len(text)
+			continue
+		}
+		from = start + 1
+		if misses++; misses > 64+from/64 {
+			return indexSpans(dst, b, from, text)
+		}
+	}
+	return dst
+}
+
+func indexSpans(dst []Span, b []byte, from int, text string) []Span {
+	needle := []byte(text)
+	for {
+		i := bytes.Index(b[from:], needle)
+		if i < 0 {
+			return dst
+		}
+		dst = append(dst, Span{from + i, from + i + len(text)})
+		from += i + len(text)
+	}
+}
+
+// common are the bytes of JSON and English text from the most frequent on.
+const common = "eationsrlhcdupm gfyw\"bv,k:.0123456789{}-_/STAICMPREDNLOFBUHWGx\\jqz[]()=+'YVKJXQZ"
+
+// rarest returns the byte of a text that other text has least often.
+func rarest(text string) (at int, c byte) {
+	rank := -1
+	for i := range len(text) {
+		r := strings.IndexByte(common, text[i])
+		if r < 0 {
+			r = len(common)
+		}
+		if r > rank {
+			at, c, rank = i, text[i], r
+		}
+	}
+	return at, c
+}
+
+// maxRedactions bounds how often a body may hold a credential.
+const maxRedactions = 100
+
+// redact adds to the edits of a body that its credentials are replaced. Those
+// that an edit takes out anyway are left to it.
+func redact(edits []Edit, spans []Span) ([]Edit, error) {
+	if len(spans) > maxRedactions {
+		return nil, Errorf(InvalidBody, "the request body has the access key in it more than %d times: remove it", maxRedactions)
+	}
+	for _, s := range spans {
+		i, _ := slices.BinarySearchFunc(edits, s.Start, func(e Edit, start int) int {
+			if e.At+e.Len <= start {
+				return -1
+			}
+			return 1
+		})
+		if i < len(edits) && edits[i].At < s.End {
+			if e := edits[i]; e.At <= s.Start && s.End <= e.At+e.Len {
+				continue
+			}
+			return nil, Errorf(InvalidBody, "the request body has the access key in a place where it cannot be taken out: remove it")
+		}
+		edits = slices.Insert(edits, i, Edit{At: s.Start, Len: s.End - s.Start, With: []byte(redacted)})
+	}
+	return edits, nil
+}

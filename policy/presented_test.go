@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+func presenting(credentials ...string) *Presented {
+	p := &Presented{}
+	for _, c := range credentials {
+		p.Add(c, true)
+	}
+	return p
+}
+
+func TestPresentedIn(t *testing.T) {
+	const key = "weir-0123456789-abcdef"
+	for _, c := range []struct {
+		key, value string
+		want       bool
+	}{
+		{key, key, true},
+		{key, "Bearer " + key, true},
+		{key, "a=" + key + "; b", true},
+		{key, "d2Vpci0wMTIzNDU2Nzg5LWFiY2RlZg==", false}, // no scheme says that it is base64
+		{key, "Basic d2Vpci0wMTIzNDU2Nzg5LWFiY2RlZg==", true},
+		{key, "basic d2Vpci0wMTIzNDU2Nzg5LWFiY2RlZg", true},
+		{key, "Basic %", false},
+		{key, "weir%2D0123456789%2dabcdef", true},
+		{key, "k=weir%252D0123456789-abcdef", true},
+		{key, "100%", false},
+		{key, strings.ToUpper(key), false},
+		{key, key[:len(key)-1], false},
+		{key, "", false},
+		{"ab cd ef gh ij kl mn", "x=ab+cd+ef+gh+ij+kl+mn", true},
+		// A short one is also a word.
+		{"demo", "demo", true},
+		{"demo", "Bearer demo", true},
+		{"demo", "model=demo", true},
+		{"demo", "a demonstration", false},
+		{"demo", "mydemo", false},
+	} {
+		if got := presenting(c.key).In(c.value); got != c.want {
+			t.Errorf("%q in %q: %t", c.key, c.value, got)
+		}
+	}
+	var none *Presented
+	if none.In("x") || (&Presented{}).In("x") {
+		t.Error("nothing was presented")
+	}
+	placeholder := &Presented{}
+	placeholder.Add("ollama", false)
+	placeholder.Add("", true)
+	if placeholder.In("ollama") || placeholder.In("") {
+		t.Error("a placeholder counts")
+	}
+}
+
+// TestPresentedSpans compares with a plain search, wherever the key stands.
+func TestPresentedSpans(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		key := make([]byte, minKeyLength+random.IntN(30))
+		for i := range key {
+			key[i] = "abcABC0189-_"[random.IntN(12)]
+		}
+		var body bytes.Buffer
+		for range random.IntN(20) {
+			switch random.IntN(3) {
+			case 0:
+				body.Write(key)
+			case 1:
+				body.Write(key[:random.IntN(len(key))])
+			default:
+				body.WriteString(strings.Repeat(string(key[random.IntN(len(key))]), random.IntN(300)))
+			}
+		}
+		got := presenting(string(key)).spans(&Body{Bytes: body.Bytes()})
+		if want := bytes.Count(body.Bytes(), key); len(got) != want {
+			t.Fatalf("%q in %q: %d, want %d", key, body.Bytes(), len(got), want)
+		}
+		for _, s := range got {
+			if !bytes.Equal(body.Bytes()[s.Start:s.End], key) {
+				t.Fatalf("%q at %d", key, s.Start)
+			}
+		}
+	}
+}
+
+func TestRedactBody(t *testing.T) {
+	const key = "weir-0123456789-abcdef"
+	for _, c := range []struct{ body, want, problem string }{
+		{`{"model":"m","user":"KEY"}`, `{"model":"sent","user":"[redacted]"}`, ""},
+		{`{"user":"KEY","model":"m","x":"a KEY b KEY"}`, `{"user":"[redacted]","model":"sent","x":"a [redacted] b [redacted]"}`, ""},
+		{`{"models":["KEY"],"model":"m"}`, `{"model":"sent"}`, ""}, // what is taken out is gone
+		{`{"a":"x"}`, `{"model":"sent","a":"x"}`, ""},
+		{`{"KEY":1}`, `{"model":"sent","[redacted]":1}`, ""},
+		{`{"a":"` + strings.Repeat("KEY ", maxRedactions+1) + `"}`, "", "more than 100 times"},
+	} {
+		var body Body
+		if err := ReadJSON([]byte(strings.ReplaceAll(c.body, "KEY", key)), &body); err != nil {
+			t.Fatal(err)
+		}
+		edits, _ := body.WithModel(nil, "sent")
+		edits, err := redact(edits, presenting(key).spans(&body))
+		switch {
+		case c.problem != "":
+			if err == nil || !strings.Contains(err.Error(), c.problem) || strings.Contains(err.Error(), key) {
+				t.Errorf("%.60s: %v", c.body, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.body, err)
+		case string(Apply(nil, body.Bytes, edits)) != c.want:
+			t.Errorf("%s: %s", c.body, Apply(nil, body.Bytes, edits))
+		}
+	}
+}
+
+func BenchmarkPresented(b *testing.B) {
+	const key = "weir-3fJ8sKd02mXQpLw91ZtR"
+	text := strings.Repeat("The quick brown fox jumps over the lazy dog, 1234 times. ", 20000)
+	random := rand.New(rand.NewPCG(1, 2))
+	base64 := make([]byte, len(text))
+	for i := range base64 {
+		base64[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random.IntN(64)]
+	}
+	for name, body := range map[string][]byte{"text": []byte(text), "base64": base64, "hostile": bytes.Repeat([]byte("Q"), len(text)), "hostile2": bytes.Repeat([]byte(key[:len(key)-1]), len(text)/len(key))} {
+		p := presenting(key)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				p.spans(&Body{Bytes: body})
+			}
+		})
+	}
+}

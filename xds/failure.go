@@ -1,0 +1,68 @@
+package xds
+
+import (
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"weir/policy"
+)
+
+// noFailure are the statuses of responses that Weir does not look at for the
+// provider's credentials.
+const noFailure = "[^45].*"
+
+// unchecked is the status of a failure that Weir could not look at, until the
+// reply has a status of its own. A 503 would be read as a request that was never
+// sent: by then the filters have removed the count of its attempts.
+const unchecked = typev3.StatusCode_NetworkAuthenticationRequired
+
+// failureProcessor shows Weir the failures of a provider: many repeat the
+// credential that they refuse. Envoy has no means to look for the value of a
+// secret.
+func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
+	return &extprocv3.ExternalProcessor{
+		GrpcService:    b.weir(),
+		MessageTimeout: duration(decisionTimeout),
+		StatusOnError:  &typev3.HttpStatus{Code: unchecked},
+		ProcessingMode: &extprocv3.ProcessingMode{
+			RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
+			RequestBodyMode:     extprocv3.ProcessingMode_NONE,
+			RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
+			ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
+			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
+			ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+		},
+		ResponseAttributes: []string{"xds.cluster_name", "request.path"},
+		MutationRules:      freeRouting(),
+		MetadataOptions: &extprocv3.MetadataOptions{
+			ReceivingNamespaces: namespaces(policy.PlanNamespace),
+		},
+	}
+}
+
+// onFailure skips a filter for every other response, which then costs nothing.
+func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	return &matchingv3.ExtensionWithMatcher{
+		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
+		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
+			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+					SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+						Input: &xdscorev3.TypedExtensionConfig{Name: "status", TypedConfig: b.pack(&matcherv3.HttpResponseStatusCodeMatchInput{})},
+						Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &xdsmatcherv3.StringMatcher{
+							MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
+								EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{}},
+								Regex:      noFailure,
+							}},
+						}},
+					},
+				}},
+				OnMatch: b.skip(),
+			}},
+		}}},
+	}
+}

@@ -1,0 +1,108 @@
+package xds
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+)
+
+// removeMatching removes every header whose whole name matches a pattern.
+func removeMatching(pattern string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+		RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: matching(pattern)},
+	}}
+}
+
+// anyOf is a pattern that matches a list of names. One that ends in '*' stands
+// for all that begin so.
+func anyOf(names []string) string { return newTrie(names).among() }
+
+// noneOf is a pattern that matches every name but those of a list: Envoy can
+// remove the headers that match, and has no word for all others.
+func noneOf(names []string) string { return newTrie(names).beside() }
+
+// trie holds a list of names, letter by letter.
+type trie struct {
+	name     bool // a name ends here
+	all      bool // whatever follows is a name too
+	children map[byte]*trie
+}
+
+func newTrie(names []string) *trie {
+	root := &trie{}
+	for _, name := range names {
+		prefix, all := strings.CutSuffix(name, "*")
+		at := root
+		for i := range len(prefix) {
+			if at.children == nil {
+				at.children = map[byte]*trie{}
+			}
+			if at.children[prefix[i]] == nil {
+				at.children[prefix[i]] = &trie{}
+			}
+			at = at.children[prefix[i]]
+		}
+		at.name, at.all = at.name || !all, at.all || all
+	}
+	return root
+}
+
+// among matches what follows here in a name of the list.
+func (t *trie) among() string {
+	if t.all {
+		return ".*"
+	}
+	var ways []string
+	if t.name {
+		ways = append(ways, "")
+	}
+	for _, c := range slices.Sorted(maps.Keys(t.children)) {
+		ways = append(ways, escaped(c)+t.children[c].among())
+	}
+	return group(ways)
+}
+
+// beside matches what follows here in a name that is not in the list; a pattern
+// without a way matches nothing.
+func (t *trie) beside() string {
+	if t.all {
+		return ""
+	}
+	var ways []string
+	if !t.name {
+		ways = append(ways, "")
+	}
+	letters := slices.Sorted(maps.Keys(t.children))
+	if len(letters) == 0 {
+		ways = append(ways, ".+")
+	} else {
+		var class strings.Builder
+		for _, c := range letters {
+			class.WriteString(escaped(c))
+		}
+		ways = append(ways, "[^"+class.String()+"].*")
+	}
+	for _, c := range letters {
+		if !t.children[c].all {
+			ways = append(ways, escaped(c)+t.children[c].beside())
+		}
+	}
+	return group(ways)
+}
+
+func group(ways []string) string {
+	if len(ways) == 1 {
+		return ways[0]
+	}
+	return "(?:" + strings.Join(ways, "|") + ")"
+}
+
+// escaped is a character as a pattern, inside brackets or not.
+func escaped(c byte) string {
+	if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+		return string(c)
+	}
+	return `\` + string(c)
+}
