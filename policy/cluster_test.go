@@ -247,3 +247,28 @@ func TestDial(t *testing.T) {
 	f("http://p.internal", `"p.internal:80": "[::1]:80"`, "::1 80")
 	f("https://[fd00::1]", `"[fd00::1]:443": "q.internal:1"`, "q.internal 1 fd00::1")
 }
+
+// TestCredentials: by a cluster's name, also of what is kept of a policy.
+func TestCredentials(t *testing.T) {
+	p := newWorld().load(t, `
+providers:
+  - {id: a, base_url: "http://a.internal", api_keys: [{value: first-key}, {value: second-key}], headers: {x-token: "Token third"}}
+  - {id: b, base_url: "http://b.internal"}
+`)
+	kept := p.Only(func(c *Cluster) bool { return c.Key == "a#2" })
+	for _, c := range p.Clusters {
+		want := map[string]string{"a#1": "Token third first-key", "a#2": "Token third second-key", "": ""}[c.Key]
+		if got := strings.Join(p.Credentials(c.Name), " "); got != want {
+			t.Errorf("%s: %s, want %s", c.Name, got, want)
+		}
+		if c.Key != "a#2" {
+			want = ""
+		}
+		if got := strings.Join(kept.Credentials(c.Name), " "); got != want {
+			t.Errorf("%s, of what is kept: %s, want %s", c.Name, got, want)
+		}
+	}
+	if p.Credentials("weir/c/1") != nil {
+		t.Error("an unknown cluster has credentials")
+	}
+}
