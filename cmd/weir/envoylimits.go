@@ -9,6 +9,7 @@ import (
 	"weir/accesslog"
 	"weir/envoy"
 	"weir/limits"
+	"weir/policy"
 )
 
 // envoyLimits counts what Envoy refuses because of a limit of connections or of
@@ -65,6 +66,25 @@ func (e *envoyLimits) adopt(clients, perHost int) {
 	e.clients.SetValue(int64(clients))
 	e.providers.SetValue(int64(perHost))
 	e.waiting.SetValue(int64(perHost))
+}
+
+// fixedLimits tells what of a policy's limits has no effect before a restart: it
+// is in the bootstrap of an Envoy.
+func (g *gateway) fixedLimits(previous, next *policy.Policy) {
+	if previous == nil {
+		return
+	}
+	for _, l := range []struct {
+		name            string
+		before, current int
+	}{
+		{"limits.open_files", previous.Limits.OpenFiles, next.Limits.OpenFiles},
+		{"limits.max_client_connections", previous.Limits.MaxClientConnections, next.Limits.MaxClientConnections},
+	} {
+		if l.before != l.current {
+			g.log.Warn(l.name+" is that of the start until weir and envoy are restarted", "configured", l.current)
+		}
+	}
 }
 
 // follow reads the counters of an Envoy from now on. pid tells one process from

@@ -128,6 +128,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.ejections.retain(next)
 	g.admission.adopt(next)
 	g.adoptPeers(next)
+	g.fixedLimits(previous, next)
 	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))
 	g.older.Store(&old)
 	g.current.Store(next)

@@ -329,6 +329,23 @@ func TestRetireAfterUpload(t *testing.T) {
 	}
 }
 
+// TestReloadOfFixedLimits: what only a start can change says so.
+func TestReloadOfFixedLimits(t *testing.T) {
+	b := newRig(t, "limits: {client_idle_timeout: 1m}\n")
+	b.config = "limits: {client_idle_timeout: 2m}\n"
+	b.reload(t.Context(), false)
+	if strings.Contains(b.log.String(), "until weir and envoy are restarted") {
+		t.Error("a timeout is reloaded")
+	}
+	b.config = "limits: {open_files: 5000, max_client_connections: 10}\n"
+	b.reload(t.Context(), false)
+	for _, name := range []string{"limits.open_files", "limits.max_client_connections"} {
+		if !strings.Contains(b.log.String(), name+" is that of the start until weir and envoy are restarted") {
+			t.Errorf("no warning for %s", name)
+		}
+	}
+}
+
 func TestReload(t *testing.T) {
 	b := newRig(t, provider("first", "http://127.0.0.1:1"))
 	good, version := b.config, b.current.Load().Version
