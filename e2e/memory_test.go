@@ -80,10 +80,16 @@ limits: {envoy_heap_bytes: %d, client_buffer_bytes: 262144, stream_window_bytes:
 	return m
 }
 
-// memory returns a size of Envoy's process in MiB, from /proc/PID/status.
+// memory returns a size of Envoy's process in MiB.
 func (m *memoryTest) memory(t *testing.T, field string) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.envoy))
+	return memoryOf(t, m.envoy, field)
+}
+
+// memoryOf returns a size of a process in MiB, from /proc/PID/status.
+func memoryOf(t *testing.T, pid int, field string) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,15 +163,20 @@ func (m *memoryTest) saysOverloaded(t *testing.T) {
 // after, and gives the memory back; for that its allocator needs a minute, so it
 // is looked at last.
 func TestMemory(t *testing.T) {
-	const bodies = ", max_buffered_body_bytes: 4294967296, max_buffered_body_bytes_per_key: 4294967296"
-	http1, http2 := startMemory(t, bodies, ""), startMemory(t, bodies, "")
+	const bodyBytes = ", max_buffered_body_bytes: 4294967296, max_buffered_body_bytes_per_key: 4294967296"
+	http1, http2 := startMemory(t, bodyBytes, ""), startMemory(t, bodyBytes, "")
+	bodies := startMemory(t, bodyBytes, "max_body_bytes: 67108864")
+	t.Run("large bodies", bodies.large)
 	t.Run("uploads over HTTP/1.1", http1.uploads)
 	t.Run("uploads over HTTP/2", http2.uploadsHTTP2)
 	t.Run("header bomb", memoryHeaderBomb)
 	t.Run("slow readers", memorySlowReaders)
 	t.Run("one connection", memoryOneConnection)
 	t.Run("given back", func(t *testing.T) {
-		for _, m := range []*memoryTest{http1, http2} {
+		gatewaytest.Eventually(t, "Weir gives the memory back", func() bool {
+			return memoryOf(t, bodies.Cmd.Process.Pid, "VmRSS") < 96
+		})
+		for _, m := range []*memoryTest{bodies, http1, http2} {
 			gatewaytest.Eventually(t, "Envoy gives the memory back", func() bool {
 				return m.memory(t, "VmRSS") < m.before+heapMiB/4
 			})
@@ -238,6 +249,22 @@ func bombBlock(first bool) []byte {
 	}
 	b.Write(bytes.Repeat([]byte{0x80 | 62}, 14)) // RFC 7541 6.1
 	return b.Bytes()
+}
+
+// large has clients that send 40 MB one after the other, of which both processes
+// take several times as much.
+func (m *memoryTest) large(t *testing.T) {
+	for range 2 {
+		body := io.MultiReader(strings.NewReader(`{"model":"p:m","x":"`), io.LimitReader(spaces{}, 40_000_000), strings.NewReader(`"}`))
+		if a := m.Send(http.MethodPost, "/v1/chat/completions", body, "Content-Type", "application/json"); a.Status != 200 {
+			t.Errorf("answer %d %s", a.Status, a.Body)
+		}
+	}
+	m.p.Reset()
+	m.peak(t, ceilingMiB)
+	if most := memoryOf(t, m.Cmd.Process.Pid, "VmHWM"); most < 100 {
+		t.Errorf("Weir took %d MiB at most: the bodies did not get there", most)
+	}
 }
 
 // uploads has fifty clients that send up to 30 MiB each, and do not say how much

@@ -199,6 +199,7 @@ func (g *gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error { return serveHTTP(services, admin, g.adminHandler()) })
 	group.Go(func() error { return g.announce(work) })
+	group.Go(func() error { return giveBack(work) })
 	group.Go(func() error { return g.observer.run(services) })
 	group.Go(func() error { return g.observer.recorder.Run(services) })
 	group.Go(func() error { return g.envoyLimits.run(services) })

@@ -2,7 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"runtime"
 	"runtime/debug"
+	gometrics "runtime/metrics"
+	"time"
 
 	"weir/envoy"
 	"weir/internal/memory"
@@ -37,5 +41,53 @@ func memoryOf(p *policy.Policy, available memory.Limit, withEnvoy bool) memoryLi
 func (m memoryLimits) limitWeir(sys system) {
 	if m.weir > 0 && sys.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(m.weir))
+	}
+}
+
+const (
+	// giveBackInterval is how often Weir looks whether it has memory that it no
+	// longer needs.
+	giveBackInterval = 5 * time.Second
+	// muchUnused is how much more than after the last time is worth giving back,
+	// and quietAllocation how much may be allocated in an interval that counts as
+	// quiet: under load, Go collects garbage by itself.
+	muchUnused      = 32 << 20
+	quietAllocation = 8 << 20
+)
+
+// giveBack gives memory back to the system when the load is over, until ctx ends.
+// An idle Go process would keep it: it collects garbage every two minutes, and the
+// buffers of bodies are gone after the second time.
+func giveBack(ctx context.Context) error {
+	sample := []gometrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	read := func() (allocated, held uint64) {
+		gometrics.Read(sample)
+		for _, s := range sample[1:] {
+			held += s.Value.Uint64()
+		}
+		return sample[0].Value.Uint64(), held
+	}
+	before, kept := read()
+	ticks := time.NewTicker(giveBackInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		}
+		allocated, held := read()
+		quiet := allocated-before < quietAllocation
+		before = allocated
+		if quiet && held > kept+muchUnused {
+			runtime.GC()
+			debug.FreeOSMemory()
+			before, kept = read()
+		}
 	}
 }
