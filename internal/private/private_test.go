@@ -331,8 +331,13 @@ func TestGuarded(t *testing.T) {
 			t.Errorf("uid %d: got %+v, want %q", c.uid, got, c.want)
 		}
 		if c.want == "" {
-			if p := <-refused; p.UID != c.uid || p.PID == 0 {
-				t.Errorf("refused %+v, want uid %d", p, c.uid)
+			select {
+			case p := <-refused:
+				if p.UID != c.uid || p.PID == 0 {
+					t.Errorf("refused %+v, want uid %d", p, c.uid)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("uid %d is not reported", c.uid)
 			}
 		}
 	}
