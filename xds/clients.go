@@ -25,6 +25,10 @@ const (
 	// peerTimeout is how long a connection waits for Weir's word on whether its
 	// client has too many. Then it is let in.
 	peerTimeout = 500 * time.Millisecond
+	// inspectedBytes is the buffer of a connection that has sent nothing yet. It
+	// grows while a TLS handshake needs more; with Envoy's 16 KiB, 10,000 silent
+	// connections took 157 MB more.
+	inspectedBytes = 256
 	// drainTime is how long a connection that is asked to end takes new requests:
 	// those that the client sent before it knew.
 	drainTime = 5 * time.Second
@@ -56,7 +60,7 @@ func (b *builder) inspectFirstBytes(l *listenerv3.Listener) {
 	// and has a timeout of its own.
 	l.ListenerFilters = append(l.ListenerFilters, &listenerv3.ListenerFilter{
 		Name:       "envoy.filters.listener.tls_inspector",
-		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.pack(&tlsinspectorv3.TlsInspector{})},
+		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.pack(&tlsinspectorv3.TlsInspector{InitialReadBufferSize: number(inspectedBytes)})},
 	})
 	l.ListenerFiltersTimeout = duration(b.policy.Limits.ClientHeadersTimeout)
 }
