@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -220,7 +219,7 @@ on_http_request:
       providers:
         - {id: alpha, base_url: %s, forward: {headers: all, query: all}}
         - {id: bravo, base_url: %s, forward: {headers: all, query: all}}
-`, key, alpha.URL(), bravo.URL()))
+`, key, alpha.URL(), bravo.URL()), gatewaytest.Secrets(key, other))
 	escaped := strings.ReplaceAll(key, "/", `\/`)
 	net := strings.ReplaceAll(key, "+", `\u002B`)
 	spelled := ""
@@ -281,10 +280,13 @@ on_http_request:
 		})
 	}
 	t.Run("as the model", func(t *testing.T) {
-		alpha.Reset()
-		a := g.Post("/v1/chat/completions", `{"model":"alpha:x-`+key+`"}`, header...)
-		if a.Status != http.StatusBadRequest || strings.Contains(a.Body, key) || len(alpha.Requests()) > 0 {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+		for model, status := range map[string]int{"alpha:x-" + key: 400, key: 404, "nobody:" + other: 404} {
+			alpha.Reset()
+			a := g.Post("/v1/chat/completions", `{"model":"`+model+`"}`, header...)
+			if a.Status != status || len(alpha.Requests()) > 0 {
+				t.Errorf("%s: answer %d %s", model, a.Status, a.Body)
+			}
+			waitLogged(t, g.Stdout, "the request", 1, func(l *logLine) bool { return l.Status != nil && *l.Status == status })
 		}
 	})
 }

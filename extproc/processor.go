@@ -248,18 +248,19 @@ func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Pol
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
-	return x.reply(stream, 200, body, policy.DetailsPrefix+"models", logged(&req, nil, nil))
+	return x.reply(stream, 200, body, policy.DetailsPrefix+"models", x.logged(&req, nil, nil))
 }
 
 // refuse answers with an error, in the shape of the client's API.
 // body is what was read of the client's, or nil.
 func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *policy.Body, err error) error {
-	return x.replyError(stream, p.count(err), req.Format, logged(req, body, nil))
+	return x.replyError(stream, p.count(err), req.Format, x.logged(req, body, nil))
 }
 
 // logged is what the access log will tell of a request.
-func logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
+func (x *exchange) logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
 	c := policy.LogContextOf(req.id, req.Operation, req.key, body, plan)
+	c.Asked = x.plan.Presented.Scrub(c.Asked)
 	return wire.Field{Key: policy.LogField, Value: wire.String(c.Encode())}
 }
 

@@ -41,7 +41,7 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	}
 	fields := append(x.field[:0],
 		wire.Field{Key: policy.ModelField, Value: wire.String(first.Model)},
-		logged(req, &x.body, plan),
+		x.logged(req, &x.body, plan),
 	)
 	if req.Format != policy.OpenAI {
 		fields = append(fields, wire.Field{Key: policy.FormatField, Value: wire.String(string(req.Format))})

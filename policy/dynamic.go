@@ -44,7 +44,7 @@ func (p *Policy) shape(req *Request) (shaped, error) {
 			if len(text) > maxHeaderValue {
 				return out, tooLong("query parameter " + p.query[i].Name)
 			}
-			out.params[i].Value = req.Presented.scrub(text)
+			out.params[i].Value = req.Presented.Scrub(text)
 		}
 	}
 	if p.dynamic.set != nil {
@@ -60,7 +60,7 @@ func (p *Policy) shape(req *Request) (shaped, error) {
 			if p.outputLimit.tokens > 0 && isOutputField(p.set[i].Key) && p.outputLimit.exceededBy(value) {
 				value = p.outputLimit.json
 			}
-			out.set[i].Value = []byte(req.Presented.scrub(string(value)))
+			out.set[i].Value = []byte(req.Presented.Scrub(string(value)))
 		}
 	}
 	return out, nil
@@ -87,7 +87,7 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 			if err := headerValueError(text); err != nil {
 				return Errorf(InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
 			}
-			out.Fields = append(out.Fields, Field{h.Field, req.Presented.scrub(text)})
+			out.Fields = append(out.Fields, Field{h.Field, req.Presented.Scrub(text)})
 		}
 	}
 	return nil

@@ -88,8 +88,8 @@ func (p *Presented) holds(text string) bool {
 	return false
 }
 
-// scrub takes the credentials out of a text that is made of the request.
-func (p *Presented) scrub(text string) string {
+// Scrub takes the credentials out of a text that is made of the request.
+func (p *Presented) Scrub(text string) string {
 	if p == nil {
 		return text
 	}
