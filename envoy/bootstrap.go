@@ -21,7 +21,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -94,7 +93,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		},
 		OverloadManager:        connectionLimit(cmp.Or(o.MaxConnections, MostConnections)),
 		MemoryAllocatorManager: allocator(),
-		LayeredRuntime:         longPatterns(),
+		LayeredRuntime:         runtimeLayers(),
 	}
 	limitHeap(b.OverloadManager, maxHeap)
 	if err := b.ValidateAll(); err != nil {
@@ -102,21 +101,6 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	}
 	return toYAML(b)
 }
-
-// longPatterns lets weir use long patterns: the names of the headers that pass to
-// clients are one pattern, and Envoy refuses what is longer than a program of
-// 100 steps. Matching takes time linear in a name's length all the same.
-func longPatterns() *bootstrapv3.LayeredRuntime {
-	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
-		Name: "weir",
-		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"re2.max_program_size.error_level": structpb.NewNumberValue(maxPattern),
-		}}},
-	}}}
-}
-
-// maxPattern is the longest pattern that Envoy takes, in steps of its program.
-const maxPattern = 100_000
 
 // deltaADS is the one stream that carries all of the configuration. Envoy's
 // own back-off goes up to 30 s, for which long a restarted weir would be

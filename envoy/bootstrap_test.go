@@ -109,6 +109,7 @@ layered_runtime:
   layers:
     - name: weir
       static_layer:
+        overload.premature_reset_total_stream_count: 10000000
         re2.max_program_size.error_level: 100000
 admin:
   address:
