@@ -279,7 +279,7 @@ on_http_request:
 			var got []string
 			for _, r := range append(cloud.Requests(), local.Requests()...) {
 				got = append(got, arrival(r))
-				if host, _, _ := strings.Cut(r.Authority, ":"); r.TLS && (r.SNI != host || r.Proto != "HTTP/2.0" || r.ALPN != "h2") {
+				if host, _, _ := strings.Cut(r.Authority, ":"); r.TLS && (r.SNI != host || r.Proto != "HTTP/1.1" || r.ALPN != "http/1.1") {
 					t.Errorf("SNI %q, %s, ALPN %q for %s", r.SNI, r.Proto, r.ALPN, r.Authority)
 				}
 				for name, values := range r.Header {
