@@ -56,6 +56,11 @@ const (
 	dumpEnd   = ": Proto constraint validation failed"
 )
 
+// longPattern begins what Envoy says of a pattern of noneOf that its runtime does
+// not allow; the reason, after the pattern, it cuts off. The bootstrap sets how
+// long a pattern may be.
+const longPattern = "regex '(?:|[^"
+
 // quoted is a string in protobuf's text format, or the start of one.
 var quoted = regexp.MustCompile(`"(?s:[^"\\]|\\.)*("|\\?$)`)
 
@@ -69,6 +74,9 @@ func rejectionText(req *discoveryv3.DeltaDiscoveryRequest) string {
 			rest = text[j:]
 		}
 		text = text[:i] + "[message]" + rest
+	}
+	if i := strings.Index(text, longPattern); i >= 0 {
+		text = text[:i] + "[pattern] is longer than the runtime of this Envoy allows: start Envoy with the bootstrap that `weir bootstrap` of this version prints"
 	}
 	if req.GetTypeUrl() == resourcev3.SecretType {
 		// Should an Envoy mark its quotations differently: names go too.

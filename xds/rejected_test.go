@@ -184,6 +184,10 @@ func TestRejectionText(t *testing.T) {
 			clusters, "Invalid duration: Expected positive duration: goo.gle/debugstr  \nseconds: -1\n",
 			"Internal: Invalid duration: Expected positive duration: [message]",
 		},
+		"pattern": {
+			listeners, "Error adding/updating listener(s) weir: regex '(?:|[^ab].*)' RE2 program size of 2312 > max program size of 100 set for the error level threshold. Increase configured max program size if necessary.",
+			"Internal: Error adding/updating listener(s) weir: [pattern] is longer than the runtime of this Envoy allows: start Envoy with the bootstrap that `weir bootstrap` of this version prints",
+		},
 		"secret": {
 			secrets, "goo.gle/debugstr  \nname: \"k2\"\ngeneric_secret {\n  secret {\n    inline_string: \"sk-live\"\n  }\n}\n: Proto constraint validation failed (SecretValidationError.GenericSecret: embedded message failed validation | caused by field: \"specifier\", reason: is required)",
 			"Internal: [message]: Proto constraint validation failed (SecretValidationError.GenericSecret: embedded message failed validation | caused by field: [quoted], reason: is required)",
