@@ -92,18 +92,22 @@ providers: [{id: p, base_url: %q, models: [{id: m}]}]
 		gatewaytest.Eventually(t, "no connections", func() bool { return envoyStat(t, g, "^http.weir.downstream_cx_active$") == 0 })
 		part := strings.Repeat("a", 256<<10)
 		chunk := fmt.Sprintf("%x\r\n%s\r\n", len(part), part)
-		tests := []struct{ name, head, body, code string }{
-			{"413, by its length", head(key, fmt.Sprintf("Content-Length: %d\r\n\r\n", 40*maxBody)), part, "request_too_large"},
-			{"413, in chunks", head(key, "Transfer-Encoding: chunked\r\n\r\n"), chunk, "request_too_large"},
-			{"401", head("another-key", fmt.Sprintf("Content-Length: %d\r\n\r\n", 40*maxBody)), part, "invalid_api_key"},
-			{"401, in chunks", head("another-key", "Transfer-Encoding: chunked\r\n\r\n"), chunk, "invalid_api_key"},
+		tests := []struct {
+			name, head, body string
+			times            int // that the body is sent
+			code             string
+		}{
+			{"413, by its length", head(key, fmt.Sprintf("Content-Length: %d\r\n\r\n", 40*maxBody)), part, 100, "request_too_large"},
+			{"413, in chunks", head(key, "Transfer-Encoding: chunked\r\n\r\n"), chunk, 100, "request_too_large"},
+			{"401", head("another-key", fmt.Sprintf("Content-Length: %d\r\n\r\n", maxBody)), part, 3, "invalid_api_key"},
+			{"401, in chunks", head("another-key", "Transfer-Encoding: chunked\r\n\r\n"), chunk, 3, "invalid_api_key"},
 		}
 		conns := make([]net.Conn, len(tests))
 		for i, test := range tests {
 			conns[i] = g.Dial()
 			go func() { // until there is no room for more
 				_, err := io.WriteString(conns[i], test.head)
-				for range 100 {
+				for range test.times {
 					if err == nil {
 						_, err = io.WriteString(conns[i], test.body)
 					}
