@@ -3,13 +3,22 @@ package accesslog
 import (
 	"strings"
 	"time"
+
+	"weir/policy"
 )
 
 // answered says that a request's entry stands for its last attempt, too, which
 // has none: it is the rule by which Envoy sends the entries of attempts, and
 // what Envoy notes of the request alone is nothing that it notes of an attempt.
 func (e *entry) answered() bool {
-	return e.attempts > 0 && e.status >= 200 && e.status < 300 && e.flags&^ofRequests == 0
+	return e.attempts > 0 && (e.status >= 200 && e.status < 300 || e.replaced()) && e.flags&^ofRequests == 0
+}
+
+// replaced says that Weir put an error in the place of a provider's response of
+// status 200 after its end: a stream without a last event, and without anything
+// else.
+func (e *entry) replaced() bool {
+	return e.refused && e.complete() && e.status >= 400 && e.details == policy.DetailsPrefix+string(policy.StreamTruncated)
 }
 
 const ofRequests flags = 1<<clientConnectionClosed | 1<<clientReset | 1<<streamIdleTimeout | 1<<maxDurationReached | 1<<durationTimeout
@@ -29,9 +38,13 @@ func (e *entry) attempt(before time.Time) entry {
 	if e.complete() {
 		end = e.lastByte
 	}
+	status := e.status
+	if e.replaced() {
+		status = 200
+	}
 	since := func(d time.Duration) time.Duration { return max(d-begin, 0) }
 	return entry{
-		requestID: e.requestID, status: e.status, quota: e.quota,
+		requestID: e.requestID, status: status, quota: e.quota,
 		start: e.start.Add(begin), duration: since(end), firstByte: since(e.firstByte), lastByte: e.lastByte,
 	}
 }

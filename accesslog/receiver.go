@@ -234,9 +234,22 @@ func (r *Receiver) request(e *entry) {
 // progress tells of the attempt that answers a request which still runs.
 func (r *Receiver) progress(e *entry, c *policy.LogContext) {
 	p, ok := r.sink.(Progress)
-	if n := e.attempts; ok && e.status >= 200 && e.status < 300 && n > 0 && n <= len(c.Attempts) {
-		p.Answering(c.Attempts[n-1].Cluster, c.KeyID, c.Attempts[n-1].Model, e.start)
+	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil {
+		p.Answering(planned.Cluster, c.KeyID, planned.Model, e.start)
 	}
+}
+
+// nth returns what was planned for attempt n, counted from 1, or nil. A request
+// with one attempt in its plan goes to its provider again if that says that it
+// has not processed it: the later attempts are the first again.
+func nth(c *policy.LogContext, n int) *policy.LoggedAttempt {
+	switch {
+	case n > 0 && n <= len(c.Attempts):
+		return &c.Attempts[n-1]
+	case n > 1 && len(c.Attempts) == 1:
+		return &c.Attempts[0]
+	}
+	return nil
 }
 
 // settle hands on what can be said, and forgets a request of which all is said.
@@ -308,9 +321,12 @@ func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attem
 		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
 		Quota: e.quota,
 	}
+	if !final && len(c.Attempts) == 1 { // nothing else leads to another attempt there
+		a.Cause = CauseUnprocessed
+	}
 	a.ModelLabel = OtherLabel
-	if n <= len(c.Attempts) {
-		a.Cluster, a.Model = c.Attempts[n-1].Cluster, c.Attempts[n-1].Model
+	if planned := nth(c, n); planned != nil {
+		a.Cluster, a.Model = planned.Cluster, planned.Model
 		a.Provider, a.ProviderKey = policy.ProviderOf(a.Cluster), names.ProviderKeyOf(a.Cluster)
 		a.ModelLabel = names.ServedLabel(a.Provider, a.Model)
 	}
@@ -343,8 +359,8 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	if e.early != "" && (!e.usage || e.truncated) {
 		out.Tokens = readEarly(e.early)
 	}
-	if n := e.attempts; n > 0 && n <= len(c.Attempts) {
-		out.Provider, out.Model = policy.ProviderOf(c.Attempts[n-1].Cluster), c.Attempts[n-1].Model
+	if planned := nth(c, e.attempts); planned != nil {
+		out.Provider, out.Model = policy.ProviderOf(planned.Cluster), planned.Model
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
 	}
 	switch {

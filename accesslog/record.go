@@ -16,6 +16,10 @@ const (
 	CauseConnectFailure = "connect_failure"
 	// CauseReset: the connection, or the stream on it, broke.
 	CauseReset = "reset"
+	// CauseUnprocessed: the provider said that it has not processed the request,
+	// which was then sent to it again. (Where another provider followed, it is
+	// CauseReset.)
+	CauseUnprocessed = "unprocessed"
 	// CauseTimeout: the attempt's timeout passed, or status 408 or 504.
 	CauseTimeout = "timeout"
 	// CauseRateLimit: status 429.

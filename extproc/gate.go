@@ -14,7 +14,6 @@ import (
 type answer struct {
 	judge gate.Judge
 	end   gate.End
-	held  int // pieces of the body that Envoy has no word about yet
 }
 
 // gate judges the answer of an attempt; the first message is its headers. As
@@ -24,18 +23,13 @@ type answer struct {
 func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
 	g := policy.DecodeGate(encoded)
+	if !g.Hold {
+		return nil
+	}
 	status, contentType, encoding := responseHeaders(x.in.Headers)
-	a, last := &x.answer, x.in.EndOfStream
-	a.held = 0
-	watches := g.Watches() && status == 200 && policy.Plain(encoding) && gate.Events(contentType) && !last
-	if watches {
-		a.end.Reset(g.Answer)
-	}
-	verdict := gate.Pass
-	if g.Hold {
-		a.judge.Reset(g.Answer, g.MayStream)
-		verdict = a.judge.Headers(status, contentType, encoding, last)
-	}
+	judge := &x.answer.judge
+	judge.Reset(g.Answer, g.MayStream)
+	verdict := judge.Headers(status, contentType, encoding, x.in.EndOfStream)
 	var late alarm
 	if verdict == gate.Hold && g.Stream {
 		late.set(g.Deadline.Sub(p.now()), func() { p.giveUp(stream, g.Answer.Format()) })
@@ -45,55 +39,41 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 			late.stop()
 			return ended(err)
 		}
-		a.held++
-		last = x.in.EndOfStream
-		if watches {
-			a.end.Data(x.in.Body)
-		}
-		verdict = a.judge.Data(x.in.Body, last)
+		verdict = judge.Data(x.in.Body, x.in.EndOfStream)
 	}
 	if late.stop() {
 		return nil
 	}
-	if g.Hold {
-		p.metrics.judged(verdict)
+	p.metrics.judged(verdict)
+	if !verdict.Failed() {
+		return nil
 	}
-	switch {
-	case verdict.Failed():
-		// As a failure: what Envoy logs of attempts goes by their status.
-		x.set = append(x.set[:0],
-			wire.SetHeader{Key: ":status", Value: policy.JudgedStatus},
-			wire.SetHeader{Key: policy.CauseHeader, Value: policy.EncodeCause(verdict.Cause(), status)},
-		)
-		x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
-		return stream.Send(&x.out)
-	case watches:
-		return p.watch(stream, x, &g, last)
-	}
-	return nil
+	// As a failure: what Envoy logs of attempts goes by their status.
+	x.set = append(x.set[:0],
+		wire.SetHeader{Key: ":status", Value: policy.JudgedStatus},
+		wire.SetHeader{Key: policy.CauseHeader, Value: policy.EncodeCause(verdict.Cause(), status)},
+	)
+	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
+	return stream.Send(&x.out)
 }
 
-// watch follows an answer that has passed to its end.
-func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last bool) error {
-	a := &x.answer
+// watch follows a stream that goes to the client to its end. Anything else
+// passes: to let it, the stream to Weir is closed.
+func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
+	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
+	g := policy.DecodeGate(encoded)
+	status, contentType, encoding := responseHeaders(x.in.Headers)
+	if !g.Watches() || status != 200 || !policy.Plain(encoding) || !gate.Events(contentType) || x.in.EndOfStream {
+		return nil
+	}
+	end := &x.answer.end
+	end.Reset(g.Answer)
 	// With what may be added, the length is another.
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Remove: contentLength}}
 	if err := stream.Send(&x.out); err != nil {
 		return err
 	}
 	for {
-		for ; a.held > 0; a.held-- {
-			x.out = wire.Response{Kind: wire.ResponseBody}
-			if last && a.held == 1 && !a.end.Complete() {
-				p.endTruncated(x, g)
-			}
-			if err := stream.Send(&x.out); err != nil {
-				return err
-			}
-		}
-		if last {
-			return nil
-		}
 		var silence alarm
 		if g.Idle > 0 {
 			silence.set(g.Idle, func() { p.giveUp(stream, g.Answer.Format()) })
@@ -106,10 +86,17 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange, g *policy.Gate, last
 			return ended(err)
 		}
 		if x.in.Kind == wire.ResponseTrailers {
-			return p.trailers(stream, x, g)
+			return p.trailers(stream, x, &g)
 		}
-		a.held, last = 1, x.in.EndOfStream
-		a.end.Data(x.in.Body)
+		last := x.in.EndOfStream
+		end.Data(x.in.Body)
+		x.out = wire.Response{Kind: wire.ResponseBody}
+		if last && !end.Complete() {
+			p.endTruncated(x, &g)
+		}
+		if err := stream.Send(&x.out); err != nil || last {
+			return err
+		}
 	}
 }
 

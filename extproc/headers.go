@@ -19,6 +19,8 @@ type request struct {
 	length      int64 // of the body, as it is declared; -1 if it is not
 	id          string
 	clientIP    string
+	// multiplexed says that the client speaks HTTP/2.
+	multiplexed bool
 	hops        string // the value of policy.HopHeader to send on
 	// anthropic is set when the client speaks Anthropic's dialect of
 	// GET /v1/models.

@@ -118,6 +118,9 @@ func (p *Processor) Process(stream *wire.Stream) error {
 		if cluster := x.in.Attribute("xds.cluster_name"); cluster != "" {
 			return p.failure(stream, x, cluster)
 		}
+		if x.in.Attribute(policy.WatchAttribute) != "" {
+			return p.watch(stream, x)
+		}
 		return p.gate(stream, x)
 	}
 	if x.in.Kind != wire.RequestHeaders {
@@ -155,6 +158,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if current.NeedsClientAddress {
 		req.clientIP = clientIP(x.in.Attribute("source.address"))
 	}
+	req.multiplexed = strings.HasPrefix(x.in.Attribute("request.protocol"), "HTTP/2")
 	asked := p.now()
 	slot, gone, err := p.enter(stream, x, current, &req)
 	if gone {
@@ -220,6 +224,7 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	for _, c := range req.credentials {
 		r.Presented.Add(c, req.key != nil && c == req.credential)
 	}
+	r.Multiplexed = req.multiplexed
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
 	return current.Plan(r)

@@ -70,8 +70,9 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		fields = append(fields, wire.Field{Key: f.Name, Value: wire.String(f.Value)})
 	}
 	meta = append(meta, wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields})
-	if plan.Gate.Needed() {
-		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+	x.mark(&plan.Gate)
+	if plan.Gate.Watches() {
+		x.set = append(x.set, wire.SetHeader{Key: policy.WatchHeader, Value: policy.GateOn})
 	}
 	if plan.Gate.Needed() || plan.Stream && len(plan.Attempts) > 1 {
 		meta = append(meta, x.gateMetadata(&plan.Gate))

@@ -91,7 +91,7 @@ func (p *Processor) again(stream *wire.Stream, x *exchange, g *policy.Gate, boun
 // mark asks for the gate: what marked the attempt before is gone, with all that
 // went to its provider.
 func (x *exchange) mark(g *policy.Gate) {
-	if g.Needed() {
+	if g.Hold {
 		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
 	}
 }

@@ -128,8 +128,10 @@ func (p *Policy) gate(req *Request, plan *Plan) Gate {
 		Answer: req.Endpoint.Answer, Stream: plan.Stream, MayStream: plan.Stream || req.Body.MayStream,
 		Strict:   p.StrictStreamEnd,
 		Deadline: plan.Deadline, Attempt: plan.AttemptTimeout,
-		// What is held past its timeout would be lost if that led nowhere.
-		Hold: p.ResponseGate && len(plan.Attempts) > 1 && (p.Failover.Reset || p.Failover.Timeout),
+		// What is held past its timeout would be lost if that led nowhere. Over
+		// HTTP/2 another response to the same client can pause this one while it
+		// is held and already complete, and Envoy 1.40 crashes.
+		Hold: p.ResponseGate && !req.Multiplexed && len(plan.Attempts) > 1 && (p.Failover.Reset || p.Failover.Timeout),
 	}
 	if p.watchesIdle(len(plan.Attempts)) {
 		g.Idle = p.StreamIdleTimeout

@@ -51,6 +51,13 @@ const (
 	GateHeader    = "x-weir-gate"
 	GateOn        = "on"
 
+	// WatchHeader with the value GateOn marks a request whose response is followed
+	// to its end.
+	WatchHeader = "x-weir-watch"
+	// WatchAttribute is an attribute that only the filter which follows responses
+	// sends: by it Weir tells its streams from those of the gate.
+	WatchAttribute = "request.protocol"
+
 	// CauseHeader is added to an answer that the gate found to be none, so that
 	// Envoy goes on to the next attempt. It is an EncodeCause; JudgedStatus
 	// takes the place of the answer's status.

@@ -17,6 +17,9 @@ type Request struct {
 	Now      time.Time
 	// Presented are the credentials that the client sent.
 	Presented Presented
+	// Multiplexed says that the client's connection carries several requests at
+	// once (HTTP/2).
+	Multiplexed bool
 
 	// What expressions see, beside the body and the key.
 	Method, Path, ID, ClientIP string
@@ -45,6 +48,7 @@ func (r *Request) Reset() {
 	clear(r.found)
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
+	r.Multiplexed = false
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
 	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false

@@ -141,7 +141,12 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
-	filters = append(filters, b.httpFilter("weir.cut", cut()), b.httpFilter(returnedFilter, b.returned()), b.httpFilter("weir.status", b.statuses()))
+	filters = append(filters,
+		b.httpFilter("weir.cut", cut()),
+		b.httpFilter(returnedFilter, b.returned()),
+		b.httpFilter("weir.status", b.statuses()),
+		b.httpFilter("weir.watch", b.marked(policy.WatchHeader, b.watchProcessor())),
+	)
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,
 		UpstreamLog:          b.attemptLog(),
@@ -158,7 +163,7 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 		// Always: a connection keeps the listener that it came by, so that a
 		// policy which begins to read the address would not get it there. Of
 		// the filter, not of a route: Envoy 1.40 ignores a route's attributes.
-		RequestAttributes: []string{"source.address"},
+		RequestAttributes: []string{"source.address", "request.protocol"},
 		MutationRules:     freeRouting(),
 		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{

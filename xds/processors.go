@@ -103,11 +103,21 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 // hour passes.
 const gateTimeout = time.Hour
 
-// onGate skips a filter where the gate has nothing to do.
-func (b *builder) onGate(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+// watchProcessor shows Weir a stream that goes to the client, up to its end.
+//
+// It is a filter of the listener: one of a cluster may be told to pause a
+// provider whose response is already complete, at which Envoy 1.40 crashes.
+func (b *builder) watchProcessor() *extprocv3.ExternalProcessor {
+	out := b.gateProcessor()
+	out.ResponseAttributes = []string{policy.WatchAttribute}
+	return out
+}
+
+// marked skips a filter for requests that a header does not mark.
+func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	gated := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
-			Input: b.requestHeader(policy.GateHeader),
+			Input: b.requestHeader(name),
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
 				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: policy.GateOn}},
 			},

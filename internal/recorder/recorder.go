@@ -72,6 +72,7 @@ type options struct {
 	ca        *CA
 	clientCA  *CA
 	protocols []string
+	streams   int
 }
 
 // Option is a choice for Start.
@@ -110,6 +111,9 @@ func WithClientCA(ca *CA) Option { return func(o *options) { o.clientCA = ca } }
 func WithProtocols(protocols ...string) Option {
 	return func(o *options) { o.protocols = protocols }
 }
+
+// WithMaxStreams sets how many streams a connection over HTTP/2 may have at once.
+func WithMaxStreams(n int) Option { return func(o *options) { o.streams = n } }
 
 // Start starts a provider that lasts as long as the test.
 func Start(t testing.TB, opts ...Option) *Provider {
@@ -150,6 +154,7 @@ func Start(t testing.TB, opts ...Option) *Provider {
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		ConnContext:                  withConn,
 		Protocols:                    protocolSet(o.protocols),
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: o.streams},
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(logs, "recorder "+o.name+": ", 0),
 	}

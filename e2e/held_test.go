@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	h2 "golang.org/x/net/http2"
+
+	"weir/internal/gatewaytest"
+	"weir/internal/recorder"
+)
+
+// A response may be complete in Envoy before Weir has said what becomes of it.
+// Envoy 1.40 crashes if it then wants to pause the provider: see RATIONALE.md,
+// "Why is a response held only between HTTP/1.1 connections?".
+func TestResponseCompleteBeforeWeirAnswers(t *testing.T) {
+	const size = 24 << 20
+	text := strings.Repeat("x", 16<<10)
+	chunk := "data: {\"choices\":[{\"delta\":{\"content\":\"" + text + "\"}}]}\n\n"
+	const end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	whole := strings.Repeat(chunk, size/len(chunk)) + end
+	for _, mode := range []string{"response_gate: on", "strict_stream_end: true"} {
+		t.Run(mode, func(t *testing.T) {
+			one := recorder.Start(t, recorder.WithTLS())
+			two := recorder.Start(t, recorder.WithTLS())
+			other := recorder.Start(t)
+			g := gatewaytest.Start(t, fmt.Sprintf(`
+on_http_request:
+  - type: ai-gateway
+    config:
+      %s
+      providers:
+        - {id: one, base_url: %s, tls: {ca_file: %s}}
+        - {id: two, base_url: %s, http2: true, tls: {ca_file: %s}}
+        - {id: other, base_url: %s}
+`, mode, one.URL(), one.CA().File(t), two.URL(), two.CA().File(t), other.URL()))
+			for id, p := range map[string]*recorder.Provider{"one": one, "two": two} {
+				for _, overHTTP2 := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s, client over HTTP/2 %t", id, overHTTP2), func(t *testing.T) {
+						p.Reset()
+						stopped, sent := make(chan struct{}), make(chan struct{})
+						p.Script(func(x *recorder.Exchange) {
+							<-stopped
+							defer close(sent)
+							x.Header().Set("Content-Type", "text/event-stream")
+							_, _ = io.WriteString(x, whole)
+							x.Header().Set(http.TrailerPrefix+"X-Took", "1")
+						})
+						answered := make(chan gatewaytest.Answer, 1)
+						client := clientOf(t, overHTTP2)
+						go func() {
+							answered <- post(t, client, g.URL+"/v1/chat/completions", []byte(`{"models":["`+id+`:m","other:m"],"stream":true}`), true)
+						}()
+						p.WaitRequests(t, 1)
+						running := pause(t, g)
+						close(stopped)
+						gatewaytest.Eventually(t, "all that Envoy takes has arrived", func() bool {
+							select {
+							case <-sent:
+								return envoyStat(t, g, "^cluster.weir/"+id+"/.*upstream_rq_active") == 0
+							default:
+								return envoyStat(t, g, "^cluster.weir/"+id+"/.*upstream_flow_control_paused_reading_total") > 0
+							}
+						})
+						running()
+						if a := <-answered; a.Status != 200 || a.Err != nil || a.Body != whole {
+							t.Errorf("response %d, %v, %d bytes of %d", a.Status, a.Err, len(a.Body), len(whole))
+						}
+						wantOneEnvoy(t, g)
+					})
+				}
+			}
+		})
+	}
+}
+
+// The same, where what pauses the provider is another response to the same
+// client: one that it does not read.
+func TestResponseCompleteBesideOneThatIsNotRead(t *testing.T) {
+	one := recorder.Start(t, recorder.WithTLS())
+	two := recorder.Start(t, recorder.WithTLS())
+	endless := recorder.Start(t)
+	endless.Respond(func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		event := "data: {\"choices\":[{\"delta\":{\"content\":\"" + strings.Repeat("x", 16<<10) + "\"}}]}\n\n"
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, event); err != nil {
+				return
+			}
+		}
+	})
+	g := gatewaytest.Start(t, fmt.Sprintf(`
+envoy: {concurrency: 1}
+providers:
+  - {id: one, base_url: %s, tls: {ca_file: %s}}
+  - {id: two, base_url: %s, http2: true, tls: {ca_file: %s}}
+  - {id: endless, base_url: %s}
+`, one.URL(), one.CA().File(t), two.URL(), two.CA().File(t), endless.URL()))
+	for id, p := range map[string]*recorder.Provider{"one": one, "two": two} {
+		t.Run(id, func(t *testing.T) {
+			conn := g.Dial()
+			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+			_, _ = io.WriteString(conn, h2.ClientPreface)
+			f := h2.NewFramer(conn, conn)
+			_ = f.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: 1<<31 - 1})
+			_ = f.WriteWindowUpdate(0, 1<<31-1-65535)
+			ask := func(stream uint32, body string) {
+				headers(f, stream, []string{":method", "POST", ":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h", "content-type", "application/json"}, false)
+				_ = f.WriteData(stream, true, []byte(body))
+			}
+			paused := func() int {
+				return envoyStat(t, g, "^cluster.weir/endless/.*upstream_flow_control_paused_reading_total")
+			}
+			before := paused()
+			ask(1, `{"model":"endless:m","stream":true}`)
+			gatewaytest.Eventually(t, "the response that is not read has stopped", func() bool { return paused() > before })
+
+			p.Reset()
+			stopped, sent := make(chan struct{}), make(chan struct{})
+			p.Script(func(x *recorder.Exchange) {
+				<-stopped
+				defer close(sent)
+				recorder.Default(x)
+			})
+			ask(3, `{"models":["`+id+`:m","endless:m"]}`)
+			p.WaitRequests(t, 1)
+			running := pause(t, g)
+			close(stopped)
+			<-sent
+			if id == "one" { // of two, Envoy reads nothing before the client does
+				gatewaytest.Eventually(t, "the response is complete", func() bool {
+					return envoyStat(t, g, "^cluster.weir/one/.*upstream_rq_active") == 0
+				})
+			}
+			running()
+			if a := g.Post("/v1/chat/completions", `{"models":["`+id+`:m","endless:m"]}`); a.Status != 200 || a.Header.Get("X-Weir-Provider") != id {
+				t.Errorf("another client: response %d %s", a.Status, a.Body)
+			}
+			wantOneEnvoy(t, g)
+			_ = conn.Close()
+		})
+	}
+}
+
+// pause stops weir, and not its Envoy, and returns what lets it run again.
+func pause(t *testing.T, g *gatewaytest.Gateway) (run func()) {
+	t.Helper()
+	signal := func(s os.Signal) { _ = g.Cmd.Process.Signal(s) }
+	t.Cleanup(func() { signal(syscall.SIGCONT) })
+	signal(syscall.SIGSTOP)
+	gatewaytest.Eventually(t, "weir is stopped", func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.Cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(status, []byte("\nState:\tT"))
+	})
+	return func() { signal(syscall.SIGCONT) }
+}
+
+func wantOneEnvoy(t *testing.T, g *gatewaytest.Gateway) {
+	t.Helper()
+	if n := scrape(t, g)["weir_envoy_restarts_total"]; n != 0 {
+		t.Errorf("Envoy died %g times", n)
+	}
+}
