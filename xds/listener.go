@@ -39,19 +39,11 @@ const (
 	requestIDHeader = "x-request-id"
 	// decideFilter is the name under which a route finds it.
 	decideFilter = "weir.decide"
-<<<<<<< HEAD
 	// Envoy lets this many more headers pass than a client may send: for those that
 	// it and Weir add, and so that Weir can answer to somewhat too many, where Envoy
 	// would only reset an HTTP/2 stream.
 	spareHeaders   = 150
 	spareHeaderKiB = 8
-=======
-	// clientBuffer is how much of responses waits for a client: then Envoy pauses
-	// the provider. Nothing else depends on it, because what a filter of a cluster
-	// holds cannot meet such a pause: see "Why is a response held only between
-	// HTTP/1.1 connections?" in RATIONALE.md.
-	clientBuffer = 16 << 20
->>>>>>> eff8a44 (docs, policy, e2e, faults: HTTP/2 and names of providers, and what is not held)
 )
 
 // listener is the one that clients talk to.
