@@ -13,8 +13,7 @@ import (
 )
 
 // envoyLimits counts what Envoy refuses because of a limit of connections or of
-// its heap. The
-// log tells of requests. Of connections, only the counters of Envoy's admin
+// its heap. The log tells of requests. Of connections, only the counters of Envoy's admin
 // interface do, which Weir reads from an Envoy of its own.
 type envoyLimits struct {
 	clients, providers, waiting, heap *limits.Counter
@@ -142,9 +141,12 @@ func (e *envoyLimits) read(ctx context.Context) {
 	}
 	now := map[*limits.Counter]uint64{}
 	for name, value := range counters {
-		if strings.HasPrefix(name, "listener.") {
+		switch {
+		case strings.HasSuffix(name, ".downstream_global_cx_overflow"):
 			now[e.clients] += value
-		} else {
+		case strings.HasSuffix(name, ".downstream_cx_overload_reject"):
+			now[e.heap] += value
+		default:
 			now[e.providers] += value
 		}
 	}
