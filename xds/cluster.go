@@ -145,7 +145,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	// No API has request trailers, and a credential in one is a credential.
 	mutations := &headerv3.Mutations{
 		RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()},
-		ResponseMutations:        responseMutations(c),
+		ResponseMutations:        b.responseMutations(c),
 	}
 	for _, name := range c.Strip {
 		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))

@@ -143,7 +143,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	}
 	filters = append(filters,
 		b.httpFilter("weir.cut", cut()),
-		b.httpFilter(returnedFilter, b.returned()),
+		b.httpFilter(returnedFilter, returned()),
 		b.httpFilter("weir.status", b.statuses()),
 		b.httpFilter("weir.watch", b.marked(policy.WatchHeader, b.watchProcessor())),
 	)
@@ -214,6 +214,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// an answer for a client that reads slowly.
 			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToRemove: []string{policy.CauseHeader},
+			TypedPerFilterConfig:    b.returnedHeaders(),
 			ResponseHeadersToAdd: append(answerHeaders(),
 				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
 				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
@@ -242,8 +243,7 @@ func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMat
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			routeMetadata: {Fields: map[string]*structpb.Value{maxBodyField: structpb.NewStringValue(strconv.Itoa(b.policy.MaxBodyBytes))}},
 		}},
-		Action:               &routev3.Route_Route{Route: action},
-		TypedPerFilterConfig: b.skipReturned(),
+		Action: &routev3.Route_Route{Route: action},
 	}
 }
 

@@ -3,14 +3,9 @@ package xds
 import (
 	"slices"
 
-	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
-	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/anypb"
-
-	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 
 	"weir/policy"
 )
@@ -23,58 +18,44 @@ const returnedFilter = "weir.returned"
 // may have. A cluster's filters remove them from a provider's.
 var ownHeaders = []string{":*", "x-weir-*", "www-authenticate", "upgrade", "connection", "allow", "accept-encoding", "grpc-*"}
 
-// returned removes every header that is not among those that pass. It is one
-// filter for all providers and not one for each: the pattern takes some 200 KB
-// once it is compiled. A provider that passes other headers has a filter of its
-// own, and its responses skip this one: see skipReturned.
-func (b *builder) returned() *matchingv3.ExtensionWithMatcher {
-	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: b.extension("envoy.filters.http.header_mutation", &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{
-			ResponseMutations:         []*mutationv3.HeaderMutation{removeMatching(noneOf(append(policy.ReturnedHeaders(), ownHeaders...)))},
-			ResponseTrailersMutations: []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))},
-		}}),
-		XdsMatcher: b.skipFor([]string{"/"}), // no provider's id
-	}
+// returned is the filter that removes every header which does not pass. What it
+// removes is said in the virtual host: a listener that changed would drain its
+// connections.
+func returned() *headerv3.HeaderMutation {
+	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{}}
 }
 
-// skipReturned says, for a route, which providers' responses have been filtered.
-// It is nil where there is none.
-func (b *builder) skipReturned() map[string]*anypb.Any {
-	var ids []string
+// returnedHeaders says what returned removes. There is one pattern for all
+// providers, as it takes some 100 KB once it is compiled. Where a provider passes
+// other headers, all of these pass here, and each cluster has a pattern of its own:
+// see responseMutations.
+func (b *builder) returnedHeaders() map[string]*anypb.Any {
+	names := append(policy.ReturnedHeaders(), ownHeaders...)
 	for _, c := range b.policy.Clusters {
-		if len(c.ResponseHeaders) > 0 && !slices.Contains(ids, c.Provider) {
-			ids = append(ids, c.Provider)
-		}
+		names = append(names, c.ResponseHeaders...)
 	}
-	if len(ids) == 0 {
-		return nil
+	m := &headerv3.Mutations{ResponseTrailersMutations: []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))}}
+	if !slices.Contains(names, "*") {
+		m.ResponseMutations = []*mutationv3.HeaderMutation{removeMatching(noneOf(names))}
 	}
-	return map[string]*anypb.Any{returnedFilter: b.pack(&matchingv3.ExtensionWithMatcherPerRoute{XdsMatcher: b.skipFor(ids)})}
-}
-
-// skipFor skips a filter for the responses of some providers.
-func (b *builder) skipFor(providers []string) *xdsmatcherv3.Matcher {
-	skip := map[string]*xdsmatcherv3.Matcher_OnMatch{}
-	for _, id := range providers {
-		skip[id] = b.skip()
-	}
-	return &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-		Input:    &xdscorev3.TypedExtensionConfig{Name: "provider", TypedConfig: b.pack(&matcherv3.HttpResponseHeaderMatchInput{HeaderName: policy.ProviderHeader})},
-		TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: skip}},
-	}}}
+	return map[string]*anypb.Any{returnedFilter: b.pack(&headerv3.HeaderMutationPerRoute{Mutations: m})}
 }
 
 // responseMutations are what a cluster's filters remove from a response: what
 // only the gateway may say, such as the x-envoy-ratelimited of a provider behind
 // another gateway, which would be an order to this Envoy not to make another
 // attempt.
-func responseMutations(c *policy.Cluster) []*mutationv3.HeaderMutation {
-	if len(c.ResponseHeaders) == 0 {
+func (b *builder) responseMutations(c *policy.Cluster) []*mutationv3.HeaderMutation {
+	own := func(c *policy.Cluster) bool { return len(c.ResponseHeaders) > 0 }
+	switch {
+	case !slices.ContainsFunc(b.policy.Clusters, own):
 		return []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-"), removePrefix("grpc-"), removeHeader("www-authenticate"), removeHeader("upgrade")}
+	case slices.Contains(c.ResponseHeaders, "*"):
+		return []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))}
 	}
-	out := []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))}
-	if !slices.Contains(c.ResponseHeaders, "*") {
-		out = append(out, removeMatching(noneOf(slices.Concat(policy.ReturnedHeaders(), c.ResponseHeaders, []string{":*"}))))
+	out := []*mutationv3.HeaderMutation{removeMatching(noneOf(slices.Concat(policy.ReturnedHeaders(), c.ResponseHeaders, []string{":*"})))}
+	if own(c) {
+		out = append(out, removeMatching(anyOf(policy.NeverReturned())))
 	}
 	return out
 }
