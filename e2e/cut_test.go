@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
@@ -125,24 +124,6 @@ providers: [{id: p, base_url: %q, models: [{id: m}]}]
 		}
 		if r := p.Requests(); len(r) > 0 {
 			t.Errorf("p received %d requests", len(r))
-		}
-	})
-
-	t.Run("a last response, read late", func(t *testing.T) {
-		const size = 12 << 20 // more than the buffers of the two sockets
-		p.Script(recorder.Status(200, nil, `{"id":"`+strings.Repeat("a", size)+`"}`))
-		conn := g.Dial()
-		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-			t.Fatal(err)
-		}
-		send(conn, head(key, fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n\r\n%s", len(whole), whole)))
-		gatewaytest.Eventually(t, "the end of the request", func() bool {
-			return envoyStat(t, g, "^http.weir.downstream_cx_tx_bytes_buffered$") > 1<<20
-		})
-		time.Sleep(1500 * time.Millisecond) // the client does something else
-		a := readAnswer(t, bufio.NewReader(conn))
-		if a.Status != 200 || a.Err != nil || len(a.Body) != size+9 {
-			t.Errorf("answer %d, %d bytes, %v", a.Status, len(a.Body), a.Err)
 		}
 	})
 }

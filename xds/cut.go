@@ -12,7 +12,7 @@ import (
 // its response, before what it sent unread makes the kernel reset the connection.
 // And a client that is slow to read gets the rest of a last response: the time
 // begins anew whenever it takes some bytes.
-const delayedClose = 5 * time.Second
+const delayedClose = time.Second
 
 // cutScript lets a response that breaks off end at once for a client of HTTP/1.1.
 // Such a client sees the end of its connection, for which Envoy would let it wait
