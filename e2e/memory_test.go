@@ -64,7 +64,7 @@ func startMemory(t *testing.T, limits, more string) *memoryTest {
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 providers:
   - {id: p, base_url: %s, models: [{id: m}], supported_api_surfaces: [{format: openai}, {format: anthropic}]}
-limits: {envoy_heap_bytes: %d, client_buffer_bytes: 262144, stream_window_bytes: 262144, connection_window_bytes: 1048576%s}
+limits: {envoy_heap_bytes: %d%s}
 %s
 `, p.URL(), heapMiB<<20, limits, more))
 	m := &memoryTest{Gateway: g, p: p}

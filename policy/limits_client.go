@@ -7,13 +7,10 @@ const (
 	DefaultMaxRequestHeaders       = 100
 	DefaultMaxRequestHeaderBytes   = 60 << 10
 	DefaultMaxStreamsPerConnection = 100
-	// A response that was complete while it was held must fit into these two: where
-	// the limit is passed, and the end was trailers, Envoy 1.40 tells the provider's
-	// HTTP/2 stream to pause, which is gone by then, and crashes.
-	DefaultStreamWindowBytes = 16 << 20
-	DefaultClientBufferBytes = 16 << 20
-
-	DefaultConnectionWindowBytes = 24 << 20
+	// DefaultStreamWindowBytes lets an upload over 50 ms of network run with 5 MB/s.
+	DefaultStreamWindowBytes     = 256 << 10
+	DefaultConnectionWindowBytes = 1 << 20
+	DefaultClientBufferBytes     = 256 << 10
 )
 
 const (
