@@ -390,3 +390,24 @@ func memoryOneConnection(t *testing.T) {
 		})
 	}
 }
+
+// Weir's own memory has the configured limit, unless the environment says
+// another.
+func TestWeirMemoryLimit(t *testing.T) {
+	const config = "limits: {weir_memory_bytes: 134217728}"
+	for _, c := range []struct {
+		name    string
+		options []gatewaytest.Option
+		want    string
+	}{
+		{"configured", nil, "go_gc_gomemlimit_bytes 1.34217728e+08\n"},
+		{"GOMEMLIMIT", []gatewaytest.Option{gatewaytest.Env("GOMEMLIMIT", "256MiB")}, "go_gc_gomemlimit_bytes 2.68435456e+08\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := gatewaytest.Start(t, config, c.options...)
+			if m := g.Admin("/metrics"); !strings.Contains(m, c.want) {
+				t.Errorf("no %s in\n%s", c.want, m)
+			}
+		})
+	}
+}
