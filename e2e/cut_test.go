@@ -23,6 +23,7 @@ func TestCut(t *testing.T) {
 max_body_bytes: %d
 access_keys: [{name: k, value: %s}]
 providers: [{id: p, base_url: %q, models: [{id: m}]}]
+limits: {client_buffer_bytes: 16777216}
 `, maxBody, key, p.URL()))
 	head := func(key, more string) string {
 		return "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key + "\r\n" + more
