@@ -103,8 +103,19 @@ providers:
   - {id: two, base_url: %s, http2: true, tls: {ca_file: %s}}
   - {id: endless, base_url: %s}
 `, one.URL(), one.CA().File(t), two.URL(), two.CA().File(t), endless.URL()))
-	for id, p := range map[string]*recorder.Provider{"one": one, "two": two} {
-		t.Run(id, func(t *testing.T) {
+	type given struct {
+		id     string
+		p      *recorder.Provider
+		answer recorder.Answer
+	}
+	for name, c := range map[string]given{
+		"HTTP/1.1":            {"one", one, recorder.Default},
+		"HTTP/2":              {"two", two, recorder.Default},
+		"HTTP/1.1, a failure": {"one", one, recorder.Error(400)},
+		"HTTP/2, a failure":   {"two", two, recorder.Error(400)},
+	} {
+		id, p := c.id, c.p
+		t.Run(name, func(t *testing.T) {
 			conn := g.Dial()
 			_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 			_, _ = io.WriteString(conn, h2.ClientPreface)
@@ -127,7 +138,7 @@ providers:
 			p.Script(func(x *recorder.Exchange) {
 				<-stopped
 				defer close(sent)
-				recorder.Default(x)
+				c.answer(x)
 			})
 			ask(3, `{"models":["`+id+`:m","endless:m"]}`)
 			p.WaitRequests(t, 1)

@@ -2,7 +2,6 @@ package xds
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -177,12 +176,6 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	if b.retry == nil {
 		b.retry = b.httpFilter("weir.retry", b.onRetry(b.retryProcessor()))
 		b.gate = b.httpFilter("weir.gate", b.marked(policy.GateHeader, b.gateProcessor()))
-		b.failed = b.httpFilter("weir.failed", b.onFailure(b.failureProcessor()))
-		b.checked = b.httpFilter("weir.failed", b.failureProcessor())
-	}
-	failed := b.failed
-	if slices.Contains(c.ResponseHeaders, "*") {
-		failed = b.checked
 	}
 	filters := []*hcmv3.HttpFilter{b.retry}
 	if !c.Connections.HTTP2 {
@@ -191,7 +184,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		// 1.40 tells the provider's stream to pause, which is gone, and crashes.
 		filters = append(filters, b.gate)
 	}
-	filters = append(filters, failed, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}))
+	filters = append(filters, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}))
 	for _, h := range c.Set {
 		if h.Secret != "" {
 			filters = append(filters, b.httpFilter("weir.credential."+h.Name, &credentialv3.CredentialInjector{

@@ -1,6 +1,10 @@
 package xds
 
 import (
+	"regexp"
+	"slices"
+	"strings"
+
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
@@ -8,12 +12,14 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
+	"google.golang.org/protobuf/proto"
+
 	"weir/policy"
 )
 
-// noFailure are the statuses of responses that Weir does not look at for the
+// failureStatus are the statuses of responses that Weir looks at for the
 // provider's credentials.
-const noFailure = "[^45].*"
+const failureStatus = "[45].*"
 
 // unchecked is the status of a failure that Weir could not look at, until the
 // reply has a status of its own. A 503 would be read as a request that was never
@@ -44,25 +50,58 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// onFailure skips a filter for every other response, which then costs nothing.
+// onFailure skips a filter for every other response, which then costs nothing:
+// all but the failures of providers, and the responses of those providers whose
+// configuration lets any header pass. What the gateway answers by itself has no
+// provider.
+//
+// It is for a filter of the listener: one of a cluster may be told to pause a
+// provider whose response is already complete, at which Envoy 1.40 crashes.
 func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	shown := b.responseMatches("status", &matcherv3.HttpResponseStatusCodeMatchInput{}, failureStatus)
+	var unfiltered []string
+	for _, c := range b.policy.Clusters {
+		if id := regexp.QuoteMeta(c.Provider); slices.Contains(c.ResponseHeaders, "*") && !slices.Contains(unfiltered, id) {
+			unfiltered = append(unfiltered, id)
+		}
+	}
+	provider := &matcherv3.HttpResponseHeaderMatchInput{HeaderName: policy.ProviderHeader}
+	if len(unfiltered) > 0 {
+		shown = anyPredicate(shown, b.responseMatches("provider", provider, strings.Join(unfiltered, "|")))
+	}
+	shown = allPredicates(b.responseMatches("provider", provider, ".+"), shown)
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
 			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
-					SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
-						Input: &xdscorev3.TypedExtensionConfig{Name: "status", TypedConfig: b.pack(&matcherv3.HttpResponseStatusCodeMatchInput{})},
-						Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &xdsmatcherv3.StringMatcher{
-							MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
-								EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{}},
-								Regex:      noFailure,
-							}},
-						}},
-					},
-				}},
-				OnMatch: b.skip(),
+				Predicate: &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: shown}},
+				OnMatch:   b.skip(),
 			}},
 		}}},
 	}
+}
+
+type predicate = xdsmatcherv3.Matcher_MatcherList_Predicate
+
+// responseMatches matches what of a response is like a pattern, as a whole.
+func (b *builder) responseMatches(name string, input proto.Message, pattern string) *predicate {
+	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+			Input: &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: b.pack(input)},
+			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &xdsmatcherv3.StringMatcher{
+				MatchPattern: &xdsmatcherv3.StringMatcher_SafeRegex{SafeRegex: &xdsmatcherv3.RegexMatcher{
+					EngineType: &xdsmatcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &xdsmatcherv3.RegexMatcher_GoogleRE2{}},
+					Regex:      pattern,
+				}},
+			}},
+		},
+	}}
+}
+
+func allPredicates(p ...*predicate) *predicate {
+	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{AndMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: p}}}
+}
+
+func anyPredicate(p ...*predicate) *predicate {
+	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_OrMatcher{OrMatcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: p}}}
 }

@@ -90,5 +90,5 @@ type builder struct {
 	err     error
 	check   *checker // nil: nothing is checked
 	// The filters that are the same in every cluster, once they are built.
-	retry, gate, failed, checked *hcmv3.HttpFilter
+	retry, gate *hcmv3.HttpFilter
 }
