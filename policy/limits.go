@@ -35,7 +35,7 @@ type LimitsConfig struct {
 	MaxClientConnectionsPerAddress int `yaml:"max_client_connections_per_address,omitempty"`
 	// Connections to one host of a provider at once; further requests wait for one
 	// that is free. 0: what open_files leaves, divided by the number of hosts, at
-	// most 10000.
+	// most 2048.
 	MaxProviderConnections int `yaml:"max_provider_connections,omitempty"`
 	// How long a connection may take to its first byte, a TLS handshake to its end,
 	// and a request from its first byte to the end of its headers; 1ms to 24h.

@@ -12,7 +12,7 @@ import (
 
 // DefaultProviderConnections bounds the connections to one host where neither
 // the configuration nor the descriptors do.
-const DefaultProviderConnections = 10000
+const DefaultProviderConnections = 2048
 
 // unlimited takes a circuit breaker of Envoy's out of the way. Its default of 3
 // retries is made for a mesh: a plan bounds the attempts of a request. Requests

@@ -27,14 +27,14 @@ func TestConnectionsPerHost(t *testing.T) {
 		total  int
 		want   int
 	}{
-		{"listen: 127.0.0.1:1\n", 1000, 10000}, // no host, no connection
-		{providers(1, "{id: p%d, base_url: http://10.0.0.1}"), 0, 10000},
+		{"listen: 127.0.0.1:1\n", 1000, 2048}, // no host, no connection
+		{providers(1, "{id: p%d, base_url: http://10.0.0.1}"), 0, 2048},
 		{providers(1, "{id: p%d, base_url: http://10.0.0.1}"), 464, 464},
 		{providers(2, "{id: p%d, base_url: http://10.0.0.1}"), 464, 232},
 		{providers(3, "{id: p%d, base_url: http://10.0.0.1}"), 464, 116},
 		{providers(4, "{id: p%d, base_url: http://10.0.0.1}"), 464, 116},
 		{providers(5, "{id: p%d, base_url: http://10.0.0.1}"), 464, 58},
-		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 400000, 6250},
+		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 400000, 2048},
 		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 16, 1},
 		// Clusters of one name share their connections.
 		{providers(3, "{id: p%d, base_url: http://models.internal, api_keys: [{value: a}, {value: b}]}"), 464, 464},
