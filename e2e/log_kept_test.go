@@ -135,29 +135,13 @@ func waitEjected(t *testing.T, g *gatewaytest.Gateway) {
 	})
 }
 
-// sends counts how often a worker of Envoy had something to log and knew that
-// weir is gone.
-func sends(t *testing.T, g *gatewaytest.Gateway) int {
-	return envoyStat(t, g, "^cluster.weir_log.upstream_cx_none_healthy$")
-}
-
-// waitWorkers waits until Envoy's workers know, too: they hear of it from the
-// main thread. What one logs before that is lost, like what weir had not written
-// when it was killed.
-func waitWorkers(t *testing.T, g *gatewaytest.Gateway) {
-	t.Helper()
-	waitEjected(t, g)
-	tries := sends(t, g)
-	ask(t, g, 40, 503)
-	gatewaytest.Eventually(t, "workers that know", func() bool { return sends(t, g) >= tries+8 })
-}
-
 const unavailableLine = "503 rejected ext_proc_error_gRPC_error_14"
 
 // Envoy keeps what it cannot tell a weir that is gone, and tells the next one.
 func TestLogOutlivesWeir(t *testing.T) {
 	p := recorder.Start(t)
 	g := gatewaytest.Serve(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
+	sends := func() int { return envoyStat(t, g.Gateway, "^cluster.weir_log.upstream_cx_none_healthy$") }
 	var served, refused []string
 	for _, end := range []string{"killed", "stopped", "killed"} {
 		t.Run(end, func(t *testing.T) {
@@ -173,11 +157,11 @@ func TestLogOutlivesWeir(t *testing.T) {
 					t.Errorf("weir ended with %v", err)
 				}
 			}
-			waitWorkers(t, g.Gateway)
-			tries := sends(t, g.Gateway)
+			waitEjected(t, g.Gateway)
+			tries := sends()
 			down := first.finish()
 			refusals := ask(t, g.Gateway, 40, 503)
-			gatewaytest.Eventually(t, "Envoy to try to send", func() bool { return sends(t, g.Gateway) >= tries+8 })
+			gatewaytest.Eventually(t, "Envoy to try to send", func() bool { return sends() >= tries+8 })
 			g.Relaunch()
 			served = append(served, slices.Concat(before, down, second.finish())...)
 			refused = append(refused, refusals...)

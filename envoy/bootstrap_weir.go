@@ -31,7 +31,12 @@ func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 	forever := durationpb.New(365 * 24 * time.Hour)
 	c := toWeir(LogCluster, o, &corev3.Http2ProtocolOptions{InitialStreamWindowSize: wrapperspb.UInt32(logWaiting)})
 	c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(logWaiting)
-	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{}}
+	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{
+		HealthyPanicThreshold: &typev3.Percent{},
+		// By default Envoy delays the second change of a host's health within 1 s.
+		// Until its workers hear of it, they send their log to a weir that is gone.
+		UpdateMergeWindow: durationpb.New(0),
+	}
 	c.HealthChecks = []*corev3.HealthCheck{{
 		Timeout:            durationpb.New(time.Second),
 		Interval:           durationpb.New(logProbe),
