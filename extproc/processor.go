@@ -78,7 +78,7 @@ type exchange struct {
 	chain   []byte
 	meta    [3]wire.Metadata
 	field   [6]wire.Field
-	gate    [1]wire.Field
+	gate    [2]wire.Field
 	answer  answer
 }
 

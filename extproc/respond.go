@@ -71,9 +71,6 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	}
 	meta = append(meta, wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields})
 	x.mark(&plan.Gate)
-	if plan.Gate.Watches() {
-		x.set = append(x.set, wire.SetHeader{Key: policy.WatchHeader, Value: policy.GateOn})
-	}
 	if plan.Gate.Needed() || plan.Stream && len(plan.Attempts) > 1 {
 		meta = append(meta, x.gateMetadata(&plan.Gate))
 	}
@@ -95,8 +92,11 @@ func (x *exchange) chainMetadata(plan *policy.Plan) wire.Metadata {
 }
 
 func (x *exchange) gateMetadata(g *policy.Gate) wire.Metadata {
-	x.gate[0] = wire.Field{Key: policy.GateField, Value: wire.String(g.Encode())}
-	return wire.Metadata{Namespace: policy.GateNamespace, Fields: x.gate[:]}
+	fields := append(x.gate[:0], wire.Field{Key: policy.GateField, Value: wire.String(g.Encode())})
+	if g.Watches() {
+		fields = append(fields, wire.Field{Key: policy.WatchField, Value: wire.String(policy.GateOn)})
+	}
+	return wire.Metadata{Namespace: policy.GateNamespace, Fields: fields}
 }
 
 // patch adds the edits of the body that was received, with the length that

@@ -51,9 +51,10 @@ const (
 	GateHeader    = "x-weir-gate"
 	GateOn        = "on"
 
-	// WatchHeader with the value GateOn marks a request whose response is followed
-	// to its end.
-	WatchHeader = "x-weir-watch"
+	// WatchField with the value GateOn, in GateNamespace, marks a request whose
+	// response is followed to its end. It is no header: Envoy also asks for it
+	// where there is no request, in its reply to what it cannot read.
+	WatchField = "watch"
 	// WatchAttribute is an attribute that only the filter which follows responses
 	// sends: by it Weir tells its streams from those of the gate.
 	WatchAttribute = "request.protocol"

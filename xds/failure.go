@@ -70,15 +70,7 @@ func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.Ext
 		shown = anyPredicate(shown, b.responseMatches("provider", provider, strings.Join(unfiltered, "|")))
 	}
 	shown = allPredicates(b.responseMatches("provider", provider, ".+"), shown)
-	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
-		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
-			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: shown}},
-				OnMatch:   b.skip(),
-			}},
-		}}},
-	}
+	return b.skipping(not(shown), filter)
 }
 
 type predicate = xdsmatcherv3.Matcher_MatcherList_Predicate
@@ -96,6 +88,10 @@ func (b *builder) responseMatches(name string, input proto.Message, pattern stri
 			}},
 		},
 	}}
+}
+
+func not(p *predicate) *predicate {
+	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: p}}
 }
 
 func allPredicates(p ...*predicate) *predicate {

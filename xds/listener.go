@@ -146,7 +146,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 		b.httpFilter(returnedFilter, returned()),
 		b.httpFilter("weir.status", b.statuses()),
 		b.httpFilter("weir.failed", b.onFailure(b.failureProcessor())),
-		b.httpFilter("weir.watch", b.marked(policy.WatchHeader, b.watchProcessor())),
+		b.httpFilter("weir.watch", b.onWatch(b.watchProcessor())),
 	)
 	return append(filters, b.httpFilter("envoy.filters.http.router", &routerv3.Router{
 		SuppressEnvoyHeaders: true,

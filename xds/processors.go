@@ -9,6 +9,8 @@ import (
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	inputsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
+	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/metadata/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
@@ -113,9 +115,35 @@ func (b *builder) watchProcessor() *extprocv3.ExternalProcessor {
 	return out
 }
 
+// onWatch skips a filter for requests that metadata does not mark. A header would
+// not do: where Envoy cannot read a request, there is no header to look at, so
+// that the filter would hold Envoy's reply, and the connection is closed before.
+func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+	return b.skipping(not(&predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
+			Input: &xdscorev3.TypedExtensionConfig{Name: "watch", TypedConfig: b.pack(&inputsv3.DynamicMetadataInput{
+				Filter: policy.GateNamespace,
+				Path: []*inputsv3.DynamicMetadataInput_PathSegment{{
+					Segment: &inputsv3.DynamicMetadataInput_PathSegment_Key{Key: policy.WatchField},
+				}},
+			})},
+			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_CustomMatch{
+				CustomMatch: &xdscorev3.TypedExtensionConfig{Name: "on", TypedConfig: b.pack(&metadatav3.Metadata{
+					Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(policy.GateOn)}},
+				})},
+			},
+		},
+	}}), filter)
+}
+
 // marked skips a filter for requests that a header does not mark.
 func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	gated := &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+	return b.skipping(not(b.isMarked(name)), filter)
+}
+
+// isMarked matches requests that a header marks.
+func (b *builder) isMarked(name string) *predicate {
+	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input: b.requestHeader(name),
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
@@ -123,13 +151,14 @@ func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matc
 			},
 		},
 	}}
+}
+
+// skipping skips a filter where a predicate holds.
+func (b *builder) skipping(where *predicate, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
-			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_NotMatcher{NotMatcher: gated}},
-				OnMatch:   b.skip(),
-			}},
+			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{Predicate: where, OnMatch: b.skip()}},
 		}}},
 	}
 }
