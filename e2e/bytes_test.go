@@ -196,7 +196,7 @@ on_http_request:
         - {id: openai, api_keys: [{value: "${secrets.get('openai', 'api-key')}"}]}
         - {id: anthropic, api_keys: [{value: key-of-anthropic}]}
         - {id: openrouter, api_keys: [{value: key-of-openrouter}]}
-        - {id: google, api_keys: [{value: key-of-google}]}
+        - {id: google, http2: true, api_keys: [{value: key-of-google}]}
         - {id: groq, api_keys: [{value: key-of-groq}]}
         - {id: deepseek, api_keys: [{value: key-of-deepseek}]}
         # Base URLs of every kind.
@@ -204,9 +204,9 @@ on_http_request:
         - {id: my-service, base_url: https://api.my-service.com/v1, api_keys: [{value: key-of-my-service}]}
         - {id: dmr, base_url: https://dmr.internal/engines/llama.cpp}
         - {id: gemini-custom, base_url: https://generativelanguage.googleapis.com/v1beta/openai/, api_keys: [{value: key-of-gemini}]}
-        - {id: azure, base_url: "https://x.openai.azure.com/openai/deployments/D?api-version=2024-10-21", api_keys: [{value: key-of-azure}], forward: {query: [trace]}}
+        - {id: azure, http2: true, base_url: "https://x.openai.azure.com/openai/deployments/D?api-version=2024-10-21", api_keys: [{value: key-of-azure}], forward: {query: [trace]}}
         - {id: ported, base_url: https://ported.internal:8443/v2/, tls: {ca_file: %[2]s}}
-        - {id: old, base_url: https://old.internal}
+        - {id: old, http2: true, base_url: https://old.internal}
         - {id: vllm, base_url: http://vllm}
         - {id: ipv6, base_url: "http://[::1]:11434"}
         # Several of a kind.
@@ -279,8 +279,13 @@ on_http_request:
 			var got []string
 			for _, r := range append(cloud.Requests(), local.Requests()...) {
 				got = append(got, arrival(r))
-				if host, _, _ := strings.Cut(r.Authority, ":"); r.TLS && (r.SNI != host || r.Proto != "HTTP/1.1" || r.ALPN != "http/1.1") {
-					t.Errorf("SNI %q, %s, ALPN %q for %s", r.SNI, r.Proto, r.ALPN, r.Authority)
+				host, _, _ := strings.Cut(r.Authority, ":")
+				proto, alpn := "HTTP/1.1", "http/1.1"
+				if host == "generativelanguage.googleapis.com" && c.provider == "google" || host == "x.openai.azure.com" { // http2: true
+					proto, alpn = "HTTP/2.0", "h2"
+				}
+				if r.TLS && (r.SNI != host || r.Proto != proto || r.ALPN != alpn) {
+					t.Errorf("SNI %q, %s, ALPN %q for %s, want %s, %q", r.SNI, r.Proto, r.ALPN, r.Authority, proto, alpn)
 				}
 				for name, values := range r.Header {
 					if strings.Contains(strings.Join(values, " "), "the-client") {

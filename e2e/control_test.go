@@ -25,14 +25,12 @@ import (
 	"weir/internal/recorder"
 )
 
-// weakCertificate is one that Go takes and Envoy does not.
-func weakCertificate(t *testing.T) (certFile, keyFile string) {
+// certificateOfThreePrimes is one that Go takes and Envoy does not: the modulus
+// of its RSA key has three prime factors.
+func certificateOfThreePrimes(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	key := keyOfPrimes(t, 683, 683, 682)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(30 * 24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +42,39 @@ func weakCertificate(t *testing.T) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
+// keyOfPrimes makes an RSA key from primes of so many bits, which add up to the
+// bits of its modulus.
+func keyOfPrimes(t *testing.T, bits ...int) *rsa.PrivateKey {
+	t.Helper()
+	total := 0
+	for _, b := range bits {
+		total += b
+	}
+	one := big.NewInt(1)
+	for {
+		key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: big.NewInt(1), E: 65537}}
+		totient := big.NewInt(1)
+		for _, b := range bits {
+			p, err := rand.Prime(rand.Reader, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key.Primes = append(key.Primes, p)
+			key.N.Mul(key.N, p)
+			totient.Mul(totient, new(big.Int).Sub(p, one))
+		}
+		key.D = new(big.Int).ModInverse(big.NewInt(int64(key.E)), totient)
+		if key.D == nil || key.N.BitLen() != total {
+			continue
+		}
+		key.Precompute()
+		if err := key.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+}
+
 // TestRejectedByEnvoy gives Envoy what Weir takes for right and Envoy does not:
 // the configuration before stays in force, and Envoy's words are passed on.
 func TestRejectedByEnvoy(t *testing.T) {
@@ -53,7 +84,7 @@ func TestRejectedByEnvoy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	certFile, keyFile := weakCertificate(t)
+	certFile, keyFile := certificateOfThreePrimes(t)
 
 	const alpha = "id: alpha, api_keys: [{value: key-of-alpha}], base_url: "
 	good := setup{top: "listen: 127.0.0.1:0", providers: []string{alpha + p.URL()}}
@@ -69,12 +100,12 @@ func TestRejectedByEnvoy(t *testing.T) {
 		{"listeners", setup{top: "listen: " + taken.Addr().String(), providers: good.providers},
 			"cannot bind '" + taken.Addr().String() + "': Address already in use"},
 		{"secrets", setup{top: good.top, providers: []string{"id: beta, base_url: https://127.0.0.1, api_keys: [{value: key-of-beta}], tls: {cert_file: " + certFile + ", key_file: " + keyFile + "}"}},
-			"only RSA certificates with 2048-bit or larger keys are supported"},
+			"Failed to load private key"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			waitRejected(t, g, func() { g.Write(c.bad.String()) })
-			if reason := g.Field(rejection, "reason"); !strings.Contains(reason, "rejected "+c.name+": ") || !strings.Contains(reason, c.words) {
+			if reason := g.Field(rejection, "reason"); !strings.Contains(reason, "refuses what is made of this ("+c.name+"): ") || !strings.Contains(reason, c.words) {
 				t.Errorf("the log says %q, not %q", reason, c.words)
 			}
 			h := health(t, g)
@@ -222,7 +253,7 @@ func TestReadiness(t *testing.T) {
 	// Envoy comes after the first configuration was taken, so there is none to
 	// go back to: Weir waits for a better one.
 	t.Run("refused at first", func(t *testing.T) {
-		certFile, keyFile := weakCertificate(t)
+		certFile, keyFile := certificateOfThreePrimes(t)
 		bad := setup{providers: []string{"id: alpha, base_url: https://127.0.0.1, tls: {cert_file: " + certFile + ", key_file: " + keyFile + "}"}}
 		g := gatewaytest.New(t, bad.String())
 		g.Launch("run", "-c", g.Config)
@@ -232,7 +263,7 @@ func TestReadiness(t *testing.T) {
 			t.Error("ready with what Envoy has refused")
 		}
 		h := health(t, g)
-		if h.Status != "degraded" || len(h.Envoys) != 1 || !strings.Contains(h.Envoys[0].Rejections["secrets"], "only RSA certificates") {
+		if h.Status != "degraded" || len(h.Envoys) != 1 || !strings.Contains(h.Envoys[0].Rejections["secrets"], "Failed to load private key") {
 			t.Errorf("/healthz %+v", h)
 		}
 		g.Reload(config.String())

@@ -23,8 +23,9 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 	secrets := t.TempDir()
 	write(t, secrets+"/store/key", "key-of-alpha-1")
 	c := setup{
-		// With one worker thread, each provider has one pool of connections.
-		top: fmt.Sprintf("envoy: {concurrency: 1}\nsecrets: {dir: %s}\nconnect_to: {'beta.internal:80': 'beta.localhost:%s'}", secrets, port(t, beta)),
+		// With one worker thread, each provider has one pool of connections. By
+		// default the limit of each depends on how many providers there are.
+		top: fmt.Sprintf("envoy: {concurrency: 1}\nlimits: {max_provider_connections: 100}\nsecrets: {dir: %s}\nconnect_to: {'beta.internal:80': 'beta.localhost:%s'}", secrets, port(t, beta)),
 		providers: []string{
 			"id: alpha, base_url: " + alpha.URL() + ", api_keys: [{value: \"${secrets.get('store', 'key')}\"}]",
 			"id: beta, base_url: http://beta.internal, api_keys: [{value: key-of-beta-1}]",

@@ -44,12 +44,22 @@ func blocks(text, language string) []string {
 
 var secretRef = regexp.MustCompile(`secrets\.get\('([^']+)', '([^']+)'\)`)
 
-// TestDocumentedConfigurations: every YAML block of the documents loads.
+var tlsFile = regexp.MustCompile(`\b(cert_file|key_file|client_ca_file|ca_file): /[^\s,}]+`)
+
+// TestDocumentedConfigurations: every YAML block of the documents loads. Files
+// for TLS that it names are replaced by those of a test's CA.
 func TestDocumentedConfigurations(t *testing.T) {
+	ca := recorder.NewCA(t)
+	certFile, keyFile := ca.IssueFiles(t, "localhost")
+	files := map[string]string{"cert_file": certFile, "key_file": keyFile, "client_ca_file": ca.File(t), "ca_file": ca.File(t)}
 	n := 0
 	for name, text := range documents(t) {
 		for _, block := range blocks(text, "yaml") {
 			n++
+			block = tlsFile.ReplaceAllStringFunc(block, func(setting string) string {
+				name, _, _ := strings.Cut(setting, ":")
+				return name + ": " + files[name]
+			})
 			file := filepath.Join(t.TempDir(), "weir.yaml")
 			if err := os.WriteFile(file, []byte(block), 0o600); err != nil {
 				t.Fatal(err)

@@ -32,6 +32,9 @@ func named(refused map[string]struct{}, text string) []string {
 	case len(inText) > 0:
 		return inText
 	case len(names) <= maxNamed:
+		if len(names) > 1 { // the configuration does not say what the system's roots are
+			names = slices.DeleteFunc(names, func(name string) bool { return name == rootsSecret })
+		}
 		return names
 	}
 	return nil

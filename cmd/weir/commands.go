@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -192,9 +191,11 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	if g.share, err = shareFiles(first, log); err != nil {
+	openFiles, share, err := shareFiles(first)
+	if err != nil {
 		return err
 	}
+	g.share = share
 	dir, err := private.TempDir("weir-")
 	if err != nil {
 		return err
@@ -203,7 +204,6 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 	socket := filepath.Join(dir, "weir.sock")
 	m := memoryOf(first, memory.Available(), true)
 	m.limitWeir(sys)
-	log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "weir_memory_bytes", m.weir)
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
 		MaxConnections: g.share.Clients, MaxHeap: m.envoyHeap,
@@ -223,25 +223,26 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: log.With("from", "envoy"),
 		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everReady.Load,
 	}
-	err = g.run(ctx, first, socket, func(ctx context.Context) error { return envoy.Run(ctx, run) })
+	err = g.run(ctx, first, socket, func(ctx context.Context) error {
+		log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
+		log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "go_memory_bytes", m.weir)
+		return envoy.Run(ctx, run)
+	})
 	stop()
 	return errors.Join(err, extra.Wait())
 }
 
 // shareFiles raises the limit of open files and divides what an Envoy of ours
-// may have.
-func shareFiles(first *policy.Policy, log *slog.Logger) (envoy.Share, error) {
-	openFiles, err := envoy.RaiseOpenFiles()
+// may have, which it returns first.
+func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err error) {
+	openFiles, err = envoy.RaiseOpenFiles()
 	if err != nil {
-		return envoy.Share{}, err
+		return 0, envoy.Share{}, err
 	}
 	if wanted := first.Limits.OpenFiles; wanted > openFiles {
-		return envoy.Share{}, fmt.Errorf("limits.open_files: %d, and this process may have %d: raise its limit (ulimit -Hn, LimitNOFILE)", wanted, openFiles)
+		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d, and this process may have %d: raise its limit (ulimit -Hn, LimitNOFILE)", wanted, openFiles)
 	}
 	openFiles = cmp.Or(first.Limits.OpenFiles, openFiles)
-	share, err := envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)
-	if err == nil {
-		log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
-	}
-	return share, err
+	share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)
+	return openFiles, share, err
 }

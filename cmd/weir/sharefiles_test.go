@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -20,7 +19,7 @@ func TestShareFiles(t *testing.T) {
 	} {
 		p := &policy.Policy{Config: &policy.Config{}, Limits: policy.Limits{ConnectionLimits: c.limits}}
 		p.Config.Envoy.Concurrency = 2
-		share, err := shareFiles(p, slog.New(slog.DiscardHandler))
+		_, share, err := shareFiles(p)
 		switch {
 		case c.problem != "":
 			if err == nil || !strings.Contains(err.Error(), c.problem) {
