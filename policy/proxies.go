@@ -20,6 +20,10 @@ type Proxies struct {
 	ProxyProtocol bool
 }
 
+// InFront reports whether the connections to the gateway are those of HTTP
+// proxies, and carry the requests of many clients.
+func (p *Proxies) InFront() bool { return !p.ProxyProtocol && (len(p.Trusted) > 0 || p.Hops > 0) }
+
 // maxHops bounds xff_num_trusted_hops. A chain of proxies is shorter.
 const maxHops = 20
 

@@ -118,12 +118,18 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 // clientHTTP2 bounds what one HTTP/2 connection of a client can hold in Envoy.
 func (b *builder) clientHTTP2() *corev3.Http2ProtocolOptions {
 	l := b.policy.Client
-	return &corev3.Http2ProtocolOptions{
+	out := &corev3.Http2ProtocolOptions{
 		AllowConnect:                true,
 		MaxConcurrentStreams:        number(l.Streams),
 		InitialStreamWindowSize:     number(l.StreamWindowBytes),
 		InitialConnectionWindowSize: number(l.ConnectionWindowBytes),
 	}
+	if b.policy.Proxies.InFront() {
+		// The connection is a proxy's, and carries requests of many clients: an
+		// invalid one ends its own stream alone.
+		out.OverrideStreamErrorOnInvalidHttpMessage = boolean(true)
+	}
+	return out
 }
 
 // httpFilters see a request in this order, and an answer in the opposite one.
