@@ -49,10 +49,16 @@ type tlsGateway struct {
 
 func (g tlsGateway) file(name string) string { return filepath.Join(g.dir, name) }
 
-// client has connections of its own.
+// client has connections of its own, and speaks one protocol.
 func (g tlsGateway) client(config *tls.Config, http2 bool) *http.Client {
+	return g.speaking(config, !http2, http2)
+}
+
+func (g tlsGateway) speaking(config *tls.Config, http1, http2 bool) *http.Client {
 	config.RootCAs, config.ServerName = g.ca.Pool(), "gateway.internal"
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: http2, DisableCompression: true}
+	transport := &http.Transport{TLSClientConfig: config, Protocols: new(http.Protocols), DisableCompression: true}
+	transport.Protocols.SetHTTP1(http1)
+	transport.Protocols.SetHTTP2(http2)
 	return &http.Client{Transport: transport, Timeout: gatewaytest.Patience}
 }
 
@@ -85,10 +91,10 @@ func TestTLS(t *testing.T) {
 
 	t.Run("protocols", func(t *testing.T) {
 		for _, test := range []struct {
-			http2 bool
-			proto string
-		}{{true, "HTTP/2.0"}, {false, "HTTP/1.1"}} {
-			resp, body, err := g.ask(g.client(&tls.Config{}, test.http2))
+			http1, http2 bool
+			proto        string
+		}{{false, true, "HTTP/2.0"}, {true, false, "HTTP/1.1"}, {true, true, "HTTP/1.1"}} {
+			resp, body, err := g.ask(g.speaking(&tls.Config{}, test.http1, test.http2))
 			if err != nil || resp.StatusCode != 200 || resp.Proto != test.proto || resp.TLS.Version != tls.VersionTLS13 {
 				t.Errorf("%s: %v %v %s", test.proto, resp, err, body)
 			}

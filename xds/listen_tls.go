@@ -34,8 +34,10 @@ func (b *builder) listenTLS() *corev3.TransportSocket {
 		return nil
 	}
 	common := &tlsv3.CommonTlsContext{
-		TlsParams:                      &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-		AlpnProtocols:                  []string{"h2", "http/1.1"},
+		TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
+		// Clients that speak both get HTTP/1.1: only there are responses held,
+		// and fail over when they turn out to be none.
+		AlpnProtocols:                  []string{"http/1.1", "h2"},
 		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: clientsCertificate, SdsConfig: ads()}},
 	}
 	if t.ClientCA != "" {
