@@ -199,7 +199,7 @@ providers:
 		"POST /v1/SENTINEL HTTP/1.1\r\nHost: SENTINEL\r\nContent-Length: SENTINEL\r\n\r\n",
 		"SENTINEL /\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: SENTINEL\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: SENTINEL\r\nConnection: upgrade\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: SENTINEL\r\nConnection: upgrade, close\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: x\r\nbad SENTINEL: x\r\n\r\n",
 		"CONNECT SENTINEL:443 HTTP/1.1\r\nHost: SENTINEL:443\r\n\r\n",
 	} {
