@@ -7,9 +7,7 @@ package echo
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
-	"html"
-	"net/url"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
@@ -23,7 +21,11 @@ const Redacted = "[redacted]"
 const MinLength = 8
 
 // Finder finds a set of credentials. It may be used by several goroutines.
-type Finder struct{ forms [][]byte }
+type Finder struct {
+	texts [][]byte
+	// starts has the texts that may begin with a byte.
+	starts [256][][]byte
+}
 
 // New makes a Finder of credentials.
 func New(credentials ...string) *Finder {
@@ -42,98 +44,74 @@ func New(credentials ...string) *Finder {
 			f.add(password)
 		}
 	}
-	// Where one form begins another, the longer one is replaced whole.
-	slices.SortFunc(f.forms, func(a, b []byte) int { return len(b) - len(a) })
+	for _, text := range f.texts {
+		for _, c := range []byte{text[0], '\\', '%', '&'} {
+			if have := f.starts[c]; len(have) == 0 || &have[len(have)-1][0] != &text[0] {
+				f.starts[c] = append(have, text)
+			}
+		}
+	}
 	return f
 }
 
 // Empty reports whether there is nothing to find.
-func (f *Finder) Empty() bool { return len(f.forms) == 0 }
+func (f *Finder) Empty() bool { return len(f.texts) == 0 }
 
 func (f *Finder) add(c string) {
 	if len(c) < MinLength {
 		return
 	}
-	quoted, _ := json.Marshal(c)
-	inner := string(quoted[1 : len(quoted)-1])
-	escaped := url.QueryEscape(c)
-	for _, form := range []string{
-		c, inner, strings.ReplaceAll(inner, "/", `\/`), strings.ReplaceAll(inner, "+", `\u002B`), unescapedHTML(c),
-		escaped, lowerHex(escaped), url.PathEscape(c), lowerHex(url.PathEscape(c)), html.EscapeString(c),
-	} {
-		f.form(form)
-	}
+	f.text(c)
+	f.text(hex.EncodeToString([]byte(c)))
+	f.text(strings.ToUpper(hex.EncodeToString([]byte(c))))
 	// In base64, what comes before shifts it by one of three.
 	for shift := range 3 {
 		padded := append(make([]byte, shift), c...)
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			text := enc.EncodeToString(padded)
 			from, to := (shift*8+5)/6, len(padded)*8/6 // what the neighbours have no part in
-			f.form(text[from:to])
+			f.text(text[from:to])
 		}
 	}
 }
 
-func (f *Finder) form(text string) {
-	if len(text) >= MinLength && !slices.ContainsFunc(f.forms, func(have []byte) bool { return string(have) == text }) {
-		f.forms = append(f.forms, []byte(text))
+func (f *Finder) text(text string) {
+	b := collapse(text)
+	if len(text) >= MinLength && len(b) > 0 && !slices.ContainsFunc(f.texts, func(have []byte) bool { return bytes.Equal(have, b) }) {
+		f.texts = append(f.texts, b)
 	}
-}
-
-// unescapedHTML is the JSON of encoders that leave '&', '<' and '>' alone.
-func unescapedHTML(c string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(c) // a string always encodes
-	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(b.String(), "\n"), `"`), `"`)
-}
-
-// lowerHex writes the escapes of a URL in small letters.
-func lowerHex(escaped string) string {
-	b := []byte(escaped)
-	for i := 0; i+2 < len(b); i++ {
-		if b[i] == '%' {
-			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
-		}
-	}
-	return string(b)
 }
 
 // In reports whether a text holds a credential.
 func (f *Finder) In(text string) bool {
-	for _, form := range f.forms {
-		if strings.Contains(text, string(form)) {
-			return true
-		}
-	}
-	return false
+	at, end := f.next([]byte(text), 0, true)
+	return at < end
 }
 
-// next finds the first credential from a place on; end is before at where there
-// is none.
-func (f *Finder) next(b []byte, from int) (at, end int) {
-	at, end = len(b), -1
-	for _, form := range f.forms {
-		if i := bytes.Index(b[from:min(len(b), at+len(form)-1)], form); i >= 0 && from+i < at {
-			at, end = from+i, from+i+len(form)
+// next finds the first credential from a place on, the longest where several
+// begin there. Where there is none, at and end are the length of b, or the place
+// from which on b may be the beginning of one that goes on after it.
+func (f *Finder) next(b []byte, from int, last bool) (at, end int) {
+	for i := from; i < len(b); i++ {
+		texts := f.starts[b[i]]
+		if len(texts) == 0 {
+			continue
 		}
-	}
-	return at, end
-}
-
-// begun is how many bytes at the end of b may be the beginning of a credential.
-func (f *Finder) begun(b []byte) int {
-	most := 0
-	for _, form := range f.forms {
-		for n := min(len(form)-1, len(b)); n > most; n-- {
-			if bytes.HasSuffix(b, form[:n]) {
-				most = n
-				break
+		longest := i
+		for _, text := range texts {
+			end, verdict := match(b, i, text, last)
+			switch verdict {
+			case unfinished:
+				return i, i
+			case found:
+				longest = max(longest, end)
 			}
 		}
+		if longest > i {
+			return i, longest
+		}
 	}
-	return most
+	return len(b), len(b)
 }
 
 // Stream replaces credentials in a body that comes in chunks. It keeps back no
@@ -157,26 +135,20 @@ func (s *Stream) Next(chunk []byte, last bool) (out []byte, changed bool) {
 	}
 	from := 0
 	for {
-		at, end := s.finder.next(b, from)
-		if end < 0 {
-			break
+		at, end := s.finder.next(b, from, last)
+		if at == end {
+			if held := b[at:]; len(held) > 0 {
+				changed = true
+			}
+			if !changed {
+				return chunk, false
+			}
+			out = append(out, b[from:at]...)
+			s.held = append([]byte(nil), b[at:]...)
+			return out, true
 		}
 		changed = true
 		out = append(append(out, b[from:at]...), Redacted...)
 		from = end
 	}
-	rest := b[from:]
-	held := 0
-	if !last {
-		held = s.finder.begun(rest)
-	}
-	if held > 0 {
-		changed = true
-	}
-	if !changed {
-		return chunk, false
-	}
-	out = append(out, rest[:len(rest)-held]...)
-	s.held = append([]byte(nil), rest[len(rest)-held:]...)
-	return out, true
 }
