@@ -135,15 +135,12 @@ func (x *exchange) replaceBody(text []byte) {
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
 
-// credentials are the values that a cluster's requests carry, of every policy
-// that a request in flight may have been planned with: a rotated key has the name
-// of the one before.
+// credentials are the values that a cluster's requests carry, and those that
+// requests in flight were sent with: a rotated key has the name of the one before.
 func (p *Processor) credentials(cluster string) []string {
 	out := p.policy().Credentials(cluster)
-	if p.retiring != nil {
-		for _, old := range p.retiring() {
-			out = append(out, old.Credentials(cluster)...)
-		}
+	if p.past != nil {
+		out = append(out, p.past(cluster)...)
 	}
 	return out
 }

@@ -38,9 +38,10 @@ type Processor struct {
 	reached *Reached
 	plans   Plans
 	now     func() time.Time
-	// retiring are policies that requests in flight may still belong to; nil: none.
-	retiring func() []*policy.Policy
-	pool     sync.Pool // of *exchange
+	// past returns the credentials that requests to a cluster may carry beside those
+	// of the current policy; nil: none.
+	past func(cluster string) []string
+	pool sync.Pool // of *exchange
 	// A client can cause a line with each request.
 	failed, refused sample.Sampler
 }
@@ -55,10 +56,10 @@ func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limi
 	}
 }
 
-// WithRetiring says which policies requests in flight may still belong to, beside
-// the current one.
-func (p *Processor) WithRetiring(retiring func() []*policy.Policy) *Processor {
-	p.retiring = retiring
+// WithPast says which credentials requests to a cluster may carry, beside those of
+// the current policy.
+func (p *Processor) WithPast(past func(cluster string) []string) *Processor {
+	p.past = past
 	return p
 }
 

@@ -92,8 +92,8 @@ type gateway struct {
 	retiring []retired
 	kept     []string
 	refused  string
-	// older are the policies of retiring, for the request path.
-	older atomic.Pointer[[]*policy.Policy]
+	// past are credentials that requests in flight may carry.
+	past *retire.Credentials
 }
 
 func newGateway(sys system, log *slog.Logger, source func() (policy.Source, error)) *gateway {
@@ -107,6 +107,7 @@ func newGateway(sys system, log *slog.Logger, source func() (policy.Source, erro
 		changed:    make(chan struct{}, 1),
 		listening:  newListening(),
 		book:       retire.New(time.Now),
+		past:       retire.NewCredentials(time.Now),
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.metrics = newMetrics(g)
@@ -266,7 +267,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book).WithRetiring(g.olderPolicies))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book).WithPast(g.past.Of))
 	return server
 }
 

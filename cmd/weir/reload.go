@@ -38,6 +38,7 @@ func (g *gateway) reloads(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sweep.C:
+			g.past.Sweep()
 			if len(g.retiring) > 0 {
 				g.retire(ctx)
 			}
@@ -109,6 +110,10 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		old = append(old, previous)
 	}
 	old = append(old, g.book.Kept()...)
+	if previous != nil {
+		// Envoys have the new ones before it is known that they do.
+		g.past.Keep(next, previous, g.ackTimeout+longest(next))
+	}
 	if err := g.publish(ctx, next, old); err != nil {
 		var rejected *xds.Rejected
 		if !errors.As(err, &rejected) {
@@ -130,16 +135,15 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	g.adoptPeers(next)
 	g.fixedLimits(previous, next)
 	g.envoyLimits.adopt(g.share.Clients, xds.ConnectionsPerHost(next, g.share.Providers))
-	g.older.Store(&old)
+	if previous != nil {
+		g.past.Keep(previous, next, longest(previous))
+	}
 	g.current.Store(next)
 	g.inForce.Store(g.xds.Publication())
 	g.refused = ""
 	g.refusedAtStart.Store(false)
 	if previous != nil {
-		// A request keeps the policy that was in force when its headers came.
-		// Its attempts begin, at most, a total timeout after its body is here.
-		last := previous.Limits.ClientBodyTimeout + previous.TotalTimeout + previous.PerRequestTimeout
-		g.retiring = append(g.retiring, retired{previous, time.Now().Add(last)})
+		g.retiring = append(g.retiring, retired{previous, time.Now().Add(longest(previous))})
 	}
 	g.status.adopted(next)
 	g.metrics.reload(true)
@@ -153,13 +157,11 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	return nil
 }
 
-// olderPolicies are those that requests in flight may have been planned with,
-// beside the current one.
-func (g *gateway) olderPolicies() []*policy.Policy {
-	if old := g.older.Load(); old != nil {
-		return *old
-	}
-	return nil
+// longest is how long a policy can be needed after it was replaced. A request
+// keeps the policy that was in force when its headers came. Its attempts begin, at
+// most, a total timeout after its body is here.
+func longest(p *policy.Policy) time.Duration {
+	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.PerRequestTimeout
 }
 
 // publish gives Envoys a policy and waits until they have it. Only a rejection
@@ -211,7 +213,6 @@ func (g *gateway) retire(ctx context.Context) {
 	if slices.Equal(clusterNames(old), g.kept) {
 		return
 	}
-	g.older.Store(&old)
 	if err := g.publish(ctx, g.current.Load(), old); err != nil && ctx.Err() == nil {
 		g.log.Error("retiring old clusters", "reason", err)
 	}

@@ -316,6 +316,55 @@ func testRetire(t *testing.T, host string) {
 	}
 }
 
+// TestRotatedKeyOfRequestsInFlight: a response may repeat the key that its request
+// was sent with, also when nothing else of the old policy is needed any more.
+func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
+	const one, two = "sk-one-0123456789", "sk-two-0123456789"
+	p := recorder.Start(t)
+	b := newRig(t, "providers: [{id: p, base_url: "+p.URL()+", api_keys: [{value: "+one+"}]}]\n")
+	b.serve()
+	b.envoy("one")
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	p.Respond(func(w http.ResponseWriter, r *http.Request, _ []byte) {
+		close(arrived)
+		<-answer
+		w.Header().Set("X-Request-Id", r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, "bad key "+r.Header.Get("Authorization"))
+	})
+	type answered struct {
+		resp *http.Response
+		err  error
+	}
+	done := make(chan answered, 1)
+	go func() {
+		resp, err := b.ask(`{"model":"p:m"}`)
+		done <- answered{resp, err}
+	}()
+	<-arrived
+	previous := b.current.Load()
+	b.config = strings.Replace(b.config, one, two, 1)
+	b.reload(t.Context(), false)
+	b.book.Drop(previous)
+	b.retire(t.Context())
+	if len(b.retiring) != 0 {
+		t.Fatal("the old policy is still needed")
+	}
+	close(answer)
+	a := <-done
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	defer a.resp.Body.Close()
+	body, err := io.ReadAll(a.resp.Body)
+	if err != nil || a.resp.StatusCode != http.StatusUnauthorized || string(body) != "bad key [redacted]" && string(body) != "bad key Bearer [redacted]" {
+		t.Errorf("%v, %d, %q", err, a.resp.StatusCode, body)
+	}
+	if id := a.resp.Header.Get("X-Request-Id"); strings.Contains(id, one) {
+		t.Errorf("X-Request-Id: %s", id)
+	}
+}
+
 // TestRetireAfterUpload: a request that is still being uploaded has its policy,
 // and its attempts are to come.
 func TestRetireAfterUpload(t *testing.T) {

@@ -1,0 +1,80 @@
+package retire
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"weir/policy"
+)
+
+// Credentials knows which credentials requests may carry, or have carried, that
+// the current policy does not have: those of policies that it replaced, and those
+// of the one that takes its place. A provider may repeat them.
+//
+// They are kept for longer than the clusters of a Book: a request that runs needs
+// no cluster any more, and its response may still hold the credential. Its methods
+// may be called at the same time.
+type Credentials struct {
+	now func() time.Time
+
+	mu    sync.RWMutex
+	until map[string]map[string]time.Time // by cluster and value
+}
+
+// NewCredentials returns an empty set.
+func NewCredentials(now func() time.Time) *Credentials {
+	return &Credentials{now: now, until: map[string]map[string]time.Time{}}
+}
+
+// Keep keeps the credentials of a policy that another one does not have, for a
+// time.
+func (c *Credentials) Keep(p, other *policy.Policy, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until := c.now().Add(d)
+	for _, cluster := range p.Clusters {
+		has := other.Credentials(cluster.Name)
+		for _, value := range p.Credentials(cluster.Name) {
+			if slices.Contains(has, value) {
+				continue
+			}
+			values := c.until[cluster.Name]
+			if values == nil {
+				values = map[string]time.Time{}
+				c.until[cluster.Name] = values
+			}
+			if until.After(values[value]) {
+				values[value] = until
+			}
+		}
+	}
+}
+
+// Of returns the credentials of a cluster that are kept.
+func (c *Credentials) Of(cluster string) []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []string
+	for value := range c.until[cluster] {
+		out = append(out, value)
+	}
+	return out
+}
+
+// Sweep forgets those whose time is over.
+func (c *Credentials) Sweep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	for cluster, values := range c.until {
+		for value, until := range values {
+			if !until.After(now) {
+				delete(values, value)
+			}
+		}
+		if len(values) == 0 {
+			delete(c.until, cluster)
+		}
+	}
+}
