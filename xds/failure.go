@@ -50,9 +50,8 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// onFailure skips a filter for every other response, which then costs nothing:
-// all but the failures of providers, and the responses of those providers whose
-// configuration lets any header pass. What the gateway answers by itself has no
+// onFailure puts in a filter for the failures of providers, and for all responses
+// of those providers whose configuration lets any header pass. What the gateway answers by itself has no
 // provider.
 //
 // It is for a filter of the listener: one of a cluster may be told to pause a
@@ -69,8 +68,8 @@ func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.Ext
 	if len(unfiltered) > 0 {
 		shown = anyPredicate(shown, b.responseMatches("provider", provider, strings.Join(unfiltered, "|")))
 	}
-	shown = allPredicates(b.responseMatches("provider", provider, ".+"), shown)
-	return b.skipping(not(shown), filter)
+	shown = allPredicates(shown, b.responseMatches("provider", provider, ".+"))
+	return b.putIn(shown, filter)
 }
 
 type predicate = xdsmatcherv3.Matcher_MatcherList_Predicate

@@ -6,8 +6,9 @@ import (
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
-	skipv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
+	compositev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/composite/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	inputsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/input_matchers/metadata/v3"
@@ -55,17 +56,10 @@ func namespaces(untyped ...string) *extprocv3.MetadataOptions_MetadataNamespaces
 	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: untyped}
 }
 
-// onRetry skips a filter on the first attempt, which then costs nothing.
+// onRetry puts in a filter for every attempt but the first, which then costs
+// nothing.
 func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
-		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input: b.requestHeader("x-envoy-attempt-count"),
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{
-				Map: map[string]*xdsmatcherv3.Matcher_OnMatch{"1": b.skip()},
-			}},
-		}}},
-	}
+	return b.putIn(not(b.requestHas("x-envoy-attempt-count", "1")), filter)
 }
 
 // gateProcessor shows Weir the beginning of an answer. Envoy keeps what it
@@ -115,11 +109,10 @@ func (b *builder) watchProcessor() *extprocv3.ExternalProcessor {
 	return out
 }
 
-// onWatch skips a filter for requests that metadata does not mark. A header would
-// not do: where Envoy cannot read a request, there is no header to look at, so
-// that the filter would hold Envoy's reply, and the connection is closed before.
+// onWatch puts in a filter for requests that metadata marks. A header would not
+// do: where Envoy cannot read a request, there is no header to look at.
 func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	return b.skipping(not(&predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
+	return b.putIn(&predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input: &xdscorev3.TypedExtensionConfig{Name: "watch", TypedConfig: b.pack(&inputsv3.DynamicMetadataInput{
 				Filter: policy.GateNamespace,
@@ -133,40 +126,45 @@ func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 				})},
 			},
 		},
-	}}), filter)
+	}}, filter)
 }
 
-// marked skips a filter for requests that a header does not mark.
+// marked puts in a filter for requests that a header marks.
 func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	return b.skipping(not(b.isMarked(name)), filter)
+	return b.putIn(b.requestHas(name, policy.GateOn), filter)
 }
 
-// isMarked matches requests that a header marks.
-func (b *builder) isMarked(name string) *predicate {
+// requestHas matches requests with a value of a header.
+func (b *builder) requestHas(name, value string) *predicate {
 	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input: b.requestHeader(name),
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{
-				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: policy.GateOn}},
+				ValueMatch: &xdsmatcherv3.StringMatcher{MatchPattern: &xdsmatcherv3.StringMatcher_Exact{Exact: value}},
 			},
 		},
 	}}
 }
 
-// skipping skips a filter where a predicate holds.
-func (b *builder) skipping(where *predicate, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
+// putIn puts in a filter where a predicate holds. Envoy makes the filter only
+// there: to skip it elsewhere would be to make one for each request, which takes
+// more than all the work that the filter does not do.
+func (b *builder) putIn(where *predicate, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return &matchingv3.ExtensionWithMatcher{
-		ExtensionConfig: b.extension("envoy.filters.http.ext_proc", filter),
+		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
-			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{Predicate: where, OnMatch: b.skip()}},
+			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+				Predicate: where,
+				OnMatch:   b.put(b.extension("envoy.filters.http.ext_proc", filter)),
+			}},
 		}}},
 	}
 }
 
-// skip takes a filter out of the chain.
-func (b *builder) skip() *xdsmatcherv3.Matcher_OnMatch {
+// put is the action that puts in a filter.
+func (b *builder) put(filter *corev3.TypedExtensionConfig) *xdsmatcherv3.Matcher_OnMatch {
 	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-		Action: &xdscorev3.TypedExtensionConfig{Name: "skip", TypedConfig: b.pack(&skipv3.SkipFilter{})},
+		Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},
 	}}
 }
 
