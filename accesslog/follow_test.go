@@ -31,7 +31,7 @@ func TestFollower(t *testing.T) {
 		"a refusal is being read":  {entry{requestID: "a", running: true, context: planned, refused: true}, nil},
 		"a body is being uploaded": {entry{requestID: "a", running: true}, nil},
 	} {
-		for _, log := range []string{policy.RequestLog, policy.PresenceLog, policy.AttemptLog} {
+		for _, log := range []string{policy.RequestLog, policy.AttemptLog} {
 			t.Run(name+", "+log, func(t *testing.T) {
 				var got followed
 				records := &sink{}

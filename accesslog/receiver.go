@@ -60,7 +60,8 @@ type Names interface {
 	ProviderKeyOf(cluster string) string
 }
 
-// Receiver serves envoy.service.accesslog.v3.AccessLogService. It brings
+// Receiver serves envoy.service.accesslog.v3.AccessLogService, and the service
+// that policy.PresenceLog goes to. It brings
 // together what Envoy tells of a request and of its attempts: an attempt's own
 // entry knows neither model nor client.
 type Receiver struct {
@@ -117,6 +118,7 @@ func (r *Receiver) Register(s grpc.ServiceRegistrar) {
 		}},
 		Metadata: "envoy/service/accesslog/v3/als.proto",
 	}, r)
+	r.registerPresence(s)
 }
 
 // receive reads one stream: the entries of one log of one of Envoy's workers,
@@ -135,8 +137,6 @@ func (r *Receiver) receive(stream grpc.ServerStream) error {
 
 func (r *Receiver) take(log string, e *entry) {
 	switch log {
-	case policy.PresenceLog:
-		r.follow(e)
 	case policy.RequestLog:
 		r.follow(e)
 		r.request(e)

@@ -302,8 +302,12 @@ func send(t *testing.T, client *http.Client, url string, body io.Reader, header 
 // Requests of one client that follow each other are not refused because their
 // ends are reported late.
 func TestRequestsInTurnAreNotRefused(t *testing.T) {
+	withAndWithoutTelemetry(t, requestsInTurnAreNotRefused)
+}
+
+func requestsInTurnAreNotRefused(t *testing.T, telemetry string) {
 	p := recorder.Start(t)
-	g := startLimited(t, "{max_requests: 8, max_requests_per_key: 2}", "", p)
+	g := startLimited(t, "{max_requests: 8, max_requests_per_key: 2}", telemetry, p)
 	var refused atomic.Int32
 	var clients sync.WaitGroup
 	for range 2 {
@@ -326,8 +330,12 @@ func TestRequestsInTurnAreNotRefused(t *testing.T) {
 
 // However a request ends, its room comes back.
 func TestRoomComesBack(t *testing.T) {
+	withAndWithoutTelemetry(t, roomComesBack)
+}
+
+func roomComesBack(t *testing.T, telemetry string) {
 	p := recorder.Start(t)
-	g := startLimited(t, "{max_requests: 40, max_requests_per_key: 20}", "", p)
+	g := startLimited(t, "{max_requests: 40, max_requests_per_key: 20}", telemetry, p)
 	for round := range 3 {
 		client := []*http.Client{http1(t), http2(t)}[round%2]
 		// Streams whose client leaves.
@@ -402,8 +410,23 @@ func TestLimitsAreReloaded(t *testing.T) {
 
 // A weir that comes back learns what still runs; a restart cuts no answer.
 func TestLimitsAfterRestart(t *testing.T) {
+	withAndWithoutTelemetry(t, limitsAfterRestart)
+}
+
+// withAndWithoutTelemetry runs a test with both of the logs that requests are
+// counted by.
+func withAndWithoutTelemetry(t *testing.T, test func(t *testing.T, telemetry string)) {
+	for name, telemetry := range map[string]string{"with telemetry": "", "without telemetry": "telemetry: {disabled: true}"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, telemetry)
+		})
+	}
+}
+
+func limitsAfterRestart(t *testing.T, telemetry string) {
 	p := recorder.Start(t)
-	g := gatewaytest.Serve(t, limitedConfig("{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", "", p))
+	g := gatewaytest.Serve(t, limitedConfig("{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", telemetry, p))
 	release, held := hold(t, g.Gateway, p, http1(t), loudKey, 3)
 	g.Kill()
 	g.Relaunch()
@@ -421,8 +444,12 @@ func TestLimitsAfterRestart(t *testing.T) {
 
 // Requests of an Envoy that is gone do not count for ever.
 func TestRoomComesBackFromDeadEnvoy(t *testing.T) {
+	withAndWithoutTelemetry(t, roomComesBackFromDeadEnvoy)
+}
+
+func roomComesBackFromDeadEnvoy(t *testing.T, telemetry string) {
 	p := recorder.Start(t)
-	g := startLimited(t, "{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", "", p)
+	g := startLimited(t, "{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", telemetry, p)
 	release, _ := hold(t, g, p, http1(t), loudKey, 3)
 	defer release()
 	inUse(t, g, 3)

@@ -71,7 +71,8 @@ func (o *output) flush() {
 	o.tail = append(o.tail, line)
 
 	level, component, message := parseLine(line)
-	if component == "misc" && strings.Contains(message, "marked as work-in-progress") {
+	if component == "misc" && (strings.Contains(message, "marked as work-in-progress") ||
+		strings.Contains(message, "OpenTelemetryAccessLogConfig.common_config")) { // deprecated
 		level = slog.LevelDebug // said at every route and every update; Weir chose them knowing it
 	}
 	attrs := []any{"envoy", component}

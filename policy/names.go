@@ -93,9 +93,11 @@ const (
 	// each attempt.
 	RequestLog = "weir.request"
 	AttemptLog = "weir.attempt"
-	// PresenceLog is the log of requests where telemetry is off: it says only
-	// which requests run.
-	PresenceLog = "weir.presence"
+	// PresenceLog is the log of requests where telemetry is off. Its entries are
+	// lines in PresenceFormat, which is Envoy's: the kind of the entry, the status
+	// or 0, the bytes of the body so far, the client's address, and the LogContext.
+	PresenceLog    = "weir.presence"
+	PresenceFormat = "%ACCESS_LOG_TYPE% %RESPONSE_CODE% %BYTES_RECEIVED% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DYNAMIC_METADATA(" + PlanNamespace + ":" + LogField + ")%"
 	// ConnectionLog is the log of connections of clients that have ended.
 	ConnectionLog = "weir.connection"
 	// PeerDomain and PeerKey are what Envoy asks with whether a client may have

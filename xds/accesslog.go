@@ -39,11 +39,10 @@ const (
 
 // requestLog sends an entry for each request to Weir. It tells all that there
 // is to tell of an attempt that answered the request well. Without telemetry
-// Weir reads of it only that a request has ended, or still runs: requests that
-// went to no provider need no entry.
+// Weir learns only that a request has ended, or still runs.
 func (b *builder) requestLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
-		return b.accessLog(policy.PresenceLog, withMetadata(policy.ModelField), nil)
+		return b.presenceLog()
 	}
 	return b.accessLog(policy.RequestLog, nil, b.options.QuotaHeaders)
 }
