@@ -62,7 +62,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 			if !served(from("127.0.0.3")) {
 				t.Error("another address is not served")
 			}
-			if b := g.Admin("/healthz"); !strings.Contains(b, `"limit": "client_connections_per_address"`) || !strings.Contains(b, `"status": "ok"`) {
+			if b := g.Admin("/healthz"); !strings.Contains(b, "\"limit\": \"client_connections_per_address\",\n      \"value\": 3,") || !strings.Contains(b, `"status": "ok"`) {
 				t.Errorf("/healthz %s", b)
 			}
 			_ = first.Close()

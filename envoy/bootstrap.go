@@ -74,7 +74,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	}
 	maxHeap := cmp.Or(o.MaxHeap, DefaultMaxHeap)
 	if maxHeap < MinMaxHeap {
-		return nil, fmt.Errorf("max heap: %d bytes: less than %d", maxHeap, MinMaxHeap)
+		return nil, fmt.Errorf("an Envoy heap of %d bytes is too small: use %d bytes or more (--envoy-heap-bytes, limits.envoy_heap_bytes)", maxHeap, MinMaxHeap)
 	}
 	admin, err := adminInterface(o)
 	if err != nil {

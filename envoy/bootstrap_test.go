@@ -88,6 +88,7 @@ static_resources:
         max_ejection_time: 31536000s
       common_lb_config:
         healthy_panic_threshold: {}
+        update_merge_window: 0s
 dynamic_resources:
   lds_config:
     ads: {}
@@ -263,7 +264,7 @@ func TestBootstrapRefuses(t *testing.T) {
 		{func(o *BootstrapOptions) { o.AdminAddress = "127.0.0.1:http" }, "the port must be a number from 1 to 65535"},
 		{func(o *BootstrapOptions) { o.AdminAddress = "localhost:9901" }, "Envoy listens on an IP address"},
 		{func(o *BootstrapOptions) { o.MaxConnections = -1 }, "max connections: -1"},
-		{func(o *BootstrapOptions) { o.MaxHeap = 1 << 20 }, "max heap: 1048576 bytes: less than 67108864"},
+		{func(o *BootstrapOptions) { o.MaxHeap = 1 << 20 }, "an Envoy heap of 1048576 bytes is too small: use 67108864 bytes or more (--envoy-heap-bytes, limits.envoy_heap_bytes)"},
 		{func(o *BootstrapOptions) { o.ConnectTimeout = -1 }, "ConnectTimeout"},
 	} {
 		o := BootstrapOptions{NodeID: "n", Socket: "/run/weir/grpc.sock"}

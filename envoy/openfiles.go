@@ -42,7 +42,7 @@ func Divide(openFiles, workers, clients int) (Share, error) {
 	}
 	// A client without a way to a provider is of no use.
 	if least := min(clients, 16); left-clients < least {
-		return Share{}, fmt.Errorf("limits.max_client_connections: %d connections of clients do not fit into %d open files: there may be at most %d, or raise the limit (ulimit -n)",
+		return Share{}, fmt.Errorf("limits.max_client_connections: %d connections of clients do not fit into %d open files: lower it to %d or less, or raise the limit of open files (ulimit -n)",
 			clients, openFiles, left-16)
 	}
 	return Share{Clients: clients, Providers: left - clients}, nil

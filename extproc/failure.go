@@ -95,7 +95,7 @@ func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *
 		if last {
 			plain, err := inflate(body, encoding)
 			if tooLarge || err != nil {
-				plain = policy.Errorf(policy.ProviderUnreachable, "the provider compressed this error as %.32q, and the gateway cannot look for credentials in it", encoding).Render(format)
+				plain = policy.Errorf(policy.ProviderUnreachable, "the provider compressed this error as %.32q, so the gateway cannot check it for credentials and does not pass it on", encoding).Render(format)
 			}
 			text, _ := finder.Stream().Next(plain, true)
 			x.replaceBody(text)

@@ -114,6 +114,13 @@ func (c *Counter) SetValue(value int64) {
 	c.value, c.known = value, true
 }
 
+// ClearValue states that the limit has no value: it is not configured any more.
+func (c *Counter) ClearValue() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.value, c.known = 0, false
+}
+
 // Reached describes a limit that was reached at least once. It is an element of
 // /healthz; times are RFC 3339.
 type Reached struct {

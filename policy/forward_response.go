@@ -37,13 +37,13 @@ type neverReturnedRule struct {
 // talks to, which is the gateway and not the provider, or that carry or ask for a
 // credential. The configuration cannot allow them.
 var neverReturnedRules = []neverReturnedRule{
-	{[]string{"set-cookie", "set-cookie2", "cookie", "cookie2"}, "a cookie would be the gateway's, and sent with requests to other providers"},
+	{[]string{"set-cookie", "set-cookie2", "cookie", "cookie2"}, "clients would send the cookie to the gateway with requests to other providers"},
 	{[]string{"www-authenticate", "authentication-info", "authorization", "proxy-*", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "x-amz-security-token", "x-csrf-token"}, "it carries a credential, or asks the client for one that is not the gateway's"},
-	{[]string{"strict-transport-security", "public-key-pins", "public-key-pins-report-only", "expect-ct", "alt-svc", "alt-used", "upgrade", "http2-settings", "upgrade-insecure-requests"}, "it says how the gateway is to be reached"},
-	{[]string{"access-control-*", "cross-origin-*", "timing-allow-origin", "origin-agent-cluster", "origin-trial", "origin", "document-policy", "document-isolation-policy", "permissions-policy", "feature-policy", "content-security-policy", "content-security-policy-report-only", "x-content-security-policy", "x-webkit-csp", "x-frame-options", "x-xss-protection", "x-permitted-cross-domain-policies", "referrer-policy", "service-worker-allowed", "service-worker-navigation-preload", "speculation-rules", "supports-loading-mode", "set-login", "clear-site-data", "sourcemap", "x-sourcemap", "x-dns-prefetch-control"}, "it is an order to browsers about the gateway's origin"},
+	{[]string{"strict-transport-security", "public-key-pins", "public-key-pins-report-only", "expect-ct", "alt-svc", "alt-used", "upgrade", "http2-settings", "upgrade-insecure-requests"}, "it tells clients how to reach the gateway, which only the gateway can say"},
+	{[]string{"access-control-*", "cross-origin-*", "timing-allow-origin", "origin-agent-cluster", "origin-trial", "origin", "document-policy", "document-isolation-policy", "permissions-policy", "feature-policy", "content-security-policy", "content-security-policy-report-only", "x-content-security-policy", "x-webkit-csp", "x-frame-options", "x-xss-protection", "x-permitted-cross-domain-policies", "referrer-policy", "service-worker-allowed", "service-worker-navigation-preload", "speculation-rules", "supports-loading-mode", "set-login", "clear-site-data", "sourcemap", "x-sourcemap", "x-dns-prefetch-control"}, "it is an instruction to browsers about the gateway's origin"},
 	{[]string{"nel", "report-to", "reporting-endpoints"}, "it makes browsers report errors of the gateway's origin to someone else"},
 	{[]string{"content-location", "location", "refresh", "link", "x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url", "x-pingback", "sec-*", "accept-ch", "critical-ch", "accept-ch-lifetime", "no-vary-search"}, "it leads clients, browsers or proxies to a place that the provider chose"},
-	{[]string{"connection", "keep-alive", "te", "trailer", "x-envoy-*", "x-weir-*", "x-forwarded-*", "forwarded", "x-http-method-override"}, "it is between two neighbours, or an order to Envoy or Weir"},
+	{[]string{"connection", "keep-alive", "te", "trailer", "x-envoy-*", "x-weir-*", "x-forwarded-*", "forwarded", "x-http-method-override"}, "it concerns one connection alone, or is an instruction to a proxy"},
 }
 
 var neverReturnedNames = func() []string {

@@ -90,13 +90,13 @@ func (l *loader) adminListen(clients []string) string {
 func checkAddress(s, example string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("%q is no address: write host:port, such as %s", clip(s), example)
+		return fmt.Errorf("invalid address %q: write host:port, such as %s", clip(s), example)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q is no port: write a number from 0 to 65535", clip(port))
+		return fmt.Errorf("invalid port %q: write a number from 0 to 65535", clip(port))
 	}
 	if ip, err := netip.ParseAddr(host); host != "" && host != "localhost" && (err != nil || ip.Zone() != "") {
-		return fmt.Errorf("%q is no IP address: listen on an address of this machine, or on 0.0.0.0 for all", clip(host))
+		return fmt.Errorf("invalid IP address %q: listen on an address of this machine, or on 0.0.0.0 for all", clip(host))
 	}
 	return nil
 }

@@ -21,9 +21,9 @@ func (l *loader) forward(e *entry) {
 	anyName := func(string) string { return "" }
 	l.checkNames(c.Headers, at+"headers", func(name string) string {
 		switch low := lower(name); {
-		case slices.Contains(strippedHeaders, low):
+		case slices.Contains(strippedHeaders, low) && !reserved(low):
 			return "never passes from a client: to send one of the gateway's, set it under headers"
-		case slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(low, p) }):
+		case slices.Contains(strippedHeaders, low), slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(low, p) }):
 			return "never passes from a client"
 		}
 		return headerName(name)
@@ -53,7 +53,7 @@ func (l *loader) checkNames(list NamesConfig, path string, problem func(name str
 		case name == "":
 			l.problem(at, "is empty")
 		case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
-			l.problem(at, "%q has a '*' that is not at its end", clip(name))
+			l.problem(at, "%q has a '*' before its end: only the last character may be '*'", clip(name))
 		case slices.Index(list, name) < i:
 			l.problem(at, "duplicate name %q", clip(name))
 		default:

@@ -208,7 +208,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 			a.Edits = nil // the same model again, with another key
 		case i == 0 || s.choice != tries[i-1].choice:
 			if req.Presented.In(c.sent) {
-				return Errorf(InvalidBody, "the name of the model has the access key in it: send the key as a credential only")
+				return Errorf(InvalidBody, "the model name contains the access key: send the key as a credential only")
 			}
 			edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
 			if edits, err = redact(edits, own); err != nil {

@@ -237,7 +237,7 @@ const maxRedactions = 100
 // that an edit takes out anyway are left to it.
 func redact(edits []Edit, spans []Span) ([]Edit, error) {
 	if len(spans) > maxRedactions {
-		return nil, Errorf(InvalidBody, "the request body has the access key in it more than %d times: remove it", maxRedactions)
+		return nil, Errorf(InvalidBody, "the request body contains the access key more than %d times: remove it", maxRedactions)
 	}
 	for _, s := range spans {
 		i, _ := slices.BinarySearchFunc(edits, s.Start, func(e Edit, start int) int {
@@ -250,7 +250,7 @@ func redact(edits []Edit, spans []Span) ([]Edit, error) {
 			if e := edits[i]; e.At <= s.Start && s.End <= e.At+e.Len {
 				continue
 			}
-			return nil, Errorf(InvalidBody, "the request body has the access key in a place where it cannot be taken out: remove it")
+			return nil, Errorf(InvalidBody, "the request body contains the access key in a place where it cannot be removed: remove it")
 		}
 		edits = slices.Insert(edits, i, Edit{At: s.Start, Len: s.End - s.Start, With: []byte(redacted)})
 	}

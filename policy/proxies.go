@@ -34,7 +34,7 @@ func (l *loader) proxies() Proxies {
 		prefix, err := parseNetwork(text)
 		switch at := indexed("trusted_proxies", i); {
 		case err != nil:
-			l.problem(at, "%q is no network: write an IP address, or a range such as 10.0.0.0/8", clip(text))
+			l.problem(at, "invalid network %q: write an IP address, or a range such as 10.0.0.0/8", clip(text))
 		case prefix.Bits() == 0:
 			l.problem(at, "%s trusts every client to name its own address: list the networks of your proxies, or set xff_num_trusted_hops", prefix)
 		default:
@@ -45,10 +45,10 @@ func (l *loader) proxies() Proxies {
 	case c.XFFNumTrustedHops < 0 || c.XFFNumTrustedHops > maxHops:
 		l.problem("xff_num_trusted_hops", "must be from 0 to %d", maxHops)
 	case c.XFFNumTrustedHops > 0 && len(c.TrustedProxies) > 0:
-		l.problem("xff_num_trusted_hops", "cannot be used with trusted_proxies: the networks say already which addresses are proxies")
+		l.problem("xff_num_trusted_hops", "cannot be used with trusted_proxies: the networks already tell which addresses are proxies")
 	}
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
-		l.problem("proxy_protocol", "needs trusted_proxies: list the networks of the load balancers, as anybody else could name any address")
+		l.problem("proxy_protocol", "needs trusted_proxies: list the networks of the load balancers, because any other client could state any address")
 	}
 	return out
 }

@@ -240,7 +240,7 @@ func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err err
 		return 0, envoy.Share{}, err
 	}
 	if wanted := first.Limits.OpenFiles; wanted > openFiles {
-		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d, and this process may have %d: raise its limit (ulimit -Hn, LimitNOFILE)", wanted, openFiles)
+		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d open files are configured, but this process may have only %d: raise its hard limit (ulimit -Hn, LimitNOFILE), or lower limits.open_files", wanted, openFiles)
 	}
 	openFiles = cmp.Or(first.Limits.OpenFiles, openFiles)
 	share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)

@@ -81,7 +81,7 @@ func (g *gateway) fixedLimits(previous, next *policy.Policy) {
 		{"limits.max_client_connections", previous.Limits.MaxClientConnections, next.Limits.MaxClientConnections},
 	} {
 		if l.before != l.current {
-			g.log.Warn(l.name+" is that of the start until weir and envoy are restarted", "configured", l.current)
+			g.log.Warn(l.name+" has changed: restart weir and envoy to apply it", "configured", l.current)
 		}
 	}
 }

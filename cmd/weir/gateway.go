@@ -146,7 +146,7 @@ func (g *gateway) load(known *policy.Policy) (*policy.Policy, error) {
 	}
 	if len(g.listenOverride) > 0 || g.adminOverride != "" {
 		if err := p.CheckListen(g.listenOn(p), cmp.Or(g.adminOverride, p.AdminListen)); err != nil {
-			return nil, fmt.Errorf("--listen %w", err)
+			return nil, fmt.Errorf("--listen: %w", err)
 		}
 	}
 	return p, nil

@@ -86,12 +86,12 @@ func TestListenFlag(t *testing.T) {
 		listen              []string
 	}{
 		{"", "", "", []string{"127.0.0.1:1", "[::1]:1"}},
-		{"", "", "--listen 0.0.0.0:1 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", []string{"127.0.0.1:2", "0.0.0.0:1"}},
+		{"", "", "--listen: 0.0.0.0:1 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", []string{"127.0.0.1:2", "0.0.0.0:1"}},
 		{"allow_anonymous: true", "", "", []string{"127.0.0.1:2", "0.0.0.0:1"}},
-		{"", "", `--listen "x" is no address: write host:port, such as 127.0.0.1:8080`, []string{"127.0.0.1:1", "x"}},
-		{"", "", "--listen localhost:1 is already served by 127.0.0.1:1", []string{"127.0.0.1:1", "localhost:1"}},
-		{"", "127.0.0.1:1", "--listen 127.0.0.1:1, the address for clients, overlaps with the one for operators, 127.0.0.1:1: use another port", []string{"127.0.0.1:1"}},
-		{"listen: 127.0.0.1:9", "127.0.0.1:9", "--listen 127.0.0.1:9, the address for clients, overlaps with the one for operators, 127.0.0.1:9: use another port", nil},
+		{"", "", `--listen: invalid address "x": write host:port, such as 127.0.0.1:8080`, []string{"127.0.0.1:1", "x"}},
+		{"", "", "--listen: localhost:1 is already served by 127.0.0.1:1", []string{"127.0.0.1:1", "localhost:1"}},
+		{"", "127.0.0.1:1", "--listen: 127.0.0.1:1, the address for clients, overlaps with the one for operators, 127.0.0.1:1: use another port", []string{"127.0.0.1:1"}},
+		{"listen: 127.0.0.1:9", "127.0.0.1:9", "--listen: 127.0.0.1:9, the address for clients, overlaps with the one for operators, 127.0.0.1:9: use another port", nil},
 	} {
 		g := newGateway(newOutside(nil).system, nil, func() (policy.Source, error) {
 			return policy.Source{File: "weir.yaml", Data: []byte(test.config), Getenv: func(string) string { return "" }}, nil

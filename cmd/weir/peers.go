@@ -8,19 +8,26 @@ import (
 	"weir/policy"
 )
 
+var perAddress = limits.Limit{
+	Name:      "client_connections_per_address",
+	Advice:    "a client address has as many connections as it may: raise limits.max_client_connections_per_address if it is a proxy or a network of clients",
+	OneClient: true,
+}
+
 // newPeers returns a limiter of the connections of one address, which counts
 // what it refuses.
 func newPeers(r *limits.Registry) *peers.Limiter {
-	reached := r.Register(limits.Limit{
-		Name:      "client_connections_per_address",
-		Advice:    "a client address has as many connections as it may: raise limits.max_client_connections_per_address if it is a proxy or a network of clients",
-		OneClient: true,
-	})
+	reached := r.Register(perAddress)
 	return peers.New(func(ip string) string { return policy.Subject("", ip) }, reached.Hit, time.Now)
 }
 
 // adoptPeers goes by the limit of a policy. A connection whose end was lost
 // counts until no connection is that old, long streams left out.
 func (g *gateway) adoptPeers(p *policy.Policy) {
-	g.peers.Configure(p.Limits.MaxClientConnectionsPerAddress, max(2*p.Limits.MaxClientConnectionAge, time.Hour))
+	reached, most := g.limits.Register(perAddress), p.Limits.MaxClientConnectionsPerAddress
+	reached.ClearValue()
+	if most > 0 {
+		reached.SetValue(int64(most))
+	}
+	g.peers.Configure(most, max(2*p.Limits.MaxClientConnectionAge, time.Hour))
 }

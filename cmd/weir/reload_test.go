@@ -383,13 +383,13 @@ func TestReloadOfFixedLimits(t *testing.T) {
 	b := newRig(t, "limits: {client_idle_timeout: 1m}\n")
 	b.config = "limits: {client_idle_timeout: 2m}\n"
 	b.reload(t.Context(), false)
-	if strings.Contains(b.log.String(), "until weir and envoy are restarted") {
+	if strings.Contains(b.log.String(), "restart weir and envoy") {
 		t.Error("a timeout is reloaded")
 	}
 	b.config = "limits: {open_files: 5000, max_client_connections: 10}\n"
 	b.reload(t.Context(), false)
 	for _, name := range []string{"limits.open_files", "limits.max_client_connections"} {
-		if !strings.Contains(b.log.String(), name+" is that of the start until weir and envoy are restarted") {
+		if !strings.Contains(b.log.String(), name+" has changed: restart weir and envoy to apply it") {
 			t.Errorf("no warning for %s", name)
 		}
 	}

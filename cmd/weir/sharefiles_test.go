@@ -12,7 +12,7 @@ func TestShareFiles(t *testing.T) {
 		limits  policy.ConnectionLimits
 		problem string
 	}{
-		{policy.ConnectionLimits{OpenFiles: 1 << 30}, "limits.open_files: 1073741824, and this process may have "},
+		{policy.ConnectionLimits{OpenFiles: 1 << 30}, "limits.open_files: 1073741824 open files are configured, but this process may have only "},
 		{policy.ConnectionLimits{OpenFiles: 1024, MaxClientConnections: 1000}, "limits.max_client_connections: 1000 connections of clients do not fit into 1024 open files"},
 		{policy.ConnectionLimits{OpenFiles: 1024}, ""},
 		{policy.ConnectionLimits{}, ""},

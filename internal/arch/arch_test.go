@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -90,6 +91,46 @@ func TestArrows(t *testing.T) {
 	for path := range allowed {
 		if !seen[path] {
 			t.Errorf("%s has a rule and does not exist", path)
+		}
+	}
+}
+
+// TestTable: the table in CONTRIBUTING.md has every package, and the arrows that
+// are allowed. Test support has one row for all of it.
+func TestTable(t *testing.T) {
+	page, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	support := []string{"weir/internal/arch", "weir/internal/recorder", "weir/internal/gatewaytest"}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		for name := range strings.SplitSeq(cells[1], ",") {
+			rows["weir/"+strings.Trim(name, " `")] = strings.TrimSpace(cells[3])
+		}
+	}
+	for path, rule := range allowed {
+		imports, ok := rows[path]
+		switch {
+		case slices.Contains(support, path):
+		case !ok:
+			t.Errorf("%s has no row in CONTRIBUTING.md", path)
+		case imports == "all of these", imports == "" && rule.may == nil:
+		default:
+			got := []string{}
+			for name := range strings.SplitSeq(imports, ",") {
+				if name != "none" {
+					got = append(got, "weir/"+strings.Trim(name, " `"))
+				}
+			}
+			want := slices.Sorted(slices.Values(rule.may))
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("%s: CONTRIBUTING.md has the imports %v, allowed are %v", path, got, want)
+			}
 		}
 	}
 }
