@@ -48,7 +48,7 @@ func (l *loader) listenTLS() *ListenTLS {
 	} else {
 		cert := Certificate{l.readFile("tls.cert_file", c.CertFile), NewSecret(l.readFile("tls.key_file", c.KeyFile))}
 		if cert.Chain != "" && cert.Key.Reveal() != "" {
-			if err := cert.check(); err != nil {
+			if err := cert.read(); err != nil {
 				l.problem("tls", "%s and %s: %v", c.CertFile, c.KeyFile, err)
 			}
 		}
@@ -58,7 +58,8 @@ func (l *loader) listenTLS() *ListenTLS {
 	if c.ClientCAFile != "" {
 		out.ClientCA = l.readFile("tls.client_ca_file", c.ClientCAFile)
 		if out.ClientCA != "" {
-			if _, err := certificates(out.ClientCA); err != nil {
+			var err error
+			if out.ClientCA, err = certificates(out.ClientCA); err != nil {
 				l.problem("tls.client_ca_file", "%s %v", c.ClientCAFile, err)
 			}
 		}
@@ -67,16 +68,18 @@ func (l *loader) listenTLS() *ListenTLS {
 	return out
 }
 
-// check returns an error if a server cannot show the certificate: if the key is
-// not the certificate's, or is one that Envoy refuses.
-func (c Certificate) check() error {
+// read leaves only certificates and the key in what was read of files. It returns
+// an error if a server cannot show the certificate: if the key is not the
+// certificate's, or is one that Envoy refuses.
+func (c *Certificate) read() error {
 	pair, err := tls.X509KeyPair([]byte(c.Chain), []byte(c.Key.Reveal()))
 	if err != nil {
 		return err
 	}
-	if _, err := certificates(c.Chain); err != nil {
+	if c.Chain, err = certificates(c.Chain); err != nil {
 		return fmt.Errorf("the chain %w", err)
 	}
+	c.Key = NewSecret(privateKey(c.Key.Reveal()))
 	switch key := pair.Leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < minRSABits {

@@ -108,6 +108,7 @@ type loader struct {
 	files    map[string]bool // that were asked for, there or not
 	expiries []Expiry
 	inputs   map[string]string // hashes of what came from outside of the file
+	returned map[string]bool   // the names of response headers that providers add
 }
 
 // What an input's name begins with.

@@ -42,7 +42,32 @@ func (l *loader) forward(e *entry) {
 		}
 		return headerName(name)
 	})
+	l.returnedNames(c.ResponseHeaders, at+"response_headers")
 	e.out.forward = forward{headers: namesOf(c.Headers), query: namesOf(c.Query), body: foldedNames(c.Body)}
+}
+
+// maxReturnedNames bounds the bytes of the names of response headers that all
+// providers add. Envoy gets one pattern of them, and takes no longer one: see
+// re2.max_program_size in package envoy. Random names of 15,000 bytes were too
+// much.
+const maxReturnedNames = 8 << 10
+
+// returnedNames counts names of response headers, and refuses those that are too
+// many.
+func (l *loader) returnedNames(list NamesConfig, path string) {
+	if l.returned == nil {
+		l.returned = map[string]bool{}
+	}
+	for _, name := range list {
+		l.returned[lower(name)] = true
+	}
+	size := 0
+	for name := range l.returned {
+		size += len(name)
+	}
+	if size > maxReturnedNames {
+		l.problem(path, "the names of all providers have %d bytes together, %d at most: let a name end in '*', or write all", size, maxReturnedNames)
+	}
 }
 
 // checkNames checks a list of names; problem says what is wrong with one, or nothing.

@@ -35,7 +35,8 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 	if c.TLS.CAFile != "" {
 		out.CA = b.readFile(path+".tls.ca_file", c.TLS.CAFile)
 		if out.CA != "" {
-			if _, err := certificates(out.CA); err != nil {
+			var err error
+			if out.CA, err = certificates(out.CA); err != nil {
 				b.problem(path+".tls.ca_file", "%s %v", c.TLS.CAFile, err)
 			}
 		}
@@ -56,7 +57,7 @@ func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string
 	}
 	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
 	if cert.Chain != "" && cert.Key.Reveal() != "" {
-		if err := cert.check(); err != nil {
+		if err := cert.read(); err != nil {
 			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)
 		}
 	}
@@ -66,32 +67,63 @@ func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string
 	return name
 }
 
-// certificates reads a PEM file of certificates. Unlike crypto/x509 and like
-// Envoy, it takes none of them when one cannot be read.
-func certificates(text string) ([]*x509.Certificate, error) {
-	const kind = "CERTIFICATE"
-	var out []*x509.Certificate
+// certificates reads a PEM file of certificates, and of revocation lists where
+// there are such, and returns it with nothing else in it: Envoy refuses a file for
+// a block that Go passes over. Unlike crypto/x509 and like Envoy, it takes none of
+// them when one cannot be read.
+func certificates(text string) (string, error) {
+	const kind, oldKind, trusted, revoked = "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CRL"
+	var out []byte
+	found := map[string]int{}
 	for rest := []byte(text); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		if block.Type != kind {
-			continue
+		found[block.Type]++
+		switch block.Type {
+		case kind, oldKind:
+			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+				return "", fmt.Errorf("has a certificate that cannot be read, number %d: %v", found[kind]+found[oldKind], err)
+			}
+			out = append(out, encodePEM(kind, block.Bytes)...)
+		case revoked:
+			if _, err := x509.ParseRevocationList(block.Bytes); err != nil {
+				return "", fmt.Errorf("has a revocation list that cannot be read, number %d: %v", found[revoked], err)
+			}
+			out = append(out, encodePEM(revoked, block.Bytes)...)
 		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("has a certificate that cannot be read, number %d: %v", len(out)+1, err)
+	}
+	if found[kind]+found[oldKind] == 0 {
+		return "", errors.New("holds no PEM certificate")
+	}
+	for _, k := range []struct{ kind, name string }{{kind, "certificates"}, {oldKind, "certificates"}, {revoked, "revocation lists"}} {
+		if written := strings.Count(text, "-----BEGIN "+k.kind+"-----"); written != found[k.kind] {
+			return "", fmt.Errorf("has %d %s, of which %d can be read", written, k.name, found[k.kind])
 		}
-		out = append(out, c)
 	}
-	switch written := strings.Count(text, "-----BEGIN "+kind+"-----"); {
-	case len(out) == 0:
-		return nil, errors.New("holds no PEM certificate")
-	case written != len(out):
-		return nil, fmt.Errorf("has %d certificates, of which %d can be read", written, len(out))
+	if strings.Contains(text, "-----BEGIN "+trusted+"-----") {
+		return "", fmt.Errorf("has a block of the type %s: write it as %s (openssl x509 -in FILE)", trusted, kind)
 	}
-	return out, nil
+	return string(out), nil
+}
+
+// privateKey returns the private key of a PEM file without anything else that is
+// in the file, or the file if it has none.
+func privateKey(text string) string {
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return text
+		}
+		if block.Type == "PRIVATE KEY" || strings.HasSuffix(block.Type, " PRIVATE KEY") { // as tls.X509KeyPair looks for it
+			return string(encodePEM(block.Type, block.Bytes))
+		}
+	}
+}
+
+func encodePEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // rootFiles are where systems keep their trusted certificates: Debian and

@@ -76,6 +76,69 @@ func TestTLSMaterial(t *testing.T) {
 	f("ca_file: a.crt", pair(good+bad, ""), "providers[0].tls.ca_file: a.crt has a certificate that cannot be read, number 2")
 	f("ca_file: a.crt", pair(good+cut, ""), "has 2 certificates, of which 1 can be read")
 	f("ca_file: a.crt", pair(key, ""), "a.crt holds no PEM certificate")
+	block := func(kind, text string) string {
+		return "-----BEGIN " + kind + "-----\n" + text + "\n-----END " + kind + "-----\n"
+	}
+	f("ca_file: a.crt", pair(good+block("X509 CRL", "MIIB"), ""), "a.crt has a revocation list that cannot be read, number 1")
+	f("ca_file: a.crt", pair(good+block("X509 CRL", "!"), ""), "a.crt has 1 revocation lists, of which 0 can be read")
+	f("ca_file: a.crt", pair(good+block("X509 CERTIFICATE", "MIIB"), ""), "a.crt has a certificate that cannot be read, number 2")
+	f("ca_file: a.crt", pair(good+block("TRUSTED CERTIFICATE", "MIIB"), ""), "a.crt has a block of the type TRUSTED CERTIFICATE: write it as CERTIFICATE")
+}
+
+// What Envoy would stumble over in a file, and Go passes over, does not get there;
+// a private key in a file of authorities even less so.
+func TestTLSMaterialIsRewritten(t *testing.T) {
+	good, key := testCertificate()
+	junk := "-----BEGIN EC PRIVATE KEY-----\nMIIB\n-----END EC PRIVATE KEY-----\n-----BEGIN FOO-----\n!\n-----END BAR-----\n"
+	described := func(text string) string { return strings.Replace(text, "-----\n", "-----\nFoo: bar\n\n", 1) }
+	w := newWorld()
+	w.files["ca.crt"] = "a comment\n" + described(good) + key + junk
+	w.files["own.crt"] = described(good) + junk
+	w.files["own.key"] = good + described(key) + junk
+	w.files["old.crt"] = strings.ReplaceAll(good, " CERTIFICATE", " X509 CERTIFICATE")
+	p, problems := Load(w.source(`
+tls: {cert_file: own.crt, key_file: own.key, client_ca_file: old.crt}
+providers: [{id: p, base_url: 'https://p.internal', tls: {ca_file: ca.crt, cert_file: own.crt, key_file: own.key}}]`))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]string{"ca_file": p.Clusters[0].TLS.CA, "client_ca_file": p.ListenTLS.ClientCA, "cert_file": p.ListenTLS.Certificate.Chain} {
+		if got != good {
+			t.Errorf("%s: %s\nwant %s", name, got, good)
+		}
+	}
+	for name, c := range p.Certificates {
+		if c.Chain != good || c.Key.Reveal() != key {
+			t.Errorf("certificate %s: %s", name, c.Chain)
+		}
+	}
+	if got := p.ListenTLS.Certificate.Key.Reveal(); got != key || len(p.Certificates) != 1 {
+		t.Errorf("%d certificates, and the listener's key has %d bytes, want %d", len(p.Certificates), len(got), len(key))
+	}
+}
+
+// The pattern of response headers that Envoy gets is not longer than it takes.
+func TestReturnedNames(t *testing.T) {
+	f := func(want string, sizes ...int) {
+		t.Helper()
+		var b strings.Builder
+		b.WriteString("providers:\n")
+		n := 0
+		for i, size := range sizes {
+			fmt.Fprintf(&b, "  - {id: p%d, base_url: 'http://p.internal', forward: {response_headers: [same", i)
+			for range size {
+				n++
+				fmt.Fprintf(&b, ", x%07d", n)
+			}
+			b.WriteString("]}}\n")
+		}
+		_, problems := Load(newWorld().source(b.String()))
+		if got := fmt.Sprint(problems); want == "" && len(problems) > 0 || !strings.Contains(got, want) || len(problems) > 1 {
+			t.Errorf("%d: %.300s, want %q", sizes, got, want)
+		}
+	}
+	f("", 500, 523)
+	f("providers[1].forward.response_headers: the names of all providers have 8196 bytes together, 8192 at most", 500, 524)
 }
 
 // Envoy refuses header values of more than 16384 bytes, where % counts twice.
