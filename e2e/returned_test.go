@@ -119,6 +119,7 @@ on_http_request:
         - {id: h2, base_url: %[3]s, api_keys: [{value: %[2]q}], http2: true, tls: {ca_file: %[4]s}}
         - {id: extra, base_url: %[1]s, headers: {x-extra-token: "Token %[2]s"}}
         - {id: named, base_url: "http://localhost:%[5]s", api_keys: [{value: %[2]q}]}
+        - {id: claude, supported_api_surfaces: [{format: anthropic}], base_url: %[1]s, api_keys: [{value: %[2]q}]}
 `, p.URL(), secretOfP, h2.URL(), h2.CA().File(t), port(t, p)), gatewaytest.Secrets(secretOfP))
 	escaped := strings.ReplaceAll(secretOfP, "/", `\/`)
 	large := strings.Repeat("x", 300_000)
@@ -192,6 +193,17 @@ on_http_request:
 			}
 		})
 	}
+	t.Run("compressed, in the shape of the request's API", func(t *testing.T) {
+		p.Script(func(x *recorder.Exchange) {
+			x.Header().Set("Content-Encoding", "br")
+			x.WriteHeader(401)
+			_, _ = io.WriteString(x, secretOfP)
+		})
+		a := g.Post("/v1/messages", `{"model":"claude:m","max_tokens":1,"messages":[]}`)
+		if a.Status != 401 || !strings.HasPrefix(a.Body, `{"type":"error"`) {
+			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+		}
+	})
 	t.Run("cut", func(t *testing.T) {
 		p.Script(func(x *recorder.Exchange) {
 			x.Header().Set("Content-Length", "1000")

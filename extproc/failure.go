@@ -25,8 +25,8 @@ const (
 func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) error {
 	finder := echo.New(p.credentials(cluster)...)
 	format := policy.OpenAI
-	if strings.Contains(x.in.Attribute("request.path"), "/messages") {
-		format = policy.Anthropic
+	if name, ok := x.in.Metadata(policy.PlanNamespace, policy.FormatField); ok {
+		format = policy.Format(name)
 	}
 	status, _, encoding := responseHeaders(x.in.Headers)
 	x.set, x.names = x.set[:0], x.names[:0]

@@ -137,6 +137,10 @@ func inline(s string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
 }
 
+// headersFilter is the name under which routes find the filter of a cluster that
+// removes and sets headers.
+const headersFilter = "weir.headers"
+
 // upstreamFilters run for every attempt on this cluster. Order matters: the
 // retry decision first (it reads the attempt count), then every header goes
 // that another attempt or the client could have set, then come this cluster's.
@@ -184,7 +188,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		// 1.40 tells the provider's stream to pause, which is gone, and crashes.
 		filters = append(filters, b.gate)
 	}
-	filters = append(filters, b.httpFilter("weir.headers", &headerv3.HeaderMutation{Mutations: mutations}))
+	filters = append(filters, b.httpFilter(headersFilter, &headerv3.HeaderMutation{Mutations: mutations}))
 	for _, h := range c.Set {
 		if h.Secret != "" {
 			filters = append(filters, b.httpFilter("weir.credential."+h.Name, &credentialv3.CredentialInjector{

@@ -42,10 +42,11 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
 			ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
 		},
-		ResponseAttributes: []string{"xds.cluster_name", "request.path"},
+		ResponseAttributes: []string{"xds.cluster_name"},
 		MutationRules:      freeRouting(),
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ReceivingNamespaces: namespaces(policy.PlanNamespace),
+			ForwardingNamespaces: namespaces(policy.PlanNamespace),
+			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
 		},
 	}
 }

@@ -149,7 +149,6 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	}
 	filters = append(filters,
 		b.httpFilter("weir.cut", cut()),
-		b.httpFilter(returnedFilter, returned()),
 		b.httpFilter("weir.status", b.statuses()),
 		b.httpFilter("weir.failed", b.onFailure(b.failureProcessor())),
 		b.httpFilter("weir.watch", b.onWatch(b.watchProcessor())),

@@ -10,27 +10,14 @@ import (
 	"weir/policy"
 )
 
-// returnedFilter is the name under which routes find the filter that removes the
-// headers of responses which do not pass to clients.
-const returnedFilter = "weir.returned"
-
-// ownHeaders are those of the gateway's own responses, beside what a provider's
-// may have. A cluster's filters remove them from a provider's.
-var ownHeaders = []string{":*", "x-weir-*", "www-authenticate", "upgrade", "connection", "allow", "accept-encoding", "grpc-*"}
-
-// returned is the filter that removes every header which does not pass. What it
-// removes is said in the virtual host: a listener that changed would drain its
-// connections.
-func returned() *headerv3.HeaderMutation {
-	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{}}
-}
-
-// returnedHeaders says what returned removes. There is one pattern for all
-// providers, as it takes some 100 KB once it is compiled. Where a provider passes
-// other headers, all of these pass here, and each cluster has a pattern of its own:
-// see responseMutations.
+// returnedHeaders says for all clusters which headers of their responses do not
+// pass to clients. It is in the virtual host, as the clusters' filters take
+// what a route tells them, so that there is one pattern for all of them: it takes
+// some 100 KB once it is compiled. Where a provider passes other headers, all of
+// these pass here, and each cluster has a pattern of its own: see
+// responseMutations.
 func (b *builder) returnedHeaders() map[string]*anypb.Any {
-	names := append(policy.ReturnedHeaders(), ownHeaders...)
+	names := append(policy.ReturnedHeaders(), ":*")
 	for _, c := range b.policy.Clusters {
 		names = append(names, c.ResponseHeaders...)
 	}
@@ -38,7 +25,7 @@ func (b *builder) returnedHeaders() map[string]*anypb.Any {
 	if !slices.Contains(names, "*") {
 		m.ResponseMutations = []*mutationv3.HeaderMutation{removeMatching(noneOf(names))}
 	}
-	return map[string]*anypb.Any{returnedFilter: b.pack(&headerv3.HeaderMutationPerRoute{Mutations: m})}
+	return map[string]*anypb.Any{headersFilter: b.pack(&headerv3.HeaderMutationPerRoute{Mutations: m})}
 }
 
 // responseMutations are what a cluster's filters remove from a response: what
@@ -49,7 +36,7 @@ func (b *builder) responseMutations(c *policy.Cluster) []*mutationv3.HeaderMutat
 	own := func(c *policy.Cluster) bool { return len(c.ResponseHeaders) > 0 }
 	switch {
 	case !slices.ContainsFunc(b.policy.Clusters, own):
-		return []*mutationv3.HeaderMutation{removePrefix("x-envoy-"), removePrefix("x-weir-"), removePrefix("grpc-"), removeHeader("www-authenticate"), removeHeader("upgrade")}
+		return nil // returnedHeaders removes it
 	case slices.Contains(c.ResponseHeaders, "*"):
 		return []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))}
 	}
