@@ -32,7 +32,7 @@ type Disconnects interface {
 	Disconnected(ip string, port int)
 }
 
-// Follower is told which requests run. It must not wait.
+// Follower learns which requests run. It must not block.
 type Follower interface {
 	// Running tells of a request that goes on, every few seconds: its id, that
 	// of its access key, the client's address, and the bytes of its body.

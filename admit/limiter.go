@@ -41,10 +41,10 @@ type Settings struct {
 
 // Request is what counts against the limits.
 type Request struct {
-	// ID is what Envoy's log calls the request. It is unique.
+	// ID identifies the request in Envoy's log. It is unique.
 	ID string
-	// Subject is whose limits count: the id of an access key, or the address
-	// of a client.
+	// Subject is the id of an access key, or the address of a client: its limits
+	// apply.
 	Subject string
 	// Limits are the subject's.
 	Limits Limits
@@ -53,7 +53,7 @@ type Request struct {
 	BodyBytes int64
 }
 
-// Reason is the limit that refuses a request. None is for one that may run.
+// Reason is the limit that refuses a request. None: the request may run.
 type Reason int
 
 // The reasons. Those of a subject are looked at first.
@@ -132,8 +132,8 @@ func New() *Limiter {
 	}
 }
 
-// Configure sets the limits of the whole. What runs goes on to count, also
-// where it is more than what is allowed from now on.
+// Configure sets the limits of the whole. Running requests still count, even if
+// they exceed the new limits.
 func (l *Limiter) Configure(s Settings) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,9 +145,9 @@ func (l *Limiter) key(id string) key {
 	return key{maphash.String(l.seeds[0], id), maphash.String(l.seeds[1], id)}
 }
 
-// Enter admits a request, after a wait if need be, or tells which limit refuses
-// it. The caller must end what was admitted with Leave or Run. ctx ends when
-// the client leaves.
+// Enter admits a request, if necessary after a wait, or returns the limit that
+// refuses it. The caller must end what was admitted with Leave or Run. ctx ends
+// when the client leaves.
 func (l *Limiter) Enter(ctx context.Context, r Request) (Slot, Reason) {
 	k := l.key(r.ID)
 	l.mu.Lock()
@@ -211,8 +211,8 @@ func (l *Limiter) find(name string) *subject {
 	return s
 }
 
-// room tells which limit a further request would pass. A body is admitted
-// where there is no other, whatever its size.
+// room returns the limit that a further request would exceed. If no other body
+// is held, a body of any size is admitted.
 func (l *Limiter) room(s *subject, bytes int64) Reason {
 	switch total := &l.settings.Total; {
 	case s.requests >= s.limits.Requests:
@@ -227,8 +227,8 @@ func (l *Limiter) room(s *subject, bytes int64) Reason {
 	return None
 }
 
-// full is room for a request that stands behind others of its subject: if it
-// is for these that there is no room, that is the reason.
+// full is room for a request that waits behind others of its subject. If those
+// already exceed a limit, that limit is the reason.
 func (l *Limiter) full(s *subject, bytes int64) Reason {
 	if reason := l.room(s, bytes); reason != None {
 		return reason

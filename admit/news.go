@@ -1,7 +1,7 @@
 package admit
 
-// lapse is after how many ticks without news a running request is taken for
-// over. Envoy tells of each every two seconds.
+// lapse is the number of ticks without a report after which a running request
+// counts as ended. Envoy tells of each every two seconds.
 const lapse = 6
 
 // idleTicks is how long a subject with nothing in use is remembered.
@@ -36,8 +36,8 @@ func (l *Limiter) Running(r Request) {
 }
 
 // Tick forgets requests that nothing was heard of for a while. Its owner calls
-// it every second. A process that was stopped does not tick: what it could not
-// hear of meanwhile is not forgotten.
+// it every second. A stopped process does not tick, so requests that it could
+// not hear of meanwhile are not forgotten.
 func (l *Limiter) Tick() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -43,7 +43,7 @@ func TestClientsAtALimit(t *testing.T) {
 			}
 			releaseOther, _ := hold(t, g, p, http1(t), quietKey, 1)
 			defer releaseOther()
-			want = apiError{c.full, 503, "the gateway has as many requests running as it takes: try again in 1s", "api_error", codes("overloaded")}
+			want = apiError{c.full, 503, "the gateway has reached its limit of running requests: try again in 1s", "api_error", codes("overloaded")}
 			if diff := cmp.Diff(result{Error: &want}, runSteps(t, c.script, g.URL, quietKey, []step{one})[0]); diff != "" {
 				t.Errorf("at the gateway's limit: - want, + got:\n%s", diff)
 			}

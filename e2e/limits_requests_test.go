@@ -124,7 +124,7 @@ func TestRequestsOfAKeyAreLimited(t *testing.T) {
 				"this access key has 1 requests running, which is its limit: wait until one has ended")
 			// The gateway's limit.
 			releaseQuiet, _ := hold(t, g, p, client, quietKey, 2)
-			const full = "the gateway has as many requests running as it takes: try again in 1s"
+			const full = "the gateway has reached its limit of running requests: try again in 1s"
 			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
 				wantLimited(t, g.Post(path, `{"model":"p:m"}`, bearer(quietKey)...), path, 503, "overloaded", full)
 			}
@@ -199,7 +199,7 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 			third, fourth := begin(quietKey, "/v1/messages"), begin(quietKey, "/v1/messages")
 			inUse(t, g, 4)
 			wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(ownKey)...), "", 503, "overloaded",
-				"the gateway holds as many bytes of request bodies as it takes: try again in 1s")
+				"the gateway has reached its limit of bytes of request bodies: try again in 1s")
 			for _, u := range []*upload{first, second, third, fourth} {
 				u.leave()
 			}

@@ -81,8 +81,8 @@ func named(ctx context.Context, log *slog.Logger, source, path string) (string, 
 }
 
 // cached gives the Envoy of the cache, after installing it there if need be. It
-// runs nothing that is not, byte for byte, what Version stands for, and nothing
-// from a folder where another user can put something else.
+// only runs a binary that has the pinned checksum of Version, from a folder
+// that no other user can write to.
 func cached(ctx context.Context, log *slog.Logger, o FindOptions) (string, error) {
 	want, ok := releases[runtime.GOOS+"/"+runtime.GOARCH]
 	if o.release != nil {

@@ -18,9 +18,9 @@ const MostConnections = 50000
 // What Envoy needs beside connections. It opened 20 descriptors and 7 more for
 // each worker at rest, and twice as many listening sockets while a listener was
 // replaced. When there are none left, Envoy 1.40 survives a provider's
-// connection (503) and a client's (it waits), and crashes on one to weir. What is
-// kept free here is for those: for the log, for ext_proc, for ADS after a
-// restart of weir; and for name resolution.
+// connection (503) and a client's (it waits), and crashes on one to weir. The
+// descriptors that are kept free here are for connections to weir (log,
+// ext_proc, ADS after a restart of weir) and for name resolution.
 const (
 	ownFiles       = 64
 	ownWorkerFiles = 16
@@ -40,7 +40,7 @@ func Divide(openFiles, workers, clients int) (Share, error) {
 	if clients == 0 {
 		clients = min(left/2, MostConnections)
 	}
-	// A client without a way to a provider is of no use.
+	// A client connection is useless without a connection to a provider.
 	if least := min(clients, 16); left-clients < least {
 		return Share{}, fmt.Errorf("limits.max_client_connections: %d connections of clients do not fit into %d open files: lower it to %d or less, or raise the limit of open files (ulimit -n)",
 			clients, openFiles, left-16)
@@ -61,6 +61,6 @@ func RaiseOpenFiles() (int, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err == nil {
 		limit = raised
 	}
-	// Some systems have no limit here, and one in the kernel.
+	// On some systems this limit is infinite, and the kernel has another one.
 	return int(min(uint64(limit.Cur), 1<<20)), nil
 }

@@ -21,12 +21,12 @@ const MinMaxHeap = 64 << 20
 // heapMonitor measures how much of its heap Envoy uses.
 const heapMonitor = "envoy.resource_monitors.fixed_heap"
 
-// What Envoy does at which part of its heap. First it gives back what it does not
-// use, at once. Then it is less patient with clients
-// that send or read nothing, and ends the largest requests over HTTP/2. Then it
-// refuses new requests, which get an answer that says so, then also those over
-// HTTP/1.1 of which more arrives. Only in the end it closes new connections
-// without a word.
+// What Envoy does at which part of its heap. First it gives back what it does
+// not use, at once. Then it is less patient with clients that send or read
+// nothing, and ends the largest requests over HTTP/2. Then it refuses new
+// requests, with a response that says so, then also running HTTP/1.1 requests
+// whose body is still arriving. Last, it closes new connections without a
+// response.
 const (
 	shrinkAt     = 0.50
 	resetAt      = 0.80

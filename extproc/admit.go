@@ -89,10 +89,10 @@ func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Poli
 		refusal = policy.Errorf(policy.RateLimit, "the request bodies of %s would take more than %d bytes at once, which is its limit: wait until a request has ended", who, own.BodyBytes)
 	case admit.TotalRequests:
 		p.reached.requests.Hit()
-		refusal = policy.Errorf(policy.Overloaded, "the gateway has as many requests running as it takes: try again in %s", retryAfter*time.Second)
+		refusal = policy.Errorf(policy.Overloaded, "the gateway has reached its limit of running requests: try again in %s", retryAfter*time.Second)
 	case admit.TotalBodyBytes:
 		p.reached.bytes.Hit()
-		refusal = policy.Errorf(policy.Overloaded, "the gateway holds as many bytes of request bodies as it takes: try again in %s", retryAfter*time.Second)
+		refusal = policy.Errorf(policy.Overloaded, "the gateway has reached its limit of bytes of request bodies: try again in %s", retryAfter*time.Second)
 	default:
 		return slot, true, nil
 	}

@@ -74,8 +74,8 @@ func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) er
 	return nil
 }
 
-// compressedFailure is failure for a body that was compressed although Weir asks
-// for none that is. It passes as plain text, in one piece at its end.
+// compressedFailure is failure for a compressed body, which Weir has not asked
+// for. The client gets it as plain text, all at once at its end.
 func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *echo.Finder, encoding string, format policy.Format) error {
 	var body []byte
 	tooLarge := false

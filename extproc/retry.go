@@ -88,8 +88,8 @@ func (p *Processor) again(stream *wire.Stream, x *exchange, g *policy.Gate, boun
 	return p.await(stream, x, g.Deadline, format)
 }
 
-// mark asks for the gate: what marked the attempt before is gone, with all that
-// went to its provider.
+// mark asks for the gate. The mark of the previous attempt is gone with that
+// attempt's headers.
 func (x *exchange) mark(g *policy.Gate) {
 	if g.Hold {
 		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})

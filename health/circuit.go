@@ -60,7 +60,7 @@ func (c *circuit) until() time.Time {
 	return time.Time{}
 }
 
-// turn is a probe that was taken, and what was before.
+// turn is a probe that was taken, with the state before it.
 type turn struct {
 	circuit *circuit
 	was, is *state
@@ -127,8 +127,8 @@ type attempt struct {
 	began      time.Time
 	verdict
 	cause string
-	// alone says that a failure counts by itself. All others may be the doing of
-	// one client, and count with those of another key only.
+	// alone reports whether a failure counts by itself. All others may be caused
+	// by one client, and count only together with those of another key.
 	alone bool
 	// hint is how long the provider says that it will refuse; 0: it does not.
 	hint time.Duration

@@ -159,8 +159,8 @@ func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell
 	}
 }
 
-// keep adds the view of an access key. Where there are too many, it takes the
-// place of one that is not ejected, or else of one whose time is over first.
+// keep adds the view of an access key. If there are too many, it replaces a
+// view that is not ejected, or else the one whose ejection ends first.
 func (c *Cluster) keep(key string, now time.Time) *view {
 	c.kept.Lock()
 	defer c.kept.Unlock()
@@ -199,7 +199,7 @@ func (c *Cluster) retain(ids map[string]bool) {
 	}
 }
 
-// until is when nothing of the view is ejected any more.
+// until is the end of the view's last ejection.
 func (v *view) until() time.Time {
 	out := v.all.until()
 	if models := v.models.Load(); models != nil {
@@ -254,9 +254,8 @@ func (m *limited) worth(other *limited, now time.Time) int {
 }
 
 // ejections are those that keep requests of all clients away at now, and after
-// them those of access keys. That of a model whose time is over does not, and may
-// be of a name that nobody asks for again; nor is one of a key listed for which
-// nothing may be asked again.
+// them those of access keys. An ejection of a model, or for a key, whose time
+// is over is not listed: nobody may ever ask for it again.
 func (c *Cluster) ejections(now time.Time) []*policy.Ejection {
 	out := c.view.ejections(nil, now)
 	if keys := c.keys.Load(); keys != nil {

@@ -66,7 +66,7 @@ func (r *row) succeed(began time.Time) bool {
 	return len(r.keys) < 2
 }
 
-// forgetTimes makes every failure one of long ago.
+// forgetTimes sets the times of all failures to the distant past.
 func (r *row) forgetTimes() {
 	r.last, r.newest = time.Time{}, time.Time{}
 	for key, p := range r.keys {

@@ -65,7 +65,8 @@ func (l *Limiter) Opened(peer netip.AddrPort) bool {
 	if l.most == 0 {
 		return true
 	}
-	// Two connections of one port cannot be open: the end of the other was lost.
+	// Two open connections cannot have the same port: the end of the older one was
+	// not reported.
 	l.close(peer)
 	subject := l.subject(peer.Addr().String())
 	if l.counts[subject] >= l.most || len(l.open) >= maxOpen {
@@ -113,7 +114,7 @@ func (l *Limiter) close(peer netip.AddrPort) {
 	}
 }
 
-// sweep forgets connections that are older than any can be.
+// sweep forgets connections that are older than the maximum age.
 func (l *Limiter) sweep() {
 	now := l.now()
 	if l.longest <= 0 || now.Sub(l.swept) < sweepEvery {

@@ -26,7 +26,7 @@ func (s service) ShouldRateLimit(ctx context.Context, r *ratelimitv3.RateLimitRe
 	for _, d := range r.GetDescriptors() {
 		for _, e := range d.GetEntries() {
 			peer, err := netip.ParseAddrPort(e.GetValue())
-			// A client that is gone by now has no end that is still to come.
+			// The client has already left: no end of this connection will be reported.
 			if err != nil || e.GetKey() != policy.PeerKey || ctx.Err() != nil {
 				continue
 			}

@@ -12,16 +12,18 @@ type Config struct {
 	Listen Addresses `yaml:"listen,omitempty"`
 	// Clients reach the gateway by TLS. Without it, by plain HTTP.
 	TLS *ListenTLSConfig `yaml:"tls,omitempty"`
-	// Proxies before the gateway, as IP addresses or ranges. Where a connection comes
-	// from one of them, the client is the last address in X-Forwarded-For that is not
-	// in the list. Without proxies, the client's address is the connection's.
+	// Proxies in front of the gateway, as IP addresses or ranges. Where a
+	// connection comes from one of them, the client is the last address in
+	// X-Forwarded-For that is not in the list. Without proxies, the client's
+	// address is the connection's.
 	TrustedProxies []string `yaml:"trusted_proxies,omitempty"`
 	// How many proxies every request comes through, where their addresses are not
 	// known: the client's address is the one that the first of them added to
 	// X-Forwarded-For. Only for a gateway that nobody can reach around them.
 	XFFNumTrustedHops int `yaml:"xff_num_trusted_hops,omitempty"`
 	// Every connection begins with a PROXY header, version 1 or 2, that states the
-	// client's address. Connections from elsewhere than trusted_proxies are closed.
+	// client's address. Connections from addresses outside trusted_proxies are
+	// closed.
 	ProxyProtocol bool `yaml:"proxy_protocol,omitempty"`
 	// The listener for operators: /healthz, /readyz, /metrics.
 	Admin AdminConfig `yaml:"admin,omitempty"`
@@ -43,7 +45,7 @@ type Config struct {
 	// host:port of a base URL to the host:port that is dialled instead. Name, SNI
 	// and :authority stay.
 	ConnectTo map[string]string `yaml:"connect_to,omitempty"`
-	// What clients may take of the gateway at once.
+	// What clients may use of the gateway at once.
 	Limits LimitsConfig `yaml:"limits,omitempty"`
 	// The traffic policy: one ai-gateway action, or none.
 	OnHTTPRequest []RuleConfig `yaml:"on_http_request,omitempty"`
@@ -66,15 +68,17 @@ type EnvoyConfig struct {
 	Path string `yaml:"path,omitempty"`
 	// Threads that move requests; 0 is one for each CPU.
 	Concurrency int `yaml:"concurrency,omitempty"`
-	// Least level that Envoy logs. At debug and trace only components that see no
-	// request log.
+	// Least level that Envoy logs. Levels debug and trace apply only to components
+	// that do not see requests.
 	LogLevel string `yaml:"log_level,omitempty"`
 	// Unix socket where `weir serve` meets Envoy. Without it: /run/weir/weir.sock,
-	// or in $XDG_RUNTIME_DIR/weir for other users than root. No other user may be able
-	// to write to its folder, or to replace it.
+	// or for other users than root in $XDG_RUNTIME_DIR/weir, or else in weir-UID
+	// in the temporary folder. No other user may be able to write to its folder,
+	// or to replace it.
 	Socket string `yaml:"socket,omitempty"`
-	// Users, by name or uid, whose Envoy may connect to the socket of `weir serve`,
-	// beside Weir's own user and root. It gets all provider keys. It is not reloaded.
+	// Users, by name or uid, whose Envoy may connect to the socket of `weir
+	// serve`, in addition to Weir's own user and root. That Envoy gets all
+	// provider keys. It is not reloaded.
 	Users UserList `yaml:"users,omitempty"`
 }
 
@@ -111,7 +115,7 @@ type AccessKeyConfig struct {
 	Metadata map[string]any `yaml:"metadata,omitempty"`
 	// What the key may use; everything, without it.
 	Configuration *AccessConfiguration `yaml:"configuration,omitempty"`
-	// What the key may take of the gateway at once, instead of what every key may.
+	// Limits of this key, instead of the limits per key under limits.
 	Limits KeyLimitsConfig `yaml:"limits,omitempty"`
 }
 
@@ -261,19 +265,21 @@ type ProviderConfig struct {
 	Headers map[string]Template `yaml:"headers,omitempty"`
 	// How the provider's certificate is checked, and which one is shown to it.
 	TLS *TLSConfig `yaml:"tls,omitempty"`
-	// Speak HTTP/2 to the provider. Over https it is negotiated (ALPN), and HTTP/1.1
-	// remains where the provider does not offer it; over plain http the provider
-	// must speak it (prior knowledge).
+	// Speak HTTP/2 to the provider. Over https it is negotiated (ALPN), and
+	// HTTP/1.1 remains where the provider does not offer it; over plain http the
+	// provider must support it with prior knowledge.
 	HTTP2 bool `yaml:"http2,omitempty"`
 	// How long a connection without requests is kept, 10ms to 1h. It must be
 	// shorter than the provider's own keep-alive timeout.
 	IdleTimeout time.Duration `yaml:"idle_timeout,omitempty"`
-	// How old a connection gets, 1s to 24h. Running requests are completed on it,
-	// new ones use a new connection, and so the provider's current addresses.
+	// Maximum age of a connection, 1s to 24h. Running requests are completed on
+	// it; later requests use a new connection, and so the provider's current
+	// addresses.
 	MaxConnectionDuration time.Duration `yaml:"max_connection_duration,omitempty"`
 	// The header that carries the key, where it is not the format's own.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
-	// What passes between clients and this provider beside what the APIs define.
+	// What passes between clients and this provider in addition to what the APIs
+	// define.
 	Forward *ForwardConfig `yaml:"forward,omitempty"`
 	// The APIs that the provider serves.
 	Surfaces []SurfaceConfig `yaml:"supported_api_surfaces,omitempty"`

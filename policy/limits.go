@@ -43,17 +43,18 @@ type LimitsConfig struct {
 	// How long a request may take from its first byte to the end of its body; 1ms to
 	// 24h.
 	ClientBodyTimeout time.Duration `yaml:"client_body_timeout,omitempty"`
-	// When a connection without a request is closed; 1ms to 24h.
+	// How long a connection without a running request stays open; 1ms to 24h.
 	ClientIdleTimeout time.Duration `yaml:"client_idle_timeout,omitempty"`
-	// When a connection is asked to end after its running requests; 1ms to 24h.
+	// Age at which Envoy asks the client to close a connection; running requests
+	// are completed; 1ms to 24h.
 	MaxClientConnectionAge time.Duration `yaml:"max_client_connection_age,omitempty"`
 	// Heap that Envoy may use, in bytes, from 64 MiB on. Near it, Envoy refuses requests
 	// with 503 overloaded and ends the largest. Without it, half of the memory of the
 	// control group or the machine. It is not reloaded.
 	EnvoyHeapBytes int64 `yaml:"envoy_heap_bytes,omitempty"`
-	// Memory that Weir itself tries to stay under, in bytes, from 64 MiB on. GOMEMLIMIT in
-	// the environment goes over it. Without both, a quarter of the memory of the control
-	// group or the machine. It is not reloaded.
+	// Memory that Weir itself tries to stay under, in bytes, from 64 MiB on.
+	// GOMEMLIMIT in the environment overrides it. Without both, a quarter of the
+	// memory of the control group or the machine. It is not reloaded.
 	WeirMemoryBytes int64 `yaml:"weir_memory_bytes,omitempty"`
 	// Headers of a request, 20 to 1000. More get 431.
 	MaxRequestHeaders int `yaml:"max_request_headers,omitempty"`
@@ -62,11 +63,12 @@ type LimitsConfig struct {
 	MaxRequestHeaderBytes int `yaml:"max_request_header_bytes,omitempty"`
 	// Requests at once on one HTTP/2 connection of a client, 1 to 10000.
 	MaxStreamsPerConnection int `yaml:"max_streams_per_connection,omitempty"`
-	// Bytes of a request body that may be on their way on one HTTP/2 stream, and of a
-	// response that wait in Envoy for one, from 65535 bytes to 16 MiB.
+	// For one HTTP/2 stream, bytes that a client may send before Envoy has passed
+	// them on, and bytes of the response that wait in Envoy; from 65535 bytes to
+	// 16 MiB.
 	StreamWindowBytes int `yaml:"stream_window_bytes,omitempty"`
-	// Bytes of request bodies that may be on their way on one HTTP/2 connection, from
-	// stream_window_bytes to 64 MiB.
+	// For one HTTP/2 connection, bytes that a client may send before Envoy has
+	// passed them on; from stream_window_bytes to 64 MiB.
 	ConnectionWindowBytes int `yaml:"connection_window_bytes,omitempty"`
 	// Bytes of responses that wait in Envoy for one client connection, from 64 KiB to
 	// 64 MiB.

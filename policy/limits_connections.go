@@ -25,8 +25,8 @@ const (
 	DefaultClientBodyTimeout    = 5 * time.Minute
 	// DefaultClientIdleTimeout is longer than the idle timeouts of the clients
 	// that pool connections (at most 5 minutes: openai-node's agent, OkHttp) and
-	// of load balancers, so that it is them who close: a request that meets a
-	// close is lost.
+	// of load balancers, so that these close first: a request that is sent while
+	// the gateway closes is lost.
 	DefaultClientIdleTimeout      = 310 * time.Second
 	DefaultMaxClientConnectionAge = time.Hour
 )

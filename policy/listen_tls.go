@@ -21,7 +21,7 @@ type ListenTLSConfig struct {
 	// PEM file of the certificate's key, without a passphrase.
 	KeyFile string `yaml:"key_file"`
 	// PEM file of the authorities that sign the certificates of clients. With it,
-	// every client must show one.
+	// every client must present a certificate.
 	ClientCAFile string `yaml:"client_ca_file,omitempty"`
 }
 

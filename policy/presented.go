@@ -71,8 +71,9 @@ func (p *Presented) In(value string) bool {
 	return false
 }
 
-// holds looks for a credential in a text. One that is shorter than a key must be
-// may be a word of it, and counts only where it is the whole value.
+// holds looks for a credential in a text. A credential that is shorter than an
+// access key may be an ordinary word of the text. It counts only where it is
+// the whole value.
 func (p *Presented) holds(text string) bool {
 	for _, c := range p.list[:p.n] {
 		switch {

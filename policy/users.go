@@ -13,7 +13,7 @@ type UserList []string
 // userPattern is what useradd(8) allows, and digits.
 var userPattern = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,63})$`)
 
-// maxUID is the largest uid: the one above stands for none (chown(2)).
+// maxUID is the largest uid: the next number means "no user" (chown(2)).
 const maxUID = 1<<32 - 2
 
 // decodeNode takes uids as numbers and as text.

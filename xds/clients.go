@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// clientPing is how often an HTTP/2 client is asked whether it is there, and
-	// how long it may take to say so. TCP asks the others.
+	// clientPing is the interval of pings to HTTP/2 clients, clientPingTimeout the
+	// time for an answer. HTTP/1.1 connections have TCP keepalive.
 	clientPing        = 30 * time.Second
 	clientPingTimeout = 10 * time.Second
-	// peerTimeout is how long a connection waits for Weir's word on whether its
-	// client has too many. Then it is let in.
+	// peerTimeout is how long a connection waits for Weir's decision whether its
+	// client has too many. After that it is accepted.
 	peerTimeout = 500 * time.Millisecond
 	// inspectedBytes is the buffer of a connection that has sent nothing yet. It
 	// grows while a TLS handshake needs more; with Envoy's 16 KiB, 10,000 silent
@@ -36,8 +36,8 @@ const (
 	ageJitter = 10
 )
 
-// boundConnections ends connections whose client says nothing or is gone. What
-// becomes of one that speaks HTTP is for boundTime.
+// boundConnections closes connections whose client sends nothing or has
+// disappeared. boundTime sets the limits of connections that speak HTTP.
 func (b *builder) boundConnections(l *listenerv3.Listener) {
 	limits := b.policy.Limits
 	if limits.MaxClientConnectionsPerAddress > 0 {
@@ -55,9 +55,9 @@ func (b *builder) boundConnections(l *listenerv3.Listener) {
 
 // inspectFirstBytes closes connections that send nothing.
 func (b *builder) inspectFirstBytes(l *listenerv3.Listener) {
-	// Of a connection that was accepted and is silent, Envoy knows no more than
-	// that it is idle. A filter that looks at its first byte tells them apart,
-	// and has a timeout of its own.
+	// Envoy does not distinguish a connection that never sent a byte from an idle
+	// one. A filter that waits for the first bytes does, and has a timeout of its
+	// own.
 	l.ListenerFilters = append(l.ListenerFilters, &listenerv3.ListenerFilter{
 		Name:       "envoy.filters.listener.tls_inspector",
 		ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: b.pack(&tlsinspectorv3.TlsInspector{InitialReadBufferSize: number(inspectedBytes)})},

@@ -185,7 +185,8 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	if !c.Connections.HTTP2 {
 		// A response over HTTP/2 may end in trailers. If it is complete while it is
 		// held, and larger than what the client's connection takes at once, Envoy
-		// 1.40 tells the provider's stream to pause, which is gone, and crashes.
+		// 1.40 tells the provider's stream to pause. That stream is gone, and Envoy
+		// crashes.
 		filters = append(filters, b.gate)
 	}
 	filters = append(filters, b.httpFilter(headersFilter, &headerv3.HeaderMutation{Mutations: mutations}))

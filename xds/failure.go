@@ -51,9 +51,9 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// onFailure puts in a filter for the failures of providers, and for all responses
-// of those providers whose configuration lets any header pass. What the gateway answers by itself has no
-// provider.
+// onFailure puts in a filter for the failures of providers, and for all
+// responses of those providers whose configuration lets any header pass. The
+// gateway's own responses have no provider.
 //
 // It is for a filter of the listener: one of a cluster may be told to pause a
 // provider whose response is already complete, at which Envoy 1.40 crashes.

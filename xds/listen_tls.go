@@ -35,8 +35,8 @@ func (b *builder) listenTLS() *corev3.TransportSocket {
 	}
 	common := &tlsv3.CommonTlsContext{
 		TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-		// Clients that speak both get HTTP/1.1: only there are responses held,
-		// and fail over when they turn out to be none.
+		// Clients that speak both get HTTP/1.1: responses are only held there, which
+		// failover after a failure with status 200 needs.
 		AlpnProtocols:                  []string{"http/1.1", "h2"},
 		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: clientsCertificate, SdsConfig: ads()}},
 	}

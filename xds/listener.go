@@ -39,9 +39,9 @@ const (
 	requestIDHeader = "x-request-id"
 	// decideFilter is the name under which a route finds it.
 	decideFilter = "weir.decide"
-	// Envoy lets this many more headers pass than a client may send: for those that
-	// it and Weir add, and so that Weir can answer to somewhat too many, where Envoy
-	// would only reset an HTTP/2 stream.
+	// Envoy lets this many more headers pass than a client may send: for those
+	// that it and Weir add, and so that Weir can answer a request with slightly
+	// too many; Envoy would only reset an HTTP/2 stream.
 	spareHeaders   = 150
 	spareHeaderKiB = 8
 )
@@ -125,8 +125,8 @@ func (b *builder) clientHTTP2() *corev3.Http2ProtocolOptions {
 		InitialConnectionWindowSize: number(l.ConnectionWindowBytes),
 	}
 	if b.policy.Proxies.InFront() {
-		// The connection is a proxy's, and carries requests of many clients: an
-		// invalid one ends its own stream alone.
+		// The connection is a proxy's and carries requests of many clients: an
+		// invalid one ends only its own stream.
 		out.OverrideStreamErrorOnInvalidHttpMessage = boolean(true)
 	}
 	return out

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// minLookup is how often a name is looked up at most, also where its TTL is
-	// shorter or 0.
+	// minLookup is the shortest time between two lookups of a name, even if its
+	// TTL is shorter or 0.
 	minLookup = 5 * time.Second
 	// A name that does not resolve is looked up again after this time, later
 	// after longer ones. Envoy keeps the addresses that it has.

@@ -19,8 +19,8 @@ func removeMatching(pattern string) *mutationv3.HeaderMutation {
 // for all that begin so.
 func anyOf(names []string) string { return newTrie(names).among() }
 
-// noneOf is a pattern that matches every name but those of a list: Envoy can
-// remove the headers that match, and has no word for all others.
+// noneOf is a pattern that matches every name except those of a list: Envoy can
+// only remove headers that match a pattern, not those that do not.
 func noneOf(names []string) string { return newTrie(names).beside() }
 
 // trie holds a list of names, letter by letter.
@@ -99,7 +99,8 @@ func group(ways []string) string {
 	return "(?:" + strings.Join(ways, "|") + ")"
 }
 
-// escaped is a character as a pattern, inside brackets or not.
+// escaped is a pattern that matches one character; it is valid inside brackets,
+// too.
 func escaped(c byte) string {
 	if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
 		return string(c)

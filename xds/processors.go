@@ -147,8 +147,8 @@ func (b *builder) requestHas(name, value string) *predicate {
 }
 
 // putIn puts in a filter where a predicate holds. Envoy makes the filter only
-// there: to skip it elsewhere would be to make one for each request, which takes
-// more than all the work that the filter does not do.
+// there: a filter that is skipped is still made for each request, which costs
+// more than the work that is skipped.
 func (b *builder) putIn(where *predicate, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),

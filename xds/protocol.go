@@ -43,7 +43,7 @@ func (b *builder) protocol(out *clusterv3.Cluster, options *httpv3.HttpProtocolO
 	}
 }
 
-// upstreamProtocol is how a provider's connections speak HTTP.
+// upstreamProtocol returns the HTTP protocol of a provider's connections.
 func (b *builder) upstreamProtocol(c *policy.Cluster) *httpv3.HttpProtocolOptions {
 	options := http1()
 	switch {

@@ -19,12 +19,12 @@ type Rejected struct {
 	Text string // Envoy's words without the values of secrets, at most 2 KiB
 }
 
-// maxNamed bounds the resources that a rejection is said to be about, where
-// Envoy's words name none of those that it was sent.
+// maxNamed bounds the resources that are reported for a rejection whose message
+// names none of the resources that were sent.
 const maxNamed = 3
 
-// named returns which of the refused resources a rejection is about: those that
-// Envoy's words name, or all where they are few.
+// named returns the refused resources that a rejection is about: those that
+// Envoy's message names, or all if there are few.
 func named(refused map[string]struct{}, text string) []string {
 	names := slices.Sorted(maps.Keys(refused))
 	inText := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.Contains(text, name) })

@@ -72,12 +72,12 @@ func (b *builder) replies() []reply {
 	}
 }
 
-// overloadedRetryAfter is how many seconds a client waits that Envoy had no
-// memory for.
+// overloadedRetryAfter is the Retry-After, in seconds, of a request that Envoy
+// had no memory for.
 const overloadedRetryAfter = 5
 
-// undecidedRetryAfter is how many seconds a client waits for what takes Weir less
-// than one.
+// undecidedRetryAfter is the Retry-After, in seconds, while Weir changes its
+// configuration or restarts.
 const undecidedRetryAfter = 1
 
 // What statuses puts in the place of an answer, until the reply has a status of

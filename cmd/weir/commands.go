@@ -124,8 +124,8 @@ func (c bootstrapCmd) run(sys system) error {
 	return err
 }
 
-// elsewhereWorkers is how many threads an Envoy is taken to have that Weir does
-// not start, where envoy.concurrency does not say.
+// elsewhereWorkers is the assumed number of threads of an Envoy that Weir does
+// not start, unless envoy.concurrency is set.
 const elsewhereWorkers = 32
 
 func (c serveCmd) run(ctx context.Context, sys system) error {

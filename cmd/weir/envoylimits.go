@@ -87,7 +87,7 @@ func (g *gateway) fixedLimits(previous, next *policy.Policy) {
 }
 
 // follow reads the counters of an Envoy from now on. pid tells one process from
-// the next, which begins with zeros; 0 is none.
+// the next, whose counters begin with zeros; 0: none runs.
 func (e *envoyLimits) follow(admin *envoy.Admin, pid func() int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

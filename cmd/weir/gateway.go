@@ -65,8 +65,8 @@ type gateway struct {
 	admission admission
 	status    status
 	draining  atomic.Bool
-	// refusedAtStart says that no Envoy has taken the current policy, and one has
-	// refused it.
+	// refusedAtStart is set if an Envoy has refused the current policy and none
+	// has accepted it.
 	refusedAtStart atomic.Bool
 	// adminBound is the address for operators, once it is bound.
 	adminBound  atomic.Pointer[string]
@@ -74,7 +74,7 @@ type gateway struct {
 	peers       *peers.Limiter
 	// everReady is set once an Envoy had what the policy in force needs.
 	everReady atomic.Bool
-	// process is the Envoy that this gateway runs; nil: others do.
+	// process is the Envoy that this gateway runs; nil if it runs none.
 	process *envoyProcess
 	// onReady is called once, with the address for clients.
 	onReady func(address string)

@@ -59,8 +59,9 @@ func readHosts(names map[string][]netip.Addr, file []byte) {
 	}
 }
 
-// inUse returns the addresses for clients where the configuration states these.
-// It chooses no port: port 0 of an address that is not in use yet stays.
+// inUse returns the addresses in use for the addresses for clients in the
+// configuration. It chooses no port: port 0 of an address that is not in use
+// yet stays.
 func (g *gateway) inUse(configured []string) []string {
 	if len(g.listenOverride) > 0 {
 		configured = g.listenOverride
@@ -77,8 +78,8 @@ func (g *gateway) inUse(configured []string) []string {
 	return out
 }
 
-// adminInUse returns the address for operators where the configuration states
-// one. Once it is bound, it stays.
+// adminInUse returns the address in use for the configuration's address for
+// operators. Once it is bound, it stays.
 func (g *gateway) adminInUse(configured string) string {
 	if bound := g.adminBound.Load(); bound != nil {
 		return *bound

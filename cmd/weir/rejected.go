@@ -32,8 +32,8 @@ func (g *gateway) located(p *policy.Policy, r *xds.Rejected) policy.Problems {
 	return out
 }
 
-// firstServed waits until an Envoy has all that the first configuration needs. It
-// tells of one that refuses it, which a change of the file may mend.
+// firstServed waits until an Envoy has all that the first configuration needs.
+// It logs an Envoy's rejection; a change of the file may correct it.
 func (g *gateway) firstServed(ctx context.Context) error {
 	var told string
 	for {

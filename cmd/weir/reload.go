@@ -24,8 +24,8 @@ type retired struct {
 	until  time.Time
 }
 
-// sweepInterval is how often it is looked for what is no longer needed of
-// replaced policies.
+// sweepInterval is how often Weir looks for clusters of replaced policies that
+// are no longer needed.
 const sweepInterval = time.Second
 
 // reloads applies changes of the configuration, one at a time, and takes away
@@ -199,8 +199,8 @@ func clusterNames(policies []*policy.Policy) []string {
 	return slices.Compact(names)
 }
 
-// retire takes away what is no longer needed of replaced policies, if that
-// changes anything for an Envoy.
+// retire removes clusters of replaced policies that are no longer needed, if an
+// Envoy has them.
 func (g *gateway) retire(ctx context.Context) {
 	now := time.Now()
 	for _, r := range g.retiring {

@@ -27,9 +27,9 @@ func defaultSocket(sys system) string {
 	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")
 }
 
-// socketFolder makes or checks the folder of the socket of `serve`. Who may
-// write there could put a socket of their own in the place of Weir's, and would
-// get every request of Envoy's.
+// socketFolder makes or checks the folder of the socket of `serve`. A user who
+// can write there could replace Weir's socket, and would then get every request
+// from Envoy.
 func socketFolder(socket string, users private.Users) error {
 	mode := fs.FileMode(0o700)
 	if users.Others() {
@@ -51,10 +51,9 @@ func socketFolder(socket string, users private.Users) error {
 
 // listenForEnvoy makes the Unix socket on which Envoy gets its configuration,
 // with all provider keys, and asks for decisions. Only this user, root and the
-// users of the configuration may connect, whatever the modes of files say; they
-// must be able to, so that the socket is open to everybody if there are such
-// users: who may enter its folder, and the kernel's word for who is there,
-// decide.
+// users of the configuration may connect, whatever the modes of files say; If
+// the configuration lists users, the mode of the socket lets everybody open it;
+// access to its folder and the peer credentials from the kernel then decide.
 func listenForEnvoy(socket string, users private.Users, log *slog.Logger, registry prometheus.Registerer) (*private.Guarded, error) {
 	mode := fs.FileMode(0o600)
 	if users.Others() {

@@ -94,8 +94,8 @@ func (o *observer) run(ctx context.Context) error {
 	}
 }
 
-// reopens opens the file of the log again whenever asked to, until ctx ends: who
-// rotates logs has moved it away. Lines go on to the open file if that fails.
+// reopens opens the log file again on request, until ctx ends: log rotation has
+// moved it away. If that fails, lines still go to the open file.
 func (o *observer) reopens(ctx context.Context, asked <-chan os.Signal) error {
 	for {
 		select {

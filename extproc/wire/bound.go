@@ -14,7 +14,7 @@ const (
 	// Smaller ones are copied in microseconds and come from the Pool.
 	boundFrom = 1 << 20
 	// boundBytes is how many bytes of such messages are worked on at a time. A
-	// larger message has them all.
+	// larger message takes all of them.
 	boundBytes = 64 << 20
 	// boundWait is how long a message waits for others, which take
 	// milliseconds. It is less than Envoy waits for the response.

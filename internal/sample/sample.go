@@ -39,9 +39,8 @@ func (s *Sampler) Take(now time.Time) (leftOut int, ok bool) {
 	return leftOut, true
 }
 
-// Rest returns the number of events that were left out and not yet accounted
-// for, if the next event would pass: nobody came to tell of them. With last, in
-// any case.
+// Rest returns the number of events that were left out and not yet reported, if
+// the next event would pass. With last, it returns the number in any case.
 func (s *Sampler) Rest(now time.Time, last bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
