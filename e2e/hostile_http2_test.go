@@ -169,7 +169,7 @@ func (h *hostile) http2(t *testing.T) {
 }
 
 // begin opens an HTTP/2 connection.
-func begin(conn net.Conn) *h2.Framer {
+func begin(conn io.ReadWriter) *h2.Framer {
 	_, _ = io.WriteString(conn, h2.ClientPreface)
 	f := h2.NewFramer(conn, conn)
 	f.AllowIllegalWrites = true

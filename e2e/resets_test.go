@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"testing"
@@ -68,6 +69,28 @@ func TestResets(t *testing.T) {
 		}
 	})
 	p.Reset()
+
+	t.Run("cancelled at once", func(t *testing.T) {
+		const cancels = 500
+		var flood bytes.Buffer
+		f := begin(&flood)
+		for i := range uint32(cancels) {
+			headers(f, 2*i+1, head, false)
+			if err := cancel(f, 2*i+1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancelled := func() int { return envoyStat(t, g, "^http.weir.downstream_rq_rx_reset$") }
+		asked := func() int { return envoyStat(t, g, "^http.weir.ext_proc.streams_started$") }
+		cancelledBefore, askedBefore := cancelled(), asked()
+		if _, err := g.Dial().Write(flood.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		gatewaytest.Eventually(t, "Envoy has seen all of them", func() bool { return cancelled() == cancelledBefore+cancels })
+		if n := asked() - askedBefore; n > cancels/5 {
+			t.Errorf("%d of %d cancelled requests got to Weir", n, cancels)
+		}
+	})
 
 	t.Run("flood", func(t *testing.T) {
 		conn := g.Dial()

@@ -110,6 +110,7 @@ layered_runtime:
   layers:
     - name: weir
       static_layer:
+        http.max_requests_per_io_cycle: 1
         overload.premature_reset_total_stream_count: 10000000
         re2.max_program_size.error_level: 100000
 admin:

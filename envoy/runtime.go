@@ -19,6 +19,10 @@ const (
 	// nghttp2: 1,000 at once and 33 a second on a connection. This number is out of
 	// its reach.
 	prematureResets = 10_000_000
+	// requestsPerRead is how many requests of one connection Envoy begins with
+	// before it turns to the others. Those that a client cancels in the same breath
+	// then never get to Weir.
+	requestsPerRead = 1
 )
 
 // runtimeLayers are Envoy's runtime settings. There is no layer for its admin
@@ -28,6 +32,7 @@ func runtimeLayers() *bootstrapv3.LayeredRuntime {
 		Name: "weir",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
 			"overload.premature_reset_total_stream_count": structpb.NewNumberValue(prematureResets),
+			"http.max_requests_per_io_cycle":              structpb.NewNumberValue(requestsPerRead),
 			"re2.max_program_size.error_level":            structpb.NewNumberValue(maxPattern),
 		}}},
 	}}}
