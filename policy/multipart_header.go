@@ -98,6 +98,10 @@ func (p *partHeader) readDisposition(n int, value string) *Error {
 		message := fmt.Sprintf("part %d of the form must have one name in its Content-Disposition", n)
 		return &Error{Code: InvalidBody, Message: message, Cause: err}
 	}
+	if strings.Contains(name, "=?") {
+		// An encoded word (RFC 2047), which Tomcat and others in Java decode.
+		return Errorf(InvalidBody, "part %d of the form has a name that some parsers decode: write it without \"=?\"", n)
+	}
 	p.name = name
 	// Looser than the parameter, for ParseMediaType leaves out a filename* in
 	// a charset that it does not know.

@@ -155,6 +155,8 @@ func TestReadMultipartRefuses(t *testing.T) {
 	nameOnly(`name="mo"del`, shape)
 	nameOnly("name=\"mod\xffel\"", shape)
 	nameOnly(`filename="a"`, "part 1 of the form must have one name in its Content-Disposition")
+	nameOnly(`name="=?utf-8?q?model?="`, "part 1 of the form has a name that some parsers decode: write it without \"=?\"")
+	nameOnly(`name==?utf-8?b?bW9kZWw=?=`, shape)
 	nameOnly(`name="x"; name="model"`, "part 1 of the form must have one name in its Content-Disposition")
 	nameOnly(`name="x"; NAME="model"`, "part 1 of the form must have one name in its Content-Disposition")
 
