@@ -105,7 +105,8 @@ func (p *Presented) Scrub(text string) string {
 }
 
 // spans finds the credentials in a body, in their order: any bytes that are one,
-// and the string values of top-level keys that are one in any spelling.
+// those of JSON in any spelling, and the string values of top-level keys that are
+// one.
 func (p *Presented) spans(b *Body) []Span {
 	if p == nil || p.n == 0 {
 		return nil
@@ -113,6 +114,10 @@ func (p *Presented) spans(b *Body) []Span {
 	var out []Span
 	for _, c := range p.list[:p.n] {
 		if len(c) < minKeyLength {
+			continue
+		}
+		if b.boundary == "" {
+			out = appendEscaped(appendSpans(out, b.Bytes, c), b.Bytes, c)
 			continue
 		}
 		for _, spelled := range spellings(c) {

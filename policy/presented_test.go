@@ -2,6 +2,8 @@ package policy
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -89,6 +91,62 @@ func TestPresentedSpans(t *testing.T) {
 	}
 }
 
+// escapedWhole is a text with each character escaped by its number.
+func escapedWhole(text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		fmt.Fprintf(&b, `\u%04x`, c)
+	}
+	return b.String()
+}
+
+// TestPresentedEscaped compares with what encoding/json reads, whatever is
+// escaped.
+func TestPresentedEscaped(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		key := make([]byte, minKeyLength+random.IntN(10))
+		for i := range key {
+			key[i] = "aab-/"[random.IntN(5)]
+		}
+		var plain []byte
+		for range random.IntN(20) {
+			switch random.IntN(3) {
+			case 0:
+				plain = append(append(plain, key...), '"', '\n')
+			case 1:
+				plain = append(plain, key[:random.IntN(len(key))]...)
+			default:
+				plain = append(append(plain, key[random.IntN(len(key)):]...), '\\')
+			}
+		}
+		body := []byte(`{"a":"`)
+		for _, c := range plain {
+			switch {
+			case c < ' ' || random.IntN(5) == 0:
+				body = fmt.Appendf(body, `\u%04X`, c)
+			case c == '"' || c == '\\' || c == '/' && random.IntN(2) == 0:
+				body = append(body, '\\', c)
+			default:
+				body = append(body, c)
+			}
+		}
+		body = append(body, `"}`...)
+		got := presenting(string(key)).spans(&Body{Bytes: body})
+		cut := append([]byte(nil), body...)
+		for i := len(got) - 1; i >= 0; i-- {
+			cut = append(cut[:got[i].Start], append([]byte("#"), cut[got[i].End:]...)...)
+		}
+		var left struct{ A string }
+		if err := json.Unmarshal(cut, &left); err != nil {
+			t.Fatalf("%s of %s: %v", cut, body, err)
+		}
+		if strings.Contains(left.A, string(key)) {
+			t.Fatalf("%q in %s, left %s", key, body, cut)
+		}
+	}
+}
+
 func TestRedactBody(t *testing.T) {
 	const key = "weir-0123456789-abcdef"
 	for _, c := range []struct{ body, want, problem string }{
@@ -97,10 +155,15 @@ func TestRedactBody(t *testing.T) {
 		{`{"models":["KEY"],"model":"m"}`, `{"model":"sent"}`, ""}, // what is taken out is gone
 		{`{"a":"x"}`, `{"model":"sent","a":"x"}`, ""},
 		{`{"KEY":1}`, `{"model":"sent","[redacted]":1}`, ""},
+		{`{"a":{"b":"x weir\u002d0123456789\u002Dabcdef y"}}`, `{"model":"sent","a":{"b":"x [redacted] y"}}`, ""},
+		{`{"a":["\"\\ALL","\u002d"]}`, `{"model":"sent","a":["\"\\[redacted]","\u002d"]}`, ""},
+		{`{"a":{"ALL":"KEY"},"b":"ALLKEYALL","c":"ALL"}`, `{"model":"sent","a":{"[redacted]":"[redacted]"},"b":"[redacted][redacted][redacted]","c":"[redacted]"}`, ""},
+		{`{"a":"\u0077weir\u002d0123456789-abcde\u0066\u4e2d"}`, `{"model":"sent","a":"\u0077[redacted]\u4e2d"}`, ""},
+		{`{"a":"weir\u002d0123456789\\u002dabcdef"}`, `{"model":"sent","a":"weir\u002d0123456789\\u002dabcdef"}`, ""}, // a backslash is in it
 		{`{"a":"` + strings.Repeat("KEY ", maxRedactions+1) + `"}`, "", "more than 100 times"},
 	} {
 		var body Body
-		if err := ReadJSON([]byte(strings.ReplaceAll(c.body, "KEY", key)), &body); err != nil {
+		if err := ReadJSON([]byte(strings.NewReplacer("KEY", key, "ALL", escapedWhole(key)).Replace(c.body)), &body); err != nil {
 			t.Fatal(err)
 		}
 		edits, _ := body.WithModel(nil, "sent")
@@ -126,7 +189,7 @@ func BenchmarkPresented(b *testing.B) {
 	for i := range base64 {
 		base64[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random.IntN(64)]
 	}
-	for name, body := range map[string][]byte{"text": []byte(text), "base64": base64, "hostile": bytes.Repeat([]byte("Q"), len(text)), "hostile2": bytes.Repeat([]byte(key[:len(key)-1]), len(text)/len(key))} {
+	for name, body := range map[string][]byte{"text": []byte(text), "base64": base64, "hostile": bytes.Repeat([]byte("Q"), len(text)), "escapes": bytes.Repeat([]byte(`\u004f`), len(text)/6), "escaped": bytes.Repeat([]byte(`\u0077eir-3`), len(text)/11), "hostile2": bytes.Repeat([]byte(key[:len(key)-1]), len(text)/len(key))} {
 		p := presenting(key)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
