@@ -34,7 +34,7 @@ const (
 func Divide(openFiles, workers, clients int) (Share, error) {
 	left := openFiles - ownFiles - ownWorkerFiles*workers
 	if left < 32 {
-		return Share{}, fmt.Errorf("%d open files are not enough for an Envoy with %d workers: raise the limit (ulimit -n) to %d or more, or lower envoy.concurrency",
+		return Share{}, fmt.Errorf("%d open files are not enough for an Envoy with %d workers: raise the limit (ulimit -n, limits.open_files) to %d or more, or lower envoy.concurrency",
 			openFiles, workers, ownFiles+ownWorkerFiles*workers+256)
 	}
 	if clients == 0 {
@@ -42,7 +42,7 @@ func Divide(openFiles, workers, clients int) (Share, error) {
 	}
 	// A client connection is useless without a connection to a provider.
 	if least := min(clients, 16); left-clients < least {
-		return Share{}, fmt.Errorf("limits.max_client_connections: %d connections of clients do not fit into %d open files: lower it to %d or less, or raise the limit of open files (ulimit -n)",
+		return Share{}, fmt.Errorf("limits.max_client_connections: %d connections of clients do not fit into %d open files: lower it to %d or less, or raise the limit of open files (ulimit -n, limits.open_files)",
 			clients, openFiles, left-16)
 	}
 	return Share{Clients: clients, Providers: left - clients}, nil

@@ -18,7 +18,7 @@ func TestDivide(t *testing.T) {
 		{1024, 2, 700, Share{700, 228}, ""},
 		{1024, 2, 912, Share{912, 16}, ""},
 		{1024, 2, 913, Share{}, "lower it to 912 or less"},
-		{1024, 64, 0, Share{}, "raise the limit (ulimit -n) to 1344 or more"},
+		{1024, 64, 0, Share{}, "raise the limit (ulimit -n, limits.open_files) to 1344 or more"},
 		{0, 1, 0, Share{}, "0 open files are not enough"},
 		{256, 2, 0, Share{80, 80}, ""},
 	} {

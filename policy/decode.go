@@ -305,7 +305,11 @@ func (d *decoder) integer(n *yaml.Node, path string, bits int) int64 {
 		d.problem(path, "is out of range")
 		return 0
 	case n.Tag != intTag:
-		d.mismatch(n, path, "be a whole number")
+		must := "be a whole number"
+		if strings.HasSuffix(path, "_bytes") {
+			must = "be a number of bytes, such as 67108864"
+		}
+		d.mismatch(n, path, must)
 		return 0
 	case octal.MatchString(n.Value):
 		d.problem(path, "must not begin with 0: it could be read as octal")

@@ -71,8 +71,15 @@ func (c checkCmd) run(sys system) error {
 	for _, problem := range problems {
 		fmt.Fprintln(sys.stdout, problem)
 	}
-	if len(problems) > 0 {
-		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", c.Config, counted(len(problems), "problem"))
+	count := len(problems)
+	if count == 0 {
+		if err := checkOpenFiles(p); err != nil {
+			fmt.Fprintf(sys.stdout, "%s: %v\n", c.Config, err)
+			count = 1
+		}
+	}
+	if count > 0 {
+		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", c.Config, counted(count, "problem"))
 		return errReported
 	}
 	for _, warning := range p.Warnings(time.Now()) {
@@ -84,6 +91,17 @@ func (c checkCmd) run(sys system) error {
 		return errors.Join(enc.Encode(p.Effective()), enc.Close())
 	}
 	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", c.Config)
+	return err
+}
+
+// checkOpenFiles returns an error if the configured limits of open files and
+// connections cannot fit together, with as few workers as possible. Without
+// limits.open_files, that depends on the machine.
+func checkOpenFiles(p *policy.Policy) error {
+	if p.Limits.OpenFiles == 0 {
+		return nil
+	}
+	_, err := envoy.Divide(p.Limits.OpenFiles, max(p.Config.Envoy.Concurrency, 1), p.Limits.MaxClientConnections)
 	return err
 }
 

@@ -111,6 +111,22 @@ on_http_request:
 }
 
 // TestCheckPrint loads what is printed, and compares.
+// Limits that contradict each other are found without a start.
+func TestCheckOpenFiles(t *testing.T) {
+	const providers = "\nproviders: [{id: a, base_url: 'http://localhost:1'}]\n"
+	for limits, want := range map[string]string{
+		"{open_files: 1024, max_client_connections: 900}":  "ok",
+		"{open_files: 1024, max_client_connections: 5000}": "limits.max_client_connections: 5000 connections of clients do not fit into 1024 open files: lower it to 928 or less",
+		"{max_client_connections: 500000}":                 "ok",
+	} {
+		path := file(t, "weir.yaml", "limits: "+limits+providers)
+		code, stdout, _ := weir(t, nil, "check", "-c", path)
+		if !strings.HasPrefix(stdout, path+": "+want) || (code == 0) != (want == "ok") {
+			t.Errorf("%s: exit code %d, output %q", limits, code, stdout)
+		}
+	}
+}
+
 func TestCheckPrint(t *testing.T) {
 	load := func(path string) *policy.Policy {
 		t.Helper()
