@@ -185,7 +185,6 @@ func start(c Config, file string, log *slog.Logger) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	log.Info("envoy started", "pid", cmd.Process.Pid)
 	p := &process{cmd: cmd, pid: cmd.Process.Pid, output: out, log: log, exited: make(chan struct{})}
 	go func() {
 		p.err = cmp.Or(cmd.Wait(), errors.New("exit status 0"))
