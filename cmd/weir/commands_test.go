@@ -252,7 +252,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		{"no file", []string{"serve", "-c", "/does/not/exist"}, "weir: open /does/not/exist: no such file"},
 		{"problems", []string{"serve", "-c", file(t, "weir.yaml", "a: 1\nb: 2\n")}, ":2: "},
-		{"open to all", []string{"serve", "-c", good, "--listen", "0.0.0.0:8080"}, "weir: --listen 0.0.0.0:8080 can be reached from other machines"},
+		{"open to all", []string{"serve", "-c", good, "--listen", "0.0.0.0:8080"}, "weir: --listen: 0.0.0.0:8080 can be reached from other machines"},
 		{"socket taken", []string{"serve", "-c", good, "--socket", taken.Addr().String()}, "another weir serves this socket"},
 		{"admin taken", []string{"serve", "-c", good, "--socket", filepath.Join(t.TempDir(), "weir.sock"), "--admin", "256.0.0.1:1"}, "weir: admin: "},
 		{"no such envoy", []string{"run", "-c", good, "--listen", "127.0.0.1:0", "--envoy", "/does/not/exist"}, "weir: --envoy: "},
