@@ -28,7 +28,7 @@ func hostile() group {
 	malformed := second("reset")
 	old := func(x *exchange) { raw("HTTP/1.0 200 OK\r\ncontent-type: " + x.mode.kind + "\r\n\r\n")(x) }
 	var strange []fault
-	for _, head := range []string{"101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket", "99 Low", "600 High", "999 Higher"} {
+	for _, head := range []string{"101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket", "99 Low", "600 High", "999 Higher", "2000 Highest"} {
 		code, _, _ := strings.Cut(head, " ")
 		answer := raw("HTTP/1.1 " + head + "\r\ncontent-length: 0\r\n\r\n")
 		strange = append(strange,

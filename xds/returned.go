@@ -21,7 +21,10 @@ func (b *builder) returnedHeaders() map[string]*anypb.Any {
 	for _, c := range b.policy.Clusters {
 		names = append(names, c.ResponseHeaders...)
 	}
-	m := &headerv3.Mutations{ResponseTrailersMutations: []*mutationv3.HeaderMutation{removeMatching(anyOf(policy.NeverReturned()))}}
+	// Weir looks for credentials in headers and bodies, and not in trailers. So what
+	// lets any header pass lets no trailer pass.
+	trailers := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "*" })
+	m := &headerv3.Mutations{ResponseTrailersMutations: []*mutationv3.HeaderMutation{removeMatching(noneOf(trailers))}}
 	if !slices.Contains(names, "*") {
 		m.ResponseMutations = []*mutationv3.HeaderMutation{removeMatching(noneOf(names))}
 	}
