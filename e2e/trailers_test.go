@@ -21,7 +21,9 @@ func withTrailers(contentType string, pieces ...string) recorder.Answer {
 			_, _ = io.WriteString(x, piece)
 			x.Flush()
 		}
-		x.Header().Set(http.TrailerPrefix+"X-Took", "1")
+		x.Header().Set(http.TrailerPrefix+"X-Process-Time", "1")
+		x.Header().Set(http.TrailerPrefix+"X-Echo", "key-of-the-provider-0123")
+		x.Header().Set(http.TrailerPrefix+"Set-Cookie", "a=b")
 	}
 }
 
@@ -39,11 +41,12 @@ func TestTrailersOfAnswers(t *testing.T) {
 	cut := whole[:len(whole)-1]
 	for _, s := range []struct {
 		name, config   string
-		broken, marked bool // a stream without its last event
+		other          string // of the configuration of the other provider
+		broken, marked bool   // a stream without its last event
 	}{
-		{"gate alone", "", false, false},
-		{"strict_stream_end", "strict_stream_end: true", true, true},
-		{"stream_idle_timeout", "per_request_timeout: 1m\n      stream_idle_timeout: 50s", false, true},
+		{"gate alone", "", "", false, false},
+		{"strict_stream_end", "strict_stream_end: true", ", forward: {response_headers: all}", true, true},
+		{"stream_idle_timeout", "per_request_timeout: 1m\n      stream_idle_timeout: 50s", "", false, true},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			g := gatewaytest.Start(t, fmt.Sprintf(`
@@ -53,8 +56,8 @@ on_http_request:
       %s
       providers:
         - {id: p, base_url: %s, http2: true, tls: {ca_file: %s}}
-        - {id: other, base_url: %s}
-`, s.config, p.URL(), p.CA().File(t), other.URL()))
+        - {id: other, base_url: %s%s}
+`, s.config, p.URL(), p.CA().File(t), other.URL(), s.other))
 			client := http2(t)
 			t.Run("nothing", func(t *testing.T) {
 				p.Reset()
@@ -97,8 +100,11 @@ on_http_request:
 					if resp.StatusCode != 200 || string(body) != strings.Join(c.pieces, "") || resp.Header.Get("X-Weir-Provider") != "p" {
 						t.Errorf("answer %d %v, %d bytes", resp.StatusCode, resp.Header, len(body))
 					}
-					if broken := c.cut && s.broken; (err != nil) != broken || (resp.Trailer.Get("X-Took") != "1") != broken {
+					if broken := c.cut && s.broken; (err != nil) != broken || (resp.Trailer.Get("X-Process-Time") != "1") != broken {
 						t.Errorf("the end: %v, trailers %v", err, resp.Trailer)
+					}
+					if resp.Trailer.Get("X-Echo")+resp.Trailer.Get("Set-Cookie") != "" {
+						t.Errorf("trailers %v", resp.Trailer)
 					}
 					if l := loggedAs(t, g, resp.Header); l.request.Truncated != (c.cut && s.marked) {
 						t.Errorf("truncated %t, cause %q, attempts %s", l.request.Truncated, l.request.Cause, l.attemptList())

@@ -91,7 +91,7 @@ const (
 // no meaning at the end of a request (RFC 9110, 15).
 const (
 	redirect = "3.."
-	noAnswer = "[^245]..|..?"
+	noAnswer = "[^245]..|..?|....+"
 )
 
 // statuses keeps a provider's redirect from the client, which would send its
