@@ -499,7 +499,7 @@ func (a access) opened(t *testing.T, providers string) {
 	t.Run("by a flag", func(t *testing.T) {
 		g := gatewaytest.New(t, providers, gatewaytest.Listen("0.0.0.0:0"))
 		g.Launch("run", "-c", g.Config)
-		wantFailure(t, g, "weir: --listen 0.0.0.0:0 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true\n")
+		wantFailure(t, g, "weir: --listen: 0.0.0.0:0 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true\n")
 	})
 	t.Run("by a reload", func(t *testing.T) {
 		a.Write("listen: 0.0.0.0:0\n" + providers)
