@@ -14,6 +14,11 @@ import (
 // the configuration nor the descriptors do.
 const DefaultProviderConnections = 2048
 
+// minProviderConnections are for each host, however many hosts there are: not
+// all of them are busy at once, and a running request of a client over HTTP/1.1
+// takes a descriptor of the clients' share, too.
+const minProviderConnections = 64
+
 // unlimited takes a circuit breaker of Envoy's out of the way. Its default of 3
 // retries is made for a mesh: a plan bounds the attempts of a request. Requests
 // are bounded by the connections that they need.
@@ -34,8 +39,8 @@ func (b *builder) breakers() *clusterv3.CircuitBreakers {
 }
 
 // ConnectionsPerHost returns how many connections there may be to one host of a
-// provider, so that those to all hosts of a policy are at most total together;
-// total is 0 where there is no such limit.
+// provider, so that those to all hosts of a policy are at most total together,
+// unless that leaves too few for one. total is 0 where there is no such limit.
 //
 // The number of hosts counts as the next power of two: each change of the result
 // changes every cluster, and Envoy then looks up every name again and gives up
@@ -46,9 +51,10 @@ func ConnectionsPerHost(p *policy.Policy, total int) int {
 		most = DefaultProviderConnections
 	}
 	if hosts := hosts(p); total > 0 && hosts > 0 {
-		most = min(most, total/(1<<bits.Len(uint(hosts-1))))
+		share := max(total/(1<<bits.Len(uint(hosts-1))), minProviderConnections)
+		most = min(most, share, max(total, 1))
 	}
-	return max(most, 1)
+	return most
 }
 
 // hosts counts what connections are kept for. Clusters that differ in keys and

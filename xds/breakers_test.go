@@ -33,9 +33,10 @@ func TestConnectionsPerHost(t *testing.T) {
 		{providers(2, "{id: p%d, base_url: http://10.0.0.1}"), 464, 232},
 		{providers(3, "{id: p%d, base_url: http://10.0.0.1}"), 464, 116},
 		{providers(4, "{id: p%d, base_url: http://10.0.0.1}"), 464, 116},
-		{providers(5, "{id: p%d, base_url: http://10.0.0.1}"), 464, 58},
+		{providers(5, "{id: p%d, base_url: http://10.0.0.1}"), 464, 64},
+		{providers(1000, "{id: p%d, base_url: http://10.0.0.1}"), 9952, 64},
 		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 400000, 2048},
-		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 16, 1},
+		{providers(60, "{id: p%d, base_url: http://10.0.0.1}"), 16, 16},
 		// Clusters of one name share their connections.
 		{providers(3, "{id: p%d, base_url: http://models.internal, api_keys: [{value: a}, {value: b}]}"), 464, 464},
 		{providers(3, "{id: p%d, base_url: https://models.internal, api_keys: [{value: a}, {value: b}]}"), 464, 464},
