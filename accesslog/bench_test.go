@@ -57,6 +57,7 @@ type nofollow struct{}
 
 func (nofollow) Running(_, _, _ string, _ int64) {}
 func (nofollow) Ended(string)                    {}
+func (nofollow) Begun(string)                    {}
 
 func BenchmarkRequest(b *testing.B) {
 	b.ReportAllocs()

@@ -14,6 +14,9 @@ func (f *followed) Running(id, keyID, clientIP string, bytes int64) {
 	*f = append(*f, fmt.Sprintf("running %s %s %s %d", id, keyID, clientIP, bytes))
 }
 
+// Begun is for the tests that embed a followed.
+func (f *followed) Begun(string) {}
+
 func (f *followed) Ended(id string) { *f = append(*f, "ended "+id) }
 
 func TestFollower(t *testing.T) {

@@ -37,14 +37,11 @@ type Follower interface {
 	// Running tells of a request that goes on, every few seconds: its id, that
 	// of its access key, the client's address, and the bytes of its body.
 	Running(id, keyID, clientIP string, bodyBytes int64)
+	// Begun tells of a request that goes on and whose response has begun: no
+	// further attempt will follow.
+	Begun(id string)
 	// Ended tells of a request that is over.
 	Ended(id string)
-}
-
-// Beginnings is a Follower that is also told of requests that go on and whose
-// response has begun: no further attempt will follow.
-type Beginnings interface {
-	Begun(id string)
 }
 
 // Names says what is configured, so that records can be labelled with nothing
@@ -160,8 +157,8 @@ func (r *Receiver) follow(e *entry) {
 	case e.context != "" && !e.refused:
 		c := policy.DecodeLogContext(e.context)
 		r.follower.Running(c.ID, c.KeyID, e.clientIP, e.bytesIn)
-		if f, ok := r.follower.(Beginnings); ok && e.status > 0 {
-			f.Begun(c.ID)
+		if e.status > 0 {
+			r.follower.Begun(c.ID)
 		}
 	}
 }

@@ -21,9 +21,10 @@ package admit
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 	"time"
+
+	"weir/internal/requestkey"
 )
 
 // Limits bound what runs at once.
@@ -67,10 +68,6 @@ const (
 	Gone
 )
 
-// key is what a request is found by: a hash of its id, so that no memory of
-// the request is kept alive for it.
-type key [2]uint64
-
 // entry is a request that counts.
 type entry struct {
 	subject *subject
@@ -98,7 +95,7 @@ type subject struct {
 // waiter is a request that waits for room.
 type waiter struct {
 	request Request
-	key     key
+	key     requestkey.Key
 	// admitted is closed, with the lock held, when there is room.
 	admitted chan struct{}
 	done     bool
@@ -107,11 +104,11 @@ type waiter struct {
 // Limiter counts. Its methods may be called at the same time. The zero
 // Settings admit nothing: call Configure first.
 type Limiter struct {
-	seeds [2]maphash.Seed
+	ids requestkey.Maker
 
 	mu       sync.Mutex
 	settings Settings
-	entries  map[key]entry
+	entries  map[requestkey.Key]entry
 	subjects map[string]*subject
 	// In all.
 	requests int
@@ -126,8 +123,8 @@ type Limiter struct {
 // New returns a Limiter in which nothing runs.
 func New() *Limiter {
 	return &Limiter{
-		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		entries:  map[key]entry{},
+		ids:      requestkey.New(),
+		entries:  map[requestkey.Key]entry{},
 		subjects: map[string]*subject{},
 	}
 }
@@ -141,15 +138,11 @@ func (l *Limiter) Configure(s Settings) {
 	l.dispatch()
 }
 
-func (l *Limiter) key(id string) key {
-	return key{maphash.String(l.seeds[0], id), maphash.String(l.seeds[1], id)}
-}
-
 // Enter admits a request, if necessary after a wait, or returns the limit that
 // refuses it. The caller must end what was admitted with Leave or Run. ctx ends
 // when the client leaves.
 func (l *Limiter) Enter(ctx context.Context, r Request) (Slot, Reason) {
-	k := l.key(r.ID)
+	k := l.ids.Of(r.ID)
 	l.mu.Lock()
 	s := l.find(r.Subject)
 	s.limits = r.Limits
@@ -289,9 +282,9 @@ func (l *Limiter) dequeue(s *subject, w *waiter) {
 }
 
 // admit counts a request.
-func (l *Limiter) admit(s *subject, k key, r *Request) Slot {
+func (l *Limiter) admit(s *subject, k requestkey.Key, r *Request) Slot {
 	if r.ID == "" {
-		k = key{0, uint64(time.Now().UnixNano())} // unknown to the log: see Run
+		k = requestkey.Key{0, uint64(time.Now().UnixNano())} // unknown to the log: see Run
 	}
 	for {
 		if _, taken := l.entries[k]; !taken {
@@ -308,7 +301,7 @@ func (l *Limiter) admit(s *subject, k key, r *Request) Slot {
 }
 
 // remove ends a request, if it is not over already.
-func (l *Limiter) remove(k key) {
+func (l *Limiter) remove(k requestkey.Key) {
 	e, ok := l.entries[k]
 	if !ok {
 		return
@@ -351,7 +344,7 @@ func (l *Limiter) dispatch() {
 // over, and nothing on a zero Slot.
 type Slot struct {
 	limiter *Limiter
-	key     key
+	key     requestkey.Key
 }
 
 // Body states the length of the body, once it is known. It must not be more

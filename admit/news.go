@@ -9,7 +9,7 @@ const idleTicks = 2
 
 // Ended takes in that a request is over, by the id that Envoy's log has.
 func (l *Limiter) Ended(id string) {
-	k := l.key(id)
+	k := l.ids.Of(id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(k)
@@ -18,7 +18,7 @@ func (l *Limiter) Ended(id string) {
 // Running takes in that a request still runs. One that is not known, because
 // another process admitted it, counts from now on; its Limits do not matter.
 func (l *Limiter) Running(r Request) {
-	k := l.key(r.ID)
+	k := l.ids.Of(r.ID)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, ok := l.entries[k]; ok {

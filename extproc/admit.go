@@ -63,21 +63,15 @@ func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Poli
 	if req.length >= 0 {
 		bytes = req.length
 	}
-	keyID := ""
+	who, subject := "this access key", ""
 	if req.key != nil {
-		keyID = req.key.ID
-	}
-	subject := keyID
-	if keyID == "" {
-		subject = policy.Subject("", clientIP(x.in.Attribute("source.address")))
+		subject = req.key.ID
+	} else {
+		who, subject = "this client", policy.Subject("", clientIP(x.in.Attribute("source.address")))
 	}
 	slot, reason := p.limiter.Enter(stream.Context(), admit.Request{ID: req.id, Subject: subject, Limits: admit.Limits(own), BodyBytes: bytes})
 	if reason == admit.None {
 		return slot, false, nil
-	}
-	who := "this access key"
-	if req.key == nil {
-		who = "this client"
 	}
 	var refusal *policy.Error
 	switch reason {

@@ -138,9 +138,5 @@ func (x *exchange) replaceBody(text []byte) {
 // credentials are the values that a cluster's requests carry, and those that
 // requests in flight were sent with: a rotated key has the name of the one before.
 func (p *Processor) credentials(cluster string) []string {
-	out := p.policy().Credentials(cluster)
-	if p.past != nil {
-		out = append(out, p.past(cluster)...)
-	}
-	return out
+	return append(p.policy().Credentials(cluster), p.past(cluster)...)
 }

@@ -39,7 +39,7 @@ type Processor struct {
 	plans   Plans
 	now     func() time.Time
 	// past returns the credentials that requests to a cluster may carry beside those
-	// of the current policy; nil: none.
+	// of the current policy.
 	past func(cluster string) []string
 	pool sync.Pool // of *exchange
 	// A client can cause a line with each request.
@@ -48,19 +48,13 @@ type Processor struct {
 
 // New makes a Processor. current gives the policy in force; it is asked once
 // for each request. limiter counts running requests, reached those that it
-// refuses; plans keeps the clusters that they need.
-func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans) *Processor {
+// refuses; plans keeps the clusters that they need. past returns the credentials
+// that requests to a cluster may carry beside those of the current policy.
+func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, past func(cluster string) []string) *Processor {
 	return &Processor{
-		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, now: time.Now,
+		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, past: past, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
-}
-
-// WithPast says which credentials requests to a cluster may carry, beside those of
-// the current policy.
-func (p *Processor) WithPast(past func(cluster string) []string) *Processor {
-	p.past = past
-	return p
 }
 
 // exchange is the memory of one stream, used again for the next.

@@ -15,11 +15,11 @@
 package retire
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
 
+	"weir/internal/requestkey"
 	"weir/policy"
 )
 
@@ -40,17 +40,14 @@ const (
 
 // Book counts what requests need. Its methods may be called at the same time.
 type Book struct {
-	now   func() time.Time
-	seeds [2]maphash.Seed
+	now func() time.Time
+	ids requestkey.Maker
 
 	mu          sync.Mutex
 	generations []*generation // the current one is the last
-	plans       map[key]plan
+	plans       map[requestkey.Key]plan
 	swept       time.Time
 }
-
-// key is what a plan is found by: a hash of the request's id.
-type key [2]uint64
 
 // generation is a policy, and what needs it.
 type generation struct {
@@ -71,7 +68,7 @@ type plan struct {
 
 // New returns a Book without a policy.
 func New(now func() time.Time) *Book {
-	return &Book{now: now, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, plans: map[key]plan{}}
+	return &Book{now: now, ids: requestkey.New(), plans: map[requestkey.Key]plan{}}
 }
 
 // Adopt makes p the current policy.
@@ -134,7 +131,7 @@ func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 	if len(attempts) < 2 {
 		return true // it has no attempt that is still to begin, after Grace
 	}
-	k := b.key(id)
+	k := b.ids.Of(id)
 	b.forget(k)
 	one := plan{of: g, n: len(attempts), seen: b.now()}
 	for i := range attempts {
@@ -145,30 +142,26 @@ func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 	return true
 }
 
-func (b *Book) key(id string) key {
-	return key{maphash.String(b.seeds[0], id), maphash.String(b.seeds[1], id)}
-}
-
 // Done notes that no attempt of a request is still to begin: it is over, or its
 // response has begun.
 func (b *Book) Done(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.forget(b.key(id))
+	b.forget(b.ids.Of(id))
 }
 
 // Running notes that a request goes on.
 func (b *Book) Running(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k := b.key(id)
+	k := b.ids.Of(id)
 	if one, ok := b.plans[k]; ok {
 		one.seen = b.now()
 		b.plans[k] = one
 	}
 }
 
-func (b *Book) forget(k key) {
+func (b *Book) forget(k requestkey.Key) {
 	one, ok := b.plans[k]
 	if !ok {
 		return

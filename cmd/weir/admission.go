@@ -37,10 +37,10 @@ func (a admission) adopt(p *policy.Policy) {
 	a.limiter.Configure(admit.Settings{Total: admit.Limits(p.Limits.Total), MaxWait: p.Limits.MaxWait})
 }
 
-// Running implements accesslog.Follower.
+// Running tells of a request that goes on.
 func (a admission) Running(id, keyID, clientIP string, bodyBytes int64) {
 	a.limiter.Running(admit.Request{ID: id, Subject: policy.Subject(keyID, clientIP), BodyBytes: bodyBytes})
 }
 
-// Ended implements accesslog.Follower.
+// Ended tells of a request that is over.
 func (a admission) Ended(id string) { a.limiter.Ended(id) }

@@ -267,7 +267,7 @@ func (g *gateway) grpcServer() *grpc.Server {
 	g.xds.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book).WithPast(g.past.Of))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.past.Of))
 	return server
 }
 

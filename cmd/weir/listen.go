@@ -164,11 +164,13 @@ func written(sockets []netip.AddrPort) string { return strings.Join(texts(socket
 
 // listenOn returns the addresses for clients: those of the command line, or the
 // policy's.
-func (g *gateway) listenOn(p *policy.Policy) []string {
+func (g *gateway) listenOn(p *policy.Policy) []string { return g.overridden(p.Listen) }
+
+func (g *gateway) overridden(configured []string) []string {
 	if len(g.listenOverride) > 0 {
 		return g.listenOverride
 	}
-	return p.Listen
+	return configured
 }
 
 // sockets returns the sockets on which Envoy listens for a policy.

@@ -63,9 +63,7 @@ func readHosts(names map[string][]netip.Addr, file []byte) {
 // configuration. It chooses no port: port 0 of an address that is not in use
 // yet stays.
 func (g *gateway) inUse(configured []string) []string {
-	if len(g.listenOverride) > 0 {
-		configured = g.listenOverride
-	}
+	configured = g.overridden(configured)
 	g.listening.mu.Lock()
 	defer g.listening.mu.Unlock()
 	out := make([]string, len(configured))

@@ -1,17 +1,12 @@
 package main
 
-import (
-	"weir/accesslog"
-	"weir/retire"
-)
+import "weir/retire"
 
-// running is who is told which requests run.
+// running is who is told which requests run: an accesslog.Follower.
 type running struct {
 	admission
 	book *retire.Book
 }
-
-var _ accesslog.Beginnings = running{}
 
 func (r running) Running(id, keyID, clientIP string, bodyBytes int64) {
 	r.admission.Running(id, keyID, clientIP, bodyBytes)
