@@ -84,7 +84,7 @@ func TestSilentConnections(t *testing.T) {
 	p := recorder.Start(t, recorder.WithName("p"))
 	g := gatewaytest.Start(t, fmt.Sprintf("limits: {client_headers_timeout: 3s}\nenvoy: {concurrency: 2}\nproviders: [{id: p, base_url: %q}]\n", p.URL()),
 		withOpenFiles(256, 1024))
-	envoy := envoyOf(t, g)
+	envoy := g.EnvoyPID()
 	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", envoy)); err == nil {
 		for _, line := range strings.Split(string(b), "\n") {
 			if f := strings.Fields(line); strings.HasPrefix(line, "Max open files") && (f[3] != "1024" || f[4] != "1024") {

@@ -39,7 +39,7 @@ limits: {client_buffer_bytes: 16777216}
 	}
 	waited := func() int {
 		t.Helper()
-		return envoyStat(t, g, "^http.weir.downstream_cx_delayed_close_timeout$")
+		return g.EnvoyStat("^http.weir.downstream_cx_delayed_close_timeout$")
 	}
 
 	const whole, stream = `{"model":"p:m"}`, `{"model":"p:m","stream":true}`
@@ -89,7 +89,7 @@ limits: {client_buffer_bytes: 16777216}
 	p.Reset()
 
 	t.Run("refused early, read late", func(t *testing.T) {
-		gatewaytest.Eventually(t, "no connections", func() bool { return envoyStat(t, g, "^http.weir.downstream_cx_active$") == 0 })
+		gatewaytest.Eventually(t, "no connections", func() bool { return g.EnvoyStat("^http.weir.downstream_cx_active$") == 0 })
 		part := strings.Repeat("a", 256<<10)
 		chunk := fmt.Sprintf("%x\r\n%s\r\n", len(part), part)
 		tests := []struct {
@@ -115,8 +115,8 @@ limits: {client_buffer_bytes: 16777216}
 			}()
 		}
 		// The clients read when the gateway has given up on all of them.
-		gatewaytest.Eventually(t, "requests", func() bool { return envoyStat(t, g, "^http.weir.downstream_rq_4xx$") >= len(tests) })
-		gatewaytest.Eventually(t, "the ends of connections", func() bool { return envoyStat(t, g, "^http.weir.downstream_cx_active$") == 0 })
+		gatewaytest.Eventually(t, "requests", func() bool { return g.EnvoyStat("^http.weir.downstream_rq_4xx$") >= len(tests) })
+		gatewaytest.Eventually(t, "the ends of connections", func() bool { return g.EnvoyStat("^http.weir.downstream_cx_active$") == 0 })
 		for i, test := range tests {
 			a := readAnswer(t, bufio.NewReader(conns[i]))
 			if a.Status != specified[test.code].status || a.Err != nil || !strings.Contains(a.Body, `"code":"`+test.code+`"`) || !strings.HasSuffix(a.Body, "}}") {

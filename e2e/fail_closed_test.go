@@ -312,10 +312,10 @@ func TestRun(t *testing.T) {
 	t.Run("Envoy dies", func(t *testing.T) {
 		g := gatewaytest.Start(t, c.config)
 		for range 2 {
-			pid := envoyOf(t, g)
+			pid := g.EnvoyPID()
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			gatewaytest.Eventually(t, "another Envoy on the same port", func() bool {
-				if envoyOf(t, g) == pid {
+				if g.EnvoyPID() == pid {
 					return false
 				}
 				resp, err := http.Get(g.URL + "/v1/models")
@@ -329,7 +329,7 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("weir is killed", func(t *testing.T) {
 		g := gatewaytest.Start(t, c.config)
-		pid, socket := envoyOf(t, g), g.Field("weir started", "socket")
+		pid, socket := g.EnvoyPID(), g.Field("weir started", "socket")
 		t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(socket)) }) // which nobody is left to do
 		g.Kill()
 		gatewaytest.Eventually(t, "Envoy to end", func() bool { return !running(pid) })
@@ -360,7 +360,7 @@ func (c closing) interrupted(t *testing.T, times int) {
 	g := gatewaytest.Start(t, c.config, gatewaytest.Command("", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell's job
 	}))
-	pid, socket := envoyOf(t, g), g.Field("weir started", "socket")
+	pid, socket := g.EnvoyPID(), g.Field("weir started", "socket")
 	gate := make(chan struct{})
 	c.alpha.Script(recorder.Gated(gate))
 	resp, err := http1(t).Post(g.URL+"/v1/chat/completions", "application/json", strings.NewReader(streamed))
@@ -414,21 +414,6 @@ func (c closing) interrupted(t *testing.T, times int) {
 		_ = l.Close()
 	}
 	c.processed(t)
-}
-
-// envoyOf gives the process number of the newest Envoy.
-func envoyOf(t *testing.T, g *gatewaytest.Gateway) int {
-	t.Helper()
-	pid := 0
-	g.WaitLog(func(lines []map[string]any) bool {
-		for _, l := range lines {
-			if n, ok := l["pid"].(float64); ok && l["msg"] == "envoy started" {
-				pid = int(n)
-			}
-		}
-		return pid != 0
-	}, "an Envoy")
-	return pid
 }
 
 // running says whether a process runs; one that nobody has waited for yet does

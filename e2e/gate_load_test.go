@@ -111,7 +111,7 @@ func TestGateOfDeadWeir(t *testing.T) {
 	})
 	first.WaitRequests(t, 1)
 	gatewaytest.Eventually(t, "the answer is held", func() bool {
-		return envoyStat(t, g.Gateway, "^cluster.weir.upstream_rq_active") == 2 // discovery, and the gate
+		return g.EnvoyStat("^cluster.weir.upstream_rq_active") == 2 // discovery, and the gate
 	})
 	g.Kill()
 	leave()

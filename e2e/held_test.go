@@ -64,9 +64,9 @@ on_http_request:
 						gatewaytest.Eventually(t, "all that Envoy takes has arrived", func() bool {
 							select {
 							case <-sent:
-								return envoyStat(t, g, "^cluster.weir/"+id+"/.*upstream_rq_active") == 0
+								return g.EnvoyStat("^cluster.weir/"+id+"/.*upstream_rq_active") == 0
 							default:
-								return envoyStat(t, g, "^cluster.weir/"+id+"/.*upstream_flow_control_paused_reading_total") > 0
+								return g.EnvoyStat("^cluster.weir/"+id+"/.*upstream_flow_control_paused_reading_total") > 0
 							}
 						})
 						running()
@@ -127,7 +127,7 @@ providers:
 				_ = f.WriteData(stream, true, []byte(body))
 			}
 			paused := func() int {
-				return envoyStat(t, g, "^cluster.weir/endless/.*upstream_flow_control_paused_reading_total")
+				return g.EnvoyStat("^cluster.weir/endless/.*upstream_flow_control_paused_reading_total")
 			}
 			before := paused()
 			ask(1, `{"model":"endless:m","stream":true}`)
@@ -147,7 +147,7 @@ providers:
 			<-sent
 			if id == "one" { // of two, Envoy reads nothing before the client does
 				gatewaytest.Eventually(t, "the response is complete", func() bool {
-					return envoyStat(t, g, "^cluster.weir/one/.*upstream_rq_active") == 0
+					return g.EnvoyStat("^cluster.weir/one/.*upstream_rq_active") == 0
 				})
 			}
 			running()

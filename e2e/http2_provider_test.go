@@ -282,7 +282,7 @@ func TestUnreadResponsesBesideOthers(t *testing.T) {
 				_, _ = fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", len(body), body)
 			}
 			gatewaytest.Eventually(t, "all of them wait for their clients", func() bool {
-				return envoyStat(t, g, "^cluster.weir/p/.*upstream_flow_control_paused_reading_total") >= readers
+				return g.EnvoyStat("^cluster.weir/p/.*upstream_flow_control_paused_reading_total") >= readers
 			})
 			for range 10 {
 				if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`); a.Status != 200 {

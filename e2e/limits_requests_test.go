@@ -283,15 +283,7 @@ func (u *upload) wait(t *testing.T) gatewaytest.Answer {
 // as soon as the headers of the answer are there.
 func send(t *testing.T, client *http.Client, url string, body io.Reader, header ...string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := client.Do(req)
+	resp, err := client.Do(newPost(t.Context(), t, url, body, header...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +445,7 @@ func roomComesBackFromDeadEnvoy(t *testing.T, telemetry string) {
 	release, _ := hold(t, g, p, http1(t), loudKey, 3)
 	defer release()
 	inUse(t, g, 3)
-	if err := syscall.Kill(envoyOf(t, g), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(g.EnvoyPID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	inUse(t, g, 0)

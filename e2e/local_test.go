@@ -241,7 +241,6 @@ func TestRunKeepsOthersOut(t *testing.T) {
 	provider := recorder.Start(t)
 	log := filepath.Join(t.TempDir(), "access.log")
 	const key, secret = "sk-provider-0123456789", "sk-of-a-client-0123456789"
-	var pid int
 	g := gatewaytest.Start(t, `
 telemetry: {access_log: "`+log+`"}
 access_keys: [{name: team, value: "${secrets.get('clients', 'team')}"}]
@@ -255,14 +254,7 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: "${secret
 	if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, "Authorization", "Bearer "+secret); a.Status != 200 {
 		t.Fatalf("status %d %s", a.Status, a.Body)
 	}
-	g.WaitLog(func(lines []map[string]any) bool {
-		for _, l := range lines {
-			if n, ok := l["pid"].(float64); ok && l["msg"] == "envoy started" {
-				pid = int(n)
-			}
-		}
-		return pid != 0
-	}, "Envoy's pid")
+	pid := g.EnvoyPID()
 
 	dir := filepath.Dir(g.Field("weir started", "socket"))
 	want := map[string]fs.FileMode{dir: 0o700, filepath.Join(dir, "weir.sock"): 0o600, filepath.Join(dir, "envoy.sock"): 0o600, log: 0o600}

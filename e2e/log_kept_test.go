@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,26 +14,6 @@ import (
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
 )
-
-// envoyStat gives the sum of Envoy's counters and gauges whose names match.
-func envoyStat(t testing.TB, g *gatewaytest.Gateway, pattern string) (sum int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
-	defer cancel()
-	text, err := g.EnvoyAdmin.Get(ctx, "/stats?filter="+pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		_, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		sum += n
-	}
-	return sum
-}
 
 // streams are streams that end when they are let go.
 type streams struct {
@@ -131,7 +109,7 @@ func askFor(t *testing.T, g *gatewaytest.Gateway, model string, n, status int) [
 func waitEjected(t *testing.T, g *gatewaytest.Gateway) {
 	t.Helper()
 	gatewaytest.Eventually(t, "an Envoy that knows", func() bool {
-		return envoyStat(t, g, "^cluster.weir_log.membership_healthy$") == 0
+		return g.EnvoyStat("^cluster.weir_log.membership_healthy$") == 0
 	})
 }
 
@@ -141,7 +119,7 @@ const unavailableLine = "503 rejected ext_proc_error_gRPC_error_14"
 func TestLogOutlivesWeir(t *testing.T) {
 	p := recorder.Start(t)
 	g := gatewaytest.Serve(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
-	sends := func() int { return envoyStat(t, g.Gateway, "^cluster.weir_log.upstream_cx_none_healthy$") }
+	sends := func() int { return g.EnvoyStat("^cluster.weir_log.upstream_cx_none_healthy$") }
 	var served, refused []string
 	for _, end := range []string{"killed", "stopped", "killed"} {
 		t.Run(end, func(t *testing.T) {
@@ -169,7 +147,7 @@ func TestLogOutlivesWeir(t *testing.T) {
 			wantOnce(t, g.Gateway, refused, unavailableLine)
 		})
 	}
-	if n := envoyStat(t, g.Gateway, "access_logs.grpc_access_log.logs_dropped"); n != 0 {
+	if n := g.EnvoyStat("access_logs.grpc_access_log.logs_dropped"); n != 0 {
 		t.Errorf("Envoy dropped %d entries", n)
 	}
 }
@@ -180,7 +158,7 @@ func TestLogThatEnvoyCannotKeep(t *testing.T) {
 	g := gatewaytest.Serve(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	g.Kill()
 	waitEjected(t, g.Gateway)
-	stat := func(name string) int { return envoyStat(t, g.Gateway, "access_logs.grpc_access_log."+name) }
+	stat := func(name string) int { return g.EnvoyStat("access_logs.grpc_access_log." + name) }
 	n := 0
 	for stat("logs_dropped") == 0 {
 		n += len(ask(t, g.Gateway, 800, 503))

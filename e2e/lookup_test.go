@@ -58,22 +58,7 @@ func (z *zone) lookups() int {
 // start gives the port.
 func (z *zone) start(t *testing.T) uint32 {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		for {
-			query := make([]byte, 512)
-			size, from, err := conn.ReadFrom(query)
-			if err != nil {
-				return
-			}
-			_, _ = conn.WriteTo(z.answer(query[:size]), from)
-		}
-	}()
-	return uint32(conn.LocalAddr().(*net.UDPAddr).Port)
+	return serveDNS(t, func(query []byte, reply func([]byte)) { reply(z.answer(query)) })
 }
 
 func (z *zone) answer(query []byte) []byte {

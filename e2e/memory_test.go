@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,15 +66,7 @@ providers:
 limits: {envoy_heap_bytes: %d%s}
 %s
 `, p.URL(), heapMiB<<20, limits, more))
-	m := &memoryTest{Gateway: g, p: p}
-	g.WaitLog(func(lines []map[string]any) bool {
-		for _, l := range lines {
-			if pid, ok := l["pid"].(float64); ok && l["msg"] == "envoy started" {
-				m.envoy = int(pid)
-			}
-		}
-		return m.envoy != 0
-	}, "Envoy's process ID")
+	m := &memoryTest{Gateway: g, p: p, envoy: g.EnvoyPID()}
 	m.before = m.memory(t, "VmRSS")
 	return m
 }
@@ -83,24 +74,7 @@ limits: {envoy_heap_bytes: %d%s}
 // memory returns a size of Envoy's process in MiB.
 func (m *memoryTest) memory(t *testing.T, field string) int {
 	t.Helper()
-	return memoryOf(t, m.envoy, field)
-}
-
-// memoryOf returns a size of a process in MiB, from /proc/PID/status.
-func memoryOf(t *testing.T, pid int, field string) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, field+":"); ok {
-			kib, _ := strconv.Atoi(strings.Fields(rest)[0])
-			return kib / 1024
-		}
-	}
-	t.Fatalf("no %s in\n%s", field, b)
-	return 0
+	return gatewaytest.Memory(t, m.envoy, field) >> 20
 }
 
 // peak checks the most memory that Envoy ever took.
@@ -122,15 +96,7 @@ func (m *memoryTest) servesOthers(t *testing.T, header ...string) {
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, Timeout: gatewaytest.Patience}
 	gatewaytest.Eventually(t, "another client is served", func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, m.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		for i := 0; i+1 < len(header); i += 2 {
-			req.Header.Set(header[i], header[i+1])
-		}
-		resp, err := client.Do(req)
+		resp, err := client.Do(newPost(t.Context(), t, m.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m"}`), header...))
 		if err != nil {
 			return false
 		}
@@ -174,7 +140,7 @@ func TestMemory(t *testing.T) {
 	t.Run("one connection", memoryOneConnection)
 	t.Run("given back", func(t *testing.T) {
 		gatewaytest.Eventually(t, "Weir gives the memory back", func() bool {
-			return memoryOf(t, bodies.Cmd.Process.Pid, "VmRSS") < 96
+			return gatewaytest.Memory(t, bodies.Cmd.Process.Pid, "VmRSS")>>20 < 96
 		})
 		for _, m := range []*memoryTest{bodies, http1, http2} {
 			gatewaytest.Eventually(t, "Envoy gives the memory back", func() bool {
@@ -262,7 +228,7 @@ func (m *memoryTest) large(t *testing.T) {
 	}
 	m.p.Reset()
 	m.peak(t, ceilingMiB)
-	if most := memoryOf(t, m.Cmd.Process.Pid, "VmHWM"); most < 100 {
+	if most := gatewaytest.Memory(t, m.Cmd.Process.Pid, "VmHWM") >> 20; most < 100 {
 		t.Errorf("Weir took %d MiB at most: the bodies did not get there", most)
 	}
 }
@@ -347,7 +313,7 @@ func (m *memoryTest) stuck(t *testing.T, n int) {
 	m.p.WaitRequests(t, n)
 	last := -1
 	gatewaytest.Eventually(t, "nothing moves", func() bool {
-		now := envoyStat(t, m.Gateway, "^cluster.weir/p/.*upstream_cx_rx_bytes_total")
+		now := m.EnvoyStat("^cluster.weir/p/.*upstream_cx_rx_bytes_total")
 		same := now == last
 		last = now
 		return same

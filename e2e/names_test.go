@@ -39,6 +39,17 @@ type nameServer struct {
 // start gives the port.
 func (n nameServer) start(t *testing.T) uint32 {
 	t.Helper()
+	return serveDNS(t, func(query []byte, reply func([]byte)) {
+		if !n.quiet {
+			time.AfterFunc(n.delay, func() { reply(n.answer(query)) })
+		}
+	})
+}
+
+// serveDNS hands queries to a function until the test is over, and returns the
+// port.
+func serveDNS(t *testing.T, asked func(query []byte, reply func([]byte))) uint32 {
+	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -51,9 +62,7 @@ func (n nameServer) start(t *testing.T) uint32 {
 			if err != nil {
 				return
 			}
-			if !n.quiet {
-				time.AfterFunc(n.delay, func() { _, _ = conn.WriteTo(n.answer(query[:size]), from) })
-			}
+			asked(query[:size], func(answer []byte) { _, _ = conn.WriteTo(answer, from) })
 		}
 	}()
 	return uint32(conn.LocalAddr().(*net.UDPAddr).Port)

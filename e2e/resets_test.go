@@ -80,8 +80,8 @@ func TestResets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cancelled := func() int { return envoyStat(t, g, "^http.weir.downstream_rq_rx_reset$") }
-		asked := func() int { return envoyStat(t, g, "^http.weir.ext_proc.streams_started$") }
+		cancelled := func() int { return g.EnvoyStat("^http.weir.downstream_rq_rx_reset$") }
+		asked := func() int { return g.EnvoyStat("^http.weir.ext_proc.streams_started$") }
 		cancelledBefore, askedBefore := cancelled(), asked()
 		if _, err := g.Dial().Write(flood.Bytes()); err != nil {
 			t.Fatal(err)

@@ -23,12 +23,11 @@ type stream struct {
 	cancel context.CancelFunc
 }
 
-// open sends a request and returns as soon as the answer's headers are there.
-func open(t *testing.T, client *http.Client, url, body string, header ...string) *stream {
+// newPost returns a request with a JSON body. header holds names and values in
+// turn.
+func newPost(ctx context.Context, t *testing.T, url string, body io.Reader, header ...string) *http.Request {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
-	t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +35,15 @@ func open(t *testing.T, client *http.Client, url, body string, header ...string)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := client.Do(req)
+	return req
+}
+
+// open sends a request and returns as soon as the answer's headers are there.
+func open(t *testing.T, client *http.Client, url, body string, header ...string) *stream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
+	t.Cleanup(cancel)
+	resp, err := client.Do(newPost(ctx, t, url+"/v1/chat/completions", strings.NewReader(body), header...))
 	if err != nil {
 		t.Fatal(err)
 	}

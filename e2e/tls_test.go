@@ -163,7 +163,7 @@ func TestTLS(t *testing.T) {
 			t.Error("half a pair is in force")
 		}
 		load(12)
-		listeners := envoyStat(t, g.Gateway, "listener_manager.listener_modified")
+		listeners := g.EnvoyStat("listener_manager.listener_modified")
 		write(t, g.file("tls.key"), second.key)
 		gatewaytest.Eventually(t, "the new certificate", func() bool {
 			fresh := g.client(&tls.Config{}, true)
@@ -176,7 +176,7 @@ func TestTLS(t *testing.T) {
 		if !served(kept).Equal(first.x509) {
 			t.Error("the connection from before is not there any more")
 		}
-		if now := envoyStat(t, g.Gateway, "listener_manager.listener_modified"); now != listeners {
+		if now := g.EnvoyStat("listener_manager.listener_modified"); now != listeners {
 			t.Errorf("the listener changed %d times", now-listeners)
 		}
 		if h := health(t, g.Gateway); h.Status != "ok" {

@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -28,10 +27,10 @@ func measure(t *testing.T, g *gatewaytest.Gateway, envoy int) figures {
 	t.Helper()
 	weir := g.Cmd.Process.Pid
 	return figures{
-		EnvoyMemory: resident(t, envoy), WeirMemory: resident(t, weir),
+		EnvoyMemory: gatewaytest.Memory(t, envoy, "VmRSS"), WeirMemory: gatewaytest.Memory(t, weir, "VmRSS"),
 		EnvoyDescriptors: descriptors(t, envoy), WeirDescriptors: descriptors(t, weir),
 		Goroutines: metric(t, g, "go_goroutines"),
-		Clusters:   stat(t, g, "cluster_manager.active_clusters"),
+		Clusters:   g.EnvoyStat(`cluster_manager\.active_clusters$`),
 	}
 }
 
@@ -73,25 +72,6 @@ func typical(all []figures) figures {
 	}
 }
 
-func resident(t *testing.T, pid int) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib << 10
-		}
-	}
-	t.Fatalf("process %d has no VmRSS", pid)
-	return 0
-}
-
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
@@ -115,26 +95,4 @@ func metric(t *testing.T, g *gatewaytest.Gateway, name string) int {
 	}
 	t.Fatalf("there is no metric %s", name)
 	return 0
-}
-
-// stat is the sum of the gauges and counters of Envoy whose names end like
-// this.
-func stat(t *testing.T, g *gatewaytest.Gateway, name string) int {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), gatewaytest.Patience)
-	defer cancel()
-	text, err := g.EnvoyAdmin.Get(ctx, "/stats?filter="+strings.ReplaceAll(name, ".", `\.`)+"$")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := 0
-	for line := range strings.Lines(string(text)) {
-		_, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		sum += n
-	}
-	return sum
 }

@@ -31,24 +31,12 @@ type subject struct {
 func TestSoakRun(t *testing.T) {
 	soak(t, func(config string, options ...gatewaytest.Option) *subject {
 		g := gatewaytest.Start(t, config, options...)
-		envoy := func() int {
-			var pid int
-			g.WaitLog(func(lines []map[string]any) bool {
-				for _, l := range lines {
-					if n, ok := l["pid"].(float64); ok && l["msg"] == "envoy started" {
-						pid = int(n)
-					}
-				}
-				return pid != 0
-			}, "the process id of Envoy")
-			return pid
-		}
-		return &subject{Gateway: g, envoy: envoy, kill: func() {
-			killed := envoy()
+		return &subject{Gateway: g, envoy: g.EnvoyPID, kill: func() {
+			killed := g.EnvoyPID()
 			if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
 				t.Error(err)
 			}
-			gatewaytest.Eventually(t, "another Envoy", func() bool { return envoy() != killed })
+			gatewaytest.Eventually(t, "another Envoy", func() bool { return g.EnvoyPID() != killed })
 		}}
 	})
 }
@@ -158,7 +146,7 @@ func answers(g *subject) bool {
 func quiet(t *testing.T, g *subject) figures {
 	t.Helper()
 	gatewaytest.Eventually(t, "no request to run", func() bool {
-		return stat(t, g.Gateway, "http.weir.downstream_rq_active") == 0
+		return g.EnvoyStat(`http\.weir\.downstream_rq_active$`) == 0
 	})
 	return measure(t, g.Gateway, g.envoy())
 }
