@@ -31,17 +31,10 @@ const unchecked = typev3.StatusCode_NetworkAuthenticationRequired
 // secret.
 func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
-		GrpcService:    b.weir(),
-		MessageTimeout: duration(decisionTimeout),
-		StatusOnError:  &typev3.HttpStatus{Code: unchecked},
-		ProcessingMode: &extprocv3.ProcessingMode{
-			RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
-			RequestBodyMode:     extprocv3.ProcessingMode_NONE,
-			RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
-			ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
-			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
-			ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
-		},
+		GrpcService:        b.weir(),
+		MessageTimeout:     duration(decisionTimeout),
+		StatusOnError:      &typev3.HttpStatus{Code: unchecked},
+		ProcessingMode:     responseMode(extprocv3.ProcessingMode_SKIP),
 		ResponseAttributes: []string{"xds.cluster_name"},
 		MutationRules:      freeRouting(),
 		MetadataOptions: &extprocv3.MetadataOptions{

@@ -48,6 +48,18 @@ func requestMode() *extprocv3.ProcessingMode {
 	}
 }
 
+// responseMode shows a response chunk by chunk.
+func responseMode(trailers extprocv3.ProcessingMode_HeaderSendMode) *extprocv3.ProcessingMode {
+	return &extprocv3.ProcessingMode{
+		RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
+		RequestBodyMode:     extprocv3.ProcessingMode_NONE,
+		RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
+		ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
+		ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
+		ResponseTrailerMode: trailers,
+	}
+}
+
 func freeRouting() *mutationv3.HeaderMutationRules {
 	return &mutationv3.HeaderMutationRules{AllowAllRouting: boolean(true), AllowEnvoy: boolean(true)}
 }
@@ -72,16 +84,9 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 		GrpcService: b.weir(),
 		// No function of the timers of the attempt and the stream, which come
 		// first: a cluster that changed would have new connections.
-		MessageTimeout:   duration(gateTimeout),
-		FailureModeAllow: true,
-		ProcessingMode: &extprocv3.ProcessingMode{
-			RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
-			RequestBodyMode:     extprocv3.ProcessingMode_NONE,
-			RequestTrailerMode:  extprocv3.ProcessingMode_SKIP,
-			ResponseHeaderMode:  extprocv3.ProcessingMode_SEND,
-			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
-			ResponseTrailerMode: extprocv3.ProcessingMode_SEND,
-		},
+		MessageTimeout:                          duration(gateTimeout),
+		FailureModeAllow:                        true,
+		ProcessingMode:                          responseMode(extprocv3.ProcessingMode_SEND),
 		SendBodyWithoutWaitingForHeaderResponse: true,
 		AllowContentLengthHeader:                true,
 		MutationRules:                           freeRouting(),
