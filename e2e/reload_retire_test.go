@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"weir/gateway/retire"
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
-	"weir/retire"
 )
 
 var activeClusters = regexp.MustCompile(`cluster_manager\.active_clusters: ([0-9]+)`)

@@ -3,10 +3,10 @@ package extproc
 import (
 	"time"
 
-	"weir/admit"
+	"weir/extproc/admit"
 	"weir/extproc/wire"
-	"weir/limits"
 	"weir/policy"
+	"weir/telemetry/limits"
 )
 
 // retryAfter is what refused clients are told to wait, in seconds. What frees

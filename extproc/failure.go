@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"weir/echo"
+	"weir/extproc/echo"
 	"weir/extproc/wire"
 	"weir/policy"
 )

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"weir/extproc/gate"
 	"weir/extproc/wire"
-	"weir/gate"
 	"weir/policy"
 )
 

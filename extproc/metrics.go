@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/gate"
+	"weir/extproc/gate"
 	"weir/policy"
 )
 

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"weir/admit"
+	"weir/extproc/admit"
 	"weir/extproc/wire"
 	"weir/internal/sample"
 	"weir/policy"

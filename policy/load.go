@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"weir/rolling"
+	"weir/telemetry/rolling"
 )
 
 // Source is a configuration and what it may refer to.

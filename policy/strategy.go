@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"weir/policy/expression"
-	"weir/rolling"
+	"weir/telemetry/rolling"
 )
 
 // strategies are the expressions that choose, and what they choose from.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"weir/rolling"
+	"weir/telemetry/rolling"
 )
 
 // strategyCases are the strategies of the documents that the specification

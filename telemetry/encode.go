@@ -7,7 +7,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 // maxText bounds a string in a log line, in bytes before it is escaped. What

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 func TestLines(t *testing.T) {

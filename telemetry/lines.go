@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 const (

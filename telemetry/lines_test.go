@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"weir/rolling"
+	"weir/telemetry/rolling"
 )
 
 // blocked is a writer that takes nothing until it is let go.

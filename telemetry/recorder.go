@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/accesslog"
-	"weir/rolling"
+	"weir/telemetry/accesslog"
+	"weir/telemetry/rolling"
 )
 
 // Config is what a Recorder is made of.

@@ -18,9 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"weir/accesslog"
 	"weir/internal/sample"
-	"weir/rolling"
+	"weir/telemetry/accesslog"
+	"weir/telemetry/rolling"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"weir/accesslog"
 	"weir/internal/sample"
+	"weir/telemetry/accesslog"
 )
 
 // refusals decides which lines are written of requests that anybody can send:

@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"weir/envoy"
-	"weir/limits"
 	"weir/policy"
+	"weir/telemetry/limits"
 	"weir/xds"
 )
 

@@ -3,8 +3,8 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/admit"
 	"weir/extproc"
+	"weir/extproc/admit"
 	"weir/policy"
 )
 

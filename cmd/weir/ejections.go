@@ -9,11 +9,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/accesslog"
-	"weir/health"
-	"weir/peers"
+	"weir/extproc/peers"
 	"weir/policy"
 	"weir/telemetry"
+	"weir/telemetry/accesslog"
+	"weir/telemetry/health"
 )
 
 // sinks are who takes in what Envoy tells.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 // What is ejected is counted, logged and listed with the model where it is a

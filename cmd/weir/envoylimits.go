@@ -6,10 +6,10 @@ import (
 	"sync"
 	"time"
 
-	"weir/accesslog"
 	"weir/envoy"
-	"weir/limits"
 	"weir/policy"
+	"weir/telemetry/accesslog"
+	"weir/telemetry/limits"
 )
 
 // envoyLimits counts what Envoy refuses because of a limit of connections or of

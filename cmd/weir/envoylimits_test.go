@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"weir/envoy"
-	"weir/limits"
+	"weir/telemetry/limits"
 )
 
 // TestEnvoyCounters: what is new of Envoy's counters counts, once, and a new

@@ -21,14 +21,14 @@ import (
 
 	"weir/envoy"
 	"weir/extproc"
+	"weir/extproc/peers"
 	"weir/extproc/wire"
-	"weir/health"
+	"weir/gateway/retire"
 	"weir/internal/private"
-	"weir/limits"
-	"weir/peers"
 	"weir/policy"
-	"weir/retire"
-	"weir/rolling"
+	"weir/telemetry/health"
+	"weir/telemetry/limits"
+	"weir/telemetry/rolling"
 	"weir/xds"
 )
 

@@ -3,9 +3,9 @@ package main
 import (
 	"time"
 
-	"weir/limits"
-	"weir/peers"
+	"weir/extproc/peers"
 	"weir/policy"
+	"weir/telemetry/limits"
 )
 
 var perAddress = limits.Limit{

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"weir/accesslog"
 	"weir/envoy"
 	"weir/policy"
+	"weir/telemetry/accesslog"
 	"weir/xds"
 )
 

@@ -1,6 +1,6 @@
 package main
 
-import "weir/retire"
+import "weir/gateway/retire"
 
 // running is who is told which requests run: an accesslog.Follower.
 type running struct {

@@ -9,11 +9,11 @@ import (
 	"syscall"
 	"time"
 
-	"weir/accesslog"
-	"weir/admit"
+	"weir/extproc/admit"
 	"weir/policy"
-	"weir/rolling"
 	"weir/telemetry"
+	"weir/telemetry/accesslog"
+	"weir/telemetry/rolling"
 )
 
 // observer takes in what Envoy tells of requests.

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/accesslog"
 	"weir/policy"
+	"weir/telemetry/accesslog"
 )
 
 // Event is a change of a cluster, or of one of its models, that is worth telling.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 const threeKeys = `

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/accesslog"
 	"weir/policy"
+	"weir/telemetry/accesslog"
 )
 
 // Cluster is how one cluster fares: for all clients, and for each access key

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 // A cluster and its models are ejected, probed and back in use each by itself.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"weir/accesslog"
 	"weir/policy"
+	"weir/telemetry/accesslog"
 )
 
 // verdict is what an attempt says of its cluster.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"weir/accesslog"
+	"weir/telemetry/accesslog"
 )
 
 // Of those who ask at one moment, one may probe: the cluster, the model, or both.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"weir/accesslog"
 	"weir/policy"
+	"weir/telemetry/accesslog"
 )
 
 var start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
