@@ -28,7 +28,7 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
-		if kind := req.Endpoint.Answer.Stream(&x.body); kind != "" {
+		if kind := req.Endpoint.Answer.Stream(x.body.CountsStream()); kind != "" {
 			x.set = append(x.set, wire.SetHeader{Key: policy.AnswerHeader, Value: kind})
 		}
 	} else {

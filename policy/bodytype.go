@@ -39,7 +39,7 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 // charsets in them than Go; some take a backslash for an escape; and some look
 // for the word wherever it is, in a name or between quotes.
 func readAlike(contentType string, params map[string]string) bool {
-	low := lower(contentType)
+	low := strings.ToLower(contentType)
 	once := func(text, name string) bool {
 		n := 0
 		if _, found := params[name]; found {

@@ -3,7 +3,7 @@ package policy
 import "testing"
 
 func TestBodyType(t *testing.T) {
-	json, form := endpointByPath["/v1/chat/completions"], endpointByPath["/v1/audio/transcriptions"]
+	json, form := EndpointAt("/v1/chat/completions"), EndpointAt("/v1/audio/transcriptions")
 	f := func(e *Endpoint, contentType, boundary string, taken bool) {
 		t.Helper()
 		got, err := e.BodyType(contentType, "")

@@ -73,6 +73,12 @@ var endpointByPath = func() map[string]*Endpoint {
 	return m
 }()
 
+// Endpoints returns all operations, each at its Index.
+func Endpoints() []Endpoint { return endpoints }
+
+// EndpointAt returns the operation with a path, or nil.
+func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
+
 const modelsPath = "/v1/models"
 
 // Route is what a request line asks for: an operation with a body, or the

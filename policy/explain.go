@@ -147,7 +147,7 @@ func Arriving(client []ExplainedHeader, bodyLength int) []ExplainedHeader {
 	for _, h := range client {
 		if h.Name == "connection" {
 			for name := range strings.SplitSeq(h.Value, ",") {
-				hop = append(hop, lower(strings.TrimSpace(name)))
+				hop = append(hop, strings.ToLower(strings.TrimSpace(name)))
 			}
 		}
 	}
@@ -314,7 +314,7 @@ func (t *Trace) offer(entry string, c *choice, code Code) {
 		return
 	}
 	t.offers = append(t.offers, offer{
-		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[lower(c.id)] != nil, code: code, keptBy: -1,
+		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[strings.ToLower(c.id)] != nil, code: code, keptBy: -1,
 	})
 }
 

@@ -42,7 +42,7 @@ func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 }
 
 // parse turns the list into a Failover; each problem names its entry.
-func (f FailoverConfig) parse() (Failover, map[int]error) {
+func parseFailover(f FailoverConfig) (Failover, map[int]error) {
 	out := Failover{}
 	problems := map[int]error{}
 	seen := map[int]bool{}

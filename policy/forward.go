@@ -58,10 +58,10 @@ type nameSet struct {
 func namesOf(list []string) *nameSet {
 	s := &nameSet{exact: map[string]bool{}}
 	for _, name := range list {
-		if prefix, ok := strings.CutSuffix(lower(name), "*"); ok {
+		if prefix, ok := strings.CutSuffix(strings.ToLower(name), "*"); ok {
 			s.prefixes = append(s.prefixes, prefix)
 		} else {
-			s.exact[lower(name)] = true
+			s.exact[strings.ToLower(name)] = true
 		}
 	}
 	return s

@@ -31,11 +31,11 @@ func (a Answer) Format() Format {
 // every event (stream_options.continuous_usage_stats, of vLLM).
 const CountedStream = "chat-counted"
 
-// Stream says what a stream of this kind looks like, by the client's body; empty
-// where it has no last event.
-func (a Answer) Stream(body *Body) string {
+// Stream returns what a stream of this kind looks like, empty where it has no last
+// event. counted reports whether the client asked for tokens in every event.
+func (a Answer) Stream(counted bool) string {
 	switch {
-	case a == ChatAnswer && body.countsStream():
+	case a == ChatAnswer && counted:
 		return CountedStream
 	case a == ChatAnswer, a == ResponsesAnswer, a == MessagesAnswer:
 		return string(a)
@@ -43,8 +43,8 @@ func (a Answer) Stream(body *Body) string {
 	return ""
 }
 
-// countsStream says whether the stream's options name continuous_usage_stats.
-func (b *Body) countsStream() bool {
+// CountsStream reports whether the stream's options name continuous_usage_stats.
+func (b *Body) CountsStream() bool {
 	for _, m := range b.Members {
 		if string(m.Name) == "stream_options" && bytes.Contains(b.Bytes[m.Value.Start:m.Value.End], []byte(`"continuous_usage_stats"`)) {
 			return true

@@ -1,6 +1,9 @@
 package policy
 
-import "cmp"
+import (
+	"cmp"
+	"strings"
+)
 
 // The label of what has no name of its own in metrics.
 const (
@@ -23,7 +26,7 @@ func (p *Policy) AskedLabel(asked string) string {
 	if asked == "" || isAuto(asked) {
 		return AutoLabel
 	}
-	name := lower(asked)
+	name := strings.ToLower(asked)
 	if offers := p.byModel[name]; len(offers) > 0 {
 		return cmp.Or(offers[0].names[name], name)
 	}
@@ -50,17 +53,17 @@ func (p *Policy) ProviderKeyOf(cluster string) string { return p.labels.keys[clu
 // HasModel says whether a provider has a model, by their ids: whether there are
 // numbers to keep of it.
 func (p *Policy) HasModel(provider, id string) bool {
-	owner := p.byName[lower(provider)]
+	owner := p.byName[strings.ToLower(provider)]
 	if owner == nil || owner.id != provider {
 		return false
 	}
-	m := owner.byModel[lower(id)]
+	m := owner.byModel[strings.ToLower(id)]
 	return m != nil && m.id == id
 }
 
 // HasProvider reports whether an id is that of a provider.
 func (p *Policy) HasProvider(id string) bool {
-	owner := p.byName[lower(id)]
+	owner := p.byName[strings.ToLower(id)]
 	return owner != nil && owner.id == id
 }
 

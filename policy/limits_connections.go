@@ -53,7 +53,7 @@ func (l *loader) connectionLimits(p *Policy) {
 }
 
 // connections shows the limits of connections that are in force.
-func (c *LimitsConfig) connections(l ConnectionLimits) {
+func setConnectionLimits(c *LimitsConfig, l ConnectionLimits) {
 	c.ClientHeadersTimeout, c.ClientBodyTimeout = l.ClientHeadersTimeout, l.ClientBodyTimeout
 	c.ClientIdleTimeout, c.MaxClientConnectionAge = l.ClientIdleTimeout, l.MaxClientConnectionAge
 }

@@ -290,7 +290,7 @@ func (l *loader) envoy() {
 func (l *loader) httpHosts() {
 	for i, host := range l.cfg.AllowHTTPHosts {
 		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-		if _, err := netip.ParseAddr(bare); err != nil && checkHostName(lower(bare)) != nil {
+		if _, err := netip.ParseAddr(bare); err != nil && checkHostName(strings.ToLower(bare)) != nil {
 			l.problem(indexed("allow_http_hosts", i), "%q is no host: write a name or an address, without scheme and port", clip(host))
 		}
 	}

@@ -48,7 +48,7 @@ func TestNothingIsHeldForMultiplexedClients(t *testing.T) {
 		if err := ReadJSON([]byte(`{"model":"m"}`), &body); err != nil {
 			t.Fatal(err)
 		}
-		plan, err := p.Plan(&Request{Endpoint: &endpoints[0], Body: &body, Multiplexed: multiplexed, Now: time.Now()})
+		plan, err := p.Plan(&Request{Endpoint: &Endpoints()[0], Body: &body, Multiplexed: multiplexed, Now: time.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ func (l *loader) forward(e *entry) {
 	}
 	anyName := func(string) string { return "" }
 	l.checkNames(c.Headers, at+"headers", func(name string) string {
-		switch low := lower(name); {
+		switch low := strings.ToLower(name); {
 		case slices.Contains(strippedHeaders, low) && !reserved(low):
 			return "never passes from a client: to send one of the gateway's, set it under headers"
 		case slices.Contains(strippedHeaders, low), slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(low, p) }):
@@ -29,7 +29,7 @@ func (l *loader) forward(e *entry) {
 		return headerName(name)
 	})
 	l.checkNames(c.Query, at+"query", func(name string) string {
-		stem, _, _ := strings.Cut(lower(name), "[")
+		stem, _, _ := strings.Cut(strings.ToLower(name), "[")
 		if folded := foldParam.Replace(stem); queryCredentials[folded] || heldBack[folded] {
 			return "never passes from a client: to send one of the gateway's, set it under query_params"
 		}
@@ -37,7 +37,7 @@ func (l *loader) forward(e *entry) {
 	})
 	l.checkNames(c.Body, at+"body", anyName)
 	l.checkNames(c.ResponseHeaders, at+"response_headers", func(name string) string {
-		if why := neverReturned(lower(name)); why != "" {
+		if why := neverReturned(strings.ToLower(name)); why != "" {
 			return "never passes to a client: " + why
 		}
 		return headerName(name)
@@ -59,7 +59,7 @@ func (l *loader) returnedNames(list NamesConfig, path string) {
 		l.returned = map[string]bool{}
 	}
 	for _, name := range list {
-		l.returned[lower(name)] = true
+		l.returned[strings.ToLower(name)] = true
 	}
 	size := 0
 	for name := range l.returned {
@@ -97,7 +97,7 @@ func (b *clusterBuilder) responseHeaders(c ProviderConfig) []string {
 	}
 	var out []string
 	for _, name := range c.Forward.ResponseHeaders {
-		out = append(out, lower(name))
+		out = append(out, strings.ToLower(name))
 	}
 	slices.Sort(out)
 	return out

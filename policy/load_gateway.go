@@ -87,7 +87,7 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	if list == nil {
 		list = failoverDefault
 	}
-	failover, problems := list.parse()
+	failover, problems := parseFailover(list)
 	for i, err := range problems {
 		l.problem(indexed(at+"failover_on", i), "%v", err)
 	}

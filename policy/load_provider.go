@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -66,7 +67,7 @@ func (l *loader) entries(g *GatewayConfig, at string) []*entry {
 			continue
 		}
 		e := &entry{own: c, path: path, out: &provider{id: c.ID, configured: true, disabled: c.Disabled, byModel: map[string]*model{}}}
-		if e.base, e.catalogue = known[lower(c.ID)]; e.catalogue {
+		if e.base, e.catalogue = known[strings.ToLower(c.ID)]; e.catalogue {
 			e.out.id = e.base.ID
 			configured[e.base.ID] = true
 		}
@@ -96,9 +97,9 @@ func readCatalogue() []ProviderConfig {
 func (l *loader) names(entries []*entry) map[string]*provider {
 	names := map[string]*provider{}
 	claim := func(name, path string, by *provider) {
-		switch other := names[lower(name)]; {
+		switch other := names[strings.ToLower(name)]; {
 		case other == nil:
-			names[lower(name)] = by
+			names[strings.ToLower(name)] = by
 		case other != by && path != "":
 			l.problem(path, "%q already names provider %q", clip(name), other.id)
 		}
@@ -170,7 +171,7 @@ func (l *loader) needsNoKey(e *entry) bool {
 		return true
 	}
 	for name, value := range e.own.Headers {
-		if value.credential(lower(name)) {
+		if value.credential(strings.ToLower(name)) {
 			return true
 		}
 	}
@@ -183,14 +184,14 @@ func (l *loader) needsNoKey(e *entry) bool {
 func (l *loader) models(p *Policy, e *entry) {
 	base := map[string]ModelConfig{}
 	for _, c := range e.base.Models {
-		base[lower(c.ID)] = c
+		base[strings.ToLower(c.ID)] = c
 	}
 	own := make([]*model, len(e.own.Models))
 	for i := range e.own.Models {
 		c := &e.own.Models[i]
 		at := indexed(e.path+".models", i)
 		l.modelFields(*c, at)
-		if b, ok := base[lower(c.ID)]; ok {
+		if b, ok := base[strings.ToLower(c.ID)]; ok {
 			both := overlayModel(b, *c)
 			c = &both
 		}
@@ -208,13 +209,13 @@ func (l *loader) models(p *Policy, e *entry) {
 		}
 	}
 	for i, c := range e.own.Models {
-		for _, alias := range base[lower(c.ID)].IDAliases {
+		for _, alias := range base[strings.ToLower(c.ID)].IDAliases {
 			l.nameModel(p, own[i], alias, "")
 		}
-		delete(base, lower(c.ID))
+		delete(base, strings.ToLower(c.ID))
 	}
 	for _, c := range e.base.Models {
-		if _, left := base[lower(c.ID)]; left && e.out.byModel[lower(c.ID)] == nil {
+		if _, left := base[strings.ToLower(c.ID)]; left && e.out.byModel[strings.ToLower(c.ID)] == nil {
 			m := newModel(e.out, &c, false)
 			own = append(own, m)
 			for _, name := range append([]string{c.ID}, c.IDAliases...) {
@@ -236,7 +237,7 @@ func newModel(owner *provider, c *ModelConfig, configured bool) *model {
 // nameModel lets a model go by a name. Of a disabled model's names only its
 // provider knows, so that they do not pass through it as unlisted ones.
 func (l *loader) nameModel(p *Policy, m *model, name, path string) {
-	key := lower(name)
+	key := strings.ToLower(name)
 	if other := m.provider.byModel[key]; other != nil {
 		if other != m && path != "" {
 			l.problem(path, "%q already names a model of %q", clip(name), m.provider.id)

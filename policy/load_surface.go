@@ -31,7 +31,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 		case s.Format != OpenAI && s.Format != Anthropic:
 			l.problem(at+".format", "%q is unknown: write openai or anthropic", clip(string(s.Format)))
 			continue
-		case s.Surface != "" && !slices.ContainsFunc(endpoints, known):
+		case s.Surface != "" && !slices.ContainsFunc(Endpoints(), known):
 			l.problem(at+".surface", "%q is no surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", clip(string(s.Surface)), s.Format)
 			continue
 		case slices.ContainsFunc(out.surfaces, same):
@@ -56,8 +56,8 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 		}
 		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
-		sf.paths = make([]string, len(endpoints))
-		for _, e := range endpoints {
+		sf.paths = make([]string, len(Endpoints()))
+		for _, e := range Endpoints() {
 			if e.Format == s.Format {
 				sf.paths[e.index] = Join(base, e.Path)
 			}
@@ -79,7 +79,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 func (l *loader) catalogueHint(id string) string {
 	var ids []string
 	for _, c := range l.catalogue {
-		if slices.Contains(c.IDAliases, lower(id)) {
+		if slices.Contains(c.IDAliases, strings.ToLower(id)) {
 			return fmt.Sprintf(", where it is an alias: write %q", c.ID)
 		}
 		ids = append(ids, c.ID)
@@ -151,7 +151,7 @@ func reserved(header string) bool {
 func (b *clusterBuilder) headers(path string, headers map[string]Template) {
 	seen := map[string]bool{}
 	for _, name := range sortedKeys(headers) {
-		low := lower(name)
+		low := strings.ToLower(name)
 		switch {
 		case !headerPattern.MatchString(name):
 			b.problem(path+"."+name, "is no header name")
@@ -207,7 +207,7 @@ func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, pat
 		return header, prefix
 	}
 	if c.Auth.Header != "" {
-		header, prefix = lower(c.Auth.Header), ""
+		header, prefix = strings.ToLower(c.Auth.Header), ""
 		if header == "authorization" {
 			prefix = "Bearer "
 		}
@@ -244,10 +244,10 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 	}
 	all := map[string]value{}
 	for name, t := range b.global {
-		all[lower(name)] = value{t, b.at + "headers." + name}
+		all[strings.ToLower(name)] = value{t, b.at + "headers." + name}
 	}
 	for name, t := range c.Headers {
-		all[lower(name)] = value{t, path + ".headers." + name}
+		all[strings.ToLower(name)] = value{t, path + ".headers." + name}
 	}
 	var out []ClusterHeader
 	for _, name := range sortedKeys(all) {

@@ -166,7 +166,7 @@ func TestLoadCatalogue(t *testing.T) {
 		if _, err := ParseBaseURL(c.BaseURL, nil); err != nil {
 			t.Errorf("%s: %v", c.ID, err)
 		}
-		if c.ID != lower(c.ID) {
+		if c.ID != strings.ToLower(c.ID) {
 			t.Errorf("%s: entries are found by their id in lower case", c.ID)
 		}
 	}
@@ -338,7 +338,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if p != nil {
-			if _, err := p.Plan(&Request{Endpoint: &endpoints[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && AsError(err).Code.Status() != NoModelsSelected.Status() {
+			if _, err := p.Plan(&Request{Endpoint: &Endpoints()[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && AsError(err).Code.Status() != NoModelsSelected.Status() {
 				t.Error(err)
 			}
 		}

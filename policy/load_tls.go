@@ -25,7 +25,7 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 	}
 	out.InsecureSkipVerify = c.TLS.InsecureSkipVerify
 	if c.TLS.ServerName != "" {
-		out.ServerName = lower(c.TLS.ServerName)
+		out.ServerName = strings.ToLower(c.TLS.ServerName)
 		if _, err := netip.ParseAddr(out.ServerName); err != nil {
 			if err := checkHostName(out.ServerName); err != nil {
 				b.problem(path+".tls.server_name", "%v", err)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"strings"
 )
 
 // Models answers GET /v1/models, or GET /v1/models/{id} where id is not
@@ -11,7 +12,7 @@ func (p *Policy) Models(key *AccessKey, id string, format Format) ([]byte, error
 	if id != "" {
 		m, ok := p.lookup(key, id)
 		if !ok {
-			return nil, rejection{code: ModelNotFound, entry: id}.err(p, endpointByPath["/v1/chat/completions"], key)
+			return nil, rejection{code: ModelNotFound, entry: id}.err(p, EndpointAt("/v1/chat/completions"), key)
 		}
 		return json.Marshal(m.in(format))
 	}
@@ -90,9 +91,9 @@ func (p *Policy) visible(key *AccessKey) []listed {
 
 // usable is admit without an endpoint: some endpoint could be served.
 func (p *Policy) usable(owner *provider, id string, configured bool, key *AccessKey) bool {
-	for i := range endpoints {
+	for i := range Endpoints() {
 		c := choice{provider: owner, id: id}
-		if p.admit(&c, configured, &endpoints[i], key) == "" {
+		if p.admit(&c, configured, &Endpoints()[i], key) == "" {
 			return true
 		}
 	}
@@ -115,11 +116,11 @@ func listing(id string, owner *provider, m *model) listed {
 
 // lookup finds what a client would get for a name, under that name.
 func (p *Policy) lookup(key *AccessKey, id string) (listed, bool) {
-	for i := range endpoints {
-		choices, _ := p.resolve(nil, 1, id, &endpoints[i], key, nil)
+	for i := range Endpoints() {
+		choices, _ := p.resolve(nil, 1, id, &Endpoints()[i], key, nil)
 		if len(choices) > 0 {
 			owner := choices[0].provider
-			return listing(id, owner, owner.byModel[lower(choices[0].id)]), true
+			return listing(id, owner, owner.byModel[strings.ToLower(choices[0].id)]), true
 		}
 	}
 	return listed{}, false

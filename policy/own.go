@@ -78,7 +78,7 @@ func (o Own) resolve(host string) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}
 	}
-	host = lower(host)
+	host = strings.ToLower(host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 6.3
 		return []netip.Addr{loopback4, loopback6}
 	}

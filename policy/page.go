@@ -52,7 +52,7 @@ func hostOf(authority string) (host string, addr netip.Addr) {
 	} else if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host = host[:i]
 	}
-	host = lower(strings.TrimSuffix(host, "."))
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host != "localhost" { // which needs no error
 		addr, _ = netip.ParseAddr(host)
 	}

@@ -49,7 +49,7 @@ type planRequest struct {
 }
 
 func newPlanRequest(t testing.TB, p *Policy, query, body string, scoped bool) *planRequest {
-	r := &planRequest{policy: p, request: Request{Endpoint: &endpoints[0], Query: query, Body: readBody(t, body), Now: testNow}}
+	r := &planRequest{policy: p, request: Request{Endpoint: &Endpoints()[0], Query: query, Body: readBody(t, body), Now: testNow}}
 	if scoped {
 		key, err := p.Authenticate("0123456789abcdef")
 		if err != nil {

@@ -211,7 +211,7 @@ on_http_request:
 		if err := ReadMultipart([]byte(form), "b", &body); err != nil {
 			t.Fatal(err)
 		}
-		req := &Request{Endpoint: endpointByPath["/v1/audio/transcriptions"], Body: &body, Now: testNow}
+		req := &Request{Endpoint: EndpointAt("/v1/audio/transcriptions"), Body: &body, Now: testNow}
 		plan, err := p.Plan(req)
 		if err != nil {
 			t.Fatal(err)
@@ -304,7 +304,7 @@ providers:
 `)
 	f := func(bytes, want int) {
 		t.Helper()
-		plan := planned(t, p, &endpoints[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
+		plan := planned(t, p, &Endpoints()[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
 		if len(plan.Attempts) != want {
 			t.Errorf("%d bytes to put back: %d attempts, want %d", bytes, len(plan.Attempts), want)
 		}
@@ -316,7 +316,7 @@ providers:
 	f(maxPlanText/2+100, 2)
 	f(maxPlanText, 1)
 	// What all attempts send need not travel, however large it is.
-	plan := planned(t, p, &endpoints[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
+	plan := planned(t, p, &Endpoints()[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
 	if encoded := plan.Encode(); len(plan.Attempts) != 4 || len(encoded) > 2000 {
 		t.Errorf("%d attempts in %d bytes", len(plan.Attempts), len(encoded))
 	}

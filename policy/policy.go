@@ -164,9 +164,6 @@ func (p *provider) serves(e *Endpoint) *surface {
 	return whole
 }
 
-// lower is strings.ToLower, which allocates only where something changes.
-func lower(s string) string { return strings.ToLower(s) }
-
 // AccessKey is a client's credential, known by its hash.
 type AccessKey struct {
 	// ID tells keys apart and does not change with the name: it is made of the
@@ -255,7 +252,7 @@ func (p *Policy) Effective() Config {
 	c.Limits.MaxRequests, c.Limits.MaxBufferedBodyBytes = p.Limits.Total.Requests, p.Limits.Total.BodyBytes
 	c.Limits.MaxRequestsPerKey, c.Limits.MaxBufferedBodyBytesPerKey = p.Limits.PerKey.Requests, p.Limits.PerKey.BodyBytes
 	c.Limits.MaxWait = p.Limits.MaxWait
-	c.Limits.connections(p.Limits.ConnectionLimits)
+	setConnectionLimits(&c.Limits, p.Limits.ConnectionLimits)
 	gateway := *p.gateway
 	gateway.PerRequestTimeout, gateway.TotalTimeout, gateway.StreamIdleTimeout = p.PerRequestTimeout, p.TotalTimeout, p.StreamIdleTimeout
 	if gateway.ResponseGate == "" {

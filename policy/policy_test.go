@@ -111,7 +111,7 @@ providers:
 			t.Errorf("%+v", c)
 		}
 	}
-	plan := planned(t, p, &endpoints[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
+	plan := planned(t, p, &Endpoints()[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
 	if text := fmt.Sprintf("%+v", plan.Attempts) + plan.Encode(); strings.Contains(text, "STAYS") {
 		t.Error(text)
 	}

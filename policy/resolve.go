@@ -52,7 +52,7 @@ func (r rejection) worsens(code Code) bool {
 // dst, up to a length of most; the rejection says why there is nobody.
 func (p *Policy) resolve(dst []choice, most int, entry string, e *Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
 	why := rejection{code: ModelNotFound, entry: entry}
-	name := lower(entry)
+	name := strings.ToLower(entry)
 	if offers := p.byModel[name]; len(offers) > 0 {
 		served := false
 		for _, m := range offers {
@@ -206,7 +206,7 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 	}
 	// Look at more than are shown: some may be out of reach of this key.
 	const looked = 8
-	if owner, rest, _ := p.owner(entry, lower(entry)); owner != nil {
+	if owner, rest, _ := p.owner(entry, strings.ToLower(entry)); owner != nil {
 		for _, name := range nearest.Names(rest, owner.names, looked) {
 			try(owner.id + ":" + name)
 		}

@@ -17,7 +17,7 @@ providers:
 
 func TestEncode(t *testing.T) {
 	p := newWorld().load(t, two)
-	plan := planned(t, p, &endpoints[0], "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
+	plan := planned(t, p, &Endpoints()[0], "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
 	b := plan.Attempts[1].Cluster.Name
 	want := `{"deadline":1767323405000,"length":` + fmt.Sprint(len(`{"model":"m","n":1}`)) + `,"attempts":[{"cluster":"` + b + `","model":"say \"ü\\","path":"/v1/chat/completions","authority":"b.internal",` +
 		`"edits":[{"at":9,"len":3,"with":"\"say \\\"ü\\\\\""}]}]}`
@@ -67,7 +67,7 @@ func TestDecodeRetryRefuses(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	plan := planned(t, newWorld().load(t, two), &endpoints[0], "", nil, `{"models":["a:m","b:m"]}`)
+	plan := planned(t, newWorld().load(t, two), &Endpoints()[0], "", nil, `{"models":["a:m","b:m"]}`)
 	if !plan.Deadline.Equal(testNow.Add(DefaultTotalTimeout)) {
 		t.Errorf("deadline %v", plan.Deadline)
 	}

@@ -54,9 +54,9 @@ var systemUser = schema{"anyOf": []schema{
 	{"type": "integer", "minimum": 0, "maximum": maxUID},
 }}
 
-// surfacesOf gives the surfaces of a format, in the order of the endpoints.
+// surfacesOf gives the surfaces of a format, in the order of the Endpoints().
 func surfacesOf(f Format) (list []Surface) {
-	for _, e := range endpoints {
+	for _, e := range Endpoints() {
 		if e.Format == f && e.Surface != "" && !slices.Contains(list, e.Surface) {
 			list = append(list, e.Surface)
 		}

@@ -59,9 +59,9 @@ func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
 		p.uses = merged(p.uses, strategy.Uses())
 	}
 	if len(s.models) > 0 {
-		s.offered = make([][]*expression.Model, len(endpoints))
-		for i := range endpoints {
-			s.offered[i] = p.offers(&endpoints[i])
+		s.offered = make([][]*expression.Model, len(Endpoints()))
+		for i := range Endpoints() {
+			s.offered[i] = p.offers(&Endpoints()[i])
 		}
 		p.scopes()
 	}

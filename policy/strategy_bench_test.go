@@ -90,7 +90,7 @@ func (c *planRequest) decide(t testing.TB, body *Body, bytes []byte, random *ran
 	if err := ReadJSON(bytes, body); err != nil {
 		t.Fatal(err)
 	}
-	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &endpoints[0], body, testNow, random
+	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &Endpoints()[0], body, testNow, random
 	plan := c.plan(t)
 	plan.Encode()
 	key := c.request.Key
@@ -197,7 +197,7 @@ on_http_request:
 	for _, p := range policies {
 		for _, r := range strategyRequests {
 			request := func() *Request {
-				req := &Request{Endpoint: &endpoints[0], Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
+				req := &Request{Endpoint: &Endpoints()[0], Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
 				if key, err := p.Authenticate(r.key); err == nil {
 					req.Key = key
 				}

@@ -122,7 +122,7 @@ var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
 // credential says whether a header with this value is to be treated as a
 // secret: it holds one, its name says so, or it looks like one.
 func (t Template) credential(header string) bool {
-	begins := func(p string) bool { return strings.HasPrefix(lower(string(t)), p) }
+	begins := func(p string) bool { return strings.HasPrefix(strings.ToLower(string(t)), p) }
 	names := func(word string) bool { return strings.Contains(header, word) }
 	return t.references() != "" || slices.ContainsFunc(credentialWords, names) || slices.ContainsFunc(credentialPrefixes, begins)
 }
