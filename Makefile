@@ -37,7 +37,7 @@ check: ## Check format, vet, lint and module files.
 	cd tools/prometheus && go mod tidy -diff
 
 race: ## Run the tests that need no Envoy under the race detector.
-	CGO_ENABLED=1 go test -race -timeout 15m ./policy/... ./extproc/... ./xds/... ./gateway/... ./telemetry/... ./demo/... ./internal/recorder/... ./internal/private/... ./internal/sample/...
+	CGO_ENABLED=1 go test -race -timeout 15m ./llm/... ./metadata/... ./policy/... ./extproc/... ./xds/... ./gateway/... ./telemetry/... ./demo/... ./internal/recorder/... ./internal/private/... ./internal/sample/...
 
 e2e: prometheus ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
@@ -48,11 +48,11 @@ faults: ## Run the fault wall: what providers do wrong, and what becomes of it.
 faults-table: ## Write docs/faults.md, the fault wall's rows and what was seen of each.
 	go test -count=1 ./faults -update
 
-schema: ## Write policy/schema.json, the schema of the configuration, from its Go types.
-	go test ./policy -run '^TestSchema$$' -update
+schema: ## Write policy/config/schema.json, the schema of the configuration, from its Go types.
+	go test ./policy/config -run '^TestSchema$$' -update
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
-	go test -run '^$$' -bench . -benchmem ./policy ./policy/tokens ./extproc/wire
+	go test -run '^$$' -bench . -benchmem ./policy ./policy/tokens ./llm/body ./extproc/wire
 	go run ./bench $(BENCH)
 
 fuzz: ## Run every fuzz target for FUZZTIME.

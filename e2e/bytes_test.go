@@ -32,6 +32,7 @@ var transports = []struct {
 }
 
 func http1(t *testing.T) *http.Client { return clientOf(t, false) }
+
 func http2(t *testing.T) *http.Client { return clientOf(t, true) }
 
 // clientOf gives a client that keeps its connections and decompresses nothing.

@@ -17,7 +17,7 @@ import (
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
-	"weir/policy"
+	"weir/metadata"
 )
 
 // prompt has what JSON encoders differ on.
@@ -245,7 +245,7 @@ func sameRequest(t *testing.T, sent, received recorder.Request, keyHeader, key s
 		t.Errorf("the provider received accept-encoding %q: token usage is read from plain answers", got)
 	}
 	// All else is the client's own, but for what belongs to its connection.
-	for _, name := range []string{"X-Request-Id", "Accept-Encoding", policy.HopHeader, keyHeader} {
+	for _, name := range []string{"X-Request-Id", "Accept-Encoding", metadata.HopHeader, keyHeader} {
 		received.Header.Del(name)
 	}
 	for _, name := range []string{"Authorization", "X-Api-Key", "Accept-Encoding", "Connection", "Expect"} {

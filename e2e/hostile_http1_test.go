@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"weir/internal/gatewaytest"
-	"weir/policy"
+	"weir/metadata"
 )
 
 // exchange is bytes on a connection of their own and what must come of them.
@@ -247,7 +247,7 @@ func (h *hostile) wantArrived(t *testing.T, model string, n int, headers []strin
 		}
 		n--
 		got := slices.DeleteFunc(slices.Clone(r.RawHeader), func(s string) bool {
-			return strings.HasPrefix(s, "x-request-id: ") || strings.HasPrefix(s, policy.HopHeader+": weir-")
+			return strings.HasPrefix(s, "x-request-id: ") || strings.HasPrefix(s, metadata.HopHeader+": weir-")
 		})
 		want := slices.Concat([]string{"host: " + h.p.Addr()}, headers, []string{fmt.Sprintf("content-length: %d", len(body)), "authorization: Bearer key-of-p"})
 		if r.Method != "POST" || r.Path != "/v1/chat/completions" || !slices.Equal(got, want) || len(r.Trailer) > 0 {

@@ -10,7 +10,7 @@ import (
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
-	"weir/policy"
+	"weir/metadata"
 )
 
 // maxBody is the limit on bodies of the gateway under attack.
@@ -308,7 +308,7 @@ func (h *hostile) orders(t *testing.T) {
 	own := func(t *testing.T, r recorder.Request) {
 		t.Helper()
 		r.Header.Del("X-Request-Id") // Envoy's, random
-		r.Header.Del(policy.HopHeader)
+		r.Header.Del(metadata.HopHeader)
 		if got, want := fmt.Sprint(r.Header), fmt.Sprint(http.Header{
 			"Authorization": {"Bearer key-of-p"}, "Content-Length": {"13"},
 			"Content-Type": {"application/json"}, "User-Agent": {"Go-http-client/1.1"},

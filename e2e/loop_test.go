@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -68,7 +69,7 @@ on_http_request:
 		t.Errorf("answer %d %s", a.Status, a.Body)
 	}
 	// The shape of the other API.
-	proxied := g.Post("/v1/messages", `{}`, policy.HopHeader, strings.Join(strings.Fields(strings.Repeat("weir-0123456789abcdef ", policy.MaxHops)), ", "))
+	proxied := g.Post("/v1/messages", `{}`, metadata.HopHeader, strings.Join(strings.Fields(strings.Repeat("weir-0123456789abcdef ", policy.MaxHops)), ", "))
 	if proxied.Status != 508 || !strings.HasPrefix(proxied.Body, `{"type":"error","error":{"type":"api_error"`) {
 		t.Errorf("answer %d %s", proxied.Status, proxied.Body)
 	}
@@ -84,8 +85,8 @@ on_http_request:
 	if a := g.Post("/v1/chat/completions", `{"model":"n","messages":[]}`); a.Status != 200 || a.Header.Get("X-Weir-Provider") != "real" {
 		t.Errorf("answer %d %s", a.Status, a.Body)
 	}
-	if got := real.Last(t).Header.Values(policy.HopHeader); len(got) != 1 || !strings.HasPrefix(got[0], "weir-") || strings.Contains(got[0], ",") {
-		t.Errorf("after a failover the provider received %s: %q", policy.HopHeader, got)
+	if got := real.Last(t).Header.Values(metadata.HopHeader); len(got) != 1 || !strings.HasPrefix(got[0], "weir-") || strings.Contains(got[0], ",") {
+		t.Errorf("after a failover the provider received %s: %q", metadata.HopHeader, got)
 	}
 }
 
@@ -99,11 +100,11 @@ func TestGatewayBehindGateway(t *testing.T) {
 	}
 	inner := gatewaytest.Start(t, config(p.URL()))
 	outer := gatewaytest.Start(t, config(inner.URL))
-	a := outer.Post("/v1/chat/completions", `{"model":"m","messages":[]}`, policy.HopHeader, "cloudflare; loops=1", policy.HopHeader, "weir-0123456789abcdef")
+	a := outer.Post("/v1/chat/completions", `{"model":"m","messages":[]}`, metadata.HopHeader, "cloudflare; loops=1", metadata.HopHeader, "weir-0123456789abcdef")
 	if a.Status != 200 {
 		t.Fatalf("answer %d %s", a.Status, a.Body)
 	}
-	got := p.Last(t).Header.Values(policy.HopHeader)
+	got := p.Last(t).Header.Values(metadata.HopHeader)
 	names := strings.Split(strings.Join(got, ","), ", ")
 	if len(got) != 1 || len(names) != 3 || names[0] != "weir-0123456789abcdef" || names[1] == names[2] {
 		t.Errorf("the provider received %q", got)

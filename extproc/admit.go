@@ -5,6 +5,7 @@ import (
 
 	"weir/extproc/admit"
 	"weir/extproc/wire"
+	"weir/llm"
 	"weir/policy"
 	"weir/telemetry/limits"
 )
@@ -73,20 +74,20 @@ func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Poli
 	if reason == admit.None {
 		return slot, false, nil
 	}
-	var refusal *policy.Error
+	var refusal *llm.Error
 	switch reason {
 	case admit.SubjectRequests:
 		p.reached.keyRequests.Hit()
-		refusal = policy.Errorf(policy.RateLimit, "%s has %d requests running, which is its limit: wait until one has ended", who, own.Requests)
+		refusal = llm.Errorf(llm.RateLimit, "%s has %d requests running, which is its limit: wait until one has ended", who, own.Requests)
 	case admit.SubjectBodyBytes:
 		p.reached.keyBytes.Hit()
-		refusal = policy.Errorf(policy.RateLimit, "the request bodies of %s would take more than %d bytes at once, which is its limit: wait until a request has ended", who, own.BodyBytes)
+		refusal = llm.Errorf(llm.RateLimit, "the request bodies of %s would take more than %d bytes at once, which is its limit: wait until a request has ended", who, own.BodyBytes)
 	case admit.TotalRequests:
 		p.reached.requests.Hit()
-		refusal = policy.Errorf(policy.Overloaded, "the gateway has reached its limit of running requests: try again in %s", retryAfter*time.Second)
+		refusal = llm.Errorf(llm.Overloaded, "the gateway has reached its limit of running requests: try again in %s", retryAfter*time.Second)
 	case admit.TotalBodyBytes:
 		p.reached.bytes.Hit()
-		refusal = policy.Errorf(policy.Overloaded, "the gateway has reached its limit of bytes of request bodies: try again in %s", retryAfter*time.Second)
+		refusal = llm.Errorf(llm.Overloaded, "the gateway has reached its limit of bytes of request bodies: try again in %s", retryAfter*time.Second)
 	default:
 		return slot, true, nil
 	}

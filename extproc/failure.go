@@ -9,7 +9,8 @@ import (
 
 	"weir/extproc/echo"
 	"weir/extproc/wire"
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 const (
@@ -24,9 +25,9 @@ const (
 // provider whose configuration lets any header pass.
 func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) error {
 	finder := echo.New(p.credentials(cluster)...)
-	format := policy.OpenAI
-	if name, ok := x.in.Metadata(policy.PlanNamespace, policy.FormatField); ok {
-		format = policy.Format(name)
+	format := llm.OpenAI
+	if name, ok := x.in.Metadata(metadata.PlanNamespace, metadata.FormatField); ok {
+		format = llm.Format(name)
 	}
 	status, _, encoding := responseHeaders(x.in.Headers)
 	x.set, x.names = x.set[:0], x.names[:0]
@@ -38,10 +39,10 @@ func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) er
 	if status == 401 {
 		// RFC 9110 15.5.2 asks for it. The provider's own names a way to
 		// authenticate that is not the client's.
-		x.set = append(x.set, wire.SetHeader{Key: "www-authenticate", Value: policy.Challenge})
+		x.set = append(x.set, wire.SetHeader{Key: "www-authenticate", Value: llm.Challenge})
 	}
 	last := x.in.EndOfStream || finder.Empty()
-	compressed := !last && status >= 400 && !policy.Plain(encoding)
+	compressed := !last && status >= 400 && !llm.Plain(encoding)
 	if compressed {
 		// What describes the compressed bytes.
 		x.names = append(x.names, "content-encoding", "content-md5", "digest", "content-digest", "etag", "accept-ranges")
@@ -76,7 +77,7 @@ func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) er
 
 // compressedFailure is failure for a compressed body, which Weir has not asked
 // for. The client gets it as plain text, all at once at its end.
-func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *echo.Finder, encoding string, format policy.Format) error {
+func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *echo.Finder, encoding string, format llm.Format) error {
 	var body []byte
 	tooLarge := false
 	for last := false; !last; {
@@ -95,7 +96,7 @@ func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *
 		if last {
 			plain, err := inflate(body, encoding)
 			if tooLarge || err != nil {
-				plain = policy.Errorf(policy.ProviderUnreachable, "the provider compressed this error as %.32q, so the gateway cannot check it for credentials and does not pass it on", encoding).Render(format)
+				plain = llm.Errorf(llm.ProviderUnreachable, "the provider compressed this error as %.32q, so the gateway cannot check it for credentials and does not pass it on", encoding).Render(format)
 			}
 			text, _ := finder.Stream().Next(plain, true)
 			x.replaceBody(text)

@@ -7,7 +7,8 @@ import (
 
 	"weir/extproc/gate"
 	"weir/extproc/wire"
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 // answer is the memory of one answer that is judged.
@@ -21,18 +22,18 @@ type answer struct {
 // it pass, the stream is closed: Envoy still has every byte, and Weir is out of
 // its way.
 func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
-	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
-	g := policy.DecodeGate(encoded)
+	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
+	g := metadata.DecodeGate(encoded)
 	if !g.Hold {
 		return nil
 	}
 	status, contentType, encoding := responseHeaders(x.in.Headers)
 	judge := &x.answer.judge
-	judge.Reset(g.Answer, g.MayStream)
+	judge.Reset(g.Response, g.MayStream)
 	verdict := judge.Headers(status, contentType, encoding, x.in.EndOfStream)
 	var late alarm
 	if verdict == gate.Hold && g.Stream {
-		late.set(g.Deadline.Sub(p.now()), func() { p.giveUp(stream, g.Answer.Format()) })
+		late.set(g.Deadline.Sub(p.now()), func() { p.giveUp(stream, g.Response.Format()) })
 	}
 	for verdict == gate.Hold {
 		if err := stream.Recv(&x.in); err != nil {
@@ -50,8 +51,8 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	}
 	// As a failure: what Envoy logs of attempts goes by their status.
 	x.set = append(x.set[:0],
-		wire.SetHeader{Key: ":status", Value: policy.JudgedStatus},
-		wire.SetHeader{Key: policy.CauseHeader, Value: policy.EncodeCause(verdict.Cause(), status)},
+		wire.SetHeader{Key: ":status", Value: metadata.JudgedStatus},
+		wire.SetHeader{Key: metadata.CauseHeader, Value: metadata.EncodeCause(verdict.Cause(), status)},
 	)
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
 	return stream.Send(&x.out)
@@ -60,14 +61,14 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 // watch follows a stream that goes to the client to its end. Anything else
 // passes: to let it, the stream to Weir is closed.
 func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
-	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
-	g := policy.DecodeGate(encoded)
+	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
+	g := metadata.DecodeGate(encoded)
 	status, contentType, encoding := responseHeaders(x.in.Headers)
-	if !g.Watches() || status != 200 || !policy.Plain(encoding) || !gate.Events(contentType) || x.in.EndOfStream {
+	if !g.Watches() || status != 200 || !llm.Plain(encoding) || !gate.Events(contentType) || x.in.EndOfStream {
 		return nil
 	}
 	end := &x.answer.end
-	end.Reset(g.Answer)
+	end.Reset(g.Response)
 	// With what may be added, the length is another.
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Remove: contentLength}}
 	if err := stream.Send(&x.out); err != nil {
@@ -76,7 +77,7 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	for {
 		var silence alarm
 		if g.Idle > 0 {
-			silence.set(g.Idle, func() { p.giveUp(stream, g.Answer.Format()) })
+			silence.set(g.Idle, func() { p.giveUp(stream, g.Response.Format()) })
 		}
 		err := stream.Recv(&x.in)
 		if silence.stop() {
@@ -102,27 +103,27 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 
 // endTruncated marks the last piece of a stream that has no end, and makes an
 // error its end where that is asked for.
-func (p *Processor) endTruncated(x *exchange, g *policy.Gate) {
+func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 	x.out.Metadata = x.truncated()
 	if !g.Strict {
 		return
 	}
 	p.metrics.truncated()
 	end := &x.answer.end
-	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: truncated().Event(g.Answer, end.Between(), end.Next())})
+	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: truncated().Event(g.Response, end.Between(), end.Next())})
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
 
 // trailers ends a stream whose pieces have all passed. Nothing can be added to
 // it any more: where an error has to be its end, it breaks off, or is the answer
 // if there was no piece.
-func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *policy.Gate) error {
+func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate) error {
 	if x.answer.end.Complete() {
 		return nil
 	}
 	if g.Strict {
 		p.metrics.truncated()
-		return x.replyError(stream, truncated(), g.Answer.Format())
+		return x.replyError(stream, truncated(), g.Response.Format())
 	}
 	x.out = wire.Response{Kind: wire.ResponseTrailers, Metadata: x.truncated()}
 	return stream.Send(&x.out)
@@ -130,21 +131,21 @@ func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *policy.Gate) e
 
 // truncated is what tells the access log.
 func (x *exchange) truncated() []wire.Metadata {
-	x.field[0] = wire.Field{Key: policy.TruncatedField, Value: wire.Number(1)}
-	x.meta[0] = wire.Metadata{Namespace: policy.EndNamespace, Fields: x.field[:1]}
+	x.field[0] = wire.Field{Key: metadata.TruncatedField, Value: wire.Number(1)}
+	x.meta[0] = wire.Metadata{Namespace: metadata.EndNamespace, Fields: x.field[:1]}
 	return x.meta[:1]
 }
 
-func truncated() *policy.Error {
-	return policy.Errorf(policy.StreamTruncated, "the provider ended the stream before the answer was complete")
+func truncated() *llm.Error {
+	return llm.Errorf(llm.StreamTruncated, "the provider ended the stream before the answer was complete")
 }
 
 var contentLength = []string{"content-length"}
 
 // giveUp ends a request because its time is over. It may be called while
 // another goroutine receives.
-func (p *Processor) giveUp(stream *wire.Stream, format policy.Format) {
-	err := p.count(policy.Errorf(policy.Timeout, "no provider answered within the time for it"))
+func (p *Processor) giveUp(stream *wire.Stream, format llm.Format) {
+	err := p.count(llm.Errorf(llm.Timeout, "no provider answered within the time for it"))
 	_ = new(exchange).replyError(stream, err, format) // Envoy is gone if it fails
 }
 

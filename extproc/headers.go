@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"weir/extproc/wire"
+	"weir/llm"
+	"weir/metadata"
 	"weir/policy"
 )
 
 // request is what the headers say.
 type request struct {
-	policy.Route
+	llm.Route
 	credential  string
 	credentials [3]string // every one that was sent, by ClientCredentials
 	key         *policy.AccessKey
@@ -21,7 +23,7 @@ type request struct {
 	clientIP    string
 	// multiplexed says that the client speaks HTTP/2.
 	multiplexed bool
-	hops        string // the value of policy.HopHeader to send on
+	hops        string // the value of metadata.HopHeader to send on
 	// anthropic is set when the client speaks Anthropic's dialect of
 	// GET /v1/models.
 	anthropic bool
@@ -56,7 +58,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 			encoding = strings.TrimPrefix(encoding+","+h.Value, ",")
 		case "content-length":
 			length = h.Value
-		case policy.HopHeader:
+		case metadata.HopHeader:
 			hops = strings.TrimPrefix(hops+","+h.Value, ",")
 		case "x-request-id":
 			req.id = h.Value
@@ -76,11 +78,11 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		}
 	}
 	var err error
-	if req.Route, err = policy.FindRoute(method, path); err != nil {
+	if req.Route, err = llm.FindRoute(method, path); err != nil {
 		return req, err
 	}
 	if req.Models && req.anthropic {
-		req.Format = policy.Anthropic
+		req.Format = llm.Anthropic
 	}
 	if err = current.AdmitHeaders(count, size); err != nil {
 		return req, err
@@ -107,7 +109,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 		req.length = int64(n)
 	}
 	if in.EndOfStream {
-		return req, policy.Errorf(policy.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
+		return req, llm.Errorf(llm.InvalidBody, "the request has no body: %s takes one that names a model", req.Endpoint.Path)
 	}
 	return req, nil
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/extproc/gate"
-	"weir/policy"
+	"weir/llm"
 )
 
 // Metrics count decisions. Every label has a closed set of values.
@@ -53,11 +53,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) planned(d time.Duration)  { m.plans.Observe(d.Seconds()) }
+func (m *Metrics) planned(d time.Duration) { m.plans.Observe(d.Seconds()) }
+
 func (m *Metrics) answered(d time.Duration) { m.answers.Observe(d.Seconds()) }
-func (m *Metrics) refused(code policy.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
-func (m *Metrics) retried()                 { m.retries.Inc() }
-func (m *Metrics) truncated()               { m.cut.Inc() }
+
+func (m *Metrics) refused(code llm.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
+
+func (m *Metrics) retried() { m.retries.Inc() }
+
+func (m *Metrics) truncated() { m.cut.Inc() }
 
 func (m *Metrics) judged(v gate.Verdict) {
 	verdict := "passed"

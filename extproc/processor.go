@@ -15,6 +15,9 @@ import (
 	"weir/extproc/admit"
 	"weir/extproc/wire"
 	"weir/internal/sample"
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -66,7 +69,7 @@ type exchange struct {
 	all     iter.Seq2[string, string]
 	random  *rand.Rand
 	out     wire.Response
-	body    policy.Body
+	body    body.Body
 	edits   []wire.Edit
 	set     []wire.SetHeader
 	names   []string
@@ -113,7 +116,7 @@ func (p *Processor) Process(stream *wire.Stream) error {
 		if cluster := x.in.Attribute("xds.cluster_name"); cluster != "" {
 			return p.failure(stream, x, cluster)
 		}
-		if x.in.Attribute(policy.WatchAttribute) != "" {
+		if x.in.Attribute(metadata.WatchAttribute) != "" {
 			return p.watch(stream, x)
 		}
 		return p.gate(stream, x)
@@ -188,7 +191,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 		return p.refuse(stream, x, &req, &x.body, err)
 	}
 	if !p.plans.Plan(req.id, current, plan.Attempts) {
-		return p.refuse(stream, x, &req, &x.body, policy.Errorf(policy.GatewayUnavailable, "the configuration of the gateway has changed several times since the request began: try again"))
+		return p.refuse(stream, x, &req, &x.body, llm.Errorf(llm.GatewayUnavailable, "the configuration of the gateway has changed several times since the request began: try again"))
 	}
 	p.respond(x, current, plan, &req)
 	p.metrics.planned(p.now().Sub(start))
@@ -208,9 +211,9 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 		return nil, err
 	}
 	if req.Endpoint.Multipart {
-		err = policy.ReadMultipart(x.in.Body, req.boundary, &x.body)
+		err = body.ReadMultipart(x.in.Body, req.boundary, &x.body)
 	} else {
-		err = policy.ReadJSON(x.in.Body, &x.body)
+		err = body.ReadJSON(x.in.Body, &x.body)
 	}
 	if err != nil {
 		return nil, err
@@ -226,10 +229,10 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 }
 
 // count notes a refusal.
-func (p *Processor) count(err error) *policy.Error {
-	coded := policy.AsError(err)
+func (p *Processor) count(err error) *llm.Error {
+	coded := llm.AsError(err)
 	switch {
-	case coded.Code == policy.Internal:
+	case coded.Code == llm.Internal:
 		if suppressed, ok := p.failed.Take(p.now()); ok {
 			p.log.Error("request failed", "error", err, "suppressed", suppressed)
 		}
@@ -248,20 +251,20 @@ func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Pol
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
-	return x.reply(stream, 200, body, policy.DetailsPrefix+"models", x.logged(&req, nil, nil))
+	return x.reply(stream, 200, body, metadata.DetailsPrefix+"models", x.logged(&req, nil, nil))
 }
 
 // refuse answers with an error, in the shape of the client's API.
 // body is what was read of the client's, or nil.
-func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *policy.Body, err error) error {
+func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *body.Body, err error) error {
 	return x.replyError(stream, p.count(err), req.Format, x.logged(req, body, nil))
 }
 
 // logged is what the access log will tell of a request.
-func (x *exchange) logged(req *request, body *policy.Body, plan *policy.Plan) wire.Field {
+func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire.Field {
 	c := policy.LogContextOf(req.id, req.Operation, req.key, body, plan)
 	c.Asked = x.plan.Presented.Scrub(c.Asked)
-	return wire.Field{Key: policy.LogField, Value: wire.String(c.Encode())}
+	return wire.Field{Key: metadata.LogField, Value: wire.String(c.Encode())}
 }
 
 // reply makes Envoy answer by itself. The metadata tells its local reply
@@ -272,10 +275,10 @@ func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details s
 
 // replyWith is reply with further headers.
 func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
-	fields = append(append(x.field[:0], wire.Field{Key: policy.RefusedField, Value: wire.Number(1)}), fields...)
-	x.meta[0] = wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields}
+	fields = append(append(x.field[:0], wire.Field{Key: metadata.RefusedField, Value: wire.Number(1)}), fields...)
+	x.meta[0] = wire.Metadata{Namespace: metadata.PlanNamespace, Fields: fields}
 	headers = append(headers, wire.SetHeader{Key: "content-type", Value: "application/json"})
-	for _, h := range policy.StatusHeaders(status) {
+	for _, h := range llm.StatusHeaders(status) {
 		headers = append(headers, wire.SetHeader{Key: h.Name, Value: h.Value})
 	}
 	x.out = wire.Response{
@@ -292,10 +295,10 @@ func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.Set
 }
 
 // replyError is reply with an error.
-func (x *exchange) replyError(stream *wire.Stream, e *policy.Error, format policy.Format, fields ...wire.Field) error {
+func (x *exchange) replyError(stream *wire.Stream, e *llm.Error, format llm.Format, fields ...wire.Field) error {
 	var headers []wire.SetHeader
 	if e.RetryAfter > 0 {
 		headers = append(headers, wire.SetHeader{Key: "retry-after", Value: strconv.Itoa(e.RetryAfter)})
 	}
-	return x.replyWith(stream, e.Status(), headers, e.Render(format), policy.DetailsPrefix+string(e.Code), fields...)
+	return x.replyWith(stream, e.Status(), headers, e.Render(format), metadata.DetailsPrefix+string(e.Code), fields...)
 }

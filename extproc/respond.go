@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"weir/extproc/wire"
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -24,12 +27,12 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: first.Path},
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
-		wire.SetHeader{Key: policy.HopHeader, Value: req.hops},
+		wire.SetHeader{Key: metadata.HopHeader, Value: req.hops},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: policy.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
-		if kind := req.Endpoint.Answer.Stream(x.body.CountsStream()); kind != "" {
-			x.set = append(x.set, wire.SetHeader{Key: policy.AnswerHeader, Value: kind})
+		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+		if kind := req.Endpoint.Response.Stream(x.body.CountsStream()); kind != "" {
+			x.set = append(x.set, wire.SetHeader{Key: metadata.AnswerHeader, Value: kind})
 		}
 	} else {
 		// The attempt's timeout of the route ends with its headers; this one
@@ -37,21 +40,21 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
 	}
 	if as := req.Endpoint.UsageAs; as != "" {
-		x.set = append(x.set, wire.SetHeader{Key: policy.UsageHeader, Value: as})
+		x.set = append(x.set, wire.SetHeader{Key: metadata.UsageHeader, Value: as})
 	}
 	fields := append(x.field[:0],
-		wire.Field{Key: policy.ModelField, Value: wire.String(first.Model)},
+		wire.Field{Key: metadata.ModelField, Value: wire.String(first.Model)},
 		x.logged(req, &x.body, plan),
 	)
-	if req.Format != policy.OpenAI {
-		fields = append(fields, wire.Field{Key: policy.FormatField, Value: wire.String(string(req.Format))})
+	if req.Format != llm.OpenAI {
+		fields = append(fields, wire.Field{Key: metadata.FormatField, Value: wire.String(string(req.Format))})
 	}
 	for i := range x.headers {
 		current.Header(plan, &x.plan.Presented, x.headers[i].Key, x.headers[i].Value)
 	}
 	meta := x.meta[:0]
 	if len(plan.Attempts) == 1 {
-		x.set = append(x.set, wire.SetHeader{Key: policy.DirectHeader, Value: first.Cluster.Name})
+		x.set = append(x.set, wire.SetHeader{Key: metadata.DirectHeader, Value: first.Cluster.Name})
 		if first.Cluster.Connections.HTTP2 {
 			x.set = append(x.set,
 				wire.SetHeader{Key: "x-envoy-retry-on", Value: "refused-stream"},
@@ -61,15 +64,15 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	} else {
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
 		meta = append(meta, x.chainMetadata(plan))
-		fields = append(fields, wire.Field{Key: policy.PlanField, Value: wire.String(plan.Encode())})
+		fields = append(fields, wire.Field{Key: metadata.PlanField, Value: wire.String(plan.Encode())})
 	}
 	if len(plan.Rejected) > 0 {
-		fields = append(fields, wire.Field{Key: policy.RejectedField, Value: wire.String(policy.HeaderList(plan.Rejected))})
+		fields = append(fields, wire.Field{Key: metadata.RejectedField, Value: wire.String(metadata.HeaderList(plan.Rejected))})
 	}
 	for _, f := range plan.Fields {
 		fields = append(fields, wire.Field{Key: f.Name, Value: wire.String(f.Value)})
 	}
-	meta = append(meta, wire.Metadata{Namespace: policy.PlanNamespace, Fields: fields})
+	meta = append(meta, wire.Metadata{Namespace: metadata.PlanNamespace, Fields: fields})
 	x.mark(&plan.Gate)
 	if plan.Gate.Needed() || plan.Stream && len(plan.Attempts) > 1 {
 		meta = append(meta, x.gateMetadata(&plan.Gate))
@@ -88,20 +91,20 @@ func (x *exchange) chainMetadata(plan *policy.Plan) wire.Metadata {
 		x.names = append(x.names, plan.Attempts[i].Cluster.Name)
 	}
 	x.chain = wire.AppendChain(x.chain[:0], x.names)
-	return wire.Metadata{Namespace: policy.ChainNamespace, Struct: x.chain}
+	return wire.Metadata{Namespace: metadata.ChainNamespace, Struct: x.chain}
 }
 
-func (x *exchange) gateMetadata(g *policy.Gate) wire.Metadata {
-	fields := append(x.gate[:0], wire.Field{Key: policy.GateField, Value: wire.String(g.Encode())})
+func (x *exchange) gateMetadata(g *metadata.Gate) wire.Metadata {
+	fields := append(x.gate[:0], wire.Field{Key: metadata.GateField, Value: wire.String(g.Encode())})
 	if g.Watches() {
-		fields = append(fields, wire.Field{Key: policy.WatchField, Value: wire.String(policy.GateOn)})
+		fields = append(fields, wire.Field{Key: metadata.WatchField, Value: wire.String(metadata.GateOn)})
 	}
-	return wire.Metadata{Namespace: policy.GateNamespace, Fields: fields}
+	return wire.Metadata{Namespace: metadata.GateNamespace, Fields: fields}
 }
 
 // patch adds the edits of the body that was received, with the length that
 // Envoy asks for in the same answer.
-func (x *exchange) patch(edits []policy.Edit, length int) {
+func (x *exchange) patch(edits []body.Edit, length int) {
 	if len(edits) > 0 {
 		x.edits = x.edits[:0]
 		for _, e := range edits {

@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"weir/extproc/wire"
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 // retry answers a later attempt of a request: body, path and authority come
@@ -16,8 +17,8 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	if err != nil {
 		return err
 	}
-	encoded, _ := x.in.Metadata(policy.GateNamespace, policy.GateField)
-	g := policy.DecodeGate(encoded)
+	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
+	g := metadata.DecodeGate(encoded)
 	// Envoy has no timer that spans all attempts and ends with the beginning of
 	// an answer: where the time for all could end first, Weir has.
 	bounded := g.Stream && g.Deadline.Sub(p.now()) < g.Attempt
@@ -28,28 +29,28 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	if err := stream.Recv(&x.in); err != nil {
 		return ended(err)
 	}
-	plan, planned := x.in.Metadata(policy.PlanNamespace, policy.PlanField)
-	format := policy.OpenAI
-	if name, ok := x.in.Metadata(policy.PlanNamespace, policy.FormatField); ok {
-		format = policy.Format(name)
+	plan, planned := x.in.Metadata(metadata.PlanNamespace, metadata.PlanField)
+	format := llm.OpenAI
+	if name, ok := x.in.Metadata(metadata.PlanNamespace, metadata.FormatField); ok {
+		format = llm.Format(name)
 	}
-	if _, decided := x.in.Metadata(policy.PlanNamespace, policy.ModelField); decided && !planned {
+	if _, decided := x.in.Metadata(metadata.PlanNamespace, metadata.ModelField); decided && !planned {
 		return p.again(stream, x, &g, bounded, format)
 	}
-	next, err := policy.DecodeRetry(plan, n, cluster, len(x.in.Body), p.now())
+	next, err := metadata.DecodeRetry(plan, n, cluster, len(x.in.Body), p.now())
 	if err != nil {
 		return x.replyError(stream, p.count(err), format)
 	}
 	if next.Expired {
-		return x.replyError(stream, p.count(policy.Errorf(policy.Timeout, "no provider answered within the total timeout, after %d attempts", n-1)), format)
+		return x.replyError(stream, p.count(llm.Errorf(llm.Timeout, "no provider answered within the total timeout, after %d attempts", n-1)), format)
 	}
 	p.metrics.retried()
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: next.Path},
 		wire.SetHeader{Key: ":authority", Value: next.Authority},
 	)
-	x.field[0] = wire.Field{Key: policy.ModelField, Value: wire.String(next.Model)}
-	meta := append(x.meta[:0], wire.Metadata{Namespace: policy.PlanNamespace, Fields: x.field[:1]})
+	x.field[0] = wire.Field{Key: metadata.ModelField, Value: wire.String(next.Model)}
+	meta := append(x.meta[:0], wire.Metadata{Namespace: metadata.PlanNamespace, Fields: x.field[:1]})
 	x.out = wire.Response{Kind: wire.RequestBody}
 	if next.Last && g.Hold {
 		g.Hold = false
@@ -77,7 +78,7 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 // again answers a later attempt of a request that has one in its plan: the
 // provider said that it has not processed the first. Body, path and authority
 // are still those of the first, as Envoy keeps them.
-func (p *Processor) again(stream *wire.Stream, x *exchange, g *policy.Gate, bounded bool, format policy.Format) error {
+func (p *Processor) again(stream *wire.Stream, x *exchange, g *metadata.Gate, bounded bool, format llm.Format) error {
 	p.metrics.retried()
 	x.set = x.set[:0]
 	x.mark(g)
@@ -90,9 +91,9 @@ func (p *Processor) again(stream *wire.Stream, x *exchange, g *policy.Gate, boun
 
 // mark asks for the gate. The mark of the previous attempt is gone with that
 // attempt's headers.
-func (x *exchange) mark(g *policy.Gate) {
+func (x *exchange) mark(g *metadata.Gate) {
 	if g.Hold {
-		x.set = append(x.set, wire.SetHeader{Key: policy.GateHeader, Value: policy.GateOn})
+		x.set = append(x.set, wire.SetHeader{Key: metadata.GateHeader, Value: metadata.GateOn})
 	}
 }
 
@@ -101,7 +102,7 @@ func (x *exchange) mark(g *policy.Gate) {
 const gateFirst = 50 * time.Millisecond
 
 // await bounds the time until an attempt answers.
-func (p *Processor) await(stream *wire.Stream, x *exchange, until time.Time, format policy.Format) error {
+func (p *Processor) await(stream *wire.Stream, x *exchange, until time.Time, format llm.Format) error {
 	var late alarm
 	late.set(until.Sub(p.now()), func() { p.giveUp(stream, format) })
 	err := stream.Recv(&x.in)

@@ -12,8 +12,6 @@ import (
 	"weir/internal/recorder"
 )
 
-// Providers that are no listener of bytes.
-
 var refuses = behaviour{place: func(t testing.TB, _ *provider) string {
 	return "base_url: http://" + recorder.ClosedAddr(t)
 }}

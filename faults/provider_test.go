@@ -33,7 +33,8 @@ var answers = does(answer)
 
 // first is a provider with a fault before one in health, only one alone.
 func first(steps ...step) []behaviour { return []behaviour{does(steps...), answers} }
-func only(steps ...step) []behaviour  { return []behaviour{does(steps...)} }
+
+func only(steps ...step) []behaviour { return []behaviour{does(steps...)} }
 
 // provider is a behaviour that runs, for one row.
 type provider struct {

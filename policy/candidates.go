@@ -1,10 +1,13 @@
 package policy
 
-import "weir/policy/expression"
+import (
+	"weir/llm"
+	"weir/policy/expression"
+)
 
 // offers are the models that may serve an endpoint's requests, in
 // configuration order.
-func (p *Policy) offers(e *Endpoint) []*expression.Model {
+func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 	var out []*expression.Model
 	for _, owner := range p.providers {
 		if owner.disabled {
@@ -42,7 +45,7 @@ func (p *Policy) scopes() {
 
 // offers are the models that may serve the request, in configuration order.
 func (r *Request) offers(p *Policy) []*expression.Model {
-	all := p.strategies.offered[r.Endpoint.index]
+	all := p.strategies.offered[r.Endpoint.Index]
 	if !r.Key.limited() {
 		return all
 	}

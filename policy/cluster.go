@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"weir/policy/config"
 )
 
 // Cluster is one way to reach a provider: an origin, how to trust it, and one
@@ -17,7 +19,7 @@ type Cluster struct {
 	// Key is the id of the provider's key that is sent, never its value; empty
 	// where there is none.
 	Key  string
-	Base BaseURL
+	Base config.BaseURL
 	// Dial is the host and port to connect to where it differs from Base.
 	DialHost string
 	DialPort int
@@ -67,7 +69,7 @@ type ClusterHeader struct {
 // Certificate is a client certificate with its key.
 type Certificate struct {
 	Chain string
-	Key   Secret
+	Key   config.Secret
 }
 
 // ProviderOf gives the id of the provider in a cluster's name; empty if it has
@@ -101,7 +103,7 @@ func contentHash(v any) string {
 // Only is what Envoy needs of some of the policy's clusters: these, and the
 // secrets that they refer to. It is no policy to plan with.
 func (p *Policy) Only(needed func(*Cluster) bool) *Policy {
-	out := &Policy{Version: p.Version, Secrets: map[string]Secret{}, Certificates: map[string]Certificate{}}
+	out := &Policy{Version: p.Version, Secrets: map[string]config.Secret{}, Certificates: map[string]Certificate{}}
 	for _, c := range p.Clusters {
 		if !needed(c) {
 			continue

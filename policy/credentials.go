@@ -5,10 +5,6 @@ import (
 	"strings"
 )
 
-// Challenge is the WWW-Authenticate header of a response with status 401 (RFC
-// 6750 section 3).
-const Challenge = "Bearer"
-
 // Credentials are the values of the secrets that requests to a cluster carry.
 func (p *Policy) Credentials(cluster string) []string {
 	// They are sorted by name.

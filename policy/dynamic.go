@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/policy/config"
 	"weir/policy/expression"
 )
 
@@ -20,8 +23,8 @@ type dynamic struct {
 
 // shaped is what is set for a request, once its expressions are evaluated.
 type shaped struct {
-	set    []KeyValue
-	params []Param
+	set    []body.KeyValue
+	params []config.Param
 	query  bool // params are not those that paths were made with
 }
 
@@ -57,7 +60,7 @@ func (p *Policy) shape(req *Request) (shaped, error) {
 			if err != nil {
 				return out, shapeFailed("body key "+p.set[i].Key, err)
 			}
-			if p.outputLimit.tokens > 0 && isOutputField(p.set[i].Key) && p.outputLimit.exceededBy(value) {
+			if p.outputLimit.tokens > 0 && llm.IsOutputField(p.set[i].Key) && p.outputLimit.exceededBy(value) {
 				value = p.outputLimit.json
 			}
 			out.set[i].Value = []byte(req.Presented.Scrub(string(value)))
@@ -84,8 +87,8 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 				return tooLong("header " + h.Name)
 			}
 			// A value that is no header value would end the header, or Envoy.
-			if err := headerValueError(text); err != nil {
-				return Errorf(InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
+			if err := config.CheckHeaderValue(text); err != nil {
+				return llm.Errorf(llm.InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
 			}
 			out.Fields = append(out.Fields, Field{h.Field, req.Presented.Scrub(text)})
 		}
@@ -94,11 +97,11 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 }
 
 func shapeFailed(what string, err error) error {
-	return &Error{Code: StrategyFailed, Message: "the gateway could not make its " + what + " of this request; its operator finds why in the log", Cause: fmt.Errorf("%s: %w", what, err)}
+	return &llm.Error{Code: llm.StrategyFailed, Message: "the gateway could not make its " + what + " of this request; its operator finds why in the log", Cause: fmt.Errorf("%s: %w", what, err)}
 }
 
 func tooLong(what string) error {
-	return Errorf(RequestTooLarge, "the %s that this gateway makes of the request is longer than %d bytes", what, maxHeaderValue)
+	return llm.Errorf(llm.RequestTooLarge, "the %s that this gateway makes of the request is longer than %d bytes", what, maxHeaderValue)
 }
 
 // bodyTemplate is a JSON value with expressions in its strings.
@@ -132,7 +135,7 @@ func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 		switch raw[at] {
 		case '[':
 			around = append(around, container{path: path, list: true})
-			path = indexed(path, 0)
+			path = config.IndexPath(path, 0)
 		case '{':
 			around = append(around, container{path: path})
 		case ']', '}':
@@ -141,7 +144,7 @@ func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 		case ',':
 			if in.list {
 				in.item++
-				path = indexed(in.path, in.item)
+				path = config.IndexPath(in.path, in.item)
 			}
 		}
 		if raw[at] != '"' {
@@ -160,7 +163,7 @@ func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 		switch {
 		case err != nil:
 		case end < len(raw) && raw[end] == ':':
-			path = join(in.path, text)
+			path = config.JoinPath(in.path, text)
 		case strings.Contains(text, "${"):
 			t, issues := expression.Template(text)
 			for _, i := range issues {

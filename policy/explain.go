@@ -7,6 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy/config"
 	"weir/policy/expression"
 )
 
@@ -46,9 +50,9 @@ type Candidate struct {
 
 // ExplainedError is the answer that the client gets instead.
 type ExplainedError struct {
-	Status  int    `json:"status"`
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Status  int      `json:"status"`
+	Code    llm.Code `json:"code"`
+	Message string   `json:"message"`
 	// Cause is for the operator; the client does not get it.
 	Cause string `json:"cause,omitempty"`
 }
@@ -78,12 +82,12 @@ type ExplainedEjection struct {
 }
 
 // rules says why admit leaves a model out.
-var rules = map[Code]string{
-	ProviderNotAllowed: "the provider is outside of only_allow_configured_providers or of the key's scope",
-	ModelNotAllowed:    "the model is outside of only_allow_configured_models or of the key's scope",
-	UnsupportedSurface: "the provider does not serve this path",
-	NoProviderKey:      "the provider has no key",
-	ModelNotFound:      "no provider has a model of this name",
+var rules = map[llm.Code]string{
+	llm.ProviderNotAllowed: "the provider is outside of only_allow_configured_providers or of the key's scope",
+	llm.ModelNotAllowed:    "the model is outside of only_allow_configured_models or of the key's scope",
+	llm.UnsupportedSurface: "the provider does not serve this path",
+	llm.NoProviderKey:      "the provider has no key",
+	llm.ModelNotFound:      "no provider has a model of this name",
 }
 
 // Explain plans a request as Plan does, and tells how it came about. headers
@@ -105,7 +109,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	}
 	out.Strategies, out.Keys = t.strategies, t.keySteps
 	if err != nil {
-		coded := AsError(err)
+		coded := llm.AsError(err)
 		out.Error = &ExplainedError{Status: coded.Code.Status(), Code: coded.Code, Message: coded.Message}
 		if coded.Cause != nil {
 			out.Error.Cause = coded.Cause.Error()
@@ -120,13 +124,13 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	sent := req.Body.Bytes
 	for i := range plan.Attempts {
 		a := &plan.Attempts[i]
-		body := Apply(nil, sent, a.Edits)
+		body := body.Apply(nil, sent, a.Edits)
 		if i == 0 {
 			sent = body
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: redactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, i, headers), Body: string(body),
+			URL: config.RedactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, i, headers), Body: string(body),
 		}
 		if e := a.Cluster.Ejection(req.Key, a.Model); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}
@@ -167,7 +171,7 @@ func (a *Attempt) headers(p *Policy, plan *Plan, n int, client []ExplainedHeader
 	out := []string{}
 	for _, h := range plan.passing(n, client) {
 		switch {
-		case h.Name == "content-length", h.Name == HopHeader, slices.Contains(a.Cluster.Strip, h.Name),
+		case h.Name == "content-length", h.Name == metadata.HopHeader, slices.Contains(a.Cluster.Strip, h.Name),
 			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
 			continue
 		case h.Name == "accept-encoding" && p.WantsPlainAnswers():
@@ -175,14 +179,14 @@ func (a *Attempt) headers(p *Policy, plan *Plan, n int, client []ExplainedHeader
 		}
 		out = append(out, h.Name+": "+h.Value)
 	}
-	if hop, err := p.Hop(valuesOf(client, HopHeader)); err == nil {
-		out = append(out, HopHeader+": "+hop)
+	if hop, err := p.Hop(valuesOf(client, metadata.HopHeader)); err == nil {
+		out = append(out, metadata.HopHeader+": "+hop)
 	}
 	for _, h := range a.Cluster.Set {
 		value := h.Value
 		switch {
 		case h.Secret != "":
-			value = h.Prefix + redacted
+			value = h.Prefix + config.Redacted
 		case h.Field != "":
 			if i := slices.IndexFunc(plan.Fields, func(f Field) bool { return f.Name == h.Field }); i >= 0 {
 				value = plan.Fields[i].Value
@@ -247,8 +251,8 @@ type offer struct {
 	entry, provider, model string
 	sent                   string // what the provider calls it
 	known                  bool
-	code                   Code // why it is no candidate
-	keptBy                 int  // index of the strategy that kept it, -1 for none
+	code                   llm.Code // why it is no candidate
+	keptBy                 int      // index of the strategy that kept it, -1 for none
 }
 
 func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provider && a.Model == o.sent }
@@ -309,7 +313,7 @@ func (o *offer) candidate(p *Policy, t *Trace) Candidate {
 	return c
 }
 
-func (t *Trace) offer(entry string, c *choice, code Code) {
+func (t *Trace) offer(entry string, c *choice, code llm.Code) {
 	if t == nil {
 		return
 	}
@@ -321,7 +325,7 @@ func (t *Trace) offer(entry string, c *choice, code Code) {
 // unknown notes an entry that no provider offers.
 func (t *Trace) unknown(entry string) {
 	if t != nil {
-		t.offers = append(t.offers, offer{entry: entry, model: entry, code: ModelNotFound, keptBy: -1})
+		t.offers = append(t.offers, offer{entry: entry, model: entry, code: llm.ModelNotFound, keptBy: -1})
 	}
 }
 

@@ -3,7 +3,8 @@ package policy
 import (
 	"fmt"
 
-	"go.yaml.in/yaml/v3"
+	"weir/metadata"
+	"weir/policy/config"
 )
 
 // Failover says after which failures the next attempt follows.
@@ -19,30 +20,11 @@ func (f *Failover) most() int {
 	if len(f.Statuses) == 0 && !f.ConnectFailure && !f.Reset && !f.Timeout {
 		return 1
 	}
-	return MaxAttempts
-}
-
-// failoverDefault is spec 5.1: what says nothing against the request itself.
-var failoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
-
-// decodeNode takes statuses as numbers and as text.
-func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be a list of statuses and causes")
-		return
-	}
-	*f = FailoverConfig{}
-	for i, entry := range n.Content {
-		if entry = follow(entry); entry.Kind != yaml.ScalarNode {
-			d.mismatch(entry, indexed(path, i), "be a status or a cause")
-			continue
-		}
-		*f = append(*f, entry.Value)
-	}
+	return metadata.MaxAttempts
 }
 
 // parse turns the list into a Failover; each problem names its entry.
-func parseFailover(f FailoverConfig) (Failover, map[int]error) {
+func parseFailover(f config.FailoverConfig) (Failover, map[int]error) {
 	out := Failover{}
 	problems := map[int]error{}
 	seen := map[int]bool{}

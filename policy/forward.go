@@ -4,94 +4,20 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy/config"
 )
 
-// ForwardConfig says what passes between clients and a provider beside what the
-// APIs define. Some names never pass: see docs/api.md.
-type ForwardConfig struct {
-	// Request headers: all, or a list of names. A name may end in '*'.
-	Headers NamesConfig `yaml:"headers,omitempty"`
-	// Query parameters: all, or a list of names. A name may end in '*'.
-	Query NamesConfig `yaml:"query,omitempty"`
-	// Body keys that choose another model or provider behind this one, such as
-	// fallbacks, for access keys with a scope: all, or a list of keys. Other access
-	// keys may always use them.
-	Body NamesConfig `yaml:"body,omitempty"`
-	// Response headers: all, or a list of names. A name may end in '*'.
-	ResponseHeaders NamesConfig `yaml:"response_headers,omitempty"`
-}
-
-// NamesConfig is a list of names, in which one that ends in '*' stands for all
-// names that begin so. The word all is short for ["*"].
-type NamesConfig []string
-
-// everyName is what the word all means.
-const everyName = "*"
-
-// decodeNode reads the word all, or a list of names.
-func (c *NamesConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if n.Kind == yaml.ScalarNode && n.Value == "all" {
-		*c = NamesConfig{everyName}
-		return
-	}
-	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be all, or a list of names")
-		return
-	}
-	*c = NamesConfig{}
-	for i, entry := range n.Content {
-		if entry = follow(entry); !isText(entry) {
-			d.mismatch(entry, indexed(path, i), "be a name")
-			continue
-		}
-		*c = append(*c, entry.Value)
-	}
-}
-
-// nameSet holds names in lower case, and beginnings of names.
-type nameSet struct {
-	exact    map[string]bool
-	prefixes []string
-}
-
-func namesOf(list []string) *nameSet {
-	s := &nameSet{exact: map[string]bool{}}
-	for _, name := range list {
-		if prefix, ok := strings.CutSuffix(strings.ToLower(name), "*"); ok {
-			s.prefixes = append(s.prefixes, prefix)
-		} else {
-			s.exact[strings.ToLower(name)] = true
-		}
-	}
-	return s
-}
-
-// has reports whether a name in lower case is in the set. The nil set is empty.
-func (s *nameSet) has(name string) bool {
-	if s == nil {
-		return false
-	}
-	if s.exact[name] {
-		return true
-	}
-	for _, prefix := range s.prefixes {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // forward is what passes to a provider beside the defaults.
-type forward struct{ headers, query, body *nameSet }
+type forward struct{ headers, query, body *body.NameSet }
 
 // requestHeaders pass to every provider: what describes the message, what the
 // APIs of OpenAI, Anthropic, OpenRouter and their SDKs define, and trace context
 // (https://www.w3.org/TR/trace-context). Headers of other names may choose
 // another model, deployment, account or method at some provider, so they pass
 // only where the configuration names them.
-var requestHeaders = namesOf([]string{
+var requestHeaders = body.NamesOf([]string{
 	"content-type", "content-length", "content-encoding", "content-language", "te", "user-agent", "accept*",
 	"anthropic-*", "openai-beta", "x-stainless-*", "idempotency-key", "x-client-request-id",
 	"x-goog-api-client", "http-referer", "x-title", "x-app",
@@ -103,7 +29,7 @@ var requestHeaders = namesOf([]string{
 // queryParams pass to every provider, where the base URL and the configuration
 // do not set them: Azure's api-version, beta of Anthropic's SDKs, and what the
 // lists of OpenAI's and Anthropic's APIs take.
-var queryParams = namesOf([]string{
+var queryParams = body.NamesOf([]string{
 	"api-version", "beta", "include", "include[]", "limit", "order", "after", "before", "after_id", "before_id", "starting_after",
 })
 
@@ -121,10 +47,10 @@ var foldParam = strings.NewReplacer("-", "", "_", "", ".", "", "$", "", " ", "")
 // and in lower case.
 func (f *forward) takes(name string) bool {
 	stem, _, _ := strings.Cut(name, "[") // PHP and Rails read name[] as name
-	if heldBack[foldParam.Replace(stem)] || queryCredentials[foldParam.Replace(stem)] {
+	if heldBack[foldParam.Replace(stem)] || config.QueryCredentials[foldParam.Replace(stem)] {
 		return false
 	}
-	return queryParams.has(name) || f.query.has(name)
+	return queryParams.Has(name) || f.query.Has(name)
 }
 
 // clientQuery returns the part of a client's query that passes to a provider, in the
@@ -135,7 +61,7 @@ func (f *forward) clientQuery(query string, own *Presented) string {
 	}
 	var kept []string
 	for raw := range strings.SplitSeq(query, "&") {
-		if name, ok := paramName(raw); ok && name != "" && f.takes(name) && !own.In(raw) {
+		if name, ok := config.ParamName(raw); ok && name != "" && f.takes(name) && !own.In(raw) {
 			kept = append(kept, raw)
 		}
 	}
@@ -153,17 +79,17 @@ type mixedHeader struct {
 // lower case. It is called for each of them, in their order, before the plan is
 // encoded.
 func (p *Policy) Header(plan *Plan, own *Presented, name, value string) {
-	usual, has := requestHeaders.has(name), own.In(value) || own.In(name)
+	usual, has := requestHeaders.Has(name), own.In(value) || own.In(name)
 	if usual && !has {
 		return
 	}
-	if strings.HasPrefix(name, ":") || name == HopHeader || p.stripped(name) {
+	if strings.HasPrefix(name, ":") || name == metadata.HopHeader || p.stripped(name) {
 		return // not the client's any more, or a cluster's filters remove it
 	}
 	all := uint16(1)<<len(plan.Attempts) - 1
 	may := uint16(0)
 	for i := range plan.Attempts {
-		if f := plan.Attempts[i].Cluster.forward; !has && f != nil && f.headers.has(name) {
+		if f := plan.Attempts[i].Cluster.forward; !has && f != nil && f.headers.Has(name) {
 			may |= 1 << i
 		}
 	}
@@ -180,19 +106,15 @@ func (p *Plan) isMixed(name string) bool {
 	return slices.ContainsFunc(p.mixed, func(h mixedHeader) bool { return h.name == name })
 }
 
-// HeaderChange is what a later attempt does to a header of the request as the
-// first attempt sent it. An empty value removes it.
-type HeaderChange struct{ Name, Value string }
-
 // changes lists what attempt i does to the headers that are for some attempts
 // only. Envoy has one header map for all attempts.
-func (p *Plan) changes(i int) []HeaderChange {
-	var out []HeaderChange
+func (p *Plan) changes(i int) []metadata.HeaderChange {
+	var out []metadata.HeaderChange
 	for _, h := range p.mixed {
-		at := slices.IndexFunc(out, func(c HeaderChange) bool { return c.Name == h.name })
+		at := slices.IndexFunc(out, func(c metadata.HeaderChange) bool { return c.Name == h.name })
 		if at < 0 {
 			at = len(out)
-			out = append(out, HeaderChange{Name: h.name})
+			out = append(out, metadata.HeaderChange{Name: h.name})
 		}
 		switch {
 		case h.may>>i&1 == 0:

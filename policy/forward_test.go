@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"weir/llm/body"
 )
 
 // TestForwardDocumented: docs/api.md has every name of the lists.
@@ -14,11 +16,11 @@ func TestForwardDocumented(t *testing.T) {
 	}
 	doc := string(b)
 	var names []string
-	for _, s := range []*nameSet{requestHeaders, queryParams} {
-		for name := range s.exact {
+	for _, s := range []*body.NameSet{requestHeaders, queryParams} {
+		for name := range s.Exact {
 			names = append(names, name)
 		}
-		for _, prefix := range s.prefixes {
+		for _, prefix := range s.Prefixes {
 			names = append(names, prefix+"*")
 		}
 	}
@@ -31,8 +33,8 @@ func TestForwardDocumented(t *testing.T) {
 }
 
 func TestClientQuery(t *testing.T) {
-	f := forward{query: namesOf([]string{"Trace", "x-*"})}
-	every := forward{query: namesOf([]string{"*"})}
+	f := forward{query: body.NamesOf([]string{"Trace", "x-*"})}
+	every := forward{query: body.NamesOf([]string{"*"})}
 	for _, c := range []struct{ query, want, all string }{
 		{"", "", ""},
 		{"api-version=1&beta=true&limit=2", "api-version=1&beta=true&limit=2", "api-version=1&beta=true&limit=2"},
@@ -58,7 +60,7 @@ func TestClientQuery(t *testing.T) {
 // TestHeaderOfAttempts: what is removed, and what later attempts change.
 func TestHeaderOfAttempts(t *testing.T) {
 	p := &Policy{strip: map[string]bool{"authorization": true, "x-token": true}}
-	list := func(names ...string) *Cluster { return &Cluster{forward: &forward{headers: namesOf(names)}} }
+	list := func(names ...string) *Cluster { return &Cluster{forward: &forward{headers: body.NamesOf(names)}} }
 	none, a, ab, all := list(), list("x-a"), list("x-a", "x-b"), list("*")
 	own := presenting("weir-0123456789-abcdef")
 	for _, c := range []struct {
@@ -113,7 +115,7 @@ func TestIsSelector(t *testing.T) {
 		"fallbacks", "Fallbacks", "FALLBACKS", "fallbackſ", "route", "provider", "provider_", "pro-vider", "deployment_id", "deploymentId", "DeploymentID", "deployment-id", "deployment.id",
 		"lora_path", "aws_region_name", "awsRegionName", "litellm_metadata", "base_url", "baseURL", "extra_body", "api_\u212Aey", "custom_llm_provider",
 	} {
-		if !isSelector(key) || !isSelector([]byte(key)) {
+		if !body.IsSelector(key) || !body.IsSelector([]byte(key)) {
 			t.Errorf("%s", key)
 		}
 	}
@@ -124,14 +126,14 @@ func TestIsSelector(t *testing.T) {
 		"encoding_format", "dimensions", "documents", "query", "top_n", "transforms", "plugins", "guided_json", "chat_template_kwargs", "min_p", "top_k", "repetition_penalty", "keep_alive", "options",
 		"fallbac", "routes", "providersx", strings.Repeat("x", 1000),
 	} {
-		if isSelector(key) {
+		if body.IsSelector(key) {
 			t.Errorf("%s", key)
 		}
 	}
 }
 
 // sdkHeaders are what the OpenAI SDK for Python sends, as Envoy passes it on.
-var sdkHeaders = []HeaderField{
+var sdkHeaders = []ExplainedHeader{
 	{":authority", "127.0.0.1:8080"}, {":path", "/v1/chat/completions"}, {":method", "POST"}, {":scheme", "http"},
 	{"accept-encoding", "gzip, deflate"}, {"accept", "application/json"}, {"content-type", "application/json"}, {"user-agent", "OpenAI/Python 2.8.1"},
 	{"x-stainless-lang", "python"}, {"x-stainless-package-version", "2.8.1"}, {"x-stainless-os", "Linux"}, {"x-stainless-arch", "x64"},

@@ -1,6 +1,11 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"weir/metadata"
+	"weir/policy/config"
+)
 
 // Health is how a cluster fares, as far as its last attempts tell. Plans are
 // made with it; whoever observes attempts keeps it. Its methods may be called
@@ -58,7 +63,7 @@ func order(tries []try, choices []choice, key *AccessKey, now time.Time, t *Trac
 		return
 	}
 	ejected := 0
-	var behind [MaxAttempts]try
+	var behind [metadata.MaxAttempts]try
 	front := 0
 	for _, s := range tries {
 		model := choices[s.choice].sent
@@ -79,20 +84,20 @@ func order(tries []try, choices []choice, key *AccessKey, now time.Time, t *Trac
 
 // outlierDetection reads when clusters are ejected. Without telemetry nothing
 // is learnt of attempts.
-func (l *loader) outlierDetection(p *Policy, g *GatewayConfig, path string) {
-	c := OutlierDetectionConfig{}
+func (l *loader) outlierDetection(p *Policy, g *config.GatewayConfig, path string) {
+	c := config.OutlierDetectionConfig{}
 	if g.OutlierDetection != nil {
 		c = *g.OutlierDetection
 	}
-	d := &OutlierDetection{ConsecutiveFailures: DefaultConsecutiveFailures}
+	d := &OutlierDetection{ConsecutiveFailures: config.DefaultConsecutiveFailures}
 	if c.ConsecutiveFailures != 0 {
 		d.ConsecutiveFailures = c.ConsecutiveFailures
 	}
-	if d.ConsecutiveFailures < 1 || d.ConsecutiveFailures > maxConsecutiveFailures {
-		l.problem(path+".consecutive_failures", "must be from 1 to %d", maxConsecutiveFailures)
+	if d.ConsecutiveFailures < 1 || d.ConsecutiveFailures > config.MaxConsecutiveFailures {
+		l.problem(path+".consecutive_failures", "must be from 1 to %d", config.MaxConsecutiveFailures)
 	}
-	d.BaseEjectionTime = l.duration(path+".base_ejection_time", c.BaseEjectionTime, DefaultBaseEjectionTime)
-	d.MaxEjectionTime = l.duration(path+".max_ejection_time", c.MaxEjectionTime, DefaultMaxEjectionTime)
+	d.BaseEjectionTime = l.duration(path+".base_ejection_time", c.BaseEjectionTime, config.DefaultBaseEjectionTime)
+	d.MaxEjectionTime = l.duration(path+".max_ejection_time", c.MaxEjectionTime, config.DefaultMaxEjectionTime)
 	if d.MaxEjectionTime < d.BaseEjectionTime {
 		l.problem(path+".max_ejection_time", "%s is less than base_ejection_time, %s", d.MaxEjectionTime, d.BaseEjectionTime)
 	}

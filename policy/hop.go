@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"weir/llm"
+)
 
 // hopPrefix begins the names of Weir gateways in HopHeader.
 const hopPrefix = "weir-"
@@ -29,10 +33,10 @@ func (p *Policy) Hop(arrived string) (string, error) {
 			continue
 		}
 		if hops++; name == p.hop {
-			return "", Errorf(LoopDetected, "the request has passed this gateway before: the base_url of a provider leads back to it")
+			return "", llm.Errorf(llm.LoopDetected, "the request has passed this gateway before: the base_url of a provider leads back to it")
 		}
 		if hops >= MaxHops {
-			return "", Errorf(LoopDetected, "the request has passed %d gateways already, more than a request may: the base_url of a provider may lead back", hops)
+			return "", llm.Errorf(llm.LoopDetected, "the request has passed %d gateways already, more than a request may: the base_url of a provider may lead back", hops)
 		}
 		passed += name + ", "
 	}

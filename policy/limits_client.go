@@ -1,27 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
 
-// Defaults of the limits of a client's connection.
-const (
-	DefaultMaxRequestHeaders       = 100
-	DefaultMaxRequestHeaderBytes   = 60 << 10
-	DefaultMaxStreamsPerConnection = 100
-	// DefaultStreamWindowBytes lets an upload over 50 ms of network run with 5 MB/s.
-	DefaultStreamWindowBytes     = 256 << 10
-	DefaultConnectionWindowBytes = 1 << 20
-	DefaultClientBufferBytes     = 256 << 10
-)
-
-const (
-	minMaxRequestHeaders, maxMaxRequestHeaders             = 20, 1000
-	minMaxRequestHeaderBytes, maxMaxRequestHeaderBytes     = 4 << 10, 512 << 10
-	minMaxStreamsPerConnection, maxMaxStreamsPerConnection = 1, 10_000
-	minStreamWindowBytes, maxStreamWindowBytes             = 1<<16 - 1, 16 << 20 // Envoy takes no smaller window
-	maxConnectionWindowBytes                               = 64 << 20
-	minClientBufferBytes, maxClientBufferBytes             = 64 << 10, 64 << 20
-	// minMemoryBytes is the least that makes sense: an idle Envoy takes half of it.
-	minMemoryBytes, maxMemoryBytes = 64 << 20, 1 << 40
+	"weir/llm"
+	"weir/policy/config"
 )
 
 // ClientLimits bound what one connection of a client may take.
@@ -36,22 +19,22 @@ type ClientLimits struct {
 func (l *loader) clientLimits(p *Policy) {
 	c := l.cfg.Limits
 	p.Client = ClientLimits{
-		RequestHeaders:     l.within("limits.max_request_headers", c.MaxRequestHeaders, DefaultMaxRequestHeaders, minMaxRequestHeaders, maxMaxRequestHeaders),
-		RequestHeaderBytes: l.within("limits.max_request_header_bytes", c.MaxRequestHeaderBytes, DefaultMaxRequestHeaderBytes, minMaxRequestHeaderBytes, maxMaxRequestHeaderBytes),
-		Streams:            l.within("limits.max_streams_per_connection", c.MaxStreamsPerConnection, DefaultMaxStreamsPerConnection, minMaxStreamsPerConnection, maxMaxStreamsPerConnection),
-		StreamWindowBytes:  l.within("limits.stream_window_bytes", c.StreamWindowBytes, DefaultStreamWindowBytes, minStreamWindowBytes, maxStreamWindowBytes),
-		BufferBytes:        l.within("limits.client_buffer_bytes", c.ClientBufferBytes, DefaultClientBufferBytes, minClientBufferBytes, maxClientBufferBytes),
+		RequestHeaders:     l.within("limits.max_request_headers", c.MaxRequestHeaders, config.DefaultMaxRequestHeaders, config.MinMaxRequestHeaders, config.MaxMaxRequestHeaders),
+		RequestHeaderBytes: l.within("limits.max_request_header_bytes", c.MaxRequestHeaderBytes, config.DefaultMaxRequestHeaderBytes, config.MinMaxRequestHeaderBytes, config.MaxMaxRequestHeaderBytes),
+		Streams:            l.within("limits.max_streams_per_connection", c.MaxStreamsPerConnection, config.DefaultMaxStreamsPerConnection, config.MinMaxStreamsPerConnection, config.MaxMaxStreamsPerConnection),
+		StreamWindowBytes:  l.within("limits.stream_window_bytes", c.StreamWindowBytes, config.DefaultStreamWindowBytes, config.MinStreamWindowBytes, config.MaxStreamWindowBytes),
+		BufferBytes:        l.within("limits.client_buffer_bytes", c.ClientBufferBytes, config.DefaultClientBufferBytes, config.MinClientBufferBytes, config.MaxClientBufferBytes),
 	}
 	window := p.Client.StreamWindowBytes
-	p.Client.ConnectionWindowBytes = max(DefaultConnectionWindowBytes, window)
+	p.Client.ConnectionWindowBytes = max(config.DefaultConnectionWindowBytes, window)
 	if c.ConnectionWindowBytes != 0 {
 		p.Client.ConnectionWindowBytes = c.ConnectionWindowBytes
-		if c.ConnectionWindowBytes < window || c.ConnectionWindowBytes > maxConnectionWindowBytes {
-			l.problem("limits.connection_window_bytes", "must be from limits.stream_window_bytes, which is %d, to %d", window, maxConnectionWindowBytes)
+		if c.ConnectionWindowBytes < window || c.ConnectionWindowBytes > config.MaxConnectionWindowBytes {
+			l.problem("limits.connection_window_bytes", "must be from limits.stream_window_bytes, which is %d, to %d", window, config.MaxConnectionWindowBytes)
 		}
 	}
-	p.EnvoyHeapBytes = uint64(l.within("limits.envoy_heap_bytes", int(c.EnvoyHeapBytes), 0, minMemoryBytes, maxMemoryBytes))
-	p.WeirMemoryBytes = uint64(l.within("limits.weir_memory_bytes", int(c.WeirMemoryBytes), 0, minMemoryBytes, maxMemoryBytes))
+	p.EnvoyHeapBytes = uint64(l.within("limits.envoy_heap_bytes", int(c.EnvoyHeapBytes), 0, config.MinMemoryBytes, config.MaxMemoryBytes))
+	p.WeirMemoryBytes = uint64(l.within("limits.weir_memory_bytes", int(c.WeirMemoryBytes), 0, config.MinMemoryBytes, config.MaxMemoryBytes))
 }
 
 // within returns a number of the configuration, or its default where it is 0.
@@ -76,18 +59,18 @@ func (p *Policy) AdmitHeaders(n, size int) error {
 }
 
 // HeadersTooLarge is the refusal of a request whose headers are over a limit.
-func (p *Policy) HeadersTooLarge() *Error {
+func (p *Policy) HeadersTooLarge() *llm.Error {
 	size := fmt.Sprintf("%d bytes", p.Client.RequestHeaderBytes)
 	if p.Client.RequestHeaderBytes%1024 == 0 {
 		size = fmt.Sprintf("%d KiB", p.Client.RequestHeaderBytes/1024)
 	}
-	err := Errorf(RequestTooLarge, "the request headers are larger than %s, or more than %d", size, p.Client.RequestHeaders)
-	err.status = 431
+	err := llm.Errorf(llm.RequestTooLarge, "the request headers are larger than %s, or more than %d", size, p.Client.RequestHeaders)
+	err.StatusCode = 431
 	return err
 }
 
 // effectiveLimits are the limits with their defaults written out.
-func (p *Policy) effectiveLimits() LimitsConfig {
+func (p *Policy) effectiveLimits() config.LimitsConfig {
 	c := p.Config.Limits
 	c.MaxRequestHeaders, c.MaxRequestHeaderBytes = p.Client.RequestHeaders, p.Client.RequestHeaderBytes
 	c.MaxStreamsPerConnection = p.Client.Streams

@@ -3,10 +3,12 @@ package policy
 import (
 	"strings"
 	"testing"
+
+	"weir/policy/config"
 )
 
 func TestClientLimits(t *testing.T) {
-	load := func(limits string) (*Policy, Problems) {
+	load := func(limits string) (*Policy, config.Problems) {
 		return Load(Source{File: "weir.yaml", Data: []byte("limits: {" + limits + "}"), Getenv: func(string) string { return "" }})
 	}
 	p, problems := load("")

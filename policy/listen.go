@@ -7,45 +7,18 @@ import (
 	"slices"
 	"strconv"
 
-	"go.yaml.in/yaml/v3"
+	"weir/llm"
+	"weir/policy/config"
 )
-
-// Addresses are one or more addresses to listen on, as host:port.
-type Addresses []string
-
-// decodeNode takes a string, or a list of strings.
-func (a *Addresses) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if n.Kind == yaml.ScalarNode && n.Tag != nullTag {
-		if address := d.text(n, path); address != "" {
-			*a = Addresses{address}
-		}
-		return
-	}
-	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be an address or a list of addresses")
-		return
-	}
-	var list []string
-	d.value(n, path, &list)
-	*a = list
-}
-
-// MarshalYAML writes one address as a string.
-func (a Addresses) MarshalYAML() (any, error) {
-	if len(a) == 1 {
-		return a[0], nil
-	}
-	return []string(a), nil
-}
 
 // listen checks the addresses for clients.
 func (l *loader) listen() []string {
 	list := l.cfg.Listen
 	if list == nil {
-		return []string{DefaultListen}
+		return []string{config.DefaultListen}
 	}
 	if len(list) == 0 {
-		l.problem("listen", "is empty: name at least one address, such as %s", DefaultListen)
+		l.problem("listen", "is empty: name at least one address, such as %s", config.DefaultListen)
 	}
 	var readable []string // of which more can be said
 	for i, address := range list {
@@ -54,9 +27,9 @@ func (l *loader) listen() []string {
 		}
 		path := "listen"
 		if len(list) > 1 {
-			path = indexed(path, i)
+			path = config.IndexPath(path, i)
 		}
-		if err := checkAddress(address, DefaultListen); err != nil {
+		if err := checkAddress(address, config.DefaultListen); err != nil {
 			l.problem(path, "%v", err)
 			continue
 		}
@@ -65,7 +38,7 @@ func (l *loader) listen() []string {
 		}
 	}
 	if len(readable) == 0 {
-		return []string{DefaultListen}
+		return []string{config.DefaultListen}
 	}
 	return readable
 }
@@ -74,9 +47,9 @@ func (l *loader) listen() []string {
 func (l *loader) adminListen(clients []string) string {
 	address := l.cfg.Admin.Listen
 	if address == "" {
-		address = DefaultAdminListen
+		address = config.DefaultAdminListen
 	}
-	if err := checkAddress(address, DefaultAdminListen); err != nil {
+	if err := checkAddress(address, config.DefaultAdminListen); err != nil {
 		l.problem("admin.listen", "%v", err)
 		return address
 	}
@@ -90,13 +63,13 @@ func (l *loader) adminListen(clients []string) string {
 func checkAddress(s, example string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("invalid address %q: write host:port, such as %s", clip(s), example)
+		return fmt.Errorf("invalid address %q: write host:port, such as %s", llm.Clip(s), example)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("invalid port %q: write a number from 0 to 65535", clip(port))
+		return fmt.Errorf("invalid port %q: write a number from 0 to 65535", llm.Clip(port))
 	}
 	if ip, err := netip.ParseAddr(host); host != "" && host != "localhost" && (err != nil || ip.Zone() != "") {
-		return fmt.Errorf("invalid IP address %q: listen on an address of this machine, or on 0.0.0.0 for all", clip(host))
+		return fmt.Errorf("invalid IP address %q: listen on an address of this machine, or on 0.0.0.0 for all", llm.Clip(host))
 	}
 	return nil
 }
@@ -169,7 +142,7 @@ func outside(addresses []string) (address string, found bool) {
 // from elsewhere than the configuration, such as the command line.
 func (p *Policy) CheckListen(clients []string, admin string) error {
 	for i, address := range clients {
-		if err := checkAddress(address, DefaultListen); err != nil {
+		if err := checkAddress(address, config.DefaultListen); err != nil {
 			return err
 		}
 		for _, other := range clients[:i] {

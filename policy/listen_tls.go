@@ -11,19 +11,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
-)
 
-// ListenTLSConfig is how clients reach the gateway by TLS.
-type ListenTLSConfig struct {
-	// PEM file of the certificate, followed by those of the intermediate
-	// authorities. Relative to the configuration file.
-	CertFile string `yaml:"cert_file"`
-	// PEM file of the certificate's key, without a passphrase.
-	KeyFile string `yaml:"key_file"`
-	// PEM file of the authorities that sign the certificates of clients. With it,
-	// every client must present a certificate.
-	ClientCAFile string `yaml:"client_ca_file,omitempty"`
-}
+	"weir/policy/config"
+)
 
 // ListenTLS says that the listener for clients speaks TLS.
 type ListenTLS struct {
@@ -46,7 +36,7 @@ func (l *loader) listenTLS() *ListenTLS {
 	if c.CertFile == "" || c.KeyFile == "" {
 		l.problem("tls", "cert_file and key_file are both required")
 	} else {
-		cert := Certificate{l.readFile("tls.cert_file", c.CertFile), NewSecret(l.readFile("tls.key_file", c.KeyFile))}
+		cert := Certificate{l.readFile("tls.cert_file", c.CertFile), config.NewSecret(l.readFile("tls.key_file", c.KeyFile))}
 		if cert.Chain != "" && cert.Key.Reveal() != "" {
 			if err := cert.read(); err != nil {
 				l.problem("tls", "%s and %s: %v", c.CertFile, c.KeyFile, err)
@@ -79,7 +69,7 @@ func (c *Certificate) read() error {
 	if c.Chain, err = certificates(c.Chain); err != nil {
 		return fmt.Errorf("the chain %w", err)
 	}
-	c.Key = NewSecret(privateKey(c.Key.Reveal()))
+	c.Key = config.NewSecret(privateKey(c.Key.Reveal()))
 	switch key := pair.Leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < minRSABits {
@@ -100,7 +90,7 @@ type Expiry struct {
 	File                string
 	NotBefore, NotAfter time.Time
 
-	at Problem // its place, without a message
+	at config.Problem // its place, without a message
 }
 
 // expires notes a file of certificates, once.
@@ -108,7 +98,7 @@ func (l *loader) expires(path, file, text string, authorities bool) {
 	if slices.ContainsFunc(l.expiries, func(e Expiry) bool { return e.File == file }) {
 		return
 	}
-	e := Expiry{File: file, at: l.pos.problem(path, "")}
+	e := Expiry{File: file, at: l.pos.Problem(path, "")}
 	for rest := []byte(text); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -140,8 +130,8 @@ func (e Expiry) soon() time.Duration {
 // Warnings are what an operator should know of a policy that is valid all the
 // same, at a time. An expired certificate is a warning and not a problem: it must
 // not keep another change, such as the removal of a key, from taking effect.
-func (p *Policy) Warnings(now time.Time) Problems {
-	var out Problems
+func (p *Policy) Warnings(now time.Time) config.Problems {
+	var out config.Problems
 	for _, e := range p.Expiries {
 		warning := e.at
 		switch {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"weir/llm"
+	"weir/policy/config"
 	"weir/telemetry/rolling"
 )
 
@@ -36,9 +38,9 @@ type Source struct {
 }
 
 // Load turns a configuration into a Policy, or gives every problem in it.
-func Load(src Source) (*Policy, Problems) {
-	l := &loader{cfg: &Config{}, seen: map[Problem]bool{}, files: map[string]bool{}, inputs: map[string]string{}, paths: map[string]string{}}
-	l.pos, l.problems = decode(src.File, src.Data, l.cfg)
+func Load(src Source) (*Policy, config.Problems) {
+	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, files: map[string]bool{}, inputs: map[string]string{}, paths: map[string]string{}}
+	l.pos, l.problems = config.Decode(src.File, src.Data, l.cfg)
 	l.decoded = l.problems[:len(l.problems):len(l.problems)]
 	l.src = l.recording(src)
 	p := l.policy()
@@ -47,7 +49,7 @@ func Load(src Source) (*Policy, Problems) {
 		l.invalid(src.Check(p))
 	}
 	if len(l.problems) > 0 {
-		l.problems.sort()
+		l.problems.Sort()
 		return nil, l.problems
 	}
 	return p, nil
@@ -61,11 +63,11 @@ type Invalid struct {
 
 // places are where the file has its providers, by their ids, and the listener by
 // no id.
-func (l *loader) places() map[string]Problem {
-	out := map[string]Problem{"": l.pos.problem("listen", "")}
+func (l *loader) places() map[string]config.Problem {
+	out := map[string]config.Problem{"": l.pos.Problem("listen", "")}
 	for id, path := range l.paths {
 		if path != "" {
-			out[id] = l.pos.problem(path, "")
+			out[id] = l.pos.Problem(path, "")
 		}
 	}
 	return out
@@ -74,10 +76,10 @@ func (l *loader) places() map[string]Problem {
 // ProblemOf returns a problem of what was made of a provider in the file, which
 // is known by the name of its cluster or secret. Any other name is about the
 // listener.
-func (p *Policy) ProblemOf(name, message string) Problem {
+func (p *Policy) ProblemOf(name, message string) config.Problem {
 	out, ok := p.places[ProviderOf(name)]
 	if !ok {
-		out = Problem{File: p.places[""].File}
+		out = config.Problem{File: p.places[""].File}
 		message = "provider " + strconv.Quote(ProviderOf(name)) + ": " + message
 	}
 	out.Message = message
@@ -94,16 +96,16 @@ func (l *loader) invalid(all []Invalid) {
 // loader carries what validation needs from field to field.
 type loader struct {
 	src      Source
-	cfg      *Config
-	pos      *positions
-	decoded  Problems // those of the decoder, the first of problems
-	problems Problems
-	seen     map[Problem]bool
-	store    SecretStore
+	cfg      *config.Config
+	pos      *config.Positions
+	decoded  config.Problems // those of the decoder, the first of problems
+	problems config.Problems
+	seen     map[config.Problem]bool
+	store    config.SecretStore
 	own      []ownListener
 	paths    map[string]string // of providers in the file, by their ids
 	// catalogue are the providers that need no configuration.
-	catalogue []ProviderConfig
+	catalogue []config.ProviderConfig
 
 	files    map[string]bool // that were asked for, there or not
 	expiries []Expiry
@@ -121,7 +123,7 @@ const (
 // most fields. It is silent where the decoder already found the value
 // unreadable: that nothing is left of it would only be said again.
 func (l *loader) problem(path, format string, args ...any) {
-	p := l.pos.problem(path, format, args...)
+	p := l.pos.Problem(path, format, args...)
 	if l.unreadable(path) || l.seen[p] {
 		return
 	}
@@ -132,7 +134,7 @@ func (l *loader) problem(path, format string, args ...any) {
 // unreadable says whether the decoder refused what stands at a path, or a part
 // of it.
 func (l *loader) unreadable(path string) bool {
-	return slices.ContainsFunc(l.decoded, func(p Problem) bool {
+	return slices.ContainsFunc(l.decoded, func(p config.Problem) bool {
 		rest, ok := strings.CutPrefix(p.Path, path)
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	})
@@ -203,22 +205,22 @@ func (l *loader) policy() *Policy {
 	if dir != "" {
 		dir = l.relative(dir)
 	}
-	l.store = SecretStore{Getenv: l.src.Getenv, ReadFile: l.src.ReadFile, Dir: dir}
+	l.store = config.SecretStore{Getenv: l.src.Getenv, ReadFile: l.src.ReadFile, Dir: dir}
 
-	p := &Policy{Config: cfg, Secrets: map[string]Secret{}, Certificates: map[string]Certificate{}}
+	p := &Policy{Config: cfg, Secrets: map[string]config.Secret{}, Certificates: map[string]Certificate{}}
 	p.Listen = l.listen()
 	p.AdminListen = l.adminListen(p.Listen)
 	p.ListenTLS = l.listenTLS()
 	p.Proxies = l.proxies()
-	p.MaxBodyBytes = DefaultMaxBodyBytes
+	p.MaxBodyBytes = config.DefaultMaxBodyBytes
 	if cfg.MaxBodyBytes != 0 {
 		p.MaxBodyBytes = int(cfg.MaxBodyBytes)
-		if cfg.MaxBodyBytes < 1024 || cfg.MaxBodyBytes > MaxMaxBodyBytes {
-			l.problem("max_body_bytes", "must be from 1024 to %d bytes", MaxMaxBodyBytes)
+		if cfg.MaxBodyBytes < 1024 || cfg.MaxBodyBytes > config.MaxMaxBodyBytes {
+			l.problem("max_body_bytes", "must be from 1024 to %d bytes", config.MaxMaxBodyBytes)
 		}
 	}
 	l.clientLimits(p)
-	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, DefaultShutdownTimeout)
+	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, config.DefaultShutdownTimeout)
 	l.limits(p)
 	l.telemetry(p)
 	l.accessKeys(p)
@@ -230,9 +232,9 @@ func (l *loader) policy() *Policy {
 
 	gateway, at := l.gateway()
 	p.gateway = gateway
-	p.PerRequestTimeout = l.duration(at+"per_request_timeout", gateway.PerRequestTimeout, DefaultPerRequestTimeout)
-	p.TotalTimeout = l.duration(at+"total_timeout", gateway.TotalTimeout, DefaultTotalTimeout)
-	p.StreamIdleTimeout = l.duration(at+"stream_idle_timeout", gateway.StreamIdleTimeout, DefaultStreamIdleTimeout)
+	p.PerRequestTimeout = l.duration(at+"per_request_timeout", gateway.PerRequestTimeout, config.DefaultPerRequestTimeout)
+	p.TotalTimeout = l.duration(at+"total_timeout", gateway.TotalTimeout, config.DefaultTotalTimeout)
+	p.StreamIdleTimeout = l.duration(at+"stream_idle_timeout", gateway.StreamIdleTimeout, config.DefaultStreamIdleTimeout)
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
 	l.compile(p, gateway, at)
@@ -261,26 +263,23 @@ func (l *loader) telemetry(p *Policy) {
 	c := l.cfg.Telemetry
 	p.Telemetry = !c.Disabled
 	p.StreamEnd = c.StreamEnd && p.Telemetry
-	p.AccessLog = cmp.Or(c.AccessLog, DefaultAccessLog)
+	p.AccessLog = cmp.Or(c.AccessLog, config.DefaultAccessLog)
 	if p.AccessLog != "stdout" && p.AccessLog != "stderr" && p.AccessLog != "off" {
 		p.AccessLog = l.relative(p.AccessLog)
 	}
-	p.Window = l.duration("telemetry.window", c.Window, DefaultWindow)
-	if p.Window < minWindow || p.Window > maxWindow {
-		l.problem("telemetry.window", "must be from %s to %s", minWindow, maxWindow)
+	p.Window = l.duration("telemetry.window", c.Window, config.DefaultWindow)
+	if p.Window < config.MinWindow || p.Window > config.MaxWindow {
+		l.problem("telemetry.window", "must be from %s to %s", config.MinWindow, config.MaxWindow)
 	}
 }
-
-// logLevels are Envoy's (https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/cli).
-var logLevels = []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
 
 func (l *loader) envoy() {
 	c := l.cfg.Envoy
 	if c.Concurrency < 0 {
 		l.problem("envoy.concurrency", "must not be negative")
 	}
-	if c.LogLevel != "" && !slices.Contains(logLevels, c.LogLevel) {
-		l.problem("envoy.log_level", "%q is unknown: write one of %s", clip(c.LogLevel), strings.Join(logLevels, ", "))
+	if c.LogLevel != "" && !slices.Contains(config.LogLevels, c.LogLevel) {
+		l.problem("envoy.log_level", "%q is unknown: write one of %s", llm.Clip(c.LogLevel), strings.Join(config.LogLevels, ", "))
 	}
 	l.envoyUsers(c.Users)
 }
@@ -290,8 +289,8 @@ func (l *loader) envoy() {
 func (l *loader) httpHosts() {
 	for i, host := range l.cfg.AllowHTTPHosts {
 		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-		if _, err := netip.ParseAddr(bare); err != nil && checkHostName(strings.ToLower(bare)) != nil {
-			l.problem(indexed("allow_http_hosts", i), "%q is no host: write a name or an address, without scheme and port", clip(host))
+		if _, err := netip.ParseAddr(bare); err != nil && config.CheckHostName(strings.ToLower(bare)) != nil {
+			l.problem(config.IndexPath("allow_http_hosts", i), "%q is no host: write a name or an address, without scheme and port", llm.Clip(host))
 		}
 	}
 }
@@ -301,7 +300,7 @@ func (l *loader) httpHosts() {
 func (l *loader) connectTo() {
 	for _, from := range sortedKeys(l.cfg.ConnectTo) {
 		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {
-			l.problem(join("connect_to", from), "is no address: write host:port, as it stands in a base URL")
+			l.problem(config.JoinPath("connect_to", from), "is no address: write host:port, as it stands in a base URL")
 		}
 	}
 }

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-)
 
-// minKeyLength is of an access key that is read as it is. Random keys are
-// longer; this keeps out words.
-const minKeyLength = 16
+	"weir/llm"
+	"weir/policy/config"
+)
 
 func (l *loader) accessKeys(p *Policy) {
 	p.keys = map[[sha256.Size]byte]*AccessKey{}
@@ -21,7 +20,7 @@ func (l *loader) accessKeys(p *Policy) {
 		case k.Name == "":
 			l.problem(at+".name", "is missing")
 		case names[k.Name]:
-			l.problem(at+".name", "%q stands twice", clip(k.Name))
+			l.problem(at+".name", "%q stands twice", llm.Clip(k.Name))
 		case strings.ContainsFunc(k.Name, unicode.IsControl):
 			l.problem(at+".name", "has a control character")
 		}
@@ -32,7 +31,7 @@ func (l *loader) accessKeys(p *Policy) {
 			continue
 		}
 		if other := p.keys[hash]; other != nil {
-			l.problem(at, "is the same key as %q", clip(other.Name))
+			l.problem(at, "is the same key as %q", llm.Clip(other.Name))
 			continue
 		}
 		key.ID = "key_" + hex.EncodeToString(hash[:6])
@@ -46,7 +45,7 @@ func (l *loader) accessKeys(p *Policy) {
 }
 
 // keyHash gives what a key is known by.
-func (l *loader) keyHash(k AccessKeyConfig, at string) (hash [sha256.Size]byte, ok bool) {
+func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash [sha256.Size]byte, ok bool) {
 	switch {
 	case (k.SHA256 == "") == (k.Value == ""):
 		l.problem(at, "write either sha256 or value")
@@ -59,20 +58,20 @@ func (l *loader) keyHash(k AccessKeyConfig, at string) (hash [sha256.Size]byte, 
 		}
 		return [sha256.Size]byte(b), true
 	}
-	v, err := k.Value.expand(l.store)
+	v, err := k.Value.Expand(l.store)
 	if err != nil {
 		l.problem(at+".value", "%v", err)
 		return hash, false
 	}
-	if len(v.Reveal()) < minKeyLength {
-		l.problem(at+".value", "is too short for a key: use at least %d characters, better 32 random bytes", minKeyLength)
+	if len(v.Reveal()) < config.MinKeyLength {
+		l.problem(at+".value", "is too short for a key: use at least %d characters, better 32 random bytes", config.MinKeyLength)
 		return hash, false
 	}
 	return sha256.Sum256([]byte(v.Reveal())), true
 }
 
 // accessKey reads what a key may use.
-func (l *loader) accessKey(k AccessKeyConfig, at string) *AccessKey {
+func (l *loader) accessKey(k config.AccessKeyConfig, at string) *AccessKey {
 	key := &AccessKey{Name: k.Name, Metadata: k.Metadata}
 	if k.Configuration == nil {
 		return key
@@ -90,7 +89,7 @@ func (l *loader) accessKey(k AccessKeyConfig, at string) *AccessKey {
 			// No provider's id has a colon, so the first one ends it.
 			provider, model, ok := strings.Cut(entry, ":")
 			if !ok || provider == "" || model == "" {
-				l.problem(fmt.Sprintf("%smodels.allow[%d]", at, i), "%q is no model of a provider: write provider:model", clip(entry))
+				l.problem(fmt.Sprintf("%smodels.allow[%d]", at, i), "%q is no model of a provider: write provider:model", llm.Clip(entry))
 			}
 			key.models[modelRef{provider, model}] = true
 		}
@@ -100,7 +99,7 @@ func (l *loader) accessKey(k AccessKeyConfig, at string) *AccessKey {
 
 // allowed reads a list that must be there: of `providers: {}` nobody could
 // say whether it allows everything or nothing.
-func (l *loader) allowed(list *AllowConfig, at string) []string {
+func (l *loader) allowed(list *config.AllowConfig, at string) []string {
 	if list.Allow == nil {
 		l.problem(at+".allow", "is missing: list what is allowed, or [] for nothing")
 	}

@@ -3,19 +3,21 @@ package policy
 import (
 	"cmp"
 	"time"
+
+	"weir/policy/config"
 )
 
 // connections reads how the connections to a provider are made and how long
 // they are kept.
-func (b *clusterBuilder) connections(c ProviderConfig, base BaseURL, path string) Connections {
-	idle := DefaultPlainIdleTimeout
+func (b *clusterBuilder) connections(c config.ProviderConfig, base config.BaseURL, path string) Connections {
+	idle := config.DefaultPlainIdleTimeout
 	if base.TLS() {
-		idle = DefaultTLSIdleTimeout
+		idle = config.DefaultTLSIdleTimeout
 	}
 	out := Connections{
 		HTTP2:       c.HTTP2,
 		IdleTimeout: cmp.Or(c.IdleTimeout, idle),
-		MaxDuration: cmp.Or(c.MaxConnectionDuration, DefaultMaxConnectionDuration),
+		MaxDuration: cmp.Or(c.MaxConnectionDuration, config.DefaultMaxConnectionDuration),
 	}
 	if out.IdleTimeout < 10*time.Millisecond || out.IdleTimeout > time.Hour {
 		b.problem(path+".idle_timeout", "%s is out of range: write a duration from 10ms to 1h", out.IdleTimeout)

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/llm"
+	"weir/llm/body"
 )
 
 func TestConnections(t *testing.T) {
@@ -44,11 +47,11 @@ func TestConnections(t *testing.T) {
 func TestNothingIsHeldForMultiplexedClients(t *testing.T) {
 	p := newWorld().load(t, "providers: [{id: a, base_url: http://a.internal, models: [{id: m}]}, {id: b, base_url: http://b.internal, models: [{id: m}]}]")
 	for _, multiplexed := range []bool{false, true} {
-		var body Body
-		if err := ReadJSON([]byte(`{"model":"m"}`), &body); err != nil {
+		var parsed body.Body
+		if err := body.ReadJSON([]byte(`{"model":"m"}`), &parsed); err != nil {
 			t.Fatal(err)
 		}
-		plan, err := p.Plan(&Request{Endpoint: &Endpoints()[0], Body: &body, Multiplexed: multiplexed, Now: time.Now()})
+		plan, err := p.Plan(&Request{Endpoint: &llm.Endpoints()[0], Body: &parsed, Multiplexed: multiplexed, Now: time.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,10 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"weir/llm"
+	"weir/llm/body"
+	"weir/policy/config"
 )
 
 // forward reads what passes between clients and a provider.
@@ -13,7 +17,7 @@ func (l *loader) forward(e *entry) {
 	}
 	at := e.path + ".forward."
 	headerName := func(name string) string {
-		if name != everyName && !headerPattern.MatchString(strings.TrimSuffix(name, "*")) {
+		if name != config.EveryName && !config.HeaderPattern.MatchString(strings.TrimSuffix(name, "*")) {
 			return "is not a header name"
 		}
 		return ""
@@ -30,7 +34,7 @@ func (l *loader) forward(e *entry) {
 	})
 	l.checkNames(c.Query, at+"query", func(name string) string {
 		stem, _, _ := strings.Cut(strings.ToLower(name), "[")
-		if folded := foldParam.Replace(stem); queryCredentials[folded] || heldBack[folded] {
+		if folded := foldParam.Replace(stem); config.QueryCredentials[folded] || heldBack[folded] {
 			return "never passes from a client: to send one of the gateway's, set it under query_params"
 		}
 		return ""
@@ -43,7 +47,7 @@ func (l *loader) forward(e *entry) {
 		return headerName(name)
 	})
 	l.returnedNames(c.ResponseHeaders, at+"response_headers")
-	e.out.forward = forward{headers: namesOf(c.Headers), query: namesOf(c.Query), body: foldedNames(c.Body)}
+	e.out.forward = forward{headers: body.NamesOf(c.Headers), query: body.NamesOf(c.Query), body: body.FoldedNames(c.Body)}
 }
 
 // maxReturnedNames bounds the bytes of the names of response headers that all
@@ -54,7 +58,7 @@ const maxReturnedNames = 8 << 10
 
 // returnedNames counts names of response headers, and refuses those that are too
 // many.
-func (l *loader) returnedNames(list NamesConfig, path string) {
+func (l *loader) returnedNames(list config.NamesConfig, path string) {
 	if l.returned == nil {
 		l.returned = map[string]bool{}
 	}
@@ -71,19 +75,19 @@ func (l *loader) returnedNames(list NamesConfig, path string) {
 }
 
 // checkNames checks a list of names; problem says what is wrong with one, or nothing.
-func (l *loader) checkNames(list NamesConfig, path string, problem func(name string) string) {
+func (l *loader) checkNames(list config.NamesConfig, path string, problem func(name string) string) {
 	for i, name := range list {
-		at := indexed(path, i)
+		at := config.IndexPath(path, i)
 		switch {
 		case name == "":
 			l.problem(at, "is empty")
 		case strings.Contains(strings.TrimSuffix(name, "*"), "*"):
-			l.problem(at, "%q has a '*' before its end: only the last character may be '*'", clip(name))
+			l.problem(at, "%q has a '*' before its end: only the last character may be '*'", llm.Clip(name))
 		case slices.Index(list, name) < i:
-			l.problem(at, "duplicate name %q", clip(name))
+			l.problem(at, "duplicate name %q", llm.Clip(name))
 		default:
 			if text := problem(name); text != "" {
-				l.problem(at, "%q %s", clip(name), text)
+				l.problem(at, "%q %s", llm.Clip(name), text)
 			}
 		}
 	}
@@ -91,7 +95,7 @@ func (l *loader) checkNames(list NamesConfig, path string, problem func(name str
 
 // responseHeaders are the names that a provider's configuration adds to those
 // that pass to clients.
-func (b *clusterBuilder) responseHeaders(c ProviderConfig) []string {
+func (b *clusterBuilder) responseHeaders(c config.ProviderConfig) []string {
 	if c.Forward == nil {
 		return nil
 	}

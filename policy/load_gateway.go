@@ -5,25 +5,28 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/policy/config"
 	"weir/policy/expression"
 	"weir/policy/tokens"
 )
 
 // gateway finds the one ai-gateway action and where its fields stand.
-func (l *loader) gateway() (*GatewayConfig, string) {
-	var found *GatewayConfig
+func (l *loader) gateway() (*config.GatewayConfig, string) {
+	var found *config.GatewayConfig
 	at := ""
-	action := func(path, kind string, c *GatewayConfig) {
+	action := func(path, kind string, c *config.GatewayConfig) {
 		switch {
 		case kind == "":
 			l.problem(path+".type", "is missing: write ai-gateway")
 		case kind != "ai-gateway":
-			l.problem(path+".type", "%q is no action of Weir: it has ai-gateway only", clip(kind))
+			l.problem(path+".type", "%q is no action of Weir: it has ai-gateway only", llm.Clip(kind))
 		case found != nil:
 			l.problem(path, "a second ai-gateway action: there can be one")
 		default:
 			if c == nil {
-				c = &GatewayConfig{}
+				c = &config.GatewayConfig{}
 			}
 			found, at = c, path+".config."
 		}
@@ -46,14 +49,14 @@ func (l *loader) gateway() (*GatewayConfig, string) {
 	}
 	switch {
 	case found == nil:
-		return &GatewayConfig{Providers: l.cfg.ShortProviders}, ""
+		return &config.GatewayConfig{Providers: l.cfg.ShortProviders}, ""
 	case l.cfg.ShortProviders != nil:
 		l.problem("providers", "belongs into %sproviders when there is an ai-gateway action", at)
 	}
 	return found, at
 }
 
-func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
+func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 	p.onlyConfiguredProviders = g.OnlyConfiguredProviders
 	p.onlyConfiguredModels = g.OnlyConfiguredModels
 	switch g.OnError {
@@ -61,7 +64,7 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 	case "continue":
 		l.problem(at+"on_error", "continue needs an action after ai-gateway, and there is none: write halt")
 	default:
-		l.problem(at+"on_error", "%q is unknown: write halt", clip(g.OnError))
+		l.problem(at+"on_error", "%q is unknown: write halt", llm.Clip(g.OnError))
 	}
 	p.StrictStreamEnd = g.StrictStreamEnd
 	switch g.ResponseGate {
@@ -69,27 +72,27 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 		p.ResponseGate = true
 	case "off":
 	default:
-		l.problem(at+"response_gate", "%q is unknown: write on or off", clip(g.ResponseGate))
+		l.problem(at+"response_gate", "%q is unknown: write on or off", llm.Clip(g.ResponseGate))
 	}
-	if g.MaxInputTokens < 0 || g.MaxInputTokens > maxTokens {
-		l.problem(at+"max_input_tokens", "must be from 1 to %d", maxTokens)
+	if g.MaxInputTokens < 0 || g.MaxInputTokens > config.MaxTokens {
+		l.problem(at+"max_input_tokens", "must be from 1 to %d", config.MaxTokens)
 	}
 	if p.inputLimit = g.MaxInputTokens; p.inputLimit > 0 {
 		tokens.Preload()
 	}
-	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > maxTokens {
-		l.problem(at+"max_output_tokens", "must be from 1 to %d", maxTokens)
+	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > config.MaxTokens {
+		l.problem(at+"max_output_tokens", "must be from 1 to %d", config.MaxTokens)
 	}
 	p.outputLimit.tokens = g.MaxOutputTokens
 	p.outputLimit.json = strconv.AppendInt(nil, int64(g.MaxOutputTokens), 10)
 
 	list := g.FailoverOn
 	if list == nil {
-		list = failoverDefault
+		list = config.FailoverDefault
 	}
 	failover, problems := parseFailover(list)
 	for i, err := range problems {
-		l.problem(indexed(at+"failover_on", i), "%v", err)
+		l.problem(config.IndexPath(at+"failover_on", i), "%v", err)
 	}
 	p.Failover = failover
 	l.outlierDetection(p, g, at+"outlier_detection")
@@ -99,7 +102,7 @@ func (l *loader) gatewayFields(p *Policy, g *GatewayConfig, at string) {
 }
 
 // query reads what is added to every URL.
-func (l *loader) query(p *Policy, g *GatewayConfig, path string) {
+func (l *loader) query(p *Policy, g *config.GatewayConfig, path string) {
 	dynamic := make([]*expression.TemplateProgram, len(g.QueryParams))
 	for i, name := range sortedKeys(g.QueryParams) {
 		value := g.QueryParams[name]
@@ -117,16 +120,16 @@ func (l *loader) query(p *Policy, g *GatewayConfig, path string) {
 				p.uses = merged(p.uses, t.Uses())
 			}
 		}
-		p.query = append(p.query, Param{Name: name, Value: string(value)})
+		p.query = append(p.query, config.Param{Name: name, Value: string(value)})
 	}
 }
 
 // body reads what is set in every request body.
-func (l *loader) body(p *Policy, g *GatewayConfig, path string) {
+func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 	dynamic := make([]*bodyTemplate, len(g.Body))
 	for i, name := range sortedKeys(g.Body) {
 		value := []byte(g.Body[name])
-		t, problems := parseBody(value, join(path, name))
+		t, problems := parseBody(value, config.JoinPath(path, name))
 		for _, problem := range problems {
 			l.problem(problem.path, "%s", problem.text)
 		}
@@ -140,14 +143,14 @@ func (l *loader) body(p *Policy, g *GatewayConfig, path string) {
 		case strings.EqualFold(name, "model"), strings.EqualFold(name, "models"):
 			l.problem(path+"."+name, "which model serves a request is not set here")
 		case dynamic[i] != nil: // what it gives is bounded when it is known
-		case p.outputLimit.tokens > 0 && isOutputField(name) && p.outputLimit.exceededBy(value):
+		case p.outputLimit.tokens > 0 && llm.IsOutputField(name) && p.outputLimit.exceededBy(value):
 			l.problem(path+"."+name, "must be a number up to max_output_tokens (%d)", p.outputLimit.tokens)
 		}
-		p.set = append(p.set, KeyValue{Key: name, Value: value})
+		p.set = append(p.set, body.KeyValue{Key: name, Value: value})
 		p.guarded = append(p.guarded, []byte(name))
 	}
 	if p.outputLimit.tokens > 0 {
-		for _, name := range allOutputFields {
+		for _, name := range llm.AllOutputFields {
 			p.guarded = append(p.guarded, []byte(name))
 		}
 	}

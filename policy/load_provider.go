@@ -5,12 +5,12 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-)
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	"weir/llm"
+	"weir/policy/config"
+)
 
 const idRule = "use letters, digits, '.', '_' and '-', at most 64, the first a letter or digit"
 
@@ -19,7 +19,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // entry is a provider to be loaded: what the file says of it, over what the
 // catalogue says.
 type entry struct {
-	own, base ProviderConfig
+	own, base config.ProviderConfig
 	path      string // in the file; empty where only the catalogue has it
 	catalogue bool   // whether base is there
 	out       *provider
@@ -27,7 +27,7 @@ type entry struct {
 
 // providers builds every provider: the configured ones in their order, then
 // the catalogue's others.
-func (l *loader) providers(p *Policy, g *GatewayConfig, at string) {
+func (l *loader) providers(p *Policy, g *config.GatewayConfig, at string) {
 	entries := l.entries(g, at)
 	p.byName = l.names(entries)
 	p.byModel = map[string][]*model{}
@@ -48,22 +48,22 @@ func (l *loader) providers(p *Policy, g *GatewayConfig, at string) {
 	slices.Sort(p.modelNames)
 }
 
-func (l *loader) entries(g *GatewayConfig, at string) []*entry {
+func (l *loader) entries(g *config.GatewayConfig, at string) []*entry {
 	l.catalogue = readCatalogue()
-	known := map[string]ProviderConfig{}
+	known := map[string]config.ProviderConfig{}
 	for _, c := range l.catalogue {
 		known[c.ID] = c
 	}
 	var out []*entry
 	configured := map[string]bool{}
 	for i, c := range g.Providers {
-		path := indexed(at+"providers", i)
+		path := config.IndexPath(at+"providers", i)
 		switch {
 		case c.ID == "":
 			l.problem(path+".id", "is missing")
 			continue
-		case !idPattern.MatchString(c.ID):
-			l.problem(path+".id", "%q is no id: %s", clip(c.ID), idRule)
+		case !config.IDPattern.MatchString(c.ID):
+			l.problem(path+".id", "%q is no id: %s", llm.Clip(c.ID), idRule)
 			continue
 		}
 		e := &entry{own: c, path: path, out: &provider{id: c.ID, configured: true, disabled: c.Disabled, byModel: map[string]*model{}}}
@@ -84,9 +84,9 @@ func (l *loader) entries(g *GatewayConfig, at string) []*entry {
 //go:embed catalogue.yaml
 var catalogueYAML []byte
 
-func readCatalogue() []ProviderConfig {
-	var catalogue []ProviderConfig
-	if _, problems := decode("catalogue.yaml", catalogueYAML, &catalogue); len(problems) > 0 {
+func readCatalogue() []config.ProviderConfig {
+	var catalogue []config.ProviderConfig
+	if _, problems := config.Decode("catalogue.yaml", catalogueYAML, &catalogue); len(problems) > 0 {
 		panic(problems) // a test loads it
 	}
 	return catalogue
@@ -101,7 +101,7 @@ func (l *loader) names(entries []*entry) map[string]*provider {
 		case other == nil:
 			names[strings.ToLower(name)] = by
 		case other != by && path != "":
-			l.problem(path, "%q already names provider %q", clip(name), other.id)
+			l.problem(path, "%q already names provider %q", llm.Clip(name), other.id)
 		}
 	}
 	for _, e := range entries {
@@ -111,9 +111,9 @@ func (l *loader) names(entries []*entry) map[string]*provider {
 	}
 	for _, e := range entries {
 		for i, alias := range e.own.IDAliases {
-			path := indexed(e.path+".id_aliases", i)
-			if !idPattern.MatchString(alias) {
-				l.problem(path, "%q is no id: %s", clip(alias), idRule)
+			path := config.IndexPath(e.path+".id_aliases", i)
+			if !config.IDPattern.MatchString(alias) {
+				l.problem(path, "%q is no id: %s", llm.Clip(alias), idRule)
 			}
 			claim(alias, path, e.out)
 		}
@@ -142,7 +142,7 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 		c.Surfaces = e.base.Surfaces
 	}
 	if len(c.Surfaces) == 0 {
-		c.Surfaces = []SurfaceConfig{{Format: OpenAI}}
+		c.Surfaces = []config.SurfaceConfig{{Format: llm.OpenAI}}
 	}
 	e.out.display, e.out.aliases, e.out.metadata, e.out.catalogue = c.DisplayName, c.IDAliases, c.Metadata, e.catalogue
 	b.headers(e.path+".headers", e.own.Headers)
@@ -167,11 +167,11 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 // needsNoKey: a custom provider may do without, and one of the catalogue where
 // the file leads it elsewhere or gives it a credential as a header.
 func (l *loader) needsNoKey(e *entry) bool {
-	if !e.catalogue || e.own.BaseURL != "" || slices.ContainsFunc(e.own.Surfaces, func(s SurfaceConfig) bool { return s.BaseURL != "" }) {
+	if !e.catalogue || e.own.BaseURL != "" || slices.ContainsFunc(e.own.Surfaces, func(s config.SurfaceConfig) bool { return s.BaseURL != "" }) {
 		return true
 	}
 	for name, value := range e.own.Headers {
-		if value.credential(strings.ToLower(name)) {
+		if value.IsCredential(strings.ToLower(name)) {
 			return true
 		}
 	}
@@ -182,14 +182,14 @@ func (l *loader) needsNoKey(e *entry) bool {
 // catalogue's of the same id, then the catalogue's others. As with providers,
 // a name in the file takes it from the catalogue.
 func (l *loader) models(p *Policy, e *entry) {
-	base := map[string]ModelConfig{}
+	base := map[string]config.ModelConfig{}
 	for _, c := range e.base.Models {
 		base[strings.ToLower(c.ID)] = c
 	}
 	own := make([]*model, len(e.own.Models))
 	for i := range e.own.Models {
 		c := &e.own.Models[i]
-		at := indexed(e.path+".models", i)
+		at := config.IndexPath(e.path+".models", i)
 		l.modelFields(*c, at)
 		if b, ok := base[strings.ToLower(c.ID)]; ok {
 			both := overlayModel(b, *c)
@@ -200,7 +200,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	}
 	for i, c := range e.own.Models {
 		for j, alias := range c.IDAliases {
-			at := indexed(fmt.Sprintf("%s.models[%d].id_aliases", e.path, i), j)
+			at := config.IndexPath(fmt.Sprintf("%s.models[%d].id_aliases", e.path, i), j)
 			if err := modelNameError(alias); err != nil {
 				l.problem(at, "%v", err)
 				continue
@@ -226,7 +226,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	e.out.models = slices.DeleteFunc(own, func(m *model) bool { return m.disabled })
 }
 
-func newModel(owner *provider, c *ModelConfig, configured bool) *model {
+func newModel(owner *provider, c *config.ModelConfig, configured bool) *model {
 	return &model{
 		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,
@@ -240,7 +240,7 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 	key := strings.ToLower(name)
 	if other := m.provider.byModel[key]; other != nil {
 		if other != m && path != "" {
-			l.problem(path, "%q already names a model of %q", clip(name), m.provider.id)
+			l.problem(path, "%q already names a model of %q", llm.Clip(name), m.provider.id)
 		}
 		return
 	}
@@ -261,11 +261,9 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 	p.byModel[key] = append(p.byModel[key], m)
 }
 
-var decimal = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
-
 // modelFields checks a model's fields, those that only strategies and prices
 // will use too.
-func (l *loader) modelFields(c ModelConfig, at string) {
+func (l *loader) modelFields(c config.ModelConfig, at string) {
 	if err := modelNameError(c.ID); err != nil {
 		l.problem(at+".id", "%v", err)
 	}
@@ -286,8 +284,8 @@ func (l *loader) modelFields(c ModelConfig, at string) {
 		{"input", c.Pricing.Input}, {"output", c.Pricing.Output},
 		{"cache_read", c.Pricing.CacheRead}, {"cache_write", c.Pricing.CacheWrite},
 	} {
-		if price.value != "" && !decimal.MatchString(price.value) {
-			l.problem(at+".pricing."+price.name, `%q is no price: write US dollars per million tokens, such as "0.15"`, clip(price.value))
+		if price.value != "" && !config.DecimalPattern.MatchString(price.value) {
+			l.problem(at+".pricing."+price.name, `%q is no price: write US dollars per million tokens, such as "0.15"`, llm.Clip(price.value))
 		}
 	}
 }
@@ -301,7 +299,7 @@ func modelNameError(name string) error {
 
 // overlayModel lays a configured model over the catalogue's, whose spelling of
 // the id is the provider's.
-func overlayModel(base, own ModelConfig) ModelConfig {
+func overlayModel(base, own config.ModelConfig) config.ModelConfig {
 	own.ID = base.ID
 	own.ProviderModelID = cmp.Or(own.ProviderModelID, base.ProviderModelID)
 	own.AuthorID = cmp.Or(own.AuthorID, base.AuthorID)
@@ -312,15 +310,15 @@ func overlayModel(base, own ModelConfig) ModelConfig {
 	return own
 }
 
-func (l *loader) params(params []ParamConfig, at string) {
+func (l *loader) params(params []config.ParamConfig, at string) {
 	for i, p := range params {
 		if p.Name == "" {
-			l.problem(indexed(at, i)+".name", "is missing")
+			l.problem(config.IndexPath(at, i)+".name", "is missing")
 		}
 	}
 }
 
-func paramSet(params []ParamConfig) map[string]bool {
+func paramSet(params []config.ParamConfig) map[string]bool {
 	if params == nil {
 		return nil
 	}

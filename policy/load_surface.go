@@ -4,16 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"weir/llm"
+	"weir/metadata"
+	"weir/policy/config"
 	"weir/policy/expression"
 	"weir/policy/nearest"
 )
-
-var headerPattern = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.6.2
 
 // The longest name of a configured header, and the longest text in front of a
 // key, in bytes. No server takes more, and Envoy has bounds of its own.
@@ -22,17 +22,17 @@ const (
 	maxAuthPrefix = 1024
 )
 
-func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, keys []keyRef, path string) {
+func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderConfig, keys []keyRef, path string) {
 	for i, s := range c.Surfaces {
-		at := indexed(path+".supported_api_surfaces", i)
+		at := config.IndexPath(path+".supported_api_surfaces", i)
 		same := func(o surface) bool { return o.format == s.Format && o.surface == s.Surface }
-		known := func(e Endpoint) bool { return e.Format == s.Format && e.Surface == s.Surface }
+		known := func(e llm.Endpoint) bool { return e.Format == s.Format && e.Surface == s.Surface }
 		switch {
-		case s.Format != OpenAI && s.Format != Anthropic:
-			l.problem(at+".format", "%q is unknown: write openai or anthropic", clip(string(s.Format)))
+		case s.Format != llm.OpenAI && s.Format != llm.Anthropic:
+			l.problem(at+".format", "%q is unknown: write openai or anthropic", llm.Clip(string(s.Format)))
 			continue
-		case s.Surface != "" && !slices.ContainsFunc(Endpoints(), known):
-			l.problem(at+".surface", "%q is no surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", clip(string(s.Surface)), s.Format)
+		case s.Surface != "" && !slices.ContainsFunc(llm.Endpoints(), known):
+			l.problem(at+".surface", "%q is no surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", llm.Clip(string(s.Surface)), s.Format)
 			continue
 		case slices.ContainsFunc(out.surfaces, same):
 			l.problem(at, "the same format and surface stand twice")
@@ -49,21 +49,21 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c ProviderConfig, ke
 			l.problem(where, "is missing: %q is not in the catalogue%s", c.ID, l.catalogueHint(c.ID))
 			return
 		}
-		base, err := ParseBaseURL(raw, l.cfg.AllowHTTPHosts)
+		base, err := config.ParseBaseURL(raw, l.cfg.AllowHTTPHosts)
 		if err != nil {
 			l.problem(where, "%v", err)
 			continue
 		}
 		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
-		sf.paths = make([]string, len(Endpoints()))
-		for _, e := range Endpoints() {
+		sf.paths = make([]string, len(llm.Endpoints()))
+		for _, e := range llm.Endpoints() {
 			if e.Format == s.Format {
-				sf.paths[e.index] = Join(base, e.Path)
+				sf.paths[e.Index] = config.Join(base, e.Path)
 			}
 		}
 		sf.targets = sf.paths
-		if query := MergeQuery(base.RawQuery, b.policy.query, ""); query != "" {
+		if query := config.MergeQuery(base.RawQuery, b.policy.query, ""); query != "" {
 			sf.targets = make([]string, len(sf.paths))
 			for i, path := range sf.paths {
 				sf.targets[i] = withQuery(path, query)
@@ -102,34 +102,34 @@ func withQuery(path, query string) string {
 type keyRef struct {
 	id     string
 	source string
-	value  Secret
+	value  config.Secret
 }
 
 // clusterBuilder makes clusters; what they strip is known when all are made.
 type clusterBuilder struct {
 	*loader
 	policy *Policy
-	global map[string]Template
+	global map[string]config.Template
 	at     string
 	strip  map[string]bool
 	made   [][]*Cluster
 	roots  bool // the system's trusted certificates were looked for
 }
 
-func (b *clusterBuilder) keys(path string, keys []APIKeyConfig) []keyRef {
+func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef {
 	var out []keyRef
 	for i, k := range keys {
-		at := indexed(path+".api_keys", i) + ".value"
+		at := config.IndexPath(path+".api_keys", i) + ".value"
 		if k.Value == "" {
 			b.problem(at, "is empty")
 			continue
 		}
-		v, err := k.Value.expand(b.store)
+		v, err := k.Value.Expand(b.store)
 		if err != nil {
 			b.problem(at, "%v", err)
 			continue
 		}
-		out = append(out, keyRef{"#" + strconv.Itoa(i+1), "#" + strconv.Itoa(i) + k.Value.references(), v})
+		out = append(out, keyRef{"#" + strconv.Itoa(i+1), "#" + strconv.Itoa(i) + k.Value.References(), v})
 	}
 	return out
 }
@@ -138,7 +138,7 @@ func (b *clusterBuilder) keys(path string, keys []APIKeyConfig) []keyRef {
 // say what the client's body is.
 var ownedByWeir = []string{
 	"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "trailer", "keep-alive", "proxy-connection",
-	"content-type", "content-encoding", HopHeader,
+	"content-type", "content-encoding", metadata.HopHeader,
 }
 
 func reserved(header string) bool {
@@ -148,12 +148,12 @@ func reserved(header string) bool {
 
 // headers checks configured header names and remembers them: they belong to
 // the gateway, so no client's and no other attempt's value gets through.
-func (b *clusterBuilder) headers(path string, headers map[string]Template) {
+func (b *clusterBuilder) headers(path string, headers map[string]config.Template) {
 	seen := map[string]bool{}
 	for _, name := range sortedKeys(headers) {
 		low := strings.ToLower(name)
 		switch {
-		case !headerPattern.MatchString(name):
+		case !config.HeaderPattern.MatchString(name):
 			b.problem(path+"."+name, "is no header name")
 		case len(name) > maxHeaderName:
 			b.problem(path+"."+name, "is too long for a header name: %d bytes at most", maxHeaderName)
@@ -168,7 +168,7 @@ func (b *clusterBuilder) headers(path string, headers map[string]Template) {
 }
 
 // clusters makes one cluster for each key, or one without.
-func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format, keys []keyRef, passes *forward, path string) []*Cluster {
+func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, format llm.Format, keys []keyRef, passes *forward, path string) []*Cluster {
 	header, prefix := b.auth(c, base, format, path)
 	b.strip[header] = true
 
@@ -195,12 +195,12 @@ func (b *clusterBuilder) clusters(c ProviderConfig, base BaseURL, format Format,
 // auth gives the header that carries a provider's key, and what stands in it
 // before the key. Sources: the API references of OpenAI and Anthropic, and
 // https://learn.microsoft.com/azure/ai-services/openai/reference.
-func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, path string) (header, prefix string) {
+func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, format llm.Format, path string) (header, prefix string) {
 	header, prefix = "authorization", "Bearer "
 	switch {
 	case strings.HasSuffix(base.Host, ".openai.azure.com"):
 		header, prefix = "api-key", ""
-	case format == Anthropic:
+	case format == llm.Anthropic:
 		header, prefix = "x-api-key", ""
 	}
 	if c.Auth == nil {
@@ -211,8 +211,8 @@ func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, pat
 		if header == "authorization" {
 			prefix = "Bearer "
 		}
-		if !headerPattern.MatchString(header) || len(header) > maxHeaderName || reserved(header) {
-			b.problem(path+".auth.header", "%q cannot carry a key", clip(c.Auth.Header))
+		if !config.HeaderPattern.MatchString(header) || len(header) > maxHeaderName || reserved(header) {
+			b.problem(path+".auth.header", "%q cannot carry a key", llm.Clip(c.Auth.Header))
 		}
 	}
 	if c.Auth.Prefix != nil {
@@ -229,7 +229,7 @@ func (b *clusterBuilder) auth(c ProviderConfig, base BaseURL, format Format, pat
 
 // secret files a value under a name that changes with where it is sent, so
 // that a cluster which outlives a reload never gets another origin's key.
-func (b *clusterBuilder) secret(c *Cluster, header, source string, value Secret) string {
+func (b *clusterBuilder) secret(c *Cluster, header, source string, value config.Secret) string {
 	name := "weir/" + c.Provider + "/" + contentHash([]any{c.Base, c.DialHost, c.DialPort, c.TLS, header, source})
 	b.policy.Secrets[name] = value
 	return name
@@ -237,9 +237,9 @@ func (b *clusterBuilder) secret(c *Cluster, header, source string, value Secret)
 
 // set gives the headers of every request to this cluster: the policy's, then
 // the provider's own over them.
-func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path string) []ClusterHeader {
+func (b *clusterBuilder) set(c config.ProviderConfig, cl *Cluster, authHeader, path string) []ClusterHeader {
 	type value struct {
-		t  Template
+		t  config.Template
 		at string
 	}
 	all := map[string]value{}
@@ -260,16 +260,16 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 			out = append(out, ClusterHeader{Name: name, Field: field})
 			continue
 		}
-		v, err := t.expand(b.store)
+		v, err := t.Expand(b.store)
 		switch {
 		case err != nil:
 			b.problem(all[name].at, "%v", err)
 		case t == "":
 			// Nothing to set: that the client's own is taken out is all.
-		case t.credential(name):
-			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.references(), v)})
-		case len(v.Reveal())+strings.Count(v.Reveal(), "%") > maxStaticHeader:
-			b.problem(all[name].at, "is too long: a header value may have %d bytes at most, where %% counts as two", maxStaticHeader)
+		case t.IsCredential(name):
+			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.References(), v)})
+		case len(v.Reveal())+strings.Count(v.Reveal(), "%") > config.MaxStaticHeader:
+			b.problem(all[name].at, "is too long: a header value may have %d bytes at most, where %% counts as two", config.MaxStaticHeader)
 		default:
 			out = append(out, ClusterHeader{Name: name, Value: v.Reveal()})
 		}
@@ -279,8 +279,8 @@ func (b *clusterBuilder) set(c ProviderConfig, cl *Cluster, authHeader, path str
 
 // fromRequest compiles a header whose value depends on the request, and gives
 // the name of the field that will hold it.
-func (b *clusterBuilder) fromRequest(name string, t Template, at string) (field string, ok bool) {
-	program, err := t.program()
+func (b *clusterBuilder) fromRequest(name string, t config.Template, at string) (field string, ok bool) {
+	program, err := t.Program()
 	if err != nil || program == nil || !program.UsesRequest() {
 		return "", false
 	}
@@ -299,20 +299,20 @@ func (b *clusterBuilder) fromRequest(name string, t Template, at string) (field 
 
 // dial gives the address to connect to. What connect_to leads to has to stand
 // the same test as a base URL.
-func (b *clusterBuilder) dial(base BaseURL) (string, int) {
+func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
 	to, ok := b.cfg.ConnectTo[from]
 	if !ok {
 		return base.Host, base.Port
 	}
-	path := join("connect_to", from)
+	path := config.JoinPath("connect_to", from)
 	if _, port, err := net.SplitHostPort(to); err != nil || port == "" || strings.ContainsAny(to, "/?") {
-		b.problem(path, "%q is no address: write host:port", clip(to))
+		b.problem(path, "%q is no address: write host:port", llm.Clip(to))
 		return base.Host, base.Port
 	}
-	target, err := ParseBaseURL(base.Scheme+"://"+to, b.cfg.AllowHTTPHosts)
+	target, err := config.ParseBaseURL(base.Scheme+"://"+to, b.cfg.AllowHTTPHosts)
 	if err != nil {
-		b.problem(path, "%q: %v", clip(to), err)
+		b.problem(path, "%q: %v", llm.Clip(to), err)
 	}
 	return cmp.Or(target.Host, base.Host), cmp.Or(target.Port, base.Port)
 }

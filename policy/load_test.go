@@ -20,9 +20,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"weir/llm"
+	"weir/policy/config"
 )
 
-var update = flag.Bool("update", false, "write what the code says into testdata; read the difference before you keep it")
+var Update = flag.Bool("update", false, "write what the code says into testdata; read the difference before you keep it")
 
 // world is what a configuration may refer to.
 type world struct{ env, files map[string]string }
@@ -112,13 +115,13 @@ func golden(t *testing.T, pattern string, check func(t *testing.T, w world, name
 					if i+1 < len(archive.Files) && archive.Files[i+1].Name == "want" {
 						want = &archive.Files[i+1].Data
 					}
-					if diff := cmp.Diff(string(*want), got); diff != "" && !*update {
+					if diff := cmp.Diff(string(*want), got); diff != "" && !*Update {
 						t.Errorf("%s: (-want +got)\n%s", section.Name, diff)
 					}
 					*want = []byte(got)
 				}
 			}
-			if *update {
+			if *Update {
 				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -163,7 +166,7 @@ func TestLoadCatalogue(t *testing.T) {
 	var got strings.Builder
 	for _, c := range readCatalogue() {
 		fmt.Fprintln(&got, c.ID, c.BaseURL, c.IDAliases)
-		if _, err := ParseBaseURL(c.BaseURL, nil); err != nil {
+		if _, err := config.ParseBaseURL(c.BaseURL, nil); err != nil {
 			t.Errorf("%s: %v", c.ID, err)
 		}
 		if c.ID != strings.ToLower(c.ID) {
@@ -338,7 +341,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if p != nil {
-			if _, err := p.Plan(&Request{Endpoint: &Endpoints()[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && AsError(err).Code.Status() != NoModelsSelected.Status() {
+			if _, err := p.Plan(&Request{Endpoint: &llm.Endpoints()[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && llm.AsError(err).Code.Status() != llm.NoModelsSelected.Status() {
 				t.Error(err)
 			}
 		}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"weir/policy/config"
 )
 
-func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string) *ClusterTLS {
+func (b *clusterBuilder) clusterTLS(c config.ProviderConfig, base config.BaseURL, path string) *ClusterTLS {
 	if !base.TLS() {
 		if c.TLS != nil {
 			b.problem(path+".tls", "has no effect: base_url is not https")
@@ -27,7 +29,7 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 	if c.TLS.ServerName != "" {
 		out.ServerName = strings.ToLower(c.TLS.ServerName)
 		if _, err := netip.ParseAddr(out.ServerName); err != nil {
-			if err := checkHostName(out.ServerName); err != nil {
+			if err := config.CheckHostName(out.ServerName); err != nil {
 				b.problem(path+".tls.server_name", "%v", err)
 			}
 		}
@@ -48,14 +50,14 @@ func (b *clusterBuilder) clusterTLS(c ProviderConfig, base BaseURL, path string)
 
 // certificate files what Weir shows to a provider under a name that changes
 // with where it is shown.
-func (b *clusterBuilder) certificate(c ProviderConfig, base BaseURL, path string) string {
+func (b *clusterBuilder) certificate(c config.ProviderConfig, base config.BaseURL, path string) string {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		b.problem(path+".tls", "cert_file and key_file go together")
 	}
 	if c.TLS.CertFile == "" || c.TLS.KeyFile == "" {
 		return ""
 	}
-	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
+	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), config.NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
 	if cert.Chain != "" && cert.Key.Reveal() != "" {
 		if err := cert.read(); err != nil {
 			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)

@@ -3,21 +3,23 @@ package policy
 import (
 	"encoding/json"
 	"strings"
+
+	"weir/llm"
 )
 
 // Models answers GET /v1/models, or GET /v1/models/{id} where id is not
 // empty, for a key: every model that it could ask for, as provider:model.
 // The shapes are those of the OpenAI and the Anthropic API references.
-func (p *Policy) Models(key *AccessKey, id string, format Format) ([]byte, error) {
+func (p *Policy) Models(key *AccessKey, id string, format llm.Format) ([]byte, error) {
 	if id != "" {
 		m, ok := p.lookup(key, id)
 		if !ok {
-			return nil, rejection{code: ModelNotFound, entry: id}.err(p, EndpointAt("/v1/chat/completions"), key)
+			return nil, rejection{code: llm.ModelNotFound, entry: id}.err(p, llm.EndpointAt("/v1/chat/completions"), key)
 		}
 		return json.Marshal(m.in(format))
 	}
 	list := p.visible(key)
-	if format == Anthropic {
+	if format == llm.Anthropic {
 		page := anthropicList{Data: make([]any, 0, len(list))}
 		for _, m := range list {
 			page.Data = append(page.Data, m.in(format))
@@ -67,8 +69,8 @@ type listed struct {
 
 // Neither API leaves the time of creation out, and Weir does not know it:
 // the epoch is what Anthropic documents for that case.
-func (l listed) in(f Format) any {
-	if f == Anthropic {
+func (l listed) in(f llm.Format) any {
+	if f == llm.Anthropic {
 		return anthropicModel{"model", l.id, l.display, "1970-01-01T00:00:00Z"}
 	}
 	return openaiModel{l.id, "model", 0, l.owner}
@@ -91,9 +93,9 @@ func (p *Policy) visible(key *AccessKey) []listed {
 
 // usable is admit without an endpoint: some endpoint could be served.
 func (p *Policy) usable(owner *provider, id string, configured bool, key *AccessKey) bool {
-	for i := range Endpoints() {
+	for i := range llm.Endpoints() {
 		c := choice{provider: owner, id: id}
-		if p.admit(&c, configured, &Endpoints()[i], key) == "" {
+		if p.admit(&c, configured, &llm.Endpoints()[i], key) == "" {
 			return true
 		}
 	}
@@ -116,8 +118,8 @@ func listing(id string, owner *provider, m *model) listed {
 
 // lookup finds what a client would get for a name, under that name.
 func (p *Policy) lookup(key *AccessKey, id string) (listed, bool) {
-	for i := range Endpoints() {
-		choices, _ := p.resolve(nil, 1, id, &Endpoints()[i], key, nil)
+	for i := range llm.Endpoints() {
+		choices, _ := p.resolve(nil, 1, id, &llm.Endpoints()[i], key, nil)
 		if len(choices) > 0 {
 			owner := choices[0].provider
 			return listing(id, owner, owner.byModel[strings.ToLower(choices[0].id)]), true

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"weir/llm"
 )
 
 const modelsConfig = `
@@ -31,7 +33,7 @@ func TestModels(t *testing.T) {
 	f := func(config, key, want string) {
 		t.Helper()
 		p := newWorld().load(t, config)
-		for _, format := range []Format{OpenAI, Anthropic} {
+		for _, format := range []llm.Format{llm.OpenAI, llm.Anthropic} {
 			body, err := p.Models(keyNamed(p, key), "", format)
 			if err != nil {
 				t.Fatal(err)
@@ -76,7 +78,7 @@ func TestModel(t *testing.T) {
 	p := newWorld().load(t, modelsConfig)
 	f := func(key, id, want string) {
 		t.Helper()
-		body, err := p.Models(keyNamed(p, key), id, OpenAI)
+		body, err := p.Models(keyNamed(p, key), id, llm.OpenAI)
 		got := string(body)
 		if err != nil {
 			got = err.Error()
@@ -105,7 +107,7 @@ func TestModel(t *testing.T) {
 // The whole shapes, as the SDKs read them.
 func TestModelShapes(t *testing.T) {
 	p := newWorld().load(t, modelsConfig)
-	f := func(key, id string, format Format, want string) {
+	f := func(key, id string, format llm.Format, want string) {
 		t.Helper()
 		body, err := p.Models(keyNamed(p, key), id, format)
 		if err != nil {
@@ -119,7 +121,7 @@ func TestModelShapes(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}
-	f("a-only", "", OpenAI, `
+	f("a-only", "", llm.OpenAI, `
 {
   "object": "list",
   "data": [
@@ -131,7 +133,7 @@ func TestModelShapes(t *testing.T) {
     }
   ]
 }`)
-	f("a-only", "", Anthropic, `
+	f("a-only", "", llm.Anthropic, `
 {
   "data": [
     {
@@ -145,19 +147,19 @@ func TestModelShapes(t *testing.T) {
   "first_id": "a:m",
   "last_id": "a:m"
 }`)
-	f("nothing", "", OpenAI, `
+	f("nothing", "", llm.OpenAI, `
 {
   "object": "list",
   "data": []
 }`)
-	f("nothing", "", Anthropic, `
+	f("nothing", "", llm.Anthropic, `
 {
   "data": [],
   "has_more": false,
   "first_id": null,
   "last_id": null
 }`)
-	f("all", "b:m", Anthropic, `
+	f("all", "b:m", llm.Anthropic, `
 {
   "type": "model",
   "id": "b:m",
@@ -171,7 +173,7 @@ func TestListedModelsResolve(t *testing.T) {
 	p := newWorld().load(t, modelsConfig)
 	for _, key := range append([]*AccessKey{nil}, keyNamed(p, "a-only"), keyNamed(p, "one-model")) {
 		for _, m := range p.visible(key) {
-			if _, err := p.Models(key, m.id, OpenAI); err != nil {
+			if _, err := p.Models(key, m.id, llm.OpenAI); err != nil {
 				t.Errorf("%s: %v", m.id, err)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"weir/policy/config"
 )
 
 // Own says where this gateway is, so that no base URL leads back to it.
@@ -87,11 +89,11 @@ func (o Own) resolve(host string) []netip.Addr {
 
 // notOwn refuses a base URL that leads to the gateway itself: each request would
 // become others, until something ends them.
-func (b *clusterBuilder) notOwn(base BaseURL, path string) {
+func (b *clusterBuilder) notOwn(base config.BaseURL, path string) {
 	host, port := b.dial(base)
 	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
 	if _, ok := b.cfg.ConnectTo[from]; ok {
-		path = join("connect_to", from)
+		path = config.JoinPath("connect_to", from)
 	}
 	for _, at := range b.own {
 		if b.src.Own.leadsTo(at, host, port) {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"weir/llm"
 )
 
 // However a base URL is written, it may not lead to the gateway's own listener.
@@ -91,7 +93,7 @@ func TestHop(t *testing.T) {
 	f := func(arrived, want string) {
 		t.Helper()
 		got, err := p.Hop(arrived)
-		if err != nil && AsError(err).Code != LoopDetected || err != nil && want != "" || got != want {
+		if err != nil && llm.AsError(err).Code != llm.LoopDetected || err != nil && want != "" || got != want {
 			t.Errorf("%q gives %q %v, want %q", arrived, got, err, want)
 		}
 	}

@@ -3,6 +3,9 @@ package policy
 import (
 	"net/netip"
 	"strings"
+
+	"weir/llm"
+	"weir/policy/config"
 )
 
 // AdmitPage keeps the pages of others out of a gateway that asks for no key
@@ -16,9 +19,9 @@ func (p *Policy) AdmitPage(authority, origin string) error {
 	case !p.anonymous || p.Config.AllowAnonymous:
 		return nil
 	case !NamedInside(authority):
-		return Errorf(InvalidAPIKey, "without access_keys, the gateway serves this machine only, and %.64q may be the name of someone else: use http://127.0.0.1, add access_keys, or set allow_anonymous: true", authority)
+		return llm.Errorf(llm.InvalidAPIKey, "without access_keys, the gateway serves this machine only, and %.64q may be the name of someone else: use http://127.0.0.1, add access_keys, or set allow_anonymous: true", authority)
 	case !ownPage(origin):
-		return Errorf(InvalidAPIKey, "without access_keys, the gateway serves this machine only, and no page of %.64q: add access_keys, or set allow_anonymous: true", origin)
+		return llm.Errorf(llm.InvalidAPIKey, "without access_keys, the gateway serves this machine only, and no page of %.64q: add access_keys, or set allow_anonymous: true", origin)
 	}
 	return nil
 }
@@ -27,7 +30,7 @@ func (p *Policy) AdmitPage(authority, origin string) error {
 // elsewhere can have: an address, or a name that public DNS does not have.
 func NamedInside(authority string) bool {
 	host, addr := hostOf(authority)
-	return addr.IsValid() || inside(host, addr)
+	return addr.IsValid() || config.PrivateHost(host, addr)
 }
 
 // ownPage says whether a request comes from no page, or from one of this machine
@@ -41,7 +44,7 @@ func ownPage(origin string) bool {
 	if scheme != "http" && scheme != "https" {
 		return true
 	}
-	return inside(hostOf(authority))
+	return config.PrivateHost(hostOf(authority))
 }
 
 // hostOf takes user and port off an authority.

@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"testing"
+
+	"weir/llm"
 )
 
 func TestAdmitPage(t *testing.T) {
@@ -12,8 +14,8 @@ func TestAdmitPage(t *testing.T) {
 	f := func(authority, origin string, want bool) {
 		t.Helper()
 		err := keyless.AdmitPage(authority, origin)
-		var coded *Error
-		if want != (err == nil) || err != nil && (!errors.As(err, &coded) || coded.Code != InvalidAPIKey) {
+		var coded *llm.Error
+		if want != (err == nil) || err != nil && (!errors.As(err, &coded) || coded.Code != llm.InvalidAPIKey) {
 			t.Errorf("host %q, origin %q: %v", authority, origin, err)
 		}
 	}

@@ -2,19 +2,18 @@ package policy
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy/config"
 	"weir/policy/tokens"
 )
-
-// MaxAttempts is the longest plan.
-const MaxAttempts = 10
 
 // Attempt is one try: where the request goes and what it says there.
 type Attempt struct {
@@ -24,7 +23,7 @@ type Attempt struct {
 	Authority string
 	// Edits turn the client's body into the first attempt's, and the first
 	// attempt's body into that of a later one: Envoy buffers the first.
-	Edits []Edit
+	Edits []body.Edit
 	// Length is the body's length after the edits.
 	Length int
 }
@@ -45,17 +44,17 @@ type Plan struct {
 	// Fields are what clusters' headers take from the request.
 	Fields []Field
 	// Gate is what is to be done with the first attempt's answer.
-	Gate Gate
+	Gate metadata.Gate
 	// Withheld are the client's headers that the first attempt must not have. See
 	// Policy.Header.
 	Withheld []string
 
 	mixed    []mixedHeader
-	attempts [MaxAttempts]Attempt
+	attempts [metadata.MaxAttempts]Attempt
 	// Memory of the attempts' edits, as far as it goes, and of those of one
 	// attempt against the client's body.
-	edits   [MaxAttempts]Edit
-	scratch [4]Edit
+	edits   [metadata.MaxAttempts]body.Edit
+	scratch [4]body.Edit
 }
 
 // auto model names ask for no model in particular.
@@ -71,14 +70,14 @@ func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	if p.inputLimit > 0 && !req.Endpoint.Multipart {
 		if over, n := tokens.Exceeds(req.Body.Bytes, p.inputLimit); over {
-			return nil, Errorf(InputTooLarge, "the input is at least %d tokens by estimate, the limit of this gateway is %d", n, p.inputLimit)
+			return nil, llm.Errorf(llm.InputTooLarge, "the input is at least %d tokens by estimate, the limit of this gateway is %d", n, p.inputLimit)
 		}
 	}
 	shaped, err := p.shape(req)
 	if err != nil {
 		return nil, err
 	}
-	var buffer [MaxAttempts]choice
+	var buffer [metadata.MaxAttempts]choice
 	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout)}
 	choices, err := p.choose(buffer[:0], out, req, t)
 	if err != nil {
@@ -100,7 +99,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 // choose finds the models that are to be tried, in order.
 func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choice, error) {
 	byStrategy := len(p.strategies.models) > 0
-	asked := entries(make([]string, 0, maxModels+1), req.Body)
+	asked := entries(make([]string, 0, body.MaxModels+1), req.Body)
 	if len(asked) == 0 {
 		if byStrategy {
 			return p.autoByStrategy(dst, req, t)
@@ -121,7 +120,7 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 			found, why = p.resolve(req.room(), math.MaxInt, entry, req.Endpoint, req.Key, t)
 			offers = append(offers, req.hold(found))
 		} else {
-			dst, why = p.resolve(dst, MaxAttempts, entry, req.Endpoint, req.Key, t)
+			dst, why = p.resolve(dst, metadata.MaxAttempts, entry, req.Endpoint, req.Key, t)
 		}
 		if why.code == "" {
 			some = true
@@ -130,7 +129,7 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 		if first.code == "" {
 			first = why
 		}
-		if why.code == ModelNotFound {
+		if why.code == llm.ModelNotFound {
 			t.unknown(entry)
 		}
 		out.Rejected = append(out.Rejected, entry)
@@ -149,12 +148,12 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 }
 
 func (p *Policy) nothingFor(req *Request) error {
-	return Errorf(NoModelsSelected, "no model is configured that could serve %s with this key", req.Endpoint.Path)
+	return llm.Errorf(llm.NoModelsSelected, "no model is configured that could serve %s with this key", req.Endpoint.Path)
 }
 
 // entries are what the client asked for, in order and without repeats; nothing
 // where it left the choice to the gateway.
-func entries(dst []string, b *Body) []string {
+func entries(dst []string, b *body.Body) []string {
 	if b.HasModel && !isAuto(b.Model) {
 		dst = append(dst, b.Model)
 	}
@@ -187,7 +186,7 @@ const maxPlanText = 1 << 20
 // attempts turns the choices into attempts: each model with each key of its
 // provider, those that are ejected last.
 func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *shaped, t *Trace) error {
-	var buffer [MaxAttempts]try
+	var buffer [metadata.MaxAttempts]try
 	tries, err := p.tries(buffer[:0], choices, req, t)
 	if err != nil {
 		return err
@@ -195,7 +194,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	order(tries, choices, req.Key, req.Now, t)
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
-	var original []Edit // of the first attempt, against the client's body
+	var original []body.Edit // of the first attempt, against the client's body
 	unused := out.edits[:0]
 	text := 0
 	own := req.Presented.spans(req.Body)
@@ -208,18 +207,18 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 			a.Edits = nil // the same model again, with another key
 		case i == 0 || s.choice != tries[i-1].choice:
 			if req.Presented.In(c.sent) {
-				return Errorf(InvalidBody, "the model name contains the access key: send the key as a credential only")
+				return llm.Errorf(llm.InvalidBody, "the model name contains the access key: send the key as a credential only")
 			}
 			edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
 			if edits, err = redact(edits, own); err != nil {
 				return err
 			}
-			a = Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: EditedLen(len(req.Body.Bytes), edits)}
+			a = Attempt{Model: c.sent, Path: p.target(c, req, shaped), Authority: c.surface.authority, Length: body.EditedLen(len(req.Body.Bytes), edits)}
 			if i == 0 {
 				a.Edits = append(unused, edits...)
 				original = a.Edits
 			} else {
-				a.Edits = rebase(unused, req.Body.Bytes, original, edits)
+				a.Edits = body.Rebase(unused, req.Body.Bytes, original, edits)
 			}
 			unused = a.Edits[len(a.Edits):]
 		}
@@ -245,7 +244,7 @@ func (p *Policy) tries(dst []try, choices []choice, req *Request, t *Trace) ([]t
 			continue
 		}
 		for _, cluster := range clusters {
-			if len(dst) == MaxAttempts {
+			if len(dst) == metadata.MaxAttempts {
 				return dst, nil
 			}
 			dst = append(dst, try{i, cluster})
@@ -260,12 +259,12 @@ func (p *Policy) tries(dst []try, choices []choice, req *Request, t *Trace) ([]t
 // target is the path with its query.
 func (p *Policy) target(c *choice, req *Request, shaped *shaped) string {
 	if req.Query == "" && !shaped.query {
-		return c.surface.targets[req.Endpoint.index]
+		return c.surface.targets[req.Endpoint.Index]
 	}
-	return withQuery(c.surface.paths[req.Endpoint.index], MergeQuery(c.surface.base.RawQuery, shaped.params, c.provider.forward.clientQuery(req.Query, &req.Presented)))
+	return withQuery(c.surface.paths[req.Endpoint.Index], config.MergeQuery(c.surface.base.RawQuery, shaped.params, c.provider.forward.clientQuery(req.Query, &req.Presented)))
 }
 
-func textOf(edits []Edit) int {
+func textOf(edits []body.Edit) int {
 	n := 0
 	for _, e := range edits {
 		n += len(e.With)
@@ -301,11 +300,11 @@ func (p *Plan) Encode() string {
 	return string(append(b, "]}"...))
 }
 
-func (a *Attempt) encode(b []byte, headers []HeaderChange) []byte {
-	b = appendJSONString(append(b, `{"cluster":`...), a.Cluster.Name)
-	b = appendJSONString(append(b, `,"model":`...), a.Model)
-	b = appendJSONString(append(b, `,"path":`...), a.Path)
-	b = appendJSONString(append(b, `,"authority":`...), a.Authority)
+func (a *Attempt) encode(b []byte, headers []metadata.HeaderChange) []byte {
+	b = body.AppendJSONString(append(b, `{"cluster":`...), a.Cluster.Name)
+	b = body.AppendJSONString(append(b, `,"model":`...), a.Model)
+	b = body.AppendJSONString(append(b, `,"path":`...), a.Path)
+	b = body.AppendJSONString(append(b, `,"authority":`...), a.Authority)
 	for i, e := range a.Edits {
 		if i == 0 {
 			b = append(b, `,"edits":[`...)
@@ -314,7 +313,7 @@ func (a *Attempt) encode(b []byte, headers []HeaderChange) []byte {
 		}
 		b = strconv.AppendInt(append(b, `{"at":`...), int64(e.At), 10)
 		b = strconv.AppendInt(append(b, `,"len":`...), int64(e.Len), 10)
-		b = append(appendJSONString(append(b, `,"with":`...), string(e.With)), '}')
+		b = append(body.AppendJSONString(append(b, `,"with":`...), string(e.With)), '}')
 		if i == len(a.Edits)-1 {
 			b = append(b, ']')
 		}
@@ -325,106 +324,11 @@ func (a *Attempt) encode(b []byte, headers []HeaderChange) []byte {
 		} else {
 			b = append(b, ',')
 		}
-		b = appendJSONString(append(b, `{"name":`...), h.Name)
-		b = append(appendJSONString(append(b, `,"value":`...), base64.StdEncoding.EncodeToString([]byte(h.Value))), '}')
+		b = body.AppendJSONString(append(b, `{"name":`...), h.Name)
+		b = append(body.AppendJSONString(append(b, `,"value":`...), base64.StdEncoding.EncodeToString([]byte(h.Value))), '}')
 		if i == len(headers)-1 {
 			b = append(b, ']')
 		}
 	}
 	return append(b, '}')
-}
-
-// encodedPlan is what Encode writes.
-type encodedPlan struct {
-	Deadline int64            `json:"deadline"` // Unix milliseconds
-	Length   int              `json:"length"`   // of the first attempt's body
-	Attempts []encodedAttempt `json:"attempts"` // from the second on
-}
-
-type encodedAttempt struct {
-	Cluster   string        `json:"cluster"`
-	Model     string        `json:"model"`
-	Path      string        `json:"path"`
-	Authority string        `json:"authority"`
-	Edits     []encodedEdit `json:"edits"`
-	// Headers are those that change; values are base64, as they need not be UTF-8.
-	Headers []encodedHeader `json:"headers"`
-}
-
-type encodedHeader struct {
-	Name  string `json:"name"`
-	Value []byte `json:"value"`
-}
-
-type encodedEdit struct {
-	At   int    `json:"at"`
-	Len  int    `json:"len"`
-	With string `json:"with"`
-}
-
-// Retry is a later attempt as an encoded plan tells it.
-type Retry struct {
-	Model     string
-	Path      string
-	Authority string
-	Edits     []Edit
-	Length    int // of the body after the edits
-	// Headers are the changes to the headers of the request.
-	Headers []HeaderChange
-	// Expired says that the time for all attempts is over, Last that no attempt
-	// is left after this one.
-	Expired, Last bool
-}
-
-// DecodeRetry reads attempt n (counted from 1, as Envoy counts) of an encoded
-// plan. It refuses when the plan does not fit what Envoy is about to do:
-// another cluster than planned, or a body of another length.
-func DecodeRetry(encoded string, n int, cluster string, length int, now time.Time) (Retry, error) {
-	var e encodedPlan
-	if err := json.Unmarshal([]byte(encoded), &e); err != nil {
-		return Retry{}, fmt.Errorf("plan: %w", err)
-	}
-	if n < 2 || n-2 >= len(e.Attempts) {
-		return Retry{}, fmt.Errorf("plan has no attempt %d", n)
-	}
-	a := e.Attempts[n-2]
-	if a.Cluster != cluster {
-		return Retry{}, fmt.Errorf("attempt %d is planned for cluster %q, Envoy chose %q", n, a.Cluster, cluster)
-	}
-	if e.Length != length {
-		return Retry{}, fmt.Errorf("attempt %d has a body of %d bytes, the plan was made for %d", n, length, e.Length)
-	}
-	r := Retry{Model: a.Model, Path: a.Path, Authority: a.Authority, Expired: now.UnixMilli() > e.Deadline, Last: n-1 == len(e.Attempts)}
-	at := 0
-	for _, ed := range a.Edits {
-		if ed.At < at || ed.At > length || ed.Len < 0 || ed.Len > length-ed.At {
-			return Retry{}, fmt.Errorf("attempt %d has an edit outside of its body", n)
-		}
-		at = ed.At + ed.Len
-		r.Edits = append(r.Edits, Edit{At: ed.At, Len: ed.Len, With: []byte(ed.With)})
-	}
-	r.Length = EditedLen(length, r.Edits)
-	for _, h := range a.Headers {
-		r.Headers = append(r.Headers, HeaderChange{h.Name, string(h.Value)})
-	}
-	return r, nil
-}
-
-// HeaderList writes names that clients sent as the value of one header: a
-// list, with everything escaped that could end a name or the header.
-func HeaderList(names []string) string {
-	var b strings.Builder
-	for i, name := range names {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		for j := 0; j < len(name); j++ {
-			if c := name[j]; c <= ' ' || c >= 0x7f || c == ',' || c == '%' || c == '"' {
-				fmt.Fprintf(&b, "%%%02X", c)
-			} else {
-				b.WriteByte(c)
-			}
-		}
-	}
-	return b.String()
 }

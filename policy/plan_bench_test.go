@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"weir/llm"
+	"weir/metadata"
 )
 
 // manyProviders has a thousand providers with a model each.
@@ -48,8 +51,8 @@ type planRequest struct {
 	request Request
 }
 
-func newPlanRequest(t testing.TB, p *Policy, query, body string, scoped bool) *planRequest {
-	r := &planRequest{policy: p, request: Request{Endpoint: &Endpoints()[0], Query: query, Body: readBody(t, body), Now: testNow}}
+func newPlanRequest(t testing.TB, p *Policy, query, bodyText string, scoped bool) *planRequest {
+	r := &planRequest{policy: p, request: Request{Endpoint: &llm.Endpoints()[0], Query: query, Body: readBody(t, bodyText), Now: testNow}}
 	if scoped {
 		key, err := p.Authenticate("0123456789abcdef")
 		if err != nil {
@@ -88,7 +91,7 @@ func BenchmarkDecodeRetry(b *testing.B) {
 	encoded := plan.Encode()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := DecodeRetry(encoded, 3, plan.Attempts[2].Cluster.Name, plan.Attempts[0].Length, testNow); err != nil {
+		if _, err := metadata.DecodeRetry(encoded, 3, plan.Attempts[2].Cluster.Name, plan.Attempts[0].Length, testNow); err != nil {
 			b.Fatal(err)
 		}
 	}

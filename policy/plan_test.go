@@ -10,14 +10,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 )
 
 var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // planned plans a request that can be served.
-func planned(t testing.TB, p *Policy, e *Endpoint, query string, key *AccessKey, body string) *Plan {
+func planned(t testing.TB, p *Policy, e *llm.Endpoint, query string, key *AccessKey, bodyText string) *Plan {
 	t.Helper()
-	plan, err := p.Plan(&Request{Endpoint: e, Query: query, Key: key, Body: readBody(t, body), Now: testNow})
+	plan, err := p.Plan(&Request{Endpoint: e, Query: query, Key: key, Body: readBody(t, bodyText), Now: testNow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +57,11 @@ func goldenPlans(t *testing.T, pattern string) {
 // answer plans a request as TestPlan writes it.
 func answer(t *testing.T, p *Policy, request string) string {
 	t.Helper()
-	path, body, found := strings.Cut(request, "{")
+	path, bodyText, found := strings.Cut(request, "{")
 	if !found {
 		t.Fatalf("request %q has no body", request)
 	}
-	req := &Request{Body: readBody(t, "{"+body), Now: testNow}
+	req := &Request{Body: readBody(t, "{"+bodyText), Now: testNow}
 	target := "/v1/chat/completions"
 	headers := map[string]string{}
 	req.ID, req.Headers, req.Random = "request-1", maps.All(headers), rand.New(rand.NewPCG(1, 2))
@@ -85,14 +89,14 @@ func answer(t *testing.T, p *Policy, request string) string {
 			t.Fatalf("there is no key %q", name)
 		}
 	}
-	route, err := FindRoute("POST", target)
+	route, err := llm.FindRoute("POST", target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Endpoint, req.Query, req.Method, req.Path = route.Endpoint, route.Query, "POST", route.Endpoint.Path
 	plan, err := p.Plan(req)
 	if err != nil {
-		var coded *Error
+		var coded *llm.Error
 		if !errors.As(err, &coded) {
 			t.Fatal(err)
 		}
@@ -107,11 +111,11 @@ func answer(t *testing.T, p *Policy, request string) string {
 	return describe(p, plan, req.Body)
 }
 
-func describe(p *Policy, plan *Plan, body *Body) string {
+func describe(p *Policy, plan *Plan, parsed *body.Body) string {
 	var out strings.Builder
-	sent := body.Bytes
+	sent := parsed.Bytes
 	for i, a := range plan.Attempts {
-		text := Apply(nil, sent, a.Edits)
+		text := body.Apply(nil, sent, a.Edits)
 		if i == 0 {
 			sent = text
 		}
@@ -128,11 +132,11 @@ func describe(p *Policy, plan *Plan, body *Body) string {
 		}
 		fmt.Fprintln(&out)
 	}
-	if plan.Stream != body.Stream {
+	if plan.Stream != parsed.Stream {
 		fmt.Fprintln(&out, "stream:", plan.Stream)
 	}
 	if len(plan.Rejected) > 0 {
-		fmt.Fprintln(&out, "rejected:", HeaderList(plan.Rejected))
+		fmt.Fprintln(&out, "rejected:", metadata.HeaderList(plan.Rejected))
 	}
 	return out.String()
 }
@@ -141,13 +145,13 @@ func describe(p *Policy, plan *Plan, body *Body) string {
 // the first: nothing of another's.
 func checkRebased(t testing.TB, p *Policy, plan *Plan, req *Request) {
 	t.Helper()
-	first := Apply(nil, req.Body.Bytes, plan.Attempts[0].Edits)
+	first := body.Apply(nil, req.Body.Bytes, plan.Attempts[0].Edits)
 	for i, a := range plan.Attempts {
-		body := first
+		bodyBytes := first
 		if i == 0 {
-			body = req.Body.Bytes
+			bodyBytes = req.Body.Bytes
 		}
-		got := Apply(nil, body, a.Edits)
+		got := body.Apply(nil, bodyBytes, a.Edits)
 		if len(got) != a.Length {
 			t.Errorf("attempt %d has %d bytes, said are %d", i+1, len(got), a.Length)
 		}
@@ -156,7 +160,7 @@ func checkRebased(t testing.TB, p *Policy, plan *Plan, req *Request) {
 			t.Fatalf("attempt %d has the cluster of no provider", i+1)
 		}
 		edits, _ := req.Body.Edit(nil, p.change(&c, req, shapedFor(t, p, req)))
-		if want := Apply(nil, req.Body.Bytes, edits); !bytes.Equal(got, want) {
+		if want := body.Apply(nil, req.Body.Bytes, edits); !bytes.Equal(got, want) {
 			t.Errorf("attempt %d sends\n     %s\nwant %s", i+1, got, want)
 		}
 	}
@@ -203,15 +207,15 @@ on_http_request:
         - {id: b, base_url: http://b.internal, models: [{id: m}]}
 `)
 	for _, form := range []string{
-		testForm(filePart, modelPart),
-		testForm(strings.Replace(modelPart, "||m", "||b:m", 1), filePart),
-		testForm(filePart),
+		multipartForm(filePart, modelPart),
+		multipartForm(strings.Replace(modelPart, "||m", "||b:m", 1), filePart),
+		multipartForm(filePart),
 	} {
-		var body Body
-		if err := ReadMultipart([]byte(form), "b", &body); err != nil {
+		var parsed body.Body
+		if err := body.ReadMultipart([]byte(form), "b", &parsed); err != nil {
 			t.Fatal(err)
 		}
-		req := &Request{Endpoint: EndpointAt("/v1/audio/transcriptions"), Body: &body, Now: testNow}
+		req := &Request{Endpoint: llm.EndpointAt("/v1/audio/transcriptions"), Body: &parsed, Now: testNow}
 		plan, err := p.Plan(req)
 		if err != nil {
 			t.Fatal(err)
@@ -254,13 +258,13 @@ func TestRebase(t *testing.T) {
 		}
 		return b.String() + "}" + pick(spaces)
 	}
-	change := func() Change {
-		c := Change{Model: pick([]string{"m", "one", "another"})}
+	change := func() body.Change {
+		c := body.Change{Model: pick([]string{"m", "one", "another"})}
 		dropped := map[string]bool{}
 		for _, key := range []string{"a", "b", "c", "ef", "ü", "new", "newer"} {
 			switch r.IntN(4) {
 			case 0:
-				c.Set = append(c.Set, KeyValue{key, []byte(pick(values))})
+				c.Set = append(c.Set, body.KeyValue{Key: key, Value: []byte(pick(values))})
 			case 1:
 				dropped[key] = true
 			}
@@ -276,10 +280,10 @@ func TestRebase(t *testing.T) {
 	}
 }
 
-func checkRebase(t testing.TB, body []byte, first, later []Edit) {
+func checkRebase(t testing.TB, bodyBytes []byte, first, later []body.Edit) {
 	t.Helper()
-	sent, want := Apply(nil, body, first), Apply(nil, body, later)
-	edits := rebase(nil, body, first, later)
+	sent, want := body.Apply(nil, bodyBytes, first), body.Apply(nil, bodyBytes, later)
+	edits := body.Rebase(nil, bodyBytes, first, later)
 	end := 0
 	for _, e := range edits {
 		if e.At < end || e.Len < 0 || e.At+e.Len > len(sent) {
@@ -287,8 +291,8 @@ func checkRebase(t testing.TB, body []byte, first, later []Edit) {
 		}
 		end = e.At + e.Len
 	}
-	if got := Apply(nil, sent, edits); !bytes.Equal(got, want) {
-		t.Fatalf("client %s\nfirst  %s\ngot    %s\nwant   %s\nedits  %v", body, sent, got, want, edits)
+	if got := body.Apply(nil, sent, edits); !bytes.Equal(got, want) {
+		t.Fatalf("client %s\nfirst  %s\ngot    %s\nwant   %s\nedits  %v", bodyBytes, sent, got, want, edits)
 	}
 	if bytes.Equal(sent, want) && len(edits) > 0 {
 		t.Fatalf("%d edits where nothing differs: %s", len(edits), sent)
@@ -304,7 +308,7 @@ providers:
 `)
 	f := func(bytes, want int) {
 		t.Helper()
-		plan := planned(t, p, &Endpoints()[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
+		plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
 		if len(plan.Attempts) != want {
 			t.Errorf("%d bytes to put back: %d attempts, want %d", bytes, len(plan.Attempts), want)
 		}
@@ -316,7 +320,7 @@ providers:
 	f(maxPlanText/2+100, 2)
 	f(maxPlanText, 1)
 	// What all attempts send need not travel, however large it is.
-	plan := planned(t, p, &Endpoints()[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
+	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
 	if encoded := plan.Encode(); len(plan.Attempts) != 4 || len(encoded) > 2000 {
 		t.Errorf("%d attempts in %d bytes", len(plan.Attempts), len(encoded))
 	}

@@ -3,9 +3,11 @@ package policy
 import (
 	"crypto/sha256"
 	"slices"
-	"strings"
 	"time"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/policy/config"
 	"weir/policy/expression"
 )
 
@@ -14,13 +16,13 @@ import (
 type Policy struct {
 	// Version identifies the configuration by its content.
 	Version string
-	Config  *Config
+	Config  *config.Config
 	// Files are the files that were asked for beside the configuration, there
 	// or not: a change of one of them is a change of the policy. Sorted.
 	Files []string
 
 	Clusters     []*Cluster
-	Secrets      map[string]Secret
+	Secrets      map[string]config.Secret
 	Certificates map[string]Certificate
 	// Roots are the system's trusted certificates, PEM; empty where no cluster
 	// needs them.
@@ -62,14 +64,14 @@ type Policy struct {
 	// NeedsClientAddress says that an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
-	inputs                  map[string]string  // see MadeFrom
-	places                  map[string]Problem // where the file has what; see ProblemOf
-	hop                     string             // this gateway's name in HopHeader
-	gateway                 *GatewayConfig
+	inputs                  map[string]string         // see MadeFrom
+	places                  map[string]config.Problem // where the file has what; see ProblemOf
+	hop                     string                    // this gateway's name in HopHeader
+	gateway                 *config.GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
-	query                   []Param
-	set                     []KeyValue // in every JSON body
+	query                   []config.Param
+	set                     []body.KeyValue // in every JSON body
 	outputLimit             outputLimit
 	// guarded are the keys whose value the policy decides.
 	guarded [][]byte
@@ -117,14 +119,14 @@ func (p *Policy) AttemptTimeout() time.Duration { return min(p.PerRequestTimeout
 
 // surface is one API of a provider, with everything an attempt needs.
 type surface struct {
-	format   Format
-	surface  Surface // empty: every surface of the format
+	format   llm.Format
+	surface  llm.Surface // empty: every surface of the format
 	clusters []*Cluster
 	// By Endpoint.index: the paths, and the paths with the query of a request
 	// that brings none of its own.
 	paths, targets []string
 	authority      string
-	base           BaseURL
+	base           config.BaseURL
 	supported      map[string]bool // nil: every parameter
 }
 
@@ -138,7 +140,7 @@ type model struct {
 	unsupported map[string]bool
 	author      string
 	display     string
-	config      *ModelConfig
+	config      *config.ModelConfig
 	view        *expression.Model // nil without strategies
 	number      int               // where view is in the world of the strategies
 	label       string            // provider:id
@@ -147,7 +149,7 @@ type model struct {
 
 // serves finds the surface that serves an endpoint: one that names it before
 // one that lists the whole format.
-func (p *provider) serves(e *Endpoint) *surface {
+func (p *provider) serves(e *llm.Endpoint) *surface {
 	var whole *surface
 	for i := range p.surfaces {
 		s := &p.surfaces[i]
@@ -233,18 +235,18 @@ func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
 		return nil, nil
 	}
 	if credential == "" {
-		return nil, Errorf(InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
+		return nil, llm.Errorf(llm.InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
 	}
 	key, ok := p.keys[sha256.Sum256([]byte(credential))]
 	if !ok {
-		return nil, Errorf(InvalidAPIKey, "the access key is not known to this gateway: check that it is copied whole and not deleted")
+		return nil, llm.Errorf(llm.InvalidAPIKey, "the access key is not known to this gateway: check that it is copied whole and not deleted")
 	}
 	return key, nil
 }
 
 // Effective is the configuration with its defaults written out. Marshalled,
 // it shows no secret.
-func (p *Policy) Effective() Config {
+func (p *Policy) Effective() config.Config {
 	c := *p.Config
 	c.Listen, c.Admin.Listen = p.Listen, p.AdminListen
 	c.Limits = p.effectiveLimits()
@@ -259,43 +261,16 @@ func (p *Policy) Effective() Config {
 		gateway.ResponseGate = "on"
 	}
 	if gateway.FailoverOn == nil {
-		gateway.FailoverOn = failoverDefault
+		gateway.FailoverOn = config.FailoverDefault
 	}
 	if d := p.OutlierDetection; d != nil {
-		gateway.OutlierDetection = &OutlierDetectionConfig{false, d.ConsecutiveFailures, d.BaseEjectionTime, d.MaxEjectionTime}
+		gateway.OutlierDetection = &config.OutlierDetectionConfig{ConsecutiveFailures: d.ConsecutiveFailures, BaseEjectionTime: d.BaseEjectionTime, MaxEjectionTime: d.MaxEjectionTime}
 	}
 	gateway.Providers = slices.Clone(gateway.Providers)
 	for i := range gateway.Providers {
-		gateway.Providers[i] = gateway.Providers[i].presentable()
+		gateway.Providers[i] = gateway.Providers[i].Presentable()
 	}
 	c.ShortProviders = nil
-	c.OnHTTPRequest = []RuleConfig{{Type: "ai-gateway", Config: &gateway}}
+	c.OnHTTPRequest = []config.RuleConfig{{Type: "ai-gateway", Config: &gateway}}
 	return c
-}
-
-// presentable hides credentials in base URLs. Templates hide themselves.
-func (c ProviderConfig) presentable() ProviderConfig {
-	c.BaseURL = redactQuery(c.BaseURL)
-	c.Surfaces = slices.Clone(c.Surfaces)
-	for i := range c.Surfaces {
-		c.Surfaces[i].BaseURL = redactQuery(c.Surfaces[i].BaseURL)
-	}
-	return c
-}
-
-// redactQuery hides the values of a URL's parameters that are named like a
-// credential.
-func redactQuery(raw string) string {
-	url, query, ok := strings.Cut(raw, "?")
-	if !ok {
-		return raw
-	}
-	params := strings.Split(query, "&")
-	for i, p := range params {
-		if name, _ := paramName(p); queryCredentials[foldCredential.Replace(name)] {
-			written, _, _ := strings.Cut(p, "=")
-			params[i] = written + "=" + redacted
-		}
-	}
-	return url + "?" + strings.Join(params, "&")
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"weir/llm"
 )
 
 func TestAuthenticate(t *testing.T) {
@@ -28,7 +30,7 @@ func TestAuthenticate(t *testing.T) {
 		got := "anonymous"
 		switch {
 		case err != nil:
-			got = fmt.Sprint(AsError(err).Code.Status())
+			got = fmt.Sprint(llm.AsError(err).Code.Status())
 			if strings.Contains(err.Error(), c.credential) && c.credential != "" {
 				t.Errorf("the error repeats the credential: %v", err)
 			}
@@ -111,7 +113,7 @@ providers:
 			t.Errorf("%+v", c)
 		}
 	}
-	plan := planned(t, p, &Endpoints()[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
+	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
 	if text := fmt.Sprintf("%+v", plan.Attempts) + plan.Encode(); strings.Contains(text, "STAYS") {
 		t.Error(text)
 	}

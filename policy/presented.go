@@ -7,6 +7,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"weir/llm"
+	"weir/llm/body"
+	"weir/policy/config"
 )
 
 // Presented are the credentials that a client sent with its request. None of
@@ -20,7 +24,7 @@ type Presented struct {
 // Add notes a credential. Where the client was not authenticated by it, a short
 // one is a placeholder ("unused", "ollama") and is left alone.
 func (p *Presented) Add(credential string, authenticated bool) {
-	if credential == "" || !authenticated && len(credential) < minKeyLength || p.n == len(p.list) || slices.Contains(p.list[:p.n], credential) {
+	if credential == "" || !authenticated && len(credential) < config.MinKeyLength || p.n == len(p.list) || slices.Contains(p.list[:p.n], credential) {
 		return
 	}
 	p.list[p.n] = credential
@@ -78,7 +82,7 @@ func (p *Presented) holds(text string) bool {
 	for _, c := range p.list[:p.n] {
 		switch {
 		case len(text) < len(c):
-		case len(c) >= minKeyLength:
+		case len(c) >= config.MinKeyLength:
 			if strings.Contains(text, c) {
 				return true
 			}
@@ -95,10 +99,10 @@ func (p *Presented) Scrub(text string) string {
 		return text
 	}
 	for _, c := range p.list[:p.n] {
-		if len(c) >= minKeyLength {
-			text = strings.ReplaceAll(text, c, redacted)
+		if len(c) >= config.MinKeyLength {
+			text = strings.ReplaceAll(text, c, config.Redacted)
 		} else if text == c {
-			text = redacted
+			text = config.Redacted
 		}
 	}
 	return text
@@ -107,16 +111,16 @@ func (p *Presented) Scrub(text string) string {
 // spans finds the credentials in a body, in their order: any bytes that are one,
 // those of JSON in any spelling, and the string values of top-level keys that are
 // one.
-func (p *Presented) spans(b *Body) []Span {
+func (p *Presented) spans(b *body.Body) []body.Span {
 	if p == nil || p.n == 0 {
 		return nil
 	}
-	var out []Span
+	var out []body.Span
 	for _, c := range p.list[:p.n] {
-		if len(c) < minKeyLength {
+		if len(c) < config.MinKeyLength {
 			continue
 		}
-		if b.boundary == "" {
+		if b.Boundary == "" {
 			out = appendEscaped(appendSpans(out, b.Bytes, c), b.Bytes, c)
 			continue
 		}
@@ -125,11 +129,11 @@ func (p *Presented) spans(b *Body) []Span {
 		}
 	}
 	for i, m := range b.Members {
-		if value := b.Bytes[m.Value.Start:m.Value.End]; value[0] == '"' && !(b.HasModel && i == b.modelMember) && p.isJSON(value) {
-			out = append(out, Span{m.Value.Start + 1, m.Value.End - 1})
+		if value := b.Bytes[m.Value.Start:m.Value.End]; value[0] == '"' && !(b.HasModel && i == b.ModelMember) && p.isJSON(value) {
+			out = append(out, body.Span{Start: m.Value.Start + 1, End: m.Value.End - 1})
 		}
 	}
-	slices.SortFunc(out, func(a, b Span) int { return a.Start - b.Start })
+	slices.SortFunc(out, func(a, b body.Span) int { return a.Start - b.Start })
 	// Two credentials may overlap, or one be found in two ways.
 	kept := out[:0]
 	for _, s := range out {
@@ -147,11 +151,11 @@ func (p *Presented) isJSON(quoted []byte) bool {
 	text := quoted[1 : len(quoted)-1]
 	for _, c := range p.list[:p.n] {
 		switch {
-		case len(text) < len(c), len(text) > maxEscape*len(c):
+		case len(text) < len(c), len(text) > body.MaxEscape*len(c):
 		case string(text) == c:
 			return true
 		case bytes.IndexByte(text, '\\') >= 0:
-			if decoded, _ := unquote(nil, text); string(decoded) == c {
+			if decoded, _ := body.Unquote(nil, text); string(decoded) == c {
 				return true
 			}
 		}
@@ -181,7 +185,7 @@ var (
 // is rare in text is looked for: bytes.Index alone takes several times as long
 // for a needle of this length. Where the byte turns out to be common, it goes on
 // with bytes.Index.
-func appendSpans(dst []Span, b []byte, text string) []Span {
+func appendSpans(dst []body.Span, b []byte, text string) []body.Span {
 	at, rare := rarest(text)
 	misses := 0
 	for from := 0; from+len(text) <= len(b); {
@@ -194,7 +198,7 @@ func appendSpans(dst []Span, b []byte, text string) []Span {
 		case start+len(text) > len(b):
 			return dst
 		case string(b[start:start+len(text)]) == text:
-			dst = append(dst, Span{start, start + len(text)})
+			dst = append(dst, body.Span{Start: start, End: start + len(text)})
 			from = start + len(text)
 			continue
 		}
@@ -206,14 +210,14 @@ func appendSpans(dst []Span, b []byte, text string) []Span {
 	return dst
 }
 
-func indexSpans(dst []Span, b []byte, from int, text string) []Span {
+func indexSpans(dst []body.Span, b []byte, from int, text string) []body.Span {
 	needle := []byte(text)
 	for {
 		i := bytes.Index(b[from:], needle)
 		if i < 0 {
 			return dst
 		}
-		dst = append(dst, Span{from + i, from + i + len(text)})
+		dst = append(dst, body.Span{Start: from + i, End: from + i + len(text)})
 		from += i + len(text)
 	}
 }
@@ -241,12 +245,12 @@ const maxRedactions = 100
 
 // redact adds to the edits of a body that its credentials are replaced. Those
 // that an edit takes out anyway are left to it.
-func redact(edits []Edit, spans []Span) ([]Edit, error) {
+func redact(edits []body.Edit, spans []body.Span) ([]body.Edit, error) {
 	if len(spans) > maxRedactions {
-		return nil, Errorf(InvalidBody, "the request body contains the access key more than %d times: remove it", maxRedactions)
+		return nil, llm.Errorf(llm.InvalidBody, "the request body contains the access key more than %d times: remove it", maxRedactions)
 	}
 	for _, s := range spans {
-		i, _ := slices.BinarySearchFunc(edits, s.Start, func(e Edit, start int) int {
+		i, _ := slices.BinarySearchFunc(edits, s.Start, func(e body.Edit, start int) int {
 			if e.At+e.Len <= start {
 				return -1
 			}
@@ -256,9 +260,9 @@ func redact(edits []Edit, spans []Span) ([]Edit, error) {
 			if e := edits[i]; e.At <= s.Start && s.End <= e.At+e.Len {
 				continue
 			}
-			return nil, Errorf(InvalidBody, "the request body contains the access key in a place where it cannot be removed: remove it")
+			return nil, llm.Errorf(llm.InvalidBody, "the request body contains the access key in a place where it cannot be removed: remove it")
 		}
-		edits = slices.Insert(edits, i, Edit{At: s.Start, Len: s.End - s.Start, With: []byte(redacted)})
+		edits = slices.Insert(edits, i, body.Edit{At: s.Start, Len: s.End - s.Start, With: []byte(config.Redacted)})
 	}
 	return edits, nil
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+
+	"weir/llm/body"
 )
 
 // Escapes of JSON: unicodeEscape begins one by a character's number, \u002d for a
@@ -16,13 +18,13 @@ var (
 // appendEscaped appends where a text occurs in JSON if any of its characters is
 // escaped there. Most bodies have no escape of a character of the text, and are
 // only searched for one. It takes time linear in the body, whatever the text is.
-func appendEscaped(dst []Span, b []byte, text string) []Span {
+func appendEscaped(dst []body.Span, b []byte, text string) []body.Span {
 	first := firstEscape(b, text)
 	if first < 0 {
 		return dst
 	}
 	// The text may begin before its first escape: at a character that is itself.
-	at := max(first-len(text)*maxEscape, 0)
+	at := max(first-len(text)*body.MaxEscape, 0)
 	if i := bytes.LastIndexByte(b[:at], '"'); i >= 0 {
 		at = i // not inside of an escape, or at a quote that is escaped
 	} else {
@@ -48,7 +50,7 @@ func appendEscaped(dst []Span, b []byte, text string) []Span {
 			if last := len(dst) - 1; last >= before && start < dst[last].End {
 				dst[last].End = at
 			} else {
-				dst = append(dst, Span{start, at})
+				dst = append(dst, body.Span{Start: start, End: at})
 			}
 			matched = borders[matched-1]
 		}
@@ -84,7 +86,7 @@ func firstNumber(b []byte, text string) int {
 			return -1
 		}
 		from += i
-		if c, size := firstChar(b[from:]); size == maxEscape && has[c] {
+		if c, size := firstChar(b[from:]); size == body.MaxEscape && has[c] {
 			return from
 		}
 		from += len(unicodeEscape)
@@ -99,14 +101,14 @@ func firstChar(b []byte) (c byte, size int) {
 		return b[0], 1
 	case b[1] == '/' || b[1] == '"' || b[1] == '\\':
 		return b[1], 2
-	case b[1] != 'u' || len(b) < maxEscape:
+	case b[1] != 'u' || len(b) < body.MaxEscape:
 		return 0, 2
 	}
-	n, err := strconv.ParseUint(string(b[2:maxEscape]), 16, 16)
+	n, err := strconv.ParseUint(string(b[2:body.MaxEscape]), 16, 16)
 	if err != nil || n > 0x7e {
-		return 0, maxEscape
+		return 0, body.MaxEscape
 	}
-	return byte(n), maxEscape
+	return byte(n), body.MaxEscape
 }
 
 // bordersOf is the table of Knuth, Morris and Pratt: how long the longest

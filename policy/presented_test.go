@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"weir/llm/body"
+	"weir/policy/config"
 )
 
 func presenting(credentials ...string) *Presented {
@@ -64,27 +67,27 @@ func TestPresentedIn(t *testing.T) {
 func TestPresentedSpans(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
-		key := make([]byte, minKeyLength+random.IntN(30))
+		key := make([]byte, config.MinKeyLength+random.IntN(30))
 		for i := range key {
 			key[i] = "abcABC0189-_"[random.IntN(12)]
 		}
-		var body bytes.Buffer
+		var parsed bytes.Buffer
 		for range random.IntN(20) {
 			switch random.IntN(3) {
 			case 0:
-				body.Write(key)
+				parsed.Write(key)
 			case 1:
-				body.Write(key[:random.IntN(len(key))])
+				parsed.Write(key[:random.IntN(len(key))])
 			default:
-				body.WriteString(strings.Repeat(string(key[random.IntN(len(key))]), random.IntN(300)))
+				parsed.WriteString(strings.Repeat(string(key[random.IntN(len(key))]), random.IntN(300)))
 			}
 		}
-		got := presenting(string(key)).spans(&Body{Bytes: body.Bytes()})
-		if want := bytes.Count(body.Bytes(), key); len(got) != want {
-			t.Fatalf("%q in %q: %d, want %d", key, body.Bytes(), len(got), want)
+		got := presenting(string(key)).spans(&body.Body{Bytes: parsed.Bytes()})
+		if want := bytes.Count(parsed.Bytes(), key); len(got) != want {
+			t.Fatalf("%q in %q: %d, want %d", key, parsed.Bytes(), len(got), want)
 		}
 		for _, s := range got {
-			if !bytes.Equal(body.Bytes()[s.Start:s.End], key) {
+			if !bytes.Equal(parsed.Bytes()[s.Start:s.End], key) {
 				t.Fatalf("%q at %d", key, s.Start)
 			}
 		}
@@ -105,7 +108,7 @@ func escapedWhole(text string) string {
 func TestPresentedEscaped(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
-		key := make([]byte, minKeyLength+random.IntN(10))
+		key := make([]byte, config.MinKeyLength+random.IntN(10))
 		for i := range key {
 			key[i] = "aab-/"[random.IntN(5)]
 		}
@@ -120,29 +123,29 @@ func TestPresentedEscaped(t *testing.T) {
 				plain = append(append(plain, key[random.IntN(len(key)):]...), '\\')
 			}
 		}
-		body := []byte(`{"a":"`)
+		bodyBytes := []byte(`{"a":"`)
 		for _, c := range plain {
 			switch {
 			case c < ' ' || random.IntN(5) == 0:
-				body = fmt.Appendf(body, `\u%04X`, c)
+				bodyBytes = fmt.Appendf(bodyBytes, `\u%04X`, c)
 			case c == '"' || c == '\\' || c == '/' && random.IntN(2) == 0:
-				body = append(body, '\\', c)
+				bodyBytes = append(bodyBytes, '\\', c)
 			default:
-				body = append(body, c)
+				bodyBytes = append(bodyBytes, c)
 			}
 		}
-		body = append(body, `"}`...)
-		got := presenting(string(key)).spans(&Body{Bytes: body})
-		cut := append([]byte(nil), body...)
+		bodyBytes = append(bodyBytes, `"}`...)
+		got := presenting(string(key)).spans(&body.Body{Bytes: bodyBytes})
+		cut := append([]byte(nil), bodyBytes...)
 		for i := len(got) - 1; i >= 0; i-- {
 			cut = append(cut[:got[i].Start], append([]byte("#"), cut[got[i].End:]...)...)
 		}
 		var left struct{ A string }
 		if err := json.Unmarshal(cut, &left); err != nil {
-			t.Fatalf("%s of %s: %v", cut, body, err)
+			t.Fatalf("%s of %s: %v", cut, bodyBytes, err)
 		}
 		if strings.Contains(left.A, string(key)) {
-			t.Fatalf("%q in %s, left %s", key, body, cut)
+			t.Fatalf("%q in %s, left %s", key, bodyBytes, cut)
 		}
 	}
 }
@@ -162,12 +165,12 @@ func TestRedactBody(t *testing.T) {
 		{`{"a":"weir\u002d0123456789\\u002dabcdef"}`, `{"model":"sent","a":"weir\u002d0123456789\\u002dabcdef"}`, ""}, // a backslash is in it
 		{`{"a":"` + strings.Repeat("KEY ", maxRedactions+1) + `"}`, "", "more than 100 times"},
 	} {
-		var body Body
-		if err := ReadJSON([]byte(strings.NewReplacer("KEY", key, "ALL", escapedWhole(key)).Replace(c.body)), &body); err != nil {
+		var parsed body.Body
+		if err := body.ReadJSON([]byte(strings.NewReplacer("KEY", key, "ALL", escapedWhole(key)).Replace(c.body)), &parsed); err != nil {
 			t.Fatal(err)
 		}
-		edits, _ := body.WithModel(nil, "sent")
-		edits, err := redact(edits, presenting(key).spans(&body))
+		edits, _ := parsed.WithModel(nil, "sent")
+		edits, err := redact(edits, presenting(key).spans(&parsed))
 		switch {
 		case c.problem != "":
 			if err == nil || !strings.Contains(err.Error(), c.problem) || strings.Contains(err.Error(), key) {
@@ -175,8 +178,8 @@ func TestRedactBody(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("%s: %v", c.body, err)
-		case string(Apply(nil, body.Bytes, edits)) != c.want:
-			t.Errorf("%s: %s", c.body, Apply(nil, body.Bytes, edits))
+		case string(body.Apply(nil, parsed.Bytes, edits)) != c.want:
+			t.Errorf("%s: %s", c.body, body.Apply(nil, parsed.Bytes, edits))
 		}
 	}
 }
@@ -189,12 +192,12 @@ func BenchmarkPresented(b *testing.B) {
 	for i := range base64 {
 		base64[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random.IntN(64)]
 	}
-	for name, body := range map[string][]byte{"text": []byte(text), "base64": base64, "hostile": bytes.Repeat([]byte("Q"), len(text)), "escapes": bytes.Repeat([]byte(`\u004f`), len(text)/6), "escaped": bytes.Repeat([]byte(`\u0077eir-3`), len(text)/11), "hostile2": bytes.Repeat([]byte(key[:len(key)-1]), len(text)/len(key))} {
+	for name, bodyBytes := range map[string][]byte{"text": []byte(text), "base64": base64, "hostile": bytes.Repeat([]byte("Q"), len(text)), "escapes": bytes.Repeat([]byte(`\u004f`), len(text)/6), "escaped": bytes.Repeat([]byte(`\u0077eir-3`), len(text)/11), "hostile2": bytes.Repeat([]byte(key[:len(key)-1]), len(text)/len(key))} {
 		p := presenting(key)
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
+			b.SetBytes(int64(len(bodyBytes)))
 			for b.Loop() {
-				p.spans(&Body{Bytes: body})
+				p.spans(&body.Body{Bytes: bodyBytes})
 			}
 		})
 	}

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+
+	"weir/llm"
+	"weir/policy/config"
 )
 
 // Proxies are what stands between clients and the gateway, and how the gateway
@@ -24,17 +27,14 @@ type Proxies struct {
 // proxies, and carry the requests of many clients.
 func (p *Proxies) InFront() bool { return !p.ProxyProtocol && (len(p.Trusted) > 0 || p.Hops > 0) }
 
-// maxHops bounds xff_num_trusted_hops. A chain of proxies is shorter.
-const maxHops = 20
-
 func (l *loader) proxies() Proxies {
 	c := l.cfg
 	out := Proxies{Hops: c.XFFNumTrustedHops, ProxyProtocol: c.ProxyProtocol}
 	for i, text := range c.TrustedProxies {
 		prefix, err := parseNetwork(text)
-		switch at := indexed("trusted_proxies", i); {
+		switch at := config.IndexPath("trusted_proxies", i); {
 		case err != nil:
-			l.problem(at, "invalid network %q: write an IP address, or a range such as 10.0.0.0/8", clip(text))
+			l.problem(at, "invalid network %q: write an IP address, or a range such as 10.0.0.0/8", llm.Clip(text))
 		case prefix.Bits() == 0:
 			l.problem(at, "%s trusts every client to name its own address: list the networks of your proxies, or set xff_num_trusted_hops", prefix)
 		default:
@@ -42,8 +42,8 @@ func (l *loader) proxies() Proxies {
 		}
 	}
 	switch {
-	case c.XFFNumTrustedHops < 0 || c.XFFNumTrustedHops > maxHops:
-		l.problem("xff_num_trusted_hops", "must be from 0 to %d", maxHops)
+	case c.XFFNumTrustedHops < 0 || c.XFFNumTrustedHops > config.MaxTrustedHops:
+		l.problem("xff_num_trusted_hops", "must be from 0 to %d", config.MaxTrustedHops)
 	case c.XFFNumTrustedHops > 0 && len(c.TrustedProxies) > 0:
 		l.problem("xff_num_trusted_hops", "cannot be used with trusted_proxies: the networks already tell which addresses are proxies")
 	}

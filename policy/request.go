@@ -4,16 +4,18 @@ import (
 	"iter"
 	"time"
 
+	"weir/llm"
+	"weir/llm/body"
 	"weir/policy/expression"
 )
 
 // Request is what Weir knows of a request when it plans it. It may be used
 // again for the next one: it keeps the memory of its expressions.
 type Request struct {
-	Endpoint *Endpoint
+	Endpoint *llm.Endpoint
 	Query    string
 	Key      *AccessKey
-	Body     *Body
+	Body     *body.Body
 	Now      time.Time
 	// Presented are the credentials that the client sent.
 	Presented Presented

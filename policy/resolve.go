@@ -6,6 +6,9 @@ import (
 	"strings"
 	"unicode"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 	"weir/policy/expression"
 	"weir/policy/nearest"
 )
@@ -33,25 +36,25 @@ func (c *choice) drops(key string) bool {
 // rejection says why an entry of the client's list, or one provider of it, is
 // no candidate. The message is made only when it is needed.
 type rejection struct {
-	code     Code
+	code     llm.Code
 	entry    string
 	provider *provider
 }
 
 // reasons are in the order in which admit looks for them.
-var reasons = []Code{ProviderNotAllowed, ModelNotAllowed, UnsupportedSurface, NoProviderKey}
+var reasons = []llm.Code{llm.ProviderNotAllowed, llm.ModelNotAllowed, llm.UnsupportedSurface, llm.NoProviderKey}
 
 // worsens says whether a reason came earlier than the rejection's: of several
 // providers, the one that came nearest to serving tells the client most, and
 // tells it of none that it may not use.
-func (r rejection) worsens(code Code) bool {
+func (r rejection) worsens(code llm.Code) bool {
 	return slices.Index(reasons, code) <= slices.Index(reasons, r.code)
 }
 
 // resolve finds who may serve one entry of the client's list. It appends to
 // dst, up to a length of most; the rejection says why there is nobody.
-func (p *Policy) resolve(dst []choice, most int, entry string, e *Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
-	why := rejection{code: ModelNotFound, entry: entry}
+func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
+	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
 	if offers := p.byModel[name]; len(offers) > 0 {
 		served := false
@@ -109,30 +112,30 @@ func (p *Policy) owner(entry, name string) (owner *provider, rest, low string) {
 
 // admit applies, in the order in which a client can mend it, what may keep a
 // model from serving the request. It fills in the choice's surface.
-func (p *Policy) admit(c *choice, configured bool, e *Endpoint, key *AccessKey) Code {
+func (p *Policy) admit(c *choice, configured bool, e *llm.Endpoint, key *AccessKey) llm.Code {
 	switch {
 	case p.onlyConfiguredProviders && !c.provider.configured:
-		return ProviderNotAllowed
+		return llm.ProviderNotAllowed
 	case !key.allowsProvider(c.provider.id):
-		return ProviderNotAllowed
+		return llm.ProviderNotAllowed
 	case p.onlyConfiguredModels && !configured:
-		return ModelNotAllowed
+		return llm.ModelNotAllowed
 	case !key.allowsModel(c.provider.id, c.id):
-		return ModelNotAllowed
+		return llm.ModelNotAllowed
 	}
 	c.surface = c.provider.serves(e)
 	switch {
 	case c.surface == nil:
-		return UnsupportedSurface
+		return llm.UnsupportedSurface
 	case !c.provider.keyed:
-		return NoProviderKey
+		return llm.NoProviderKey
 	}
 	return ""
 }
 
 // appendChoice leaves out what the list already has, and what no plan has room
 // for: each choice is at least one attempt.
-func appendChoice(dst []choice, c choice) []choice { return appendUpTo(dst, c, MaxAttempts) }
+func appendChoice(dst []choice, c choice) []choice { return appendUpTo(dst, c, metadata.MaxAttempts) }
 
 func appendUpTo(dst []choice, c choice, most int) []choice {
 	if len(dst) == most {
@@ -140,7 +143,7 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 	}
 	for i := len(dst) - 1; i >= 0; i-- {
 		if dst[i].provider != c.provider {
-			if most > MaxAttempts {
+			if most > metadata.MaxAttempts {
 				break // all are of one name: those of one provider follow each other
 			}
 			continue
@@ -154,7 +157,7 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 
 // auto is every model that may serve the request, in configuration order,
 // up to the length of a plan.
-func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey, t *Trace) []choice {
+func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *AccessKey, t *Trace) []choice {
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
@@ -166,7 +169,7 @@ func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey, t *Trace) []cho
 			if code != "" {
 				continue
 			}
-			if dst = appendChoice(dst, c); len(dst) == MaxAttempts && t == nil {
+			if dst = appendChoice(dst, c); len(dst) == metadata.MaxAttempts && t == nil {
 				return dst
 			}
 		}
@@ -175,28 +178,28 @@ func (p *Policy) auto(dst []choice, e *Endpoint, key *AccessKey, t *Trace) []cho
 }
 
 // err makes the client's error of a rejection.
-func (r rejection) err(p *Policy, e *Endpoint, key *AccessKey) *Error {
+func (r rejection) err(p *Policy, e *llm.Endpoint, key *AccessKey) *llm.Error {
 	switch r.code {
 	// The client's own words and no more: who offers what a key may not use is
 	// none of its business.
-	case ProviderNotAllowed:
-		return Errorf(r.code, "%q is not allowed here: its provider is outside of what you may use; GET /v1/models lists what is inside", clip(r.entry))
-	case ModelNotAllowed:
-		return Errorf(r.code, "%q is not allowed here: the model is outside of what you may use; GET /v1/models lists what is inside", clip(r.entry))
-	case UnsupportedSurface:
-		return Errorf(r.code, "provider %q does not serve %s (asked for as %q)", r.provider.id, e.Path, clip(r.entry))
-	case NoProviderKey:
-		return Errorf(r.code, "provider %q has no key in this gateway (asked for as %q): its operator must add api_keys", r.provider.id, clip(r.entry))
+	case llm.ProviderNotAllowed:
+		return llm.Errorf(r.code, "%q is not allowed here: its provider is outside of what you may use; GET /v1/models lists what is inside", llm.Clip(r.entry))
+	case llm.ModelNotAllowed:
+		return llm.Errorf(r.code, "%q is not allowed here: the model is outside of what you may use; GET /v1/models lists what is inside", llm.Clip(r.entry))
+	case llm.UnsupportedSurface:
+		return llm.Errorf(r.code, "provider %q does not serve %s (asked for as %q)", r.provider.id, e.Path, llm.Clip(r.entry))
+	case llm.NoProviderKey:
+		return llm.Errorf(r.code, "provider %q has no key in this gateway (asked for as %q): its operator must add api_keys", r.provider.id, llm.Clip(r.entry))
 	}
-	message := fmt.Sprintf("model %q is not known to this gateway: write provider:model, or a name from GET /v1/models", clip(r.entry))
+	message := fmt.Sprintf("model %q is not known to this gateway: write provider:model, or a name from GET /v1/models", llm.Clip(r.entry))
 	if near := p.near(r.entry, e, key); len(near) > 0 {
 		message += "; did you mean " + strings.Join(near, ", ") + "?"
 	}
-	return &Error{Code: ModelNotFound, Message: message}
+	return &llm.Error{Code: llm.ModelNotFound, Message: message}
 }
 
 // near gives the nearest names that this very key could use.
-func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
+func (p *Policy) near(entry string, e *llm.Endpoint, key *AccessKey) []string {
 	const most = 3
 	var usable []string
 	try := func(name string) {
@@ -233,8 +236,8 @@ func (p *Policy) near(entry string, e *Endpoint, key *AccessKey) []string {
 
 // checkModelName refuses names that no provider has and no log should hold.
 func checkModelName(name string) error {
-	if len(name) > maxModelLen {
-		return fmt.Errorf("is %d bytes long, the limit is %d", len(name), maxModelLen)
+	if len(name) > body.MaxModelLen {
+		return fmt.Errorf("is %d bytes long, the limit is %d", len(name), body.MaxModelLen)
 	}
 	if i := strings.IndexFunc(name, unicode.IsControl); i >= 0 {
 		return fmt.Errorf("has a control character at byte %d", i)

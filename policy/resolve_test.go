@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"weir/llm"
+	"weir/metadata"
 )
 
 // TestResolve: names, and who serves them, in the form of TestPlan.
@@ -47,17 +50,17 @@ func TestSuggestionsAreUsable(t *testing.T) {
 			}
 			i := r.IntN(len(asked))
 			asked = asked[:i] + "x" + asked[i+r.IntN(2):]
-			_, why := p.resolve(nil, MaxAttempts, asked, &Endpoints()[0], key, nil)
-			if why.code != ModelNotFound {
+			_, why := p.resolve(nil, metadata.MaxAttempts, asked, &llm.Endpoints()[0], key, nil)
+			if why.code != llm.ModelNotFound {
 				continue
 			}
-			_, names, found := strings.Cut(why.err(p, &Endpoints()[0], key).Message, "did you mean ")
+			_, names, found := strings.Cut(why.err(p, &llm.Endpoints()[0], key).Message, "did you mean ")
 			if !found {
 				continue
 			}
 			for _, name := range strings.Split(strings.TrimSuffix(names, "?"), ", ") {
 				suggested++
-				if choices, _ := p.resolve(nil, MaxAttempts, name, &Endpoints()[0], key, nil); len(choices) == 0 {
+				if choices, _ := p.resolve(nil, metadata.MaxAttempts, name, &llm.Endpoints()[0], key, nil); len(choices) == 0 {
 					t.Errorf("%s suggests %s, which is not served", asked, name)
 				}
 			}
@@ -85,20 +88,20 @@ func TestReasons(t *testing.T) {
 		}
 		return out
 	}
-	f := func(want Code, order ...string) {
+	f := func(want llm.Code, order ...string) {
 		t.Helper()
 		for range 2 {
 			p := newWorld().load(t, config(order...))
-			if _, why := p.resolve(nil, MaxAttempts, "m", &Endpoints()[0], keyNamed(p, "k"), nil); why.code != want {
+			if _, why := p.resolve(nil, metadata.MaxAttempts, "m", &llm.Endpoints()[0], keyNamed(p, "k"), nil); why.code != want {
 				t.Errorf("%v: %s, want %s", order, why.code, want)
 			}
 			slices.Reverse(order)
 		}
 	}
-	f(ProviderNotAllowed, "forbidden")
-	f(ModelNotAllowed, "forbidden", "model")
-	f(UnsupportedSurface, "forbidden", "surface", "model")
-	f(NoProviderKey, "surface", "keyless", "forbidden", "model")
+	f(llm.ProviderNotAllowed, "forbidden")
+	f(llm.ModelNotAllowed, "forbidden", "model")
+	f(llm.UnsupportedSurface, "forbidden", "surface", "model")
+	f(llm.NoProviderKey, "surface", "keyless", "forbidden", "model")
 }
 
 // However many providers offer the names of a list, no more are looked at than
@@ -113,11 +116,11 @@ func TestResolveIsBounded(t *testing.T) {
 	var choices []choice
 	for _, name := range []string{"p0:x", "m0", "p7:y", "m1", "p8:z", "m2"} {
 		var why rejection
-		if choices, why = p.resolve(choices, MaxAttempts, name, &Endpoints()[0], nil, nil); why.code != "" {
+		if choices, why = p.resolve(choices, metadata.MaxAttempts, name, &llm.Endpoints()[0], nil, nil); why.code != "" {
 			t.Errorf("%s is rejected: %s", name, why.code)
 		}
 	}
-	if len(choices) != MaxAttempts {
+	if len(choices) != metadata.MaxAttempts {
 		t.Errorf("%d choices", len(choices))
 	}
 }
@@ -125,7 +128,7 @@ func TestResolveIsBounded(t *testing.T) {
 // Aliases that name one model are one candidate, and none of them is rejected.
 func TestRepeatedModelIsNotRejected(t *testing.T) {
 	p := newWorld().load(t, "providers: [{id: a, base_url: http://a.internal, models: [{id: m, id_aliases: [n, o]}]}]")
-	plan := planned(t, p, &Endpoints()[0], "", nil, `{"model":"n","models":["m","o","a:m","A/O"]}`)
+	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"n","models":["m","o","a:m","A/O"]}`)
 	if len(plan.Attempts) != 1 || len(plan.Rejected) != 0 {
 		t.Errorf("%d attempts, rejected %q", len(plan.Attempts), plan.Rejected)
 	}

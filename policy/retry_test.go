@@ -7,6 +7,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy/config"
 )
 
 const two = `
@@ -17,7 +22,7 @@ providers:
 
 func TestEncode(t *testing.T) {
 	p := newWorld().load(t, two)
-	plan := planned(t, p, &Endpoints()[0], "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
+	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
 	b := plan.Attempts[1].Cluster.Name
 	want := `{"deadline":1767323405000,"length":` + fmt.Sprint(len(`{"model":"m","n":1}`)) + `,"attempts":[{"cluster":"` + b + `","model":"say \"ü\\","path":"/v1/chat/completions","authority":"b.internal",` +
 		`"edits":[{"at":9,"len":3,"with":"\"say \\\"ü\\\\\""}]}]}`
@@ -33,7 +38,7 @@ func TestDecodeRetryRefuses(t *testing.T) {
 	}
 	f := func(encoded string, n int, cluster string, length int, want string) {
 		t.Helper()
-		_, err := DecodeRetry(encoded, n, cluster, length, testNow)
+		_, err := metadata.DecodeRetry(encoded, n, cluster, length, testNow)
 		if got := fmt.Sprint(err); got != want {
 			t.Errorf("%s\n got %s\nwant %s", encoded, got, want)
 		}
@@ -47,7 +52,7 @@ func TestDecodeRetryRefuses(t *testing.T) {
 	f("", 2, "c2", 10, "plan: unexpected end of JSON input")
 	f("{", 2, "c2", 10, "plan: unexpected end of JSON input")
 	f(encode(fine)+"x", 2, "c2", 10, "plan: invalid character 'x' after top-level value")
-	f(`{"attempts":1}`, 2, "c2", 10, "plan: json: cannot unmarshal number into Go struct field encodedPlan.attempts of type []policy.encodedAttempt")
+	f(`{"attempts":1}`, 2, "c2", 10, "plan: json: cannot unmarshal number into Go struct field encodedPlan.attempts of type []metadata.encodedAttempt")
 	f("{}", 2, "c2", 10, "plan has no attempt 2")
 	f(encode(fine), 1, "c2", 10, "plan has no attempt 1")
 	f(encode(fine), 0, "c2", 10, "plan has no attempt 0")
@@ -67,15 +72,15 @@ func TestDecodeRetryRefuses(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	plan := planned(t, newWorld().load(t, two), &Endpoints()[0], "", nil, `{"models":["a:m","b:m"]}`)
-	if !plan.Deadline.Equal(testNow.Add(DefaultTotalTimeout)) {
+	plan := planned(t, newWorld().load(t, two), &llm.Endpoints()[0], "", nil, `{"models":["a:m","b:m"]}`)
+	if !plan.Deadline.Equal(testNow.Add(config.DefaultTotalTimeout)) {
 		t.Errorf("deadline %v", plan.Deadline)
 	}
 	for _, c := range []struct {
 		after time.Duration
 		want  bool
-	}{{0, false}, {DefaultTotalTimeout, false}, {DefaultTotalTimeout + time.Millisecond, true}} {
-		r, err := DecodeRetry(plan.Encode(), 2, plan.Attempts[1].Cluster.Name, plan.Attempts[0].Length, testNow.Add(c.after))
+	}{{0, false}, {config.DefaultTotalTimeout, false}, {config.DefaultTotalTimeout + time.Millisecond, true}} {
+		r, err := metadata.DecodeRetry(plan.Encode(), 2, plan.Attempts[1].Cluster.Name, plan.Attempts[0].Length, testNow.Add(c.after))
 		if err != nil || r.Expired != c.want {
 			t.Errorf("after %v: %v, %v", c.after, r.Expired, err)
 		}
@@ -93,7 +98,7 @@ func TestHeaderList(t *testing.T) {
 		{[]string{"a, b", "100%"}, "a%2C%20b, 100%25"},
 		{[]string{"a\r\nx: y", "\x00\x7f", "ü", `"`}, "a%0D%0Ax:%20y, %00%7F, %C3%BC, %22"},
 	} {
-		if got := HeaderList(c.names); got != c.want {
+		if got := metadata.HeaderList(c.names); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.names, got, c.want)
 		}
 	}
@@ -111,7 +116,7 @@ func checkRetries(t testing.TB, plan *Plan) {
 		if i == 0 {
 			continue
 		}
-		r, err := DecodeRetry(encoded, i+1, a.Cluster.Name, plan.Attempts[0].Length, testNow)
+		r, err := metadata.DecodeRetry(encoded, i+1, a.Cluster.Name, plan.Attempts[0].Length, testNow)
 		if err != nil {
 			t.Errorf("attempt %d: %v\n%s", i+1, err, encoded)
 			continue
@@ -137,11 +142,11 @@ func FuzzDecodeRetry(f *testing.F) {
 		if length < 0 || length > 1<<16 {
 			return
 		}
-		r, err := DecodeRetry(encoded, n, "c", length, testNow)
+		r, err := metadata.DecodeRetry(encoded, n, "c", length, testNow)
 		if err != nil {
 			return
 		}
-		if got := Apply(nil, make([]byte, length), r.Edits); len(got) != r.Length {
+		if got := body.Apply(nil, make([]byte, length), r.Edits); len(got) != r.Length {
 			t.Errorf("%d bytes, said are %d", len(got), r.Length)
 		}
 	})

@@ -3,39 +3,22 @@ package policy
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/santhosh-tekuri/jsonschema/v6"
-)
 
-// TestSchema: schema.json is what Config says; `make schema` writes it.
-func TestSchema(t *testing.T) {
-	got := writeSchema(t)
-	if *update {
-		if err := os.WriteFile("schema.json", []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(Schema(), got); diff != "" {
-		t.Errorf("schema.json is stale, run `make schema` (-have +want):\n%s", diff)
-	}
-}
+	"weir/policy/config"
+)
 
 // validator gives a check of a file against the schema, by another's reading
 // of the draft and its metaschema.
 func validator(t *testing.T) func(any) error {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema()))
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(config.Schema()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,53 +34,13 @@ func validator(t *testing.T) func(any) error {
 }
 
 // instance reads a file as an editor does: types are those of the file.
-func instance(file string) (any, Problems) {
+func instance(file string) (any, config.Problems) {
 	var v any
-	_, problems := decode("weir.yaml", []byte(file), &v)
+	_, problems := config.Decode("weir.yaml", []byte(file), &v)
 	if v == nil {
 		v = map[string]any{} // an empty file
 	}
 	return v, problems
-}
-
-// TestSchemaNames: at every place, the schema has the names that the decoder
-// knows there, and no others.
-func TestSchemaNames(t *testing.T) {
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := doc.(map[string]any)
-	defs := root["$defs"].(map[string]any)
-	seen := map[reflect.Type]bool{}
-	var walk func(reflect.Type, map[string]any)
-	walk = func(typ reflect.Type, s map[string]any) {
-		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
-			typ = typ.Elem()
-		}
-		if typ.Kind() != reflect.Struct || seen[typ] {
-			return
-		}
-		seen[typ] = true
-		names, index := fieldsOf(typ)
-		properties, _ := s["properties"].(map[string]any)
-		slices.Sort(names)
-		if diff := cmp.Diff(names, slices.Sorted(maps.Keys(properties))); diff != "" || s["additionalProperties"] != false {
-			t.Errorf("%s: (-decoder +schema)\n%s", typ, diff)
-		}
-		for _, at := range index {
-			field := typ.FieldByIndex(at).Type
-			for field.Kind() == reflect.Pointer || field.Kind() == reflect.Slice || field.Kind() == reflect.Map {
-				field = field.Elem()
-			}
-			def, _ := defs[field.Name()].(map[string]any)
-			walk(field, def)
-		}
-	}
-	walk(reflect.TypeFor[Config](), root)
-	if len(seen) != len(defs)+1 {
-		t.Errorf("%d types, %d definitions", len(seen), len(defs))
-	}
 }
 
 // TestSchemaAccepts: every configuration that the repository shows.
@@ -165,7 +108,7 @@ func TestSchemaAndLoader(t *testing.T) {
 			if section.Name == "env" || section.Name == "want" || problems != nil {
 				continue // not a file, or one in which keys stand twice
 			}
-			_, unreadable := decode("weir.yaml", section.Data, &Config{})
+			_, unreadable := config.Decode("weir.yaml", section.Data, &config.Config{})
 			_, problems = Load(w.source(text))
 			switch err := validate(v); {
 			case unreadable != nil && err == nil:
@@ -304,13 +247,4 @@ func deepest(e *jsonschema.ValidationError) string {
 		}
 	}
 	return strings.Join(at, "/")
-}
-
-func TestWritten(t *testing.T) {
-	for _, want := range []string{"500ms", "10s", "3m", "1h", "1h30m", "1m30s"} {
-		d, err := time.ParseDuration(want)
-		if got := written(d); err != nil || got != want {
-			t.Errorf("%s: %v, want %s", got, err, want)
-		}
-	}
 }

@@ -11,19 +11,21 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"weir/policy/config"
 )
 
 const hunter = "hunter2"
 
 // holder has secrets where methods cannot be called on them, too.
 type holder struct {
-	Public  Secret
-	Pointer *Secret
-	List    []Secret
-	ByName  map[string]Secret
+	Public  config.Secret
+	Pointer *config.Secret
+	List    []config.Secret
+	ByName  map[string]config.Secret
 	Any     any
-	private Secret
-	inner   struct{ deeper []Secret }
+	private config.Secret
+	inner   struct{ deeper []config.Secret }
 }
 
 // printed gives every form that a value can be printed in.
@@ -54,14 +56,14 @@ func printed(t *testing.T, v any) map[string]string {
 
 // A secret's value is in no form of printing, wherever the secret stands.
 func TestSecretIsNeverPrinted(t *testing.T) {
-	s := NewSecret(hunter)
-	h := holder{Public: s, Pointer: &s, List: []Secret{s}, ByName: map[string]Secret{"k": s}, Any: s, private: s}
-	h.inner.deeper = []Secret{s}
+	s := config.NewSecret(hunter)
+	h := holder{Public: s, Pointer: &s, List: []config.Secret{s}, ByName: map[string]config.Secret{"k": s}, Any: s, private: s}
+	h.inner.deeper = []config.Secret{s}
 	for what, v := range map[string]any{
-		"itself": s, "pointer": &s, "slice": []Secret{s}, "array": [1]Secret{s}, "value of a map": map[string]Secret{"k": s}, "key of a map": map[Secret]int{s: 1},
+		"itself": s, "pointer": &s, "slice": []config.Secret{s}, "array": [1]config.Secret{s}, "value of a map": map[string]config.Secret{"k": s}, "key of a map": map[config.Secret]int{s: 1},
 		"struct": h, "pointer to a struct": &h, "in an interface": []any{s}, "certificate": Certificate{"chain", s}, "key reference": keyRef{"#1", "#0", s},
-		"template": Template(hunter), "mixed template": Template(hunter + "${secrets.get('a', 'b')}" + hunter), "struct of templates": APIKeyConfig{hunter},
-		"map of templates": GatewayConfig{Headers: map[string]Template{"x": hunter}},
+		"template": config.Template(hunter), "mixed template": config.Template(hunter + "${secrets.get('a', 'b')}" + hunter), "struct of templates": config.APIKeyConfig{Value: hunter},
+		"map of templates": config.GatewayConfig{Headers: map[string]config.Template{"x": hunter}},
 	} {
 		for form, text := range printed(t, v) {
 			if form == "%p" && strings.Contains(what, "template") {
@@ -77,17 +79,17 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 }
 
 func TestSecretForms(t *testing.T) {
-	s := NewSecret(hunter)
+	s := config.NewSecret(hunter)
 	forms := printed(t, s)
 	for _, form := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%10s"} {
-		if forms[form] != redacted {
+		if forms[form] != config.Redacted {
 			t.Errorf("%s: %s", form, forms[form])
 		}
 	}
-	if s.String() != redacted || s.GoString() != redacted || forms["json"] != `"[redacted]"` || forms["yaml"] != "'[redacted]'\n" {
+	if s.String() != config.Redacted || s.GoString() != config.Redacted || forms["json"] != `"[redacted]"` || forms["yaml"] != "'[redacted]'\n" {
 		t.Errorf("%s %s json %s yaml %s", s.String(), s.GoString(), forms["json"], forms["yaml"])
 	}
-	if s.Reveal() != hunter || (Secret{}).Reveal() != "" || NewSecret("").Reveal() != "" {
+	if s.Reveal() != hunter || (config.Secret{}).Reveal() != "" || config.NewSecret("").Reveal() != "" {
 		t.Error("Reveal")
 	}
 	//lint:ignore SA9005 that it cannot be read is what is tested
@@ -97,8 +99,8 @@ func TestSecretForms(t *testing.T) {
 }
 
 func TestTemplateForms(t *testing.T) {
-	for template, want := range map[Template]string{
-		"": "", hunter: redacted, "${secrets.get('a','b')}": "${secrets.get('a','b')}",
+	for template, want := range map[config.Template]string{
+		"": "", hunter: config.Redacted, "${secrets.get('a','b')}": "${secrets.get('a','b')}",
 		"x ${secrets.get('a','b')} y ${ secrets.get( \"c\" , 'd' ) } z": "${secrets.get('a','b')}${ secrets.get( \"c\" , 'd' ) }",
 	} {
 		if got := template.String(); got != want {
@@ -109,7 +111,7 @@ func TestTemplateForms(t *testing.T) {
 
 func TestSecretStore(t *testing.T) {
 	denied := &fs.PathError{Op: "open", Path: "/s/denied/key", Err: fs.ErrPermission}
-	store := SecretStore{
+	store := config.SecretStore{
 		Dir: "/s",
 		Getenv: func(name string) string {
 			return map[string]string{"WEIR_SECRET_A_B_C_D_1": "env", "WEIR_SECRET_LINE_KEY": "a\nb", "WEIR_SECRET_WIDE_KEY": "a ", "WEIR_SECRET__N_KEY": "odd"}[name]

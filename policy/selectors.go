@@ -1,82 +1,9 @@
 package policy
 
-import "strings"
-
-// selectors are top-level body keys by which some server behind a provider
-// chooses another model, deployment, provider, account or address than the one
-// that Weir decided on, folded. OpenRouter takes provider, route and preset;
-// LiteLLM and those who follow it take the arguments of its completion function;
-// Azure and OpenAI's older APIs take engine and deployment_id; Vercel's gateway
-// takes providerOptions; LM Studio, LoRAX and SGLang take adapters and draft
-// models. Keys with a scope may not use them.
-var selectors = foldedNames([]string{
-	"fallbacks", "fallback", "fallback_models", "fallback_model", "context_window_fallbacks", "context_window_fallback_dict", "content_policy_fallbacks",
-	"route", "router", "routing", "router_settings", "router_settings_override",
-	"provider", "providers", "provider_options", "provider_id", "provider_name", "llm_provider", "custom_llm_provider", "preset",
-	"deployment", "deployment_id", "deployment_name", "azure_deployment", "engine", "engine_id", "engine_name",
-	"model_id", "model_name", "model_list", "model_alias_map", "model_group", "model_version", "base_model", "target_model", "target_variant", "draft_model",
-	"target_url", "endpoint", "endpoint_id", "endpoint_name", "endpoint_url", "inference_profile_arn", "provisioned_model_id",
-	"adapter", "adapter_id", "adapter_source", "lora", "lora_id", "lora_name", "lora_path", "lora_adapter", "lora_adapters", "lora_request",
-	"api_base", "api_base_url", "base_url", "api_key", "api_token", "api_type", "api_version", "access_token", "organization", "organization_id", "project", "project_id", "account", "account_id",
-	"user_config", "extra_headers", "extra_body", "extra_query", "headers", "default_headers",
-	"azure_*", "aws_*", "vertex_*", "watsonx_*", "litellm_*", "helicone_*", "portkey_*", "cf_aig_*",
-})
-
-// foldedNames are names with foldKey applied.
-func foldedNames(list []string) *nameSet {
-	folded := make([]string, len(list))
-	for i, name := range list {
-		stem, star := strings.CutSuffix(name, "*")
-		if folded[i] = string(foldKey(nil, stem)); star {
-			folded[i] += "*"
-		}
-	}
-	return namesOf(folded)
-}
-
-// foldKey appends to dst what all the spellings of a body key have in common that
-// some parser takes for the same: Go's ignores case, as Unicode folds it, and
-// others write camel case for underscores.
-func foldKey[T string | []byte](dst []byte, name T) []byte {
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '_' || c == '-' || c == '.' || c == ' ':
-		case 'A' <= c && c <= 'Z':
-			dst = append(dst, c+'a'-'A')
-		case strings.HasPrefix(string(name[i:min(i+2, len(name))]), "ſ"):
-			dst = append(dst, 's')
-			i++
-		case strings.HasPrefix(string(name[i:min(i+3, len(name))]), "\u212A"): // Kelvin
-			dst = append(dst, 'k')
-			i += 2
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// hasKey is has for a folded body key.
-func (s *nameSet) hasKey(folded []byte) bool {
-	if s == nil {
-		return false
-	}
-	if s.exact[string(folded)] {
-		return true
-	}
-	for _, prefix := range s.prefixes {
-		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
-			return true
-		}
-	}
-	return false
-}
-
-// isSelector reports whether a body key is a selector in any spelling.
-func isSelector[T string | []byte](key T) bool {
-	var buffer [64]byte
-	return selectors.hasKey(foldKey(buffer[:0], key))
-}
+import (
+	"weir/llm"
+	"weir/llm/body"
+)
 
 // refuseSelectors keeps a key with a scope from choosing, behind a provider,
 // what its scope does not have.
@@ -85,14 +12,14 @@ func refuseSelectors(plan *Plan, req *Request) error {
 		return nil
 	}
 	for _, m := range req.Body.Members {
-		if !isSelector(m.Name) || string(req.Body.Bytes[m.Value.Start:m.Value.End]) == "null" { // the same as absent
+		if !body.IsSelector(m.Name) || string(req.Body.Bytes[m.Value.Start:m.Value.End]) == "null" { // the same as absent
 			continue
 		}
 		if err := plan.refuseSelector(string(m.Name)); err != nil {
 			return err
 		}
 	}
-	for _, name := range req.Body.parts {
+	for _, name := range req.Body.Parts {
 		if err := plan.refuseSelector(name); err != nil {
 			return err
 		}
@@ -103,11 +30,11 @@ func refuseSelectors(plan *Plan, req *Request) error {
 // refuseSelector refuses a selector, unless every provider of the plan may have
 // it.
 func (p *Plan) refuseSelector(key string) error {
-	folded := foldKey(nil, key)
+	folded := body.FoldKey(nil, key)
 	for i := range p.Attempts {
-		if c := p.Attempts[i].Cluster; c.forward == nil || !c.forward.body.hasKey(folded) {
-			return Errorf(ModelNotAllowed, "this access key may not send %q: it can choose another model or provider than %s:%s; the gateway's operator can allow it with forward.body of the provider",
-				clip(key), c.Provider, p.Attempts[i].Model)
+		if c := p.Attempts[i].Cluster; c.forward == nil || !c.forward.body.HasKey(folded) {
+			return llm.Errorf(llm.ModelNotAllowed, "this access key may not send %q: it can choose another model or provider than %s:%s; the gateway's operator can allow it with forward.body of the provider",
+				llm.Clip(key), c.Provider, p.Attempts[i].Model)
 		}
 	}
 	return nil

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 
+	"weir/llm"
+	"weir/metadata"
+	"weir/policy/config"
 	"weir/policy/expression"
 	"weir/telemetry/rolling"
 )
@@ -29,9 +32,9 @@ type strategies struct {
 }
 
 // compile makes the strategies, once all providers are there.
-func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
+func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 	s := &p.strategies
-	list := func(c *StrategyConfig) []string {
+	list := func(c *config.StrategyConfig) []string {
 		if c == nil {
 			return nil
 		}
@@ -44,7 +47,7 @@ func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
 	l.world(p)
 	for i, source := range s.modelSource {
 		strategy, issues := s.world.Models(source)
-		if l.issues(indexed(at+"model_selection.strategy", i), issues) {
+		if l.issues(config.IndexPath(at+"model_selection.strategy", i), issues) {
 			continue
 		}
 		s.models = append(s.models, strategy)
@@ -52,16 +55,16 @@ func (l *loader) compile(p *Policy, g *GatewayConfig, at string) {
 	}
 	for i, source := range s.keySource {
 		strategy, issues := s.world.Keys(source)
-		if l.issues(indexed(at+"api_key_selection.strategy", i), issues) {
+		if l.issues(config.IndexPath(at+"api_key_selection.strategy", i), issues) {
 			continue
 		}
 		s.keys = append(s.keys, strategy)
 		p.uses = merged(p.uses, strategy.Uses())
 	}
 	if len(s.models) > 0 {
-		s.offered = make([][]*expression.Model, len(Endpoints()))
-		for i := range Endpoints() {
-			s.offered[i] = p.offers(&Endpoints()[i])
+		s.offered = make([][]*expression.Model, len(llm.Endpoints()))
+		for i := range llm.Endpoints() {
+			s.offered[i] = p.offers(&llm.Endpoints()[i])
 		}
 		p.scopes()
 	}
@@ -118,12 +121,12 @@ func (l *loader) world(p *Policy) {
 	}
 	p.strategies.world, p.strategies.known = expression.NewWorld(models, providers), len(models)
 	if len(sent) == len(models) {
-		p.strategies.most = MaxAttempts
+		p.strategies.most = metadata.MaxAttempts
 	}
 }
 
 // view is a model as expressions see it.
-func (p *provider) view(c ModelConfig) *expression.Model {
+func (p *provider) view(c config.ModelConfig) *expression.Model {
 	metadata := p.metadata
 	if len(c.Metadata) > 0 {
 		metadata = maps.Clone(p.metadata)
@@ -218,16 +221,16 @@ func (p *Policy) strategy(req *Request, candidates []*expression.Model, most int
 			return nil
 		}
 	}
-	return noChoice(failures, len(p.strategies.models), NoModelsSelected, "the gateway's selection strategies left no model for this request")
+	return noChoice(failures, len(p.strategies.models), llm.NoModelsSelected, "the gateway's selection strategies left no model for this request")
 }
 
 // noChoice is the error where strategies chose nothing: of all failed, that they
 // did.
-func noChoice(failures []error, of int, code Code, message string) error {
+func noChoice(failures []error, of int, code llm.Code, message string) error {
 	if len(failures) == of {
-		code, message = StrategyFailed, "the gateway's selection strategies failed on this request; its operator finds why in the log"
+		code, message = llm.StrategyFailed, "the gateway's selection strategies failed on this request; its operator finds why in the log"
 	}
-	return &Error{Code: code, Message: message, Cause: errors.Join(failures...)}
+	return &llm.Error{Code: code, Message: message, Cause: errors.Join(failures...)}
 }
 
 // autoByStrategy lets the strategies choose from everything that may serve the request.
@@ -251,7 +254,7 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 			if p.admit(&c, m.configured, req.Endpoint, req.Key) == "" {
 				dst = appendChoice(dst, c)
 			}
-			if len(dst) == MaxAttempts {
+			if len(dst) == metadata.MaxAttempts {
 				break
 			}
 		}
@@ -290,7 +293,7 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 				continue
 			}
 			some = true
-			if len(kept[i]) == MaxAttempts {
+			if len(kept[i]) == metadata.MaxAttempts {
 				continue // no more of it can be tried, whatever other entries bring
 			}
 			c, ok := view.Tag.(*choice)
@@ -317,7 +320,7 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 // model is the choice as expressions see it.
 func (c *choice) model() *expression.Model {
 	if c.view == nil {
-		c.view = c.provider.view(ModelConfig{ID: c.id})
+		c.view = c.provider.view(config.ModelConfig{ID: c.id})
 	}
 	return c.view
 }
@@ -348,5 +351,5 @@ func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 			return out, nil
 		}
 	}
-	return nil, noChoice(failures, len(p.strategies.keys), NoModelsSelected, "the gateway's key selection strategies left no provider key for this request")
+	return nil, noChoice(failures, len(p.strategies.keys), llm.NoModelsSelected, "the gateway's key selection strategies left no provider key for this request")
 }

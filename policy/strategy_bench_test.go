@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 	"weir/telemetry/rolling"
 )
 
@@ -86,11 +89,11 @@ func thousandModels(t testing.TB, strategy string) *Policy {
 }
 
 // decide does what is done with the body of a request.
-func (c *planRequest) decide(t testing.TB, body *Body, bytes []byte, random *rand.Rand) *Plan {
-	if err := ReadJSON(bytes, body); err != nil {
+func (c *planRequest) decide(t testing.TB, parsed *body.Body, bytes []byte, random *rand.Rand) *Plan {
+	if err := body.ReadJSON(bytes, parsed); err != nil {
 		t.Fatal(err)
 	}
-	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &Endpoints()[0], body, testNow, random
+	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &llm.Endpoints()[0], parsed, testNow, random
 	plan := c.plan(t)
 	plan.Encode()
 	key := c.request.Key
@@ -104,7 +107,7 @@ func eachStrategy(t testing.TB, run func(name string, decide func() *Plan)) {
 	for _, s := range strategyCases {
 		p := thousandModels(t, s.source)
 		for _, r := range strategyRequests {
-			c, body, random := &planRequest{policy: p}, new(Body), rand.New(rand.NewPCG(1, 2))
+			c, body, random := &planRequest{policy: p}, new(body.Body), rand.New(rand.NewPCG(1, 2))
 			if r.key != "" {
 				key, err := p.Authenticate(r.key)
 				if err != nil {
@@ -122,7 +125,7 @@ func eachStrategy(t testing.TB, run func(name string, decide func() *Plan)) {
 func BenchmarkNameOfThousand(b *testing.B) {
 	for _, s := range strategyCases {
 		c := nameOfThousand(b, s.source)
-		body, random := new(Body), rand.New(rand.NewPCG(1, 2))
+		body, random := new(body.Body), rand.New(rand.NewPCG(1, 2))
 		b.Run(s.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -162,7 +165,7 @@ func BenchmarkStrategies(b *testing.B) {
 // What a plan allocates does not grow with the models.
 func TestStrategiesAllocations(t *testing.T) {
 	const most = 42
-	c, body, random := nameOfThousand(t, strategyCases[0].source), new(Body), rand.New(rand.NewPCG(1, 2))
+	c, body, random := nameOfThousand(t, strategyCases[0].source), new(body.Body), rand.New(rand.NewPCG(1, 2))
 	if got := testing.AllocsPerRun(20, func() { c.decide(t, body, []byte(`{"model":"llama","messages":[]}`), random) }); got > most {
 		t.Errorf("a name of a thousand: %v allocations, %v at most", got, most)
 	}
@@ -177,7 +180,7 @@ func TestStrategiesAllocations(t *testing.T) {
 // are the same.
 func TestFirstOfAll(t *testing.T) {
 	same := ""
-	for i := range MaxAttempts {
+	for i := range metadata.MaxAttempts {
 		same += fmt.Sprintf("{id: same-%d, provider_model_id: one, pricing: {input: '0.1'}}, ", i)
 	}
 	policies := []*Policy{newWorld().load(t, `
@@ -197,7 +200,7 @@ on_http_request:
 	for _, p := range policies {
 		for _, r := range strategyRequests {
 			request := func() *Request {
-				req := &Request{Endpoint: &Endpoints()[0], Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
+				req := &Request{Endpoint: &llm.Endpoints()[0], Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
 				if key, err := p.Authenticate(r.key); err == nil {
 					req.Key = key
 				}

@@ -1,42 +1,17 @@
 package policy
 
 import (
-	"regexp"
 	"strconv"
 
-	"go.yaml.in/yaml/v3"
+	"weir/llm"
+	"weir/policy/config"
 )
 
-// UserList is a list of users of the system, by name or uid.
-type UserList []string
-
-// userPattern is what useradd(8) allows, and digits.
-var userPattern = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,63})$`)
-
-// maxUID is the largest uid: the next number means "no user" (chown(2)).
-const maxUID = 1<<32 - 2
-
-// decodeNode takes uids as numbers and as text.
-func (u *UserList) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be a list of users")
-		return
-	}
-	*u = UserList{}
-	for i, entry := range n.Content {
-		if entry = follow(entry); entry.Kind != yaml.ScalarNode {
-			d.mismatch(entry, indexed(path, i), "be the name or the uid of a user")
-			continue
-		}
-		*u = append(*u, entry.Value)
-	}
-}
-
-func (l *loader) envoyUsers(users UserList) {
+func (l *loader) envoyUsers(users config.UserList) {
 	for i, u := range users {
 		uid, err := strconv.ParseUint(u, 10, 64)
-		if !userPattern.MatchString(u) || err == nil && uid > maxUID {
-			l.problem(indexed("envoy.users", i), "%q is not the name or the uid of a user", clip(u))
+		if !config.UserPattern.MatchString(u) || err == nil && uid > config.MaxUID {
+			l.problem(config.IndexPath("envoy.users", i), "%q is not the name or the uid of a user", llm.Clip(u))
 		}
 	}
 }

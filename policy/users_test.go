@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"weir/policy/config"
 )
 
 func TestEnvoyUsers(t *testing.T) {
@@ -25,7 +27,7 @@ func TestEnvoyUsers(t *testing.T) {
 	} {
 		p, problems := Load(Source{File: "weir.yaml", Data: []byte("envoy: {users: " + list + "}\nproviders: [{id: a, base_url: \"http://127.0.0.1:1\"}]\n"), Getenv: func(string) string { return "" }})
 		if wrong, ok := strings.CutPrefix(want, "!"); ok || len(problems) > 0 {
-			if !slices.ContainsFunc(problems, func(p Problem) bool {
+			if !slices.ContainsFunc(problems, func(p config.Problem) bool {
 				return strings.Contains(p.String(), wrong) && strings.Contains(p.String(), "envoy.users")
 			}) {
 				t.Errorf("%s: %v, want %s", list, problems, want)

@@ -308,7 +308,8 @@ func benchmark(b *testing.B, log io.Writer) {
 	}
 }
 
-func BenchmarkRecords(b *testing.B)       { benchmark(b, nil) }
+func BenchmarkRecords(b *testing.B) { benchmark(b, nil) }
+
 func BenchmarkRecordsAndLog(b *testing.B) { benchmark(b, io.Discard) }
 
 // Lines of refused requests without a key are bounded, whatever comes; those of

@@ -14,7 +14,7 @@ import (
 	llmv3 "github.com/envoyproxy/go-control-plane/envoy/type/ai/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // usageFilter is the name under which routes find the filter that reads usage.
@@ -44,7 +44,7 @@ func (b *builder) requestLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return b.presenceLog()
 	}
-	return b.accessLog(policy.RequestLog, nil, b.options.QuotaHeaders)
+	return b.accessLog(metadata.RequestLog, nil, b.options.QuotaHeaders)
 }
 
 // attemptLog sends an entry for each attempt that had no answer, or one that is
@@ -54,7 +54,7 @@ func (b *builder) attemptLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return nil
 	}
-	return b.accessLog(policy.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{policy.CauseHeader}, b.options.QuotaHeaders...))
+	return b.accessLog(metadata.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{metadata.CauseHeader}, b.options.QuotaHeaders...))
 }
 
 func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, headers []string) []*accesslogv3.AccessLog {
@@ -94,7 +94,7 @@ func (b *builder) accessLogOptions() *hcmv3.HttpConnectionManager_HcmAccessLogOp
 func (b *builder) usage() *aiv3.AiProtocolManager {
 	return &aiv3.AiProtocolManager{ResponseHandling: &aiv3.ResponseHandling{TokenUsage: &aiv3.TokenUsageExtraction{
 		IncludeUnconfiguredRoutes: true,
-		MetadataNamespace:         policy.UsageNamespace,
+		MetadataNamespace:         metadata.UsageNamespace,
 		Limits: &aiv3.TokenUsageExtractionLimits{
 			MaxJsonBodySize: number(maxUsageJSON),
 			MaxSseEventSize: number(maxUsageEvent),

@@ -14,7 +14,7 @@ import (
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ratelimit/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 const (
@@ -72,9 +72,9 @@ func (b *builder) boundPeers(l *listenerv3.Listener) {
 	ask := &listenerv3.Filter{
 		Name: "envoy.filters.network.ratelimit",
 		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(&ratelimitv3.RateLimit{
-			StatPrefix: "weir", Domain: policy.PeerDomain,
+			StatPrefix: "weir", Domain: metadata.PeerDomain,
 			Descriptors: []*ratelimitcommonv3.RateLimitDescriptor{{Entries: []*ratelimitcommonv3.RateLimitDescriptor_Entry{
-				{Key: policy.PeerKey, Value: "%DOWNSTREAM_REMOTE_ADDRESS%"},
+				{Key: metadata.PeerKey, Value: "%DOWNSTREAM_REMOTE_ADDRESS%"},
 			}}},
 			Timeout:          duration(peerTimeout),
 			RateLimitService: &ratelimitconfigv3.RateLimitServiceConfig{GrpcService: b.weir(), TransportApiVersion: corev3.ApiVersion_V3},
@@ -86,7 +86,7 @@ func (b *builder) boundPeers(l *listenerv3.Listener) {
 	l.AccessLog = append(l.AccessLog, &accesslogv3.AccessLog{
 		Name: "envoy.access_loggers.tcp_grpc",
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(&alsv3.TcpGrpcAccessLogConfig{
-			CommonConfig: b.toLog(policy.ConnectionLog),
+			CommonConfig: b.toLog(metadata.ConnectionLog),
 		})},
 	})
 }

@@ -17,7 +17,9 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"weir/metadata"
 	"weir/policy"
+	"weir/policy/config"
 )
 
 const (
@@ -38,7 +40,7 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 		ConnectTimeout:                duration(min(connectTimeout, b.policy.PerRequestTimeout)),
 		PerConnectionBufferLimitBytes: number(readBuffer),
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-			policy.ClusterMetadata: {Fields: map[string]*structpb.Value{policy.ProviderField: structpb.NewStringValue(c.Provider)}},
+			metadata.ClusterMetadata: {Fields: map[string]*structpb.Value{metadata.ProviderField: structpb.NewStringValue(c.Provider)}},
 		}},
 		CircuitBreakers:           b.breakers(),
 		UpstreamConnectionOptions: keepalive(),
@@ -171,7 +173,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		}
 		value := literal(h.Value)
 		if h.Field != "" {
-			value = "%DYNAMIC_METADATA(" + policy.PlanNamespace + ":" + h.Field + ")%"
+			value = "%DYNAMIC_METADATA(" + metadata.PlanNamespace + ":" + h.Field + ")%"
 		}
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Append{Append: setHeader(h.Name, value)},
@@ -179,7 +181,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	}
 	if b.retry == nil {
 		b.retry = b.httpFilter("weir.retry", b.onRetry(b.retryProcessor()))
-		b.gate = b.httpFilter("weir.gate", b.marked(policy.GateHeader, b.gateProcessor()))
+		b.gate = b.httpFilter("weir.gate", b.marked(metadata.GateHeader, b.gateProcessor()))
 	}
 	filters := []*hcmv3.HttpFilter{b.retry}
 	if !c.Connections.HTTP2 {
@@ -225,7 +227,7 @@ func refusing() *clusterv3.Cluster {
 	return out
 }
 
-func genericSecret(name string, value policy.Secret) *tlsv3.Secret {
+func genericSecret(name string, value config.Secret) *tlsv3.Secret {
 	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_GenericSecret{
 		GenericSecret: &tlsv3.GenericSecret{Secret: inline(value.Reveal())},
 	}}

@@ -11,10 +11,9 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-
 	"google.golang.org/protobuf/proto"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // failureStatus are the statuses of responses that Weir looks at for the
@@ -38,8 +37,8 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 		ResponseAttributes: []string{"xds.cluster_name"},
 		MutationRules:      freeRouting(),
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ForwardingNamespaces: namespaces(policy.PlanNamespace),
-			ReceivingNamespaces:  namespaces(policy.PlanNamespace),
+			ForwardingNamespaces: namespaces(metadata.PlanNamespace),
+			ReceivingNamespaces:  namespaces(metadata.PlanNamespace),
 		},
 	}
 }
@@ -58,7 +57,7 @@ func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.Ext
 			unfiltered = append(unfiltered, id)
 		}
 	}
-	provider := &matcherv3.HttpResponseHeaderMatchInput{HeaderName: policy.ProviderHeader}
+	provider := &matcherv3.HttpResponseHeaderMatchInput{HeaderName: metadata.ProviderHeader}
 	if len(unfiltered) > 0 {
 		shown = anyPredicate(shown, b.responseMatches("provider", provider, strings.Join(unfiltered, "|")))
 	}

@@ -19,7 +19,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 const (
@@ -173,7 +174,7 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 		MutationRules:     freeRouting(),
 		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ReceivingNamespaces: namespaces(policy.ChainNamespace, policy.PlanNamespace, policy.GateNamespace),
+			ReceivingNamespaces: namespaces(metadata.ChainNamespace, metadata.PlanNamespace, metadata.GateNamespace),
 		},
 		SendBodyWithoutWaitingForHeaderResponse: true,
 	}
@@ -190,7 +191,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	var routes []*routev3.Route
 	add := func(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) {
 		if p.Telemetry {
-			usage := headerIs(policy.UsageHeader, exactly(policy.ChatUsage))
+			usage := headerIs(metadata.UsageHeader, exactly(llm.ChatUsage))
 			marked := b.route(action, append([]*routev3.HeaderMatcher{usage}, match...)...)
 			b.chatUsage(marked)
 			routes = append(routes, marked)
@@ -198,14 +199,14 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		routes = append(routes, b.route(action, match...))
 	}
 	idle := max(p.TotalTimeout, p.Limits.ClientBodyTimeout)
-	add(b.toOne(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false), headerThere(policy.DirectHeader, true))
-	add(b.toChain(p.TotalTimeout, idle), headerThere(policy.StreamHeader, false))
-	for attempts := 1; attempts <= policy.MaxAttempts; attempts++ {
+	add(b.toOne(p.TotalTimeout, idle), headerThere(metadata.StreamHeader, false), headerThere(metadata.DirectHeader, true))
+	add(b.toChain(p.TotalTimeout, idle), headerThere(metadata.StreamHeader, false))
+	for attempts := 1; attempts <= metadata.MaxAttempts; attempts++ {
 		to := b.toChain
 		if attempts == 1 {
 			to = b.toOne
 		}
-		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), headerIs(policy.StreamHeader, exactly(strconv.Itoa(attempts))))
+		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), headerIs(metadata.StreamHeader, exactly(strconv.Itoa(attempts))))
 	}
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
@@ -219,12 +220,12 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// connection's own limit stays small: it also bounds what is held of
 			// an answer for a client that reads slowly.
 			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
-			ResponseHeadersToRemove: []string{policy.CauseHeader},
+			ResponseHeadersToRemove: []string{metadata.CauseHeader},
 			TypedPerFilterConfig:    b.returnedHeaders(),
 			ResponseHeadersToAdd: append(answerHeaders(),
-				setHeader(policy.ProviderHeader, "%CLUSTER_METADATA("+policy.ClusterMetadata+":"+policy.ProviderField+")%"),
-				setHeader(policy.ModelHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.ModelField+")%"),
-				setHeader(policy.RejectedHeader, "%DYNAMIC_METADATA("+policy.PlanNamespace+":"+policy.RejectedField+")%"),
+				setHeader(metadata.ProviderHeader, "%CLUSTER_METADATA("+metadata.ClusterMetadata+":"+metadata.ProviderField+")%"),
+				setHeader(metadata.ModelHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.ModelField+")%"),
+				setHeader(metadata.RejectedHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.RejectedField+")%"),
 			),
 		}},
 	}
@@ -234,12 +235,12 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 // x-request-id stays: it is what its support asks for.
 func answerHeaders() []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{
-		setHeader(policy.RequestIDHeader, requestID),
+		setHeader(metadata.RequestIDHeader, requestID),
 		{
 			Header:       &corev3.HeaderValue{Key: requestIDHeader, Value: requestID},
 			AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
 		},
-		setHeader(policy.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+		setHeader(metadata.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 	}
 }
 
@@ -264,7 +265,7 @@ func (b *builder) toOne(timeout, idle time.Duration) *routev3.RouteAction {
 			PerTryTimeout: duration(b.policy.AttemptTimeout()),
 			RetryBackOff:  &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(20 * time.Millisecond), MaxInterval: duration(500 * time.Millisecond)},
 		},
-		ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: policy.DirectHeader},
+		ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: metadata.DirectHeader},
 	}
 }
 
@@ -277,7 +278,7 @@ func (b *builder) toChain(timeout, idle time.Duration) *routev3.RouteAction {
 		RetryPolicy: b.retryPolicy(),
 		ClusterSpecifier: &routev3.RouteAction_InlineClusterSpecifierPlugin{InlineClusterSpecifierPlugin: &routev3.ClusterSpecifierPlugin{
 			Extension: b.extension("envoy.router.cluster_specifier_plugin.priority_group", &groupv3.PriorityGroupClusterSpecifier{
-				OverrideMetadataNamespace: policy.ChainNamespace,
+				OverrideMetadataNamespace: metadata.ChainNamespace,
 				PriorityGroups: []*groupv3.PriorityGroup{{
 					Name:     "no plan",
 					Clusters: []*groupv3.ClusterWeight{{ClusterName: noPlanCluster, Weight: number(1)}},
@@ -309,7 +310,7 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
 	}
 	out.RetriableHeaders = []*routev3.HeaderMatcher{
-		headerThere(policy.CauseHeader, true), headerIs(":status", matching(noAnswer)),
+		headerThere(metadata.CauseHeader, true), headerIs(":status", matching(noAnswer)),
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

@@ -7,7 +7,7 @@ import (
 	otelv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/open_telemetry/v3"
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // presenceBuffer is how much is sent at once before LogFlush has passed.
@@ -15,7 +15,7 @@ const presenceBuffer = 256 << 10
 
 // presenceLog sends an entry for each request that went to a provider, at its
 // end and while it runs, with nothing but what counting requests needs: see
-// policy.PresenceFormat. It takes the place of requestLog where there is no
+// metadata.PresenceFormat. It takes the place of requestLog where there is no
 // telemetry. An HTTP log entry holds a copy of everything that Envoy knows of a
 // request, which costs more.
 //
@@ -26,13 +26,13 @@ const presenceBuffer = 256 << 10
 func (b *builder) presenceLog() []*accesslogv3.AccessLog {
 	config := &otelv3.OpenTelemetryAccessLogConfig{
 		DisableBuiltinLabels: true,
-		Body:                 &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: policy.PresenceFormat}},
+		Body:                 &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: metadata.PresenceFormat}},
 	}
 	// Where it exports by gRPC, Envoy 1.40.0 ignores buffer_flush_interval outside
 	// of common_config, and flushes every second.
 	//lint:ignore SA1019 see above
 	config.CommonConfig = &alsv3.CommonGrpcAccessLogConfig{
-		LogName:             policy.PresenceLog,
+		LogName:             metadata.PresenceLog,
 		GrpcService:         b.weir(),
 		TransportApiVersion: corev3.ApiVersion_V3,
 		BufferFlushInterval: duration(LogFlush),
@@ -40,7 +40,7 @@ func (b *builder) presenceLog() []*accesslogv3.AccessLog {
 	}
 	return []*accesslogv3.AccessLog{{
 		Name:       "envoy.access_loggers.open_telemetry",
-		Filter:     withMetadata(policy.ModelField),
+		Filter:     withMetadata(metadata.ModelField),
 		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: b.pack(config)},
 	}}
 }

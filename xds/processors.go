@@ -15,7 +15,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // retryProcessor asks Weir for the body, path and authority of a later
@@ -31,8 +31,8 @@ func (b *builder) retryProcessor() *extprocv3.ExternalProcessor {
 		RequestAttributes: []string{"xds.cluster_name", "upstream.request_attempt_count"},
 		ForwardRules:      &extprocv3.HeaderForwardingRules{AllowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly(":path")}}},
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ForwardingNamespaces: namespaces(policy.PlanNamespace, policy.GateNamespace),
-			ReceivingNamespaces:  namespaces(policy.PlanNamespace, policy.GateNamespace),
+			ForwardingNamespaces: namespaces(metadata.PlanNamespace, metadata.GateNamespace),
+			ReceivingNamespaces:  namespaces(metadata.PlanNamespace, metadata.GateNamespace),
 		},
 	}
 }
@@ -94,8 +94,8 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 			Patterns: []*matcherv3.StringMatcher{exactly(":status"), exactly("content-type"), exactly("content-encoding")},
 		}},
 		MetadataOptions: &extprocv3.MetadataOptions{
-			ForwardingNamespaces: namespaces(policy.GateNamespace),
-			ReceivingNamespaces:  namespaces(policy.PlanNamespace, policy.EndNamespace),
+			ForwardingNamespaces: namespaces(metadata.GateNamespace),
+			ReceivingNamespaces:  namespaces(metadata.PlanNamespace, metadata.EndNamespace),
 		},
 	}
 }
@@ -110,7 +110,7 @@ const gateTimeout = time.Hour
 // provider whose response is already complete, at which Envoy 1.40 crashes.
 func (b *builder) watchProcessor() *extprocv3.ExternalProcessor {
 	out := b.gateProcessor()
-	out.ResponseAttributes = []string{policy.WatchAttribute}
+	out.ResponseAttributes = []string{metadata.WatchAttribute}
 	return out
 }
 
@@ -120,14 +120,14 @@ func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 	return b.putIn(&predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input: &xdscorev3.TypedExtensionConfig{Name: "watch", TypedConfig: b.pack(&inputsv3.DynamicMetadataInput{
-				Filter: policy.GateNamespace,
+				Filter: metadata.GateNamespace,
 				Path: []*inputsv3.DynamicMetadataInput_PathSegment{{
-					Segment: &inputsv3.DynamicMetadataInput_PathSegment_Key{Key: policy.WatchField},
+					Segment: &inputsv3.DynamicMetadataInput_PathSegment_Key{Key: metadata.WatchField},
 				}},
 			})},
 			Matcher: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_CustomMatch{
 				CustomMatch: &xdscorev3.TypedExtensionConfig{Name: "on", TypedConfig: b.pack(&metadatav3.Metadata{
-					Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(policy.GateOn)}},
+					Value: &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(metadata.GateOn)}},
 				})},
 			},
 		},
@@ -136,7 +136,7 @@ func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 
 // marked puts in a filter for requests that a header marks.
 func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
-	return b.putIn(b.requestHas(name, policy.GateOn), filter)
+	return b.putIn(b.requestHas(name, metadata.GateOn), filter)
 }
 
 // requestHas matches requests with a value of a header.

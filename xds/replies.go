@@ -14,7 +14,8 @@ import (
 	localv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/custom_response/local_response_policy/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 // reply is an answer that Envoy gives by itself, and how to say it in an
@@ -22,7 +23,7 @@ import (
 type reply struct {
 	when    *accesslogv3.AccessLogFilter
 	status  int // of the answer
-	err     *policy.Error
+	err     *llm.Error
 	headers []*corev3.HeaderValueOption
 }
 
@@ -33,41 +34,41 @@ type reply struct {
 // comes from the route: a listener that changed would drain its connections,
 // and cut the streams that outlast its drain time.
 func (b *builder) replies() []reply {
-	planned := withMetadata(policy.ModelField)
+	planned := withMetadata(metadata.ModelField)
 	headersTooLarge := b.policy.HeadersTooLarge()
-	undecided := policy.Errorf(policy.GatewayUnavailable, "the gateway cannot decide on this request now: try again")
+	undecided := llm.Errorf(llm.GatewayUnavailable, "the gateway cannot decide on this request now: try again")
 	return []reply{
-		{b.overloaded(), 503, policy.Errorf(policy.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
+		{b.overloaded(), 503, llm.Errorf(llm.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
 		// What statuses makes of an answer that is none.
-		{status(redirected), 502, policy.Errorf(policy.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
-		{status(unanswered), 502, policy.Errorf(policy.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
+		{status(redirected), 502, llm.Errorf(llm.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
+		{status(unanswered), 502, llm.Errorf(llm.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
 		// UO: see breakers.
-		{all(planned, flags("UO")), 503, policy.Errorf(policy.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
+		{all(planned, flags("UO")), 503, llm.Errorf(llm.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
 		// A failure of a provider, with Weir gone: see failureProcessor.
 		{all(planned, status(int(unchecked))), 503, undecided, retryAfter(undecidedRetryAfter)},
 		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
 		// silent too long. DT: it lasted too long.
-		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, policy.Errorf(policy.Timeout, "no provider answered in time"), nil},
+		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, llm.Errorf(llm.Timeout, "no provider answered in time"), nil},
 		// NC: the plan names a cluster that this Envoy does not have yet.
-		{flags("NC", "NR"), 503, policy.Errorf(policy.GatewayUnavailable, "the gateway is changing its configuration: try again"), retryAfter(undecidedRetryAfter)},
-		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UPE", "DF")), 502, policy.Errorf(policy.ProviderUnreachable, "no provider of this model could be reached"), nil},
+		{flags("NC", "NR"), 503, llm.Errorf(llm.GatewayUnavailable, "the gateway is changing its configuration: try again"), retryAfter(undecidedRetryAfter)},
+		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UPE", "DF")), 502, llm.Errorf(llm.ProviderUnreachable, "no provider of this model could be reached"), nil},
 		// Decided, but never sent: with what Weir adds, the headers are over the
 		// limit.
 		{all(planned, unsent(), status(503)), 431, headersTooLarge, nil},
 		// UH without a plan: noPlanCluster. Only a request with trailers in the
 		// place of a body gets there, Envoy asks Weir about all others.
-		{flags("UH"), 400, policy.Errorf(policy.InvalidBody, "the request has no body: send one that names a model"), nil},
-		{status(413), 413, policy.Errorf(policy.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%"), nil},
+		{flags("UH"), 400, llm.Errorf(llm.InvalidBody, "the request has no body: send one that names a model"), nil},
+		{status(413), 413, llm.Errorf(llm.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%"), nil},
 		{status(431), 431, headersTooLarge, nil},
-		{status(400), 400, policy.Errorf(policy.InvalidBody, "the request is not valid HTTP"), nil},
+		{status(400), 400, llm.Errorf(llm.InvalidBody, "the request is not valid HTTP"), nil},
 		// A WebSocket handshake: see upgrades.go.
 		{all(status(403), header(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
-		{status(403), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no https:// request target"), nil},
-		{status(404), 404, policy.Errorf(policy.UnknownPath, "the request target is not a path of this gateway"), nil},
+		{status(403), 501, llm.Errorf(llm.NotImplemented, "the gateway takes no https:// request target"), nil},
+		{status(404), 404, llm.Errorf(llm.UnknownPath, "the request target is not a path of this gateway"), nil},
 		// Envoy removes an Upgrade header from the response to a request without one.
-		{status(426), 426, policy.Errorf(policy.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"), nil},
-		{status(501), 501, policy.Errorf(policy.NotImplemented, "the gateway takes no Transfer-Encoding but chunked"), nil},
-		{status(408), 408, policy.Errorf(policy.Timeout, "the request did not arrive in time"), nil},
+		{status(426), 426, llm.Errorf(llm.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"), nil},
+		{status(501), 501, llm.Errorf(llm.NotImplemented, "the gateway takes no Transfer-Encoding but chunked"), nil},
+		{status(408), 408, llm.Errorf(llm.Timeout, "the request did not arrive in time"), nil},
 		{nil, 503, undecided, retryAfter(undecidedRetryAfter)},
 	}
 }
@@ -127,12 +128,12 @@ func (b *builder) statuses() *customv3.CustomResponse {
 // SDK parses, and lets those that Weir made itself pass.
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
-		Filter: withMetadata(policy.RefusedField), HeadersToAdd: answerHeaders(),
+		Filter: withMetadata(metadata.RefusedField), HeadersToAdd: answerHeaders(),
 	}}}
 	for _, r := range b.replies() {
-		for _, f := range []policy.Format{policy.Anthropic, policy.OpenAI} {
+		for _, f := range []llm.Format{llm.Anthropic, llm.OpenAI} {
 			filter := r.when
-			if f == policy.Anthropic {
+			if f == llm.Anthropic {
 				filter = all(anthropic(), r.when)
 			}
 			if filter == nil {
@@ -170,7 +171,7 @@ func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
 // path may be a provider's by now, or else by its path.
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
-		metadata(policy.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(policy.Anthropic))}}),
+		metadataMatches(metadata.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(llm.Anthropic))}}),
 		header(headerIs(":path", startsWith("/v1/messages"))),
 	)
 }
@@ -186,13 +187,13 @@ func header(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
 }
 
 func withMetadata(field string) *accesslogv3.AccessLogFilter {
-	return metadata(field, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}})
+	return metadataMatches(field, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_PresentMatch{PresentMatch: true}})
 }
 
-func metadata(field string, value *matcherv3.ValueMatcher) *accesslogv3.AccessLogFilter {
+func metadataMatches(field string, value *matcherv3.ValueMatcher) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
 		Matcher: &matcherv3.MetadataMatcher{
-			Filter: policy.PlanNamespace,
+			Filter: metadata.PlanNamespace,
 			Path:   []*matcherv3.MetadataMatcher_PathSegment{{Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: field}}},
 			Value:  value,
 		},

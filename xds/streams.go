@@ -12,7 +12,8 @@ import (
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	ssev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/sse_to_metadata/v3"
 
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 // maxEarlyEvent bounds what Envoy keeps of an event that tells tokens.
@@ -26,8 +27,8 @@ const maxEarlyEvent = 64 << 10
 // elsewhere does not work: it sees answers only, which have no such header.
 func (b *builder) early() *matchingv3.ExtensionWithMatcher {
 	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
-		string(policy.MessagesAnswer): b.earlyUsage(1, "message", "usage"),
-		policy.CountedStream:          b.earlyUsage(0, "usage"),
+		string(llm.KindMessages): b.earlyUsage(1, "message", "usage"),
+		llm.CountedStream:        b.earlyUsage(0, "usage"),
 	})
 }
 
@@ -40,7 +41,7 @@ func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *mat
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input:    b.requestHeader(policy.AnswerHeader),
+			Input:    b.requestHeader(metadata.AnswerHeader),
 			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches}},
 		}}},
 	}
@@ -50,7 +51,7 @@ func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *mat
 // matches says, Envoy reads no further event; 0 is every event.
 func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtensionConfig {
 	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
-		MetadataNamespace: policy.EarlyNamespace, Key: policy.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
+		MetadataNamespace: metadata.EarlyNamespace, Key: metadata.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
 	}}
 	for _, key := range path {
 		rule.Selectors = append(rule.Selectors, &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: key}})
@@ -128,15 +129,15 @@ func endOfType(types ...string) string {
 func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
 	chat := b.endScript(endOfChat)
 	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
-		string(policy.ChatAnswer):      chat,
-		policy.CountedStream:           chat,
-		string(policy.MessagesAnswer):  b.endScript(endOfType("message_stop")),
-		string(policy.ResponsesAnswer): b.endScript(endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled")),
+		string(llm.KindChat):      chat,
+		llm.CountedStream:         chat,
+		string(llm.KindMessages):  b.endScript(endOfType("message_stop")),
+		string(llm.KindResponses): b.endScript(endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled")),
 	})
 }
 
 func (b *builder) endScript(ended string) *corev3.TypedExtensionConfig {
-	script := strings.NewReplacer("ENDED", ended, "NAMESPACE", policy.EndNamespace, "FIELD", policy.TruncatedField).Replace(endScript)
+	script := strings.NewReplacer("ENDED", ended, "NAMESPACE", metadata.EndNamespace, "FIELD", metadata.TruncatedField).Replace(endScript)
 	return b.extension("envoy.filters.http.lua", &luav3.Lua{
 		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}},
 		ClearRouteCache:   boolean(false),

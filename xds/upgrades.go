@@ -6,18 +6,12 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
-	"weir/policy"
+	"weir/llm"
 )
-
-// A server may ignore an Upgrade header and answer by the protocol of the
-// request (RFC 9110, 7.8). Clients offer h2c and TLS with requests that they
-// want answered either way. A WebSocket handshake cannot be answered so, and
-// Envoy refuses it with a 403, which becomes a 426: clients then fall back to a
-// POST.
 
 const webSocket = "websocket"
 
-var noWebSocket = policy.Errorf(policy.UpgradeNotSupported, "the gateway does not support WebSocket: send this request as an HTTP POST, with \"stream\": true for a stream of events")
+var noWebSocket = llm.Errorf(llm.UpgradeNotSupported, "the gateway does not support WebSocket: send this request as an HTTP POST, with \"stream\": true for a stream of events")
 
 // ignoredUpgrades matches every upgrade that is not WebSocket. Envoy removes the
 // matching ones and their Connection tokens, so that they never reach a provider.

@@ -15,6 +15,7 @@ import (
 
 	"weir/envoy"
 	"weir/policy"
+	"weir/policy/config"
 	"weir/telemetry/limits"
 	"weir/xds"
 )
@@ -39,7 +40,7 @@ func (s *status) adopted(p *policy.Policy) {
 // rejected says whether it is news.
 func (s *status) rejected(err error) bool {
 	list := []string{err.Error()}
-	var problems policy.Problems
+	var problems config.Problems
 	if errors.As(err, &problems) {
 		list = nil
 		for _, p := range problems {

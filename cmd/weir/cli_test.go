@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/envoy"
-	"weir/policy"
+	"weir/policy/config"
 )
 
 var update = flag.Bool("update", false, "write testdata/help.txt anew")
@@ -127,7 +127,7 @@ func TestVersion(t *testing.T) {
 
 func TestSchemaCommand(t *testing.T) {
 	code, stdout, stderr := weir(t, nil, "schema")
-	if code != 0 || stderr != "" || stdout != policy.Schema() {
+	if code != 0 || stderr != "" || stdout != config.Schema() {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }

@@ -23,11 +23,12 @@ import (
 	"weir/internal/memory"
 	"weir/internal/private"
 	"weir/policy"
+	"weir/policy/config"
 	"weir/xds"
 )
 
 func (c schemaCmd) run(sys system) error {
-	_, err := io.WriteString(sys.stdout, policy.Schema())
+	_, err := io.WriteString(sys.stdout, config.Schema())
 	return err
 }
 
@@ -114,7 +115,7 @@ func counted(n int, noun string) string {
 }
 
 func (c bootstrapCmd) run(sys system) error {
-	socket, first := c.Socket, &policy.Policy{Config: &policy.Config{}}
+	socket, first := c.Socket, &policy.Policy{Config: &config.Config{}}
 	if c.Config != "" {
 		src, err := fileSource(sys, c.Config)()
 		if err != nil {
@@ -126,7 +127,7 @@ func (c bootstrapCmd) run(sys system) error {
 		}
 		socket, first = cmp.Or(socket, p.Config.Envoy.Socket), p
 	}
-	openFiles := cmp.Or(c.OpenFiles, first.Limits.OpenFiles, policy.DefaultOpenFiles)
+	openFiles := cmp.Or(c.OpenFiles, first.Limits.OpenFiles, config.DefaultOpenFiles)
 	share, err := envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, elsewhereWorkers), first.Limits.MaxClientConnections)
 	if err != nil {
 		return err
@@ -157,7 +158,7 @@ func (c serveCmd) run(ctx context.Context, sys system) error {
 	if _, err := envoy.RaiseOpenFiles(); err != nil {
 		g.log.Warn("the limit of open files stays as it is", "reason", err)
 	}
-	openFiles := cmp.Or(first.Limits.OpenFiles, policy.DefaultOpenFiles)
+	openFiles := cmp.Or(first.Limits.OpenFiles, config.DefaultOpenFiles)
 	g.share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, elsewhereWorkers), first.Limits.MaxClientConnections)
 	if err != nil {
 		return err

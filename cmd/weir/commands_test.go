@@ -13,6 +13,7 @@ import (
 	"weir/envoy"
 	"weir/internal/private"
 	"weir/policy"
+	"weir/policy/config"
 )
 
 // file writes a file into a folder of the test's own.
@@ -171,7 +172,7 @@ func TestCheckPrint(t *testing.T) {
 	ignore := cmp.Options{
 		cmpopts.IgnoreUnexported(policy.Policy{}, policy.Cluster{}),
 		cmpopts.IgnoreFields(policy.Policy{}, "Config"),
-		cmp.Comparer(func(x, y policy.Secret) bool { return x.Reveal() == y.Reveal() }),
+		cmp.Comparer(func(x, y config.Secret) bool { return x.Reveal() == y.Reveal() }),
 		cmpopts.SortSlices(strings.Compare),
 	}
 	if diff := cmp.Diff(a, b, ignore); diff != "" {

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -26,7 +29,7 @@ type question struct {
 // explain plans a request with a policy.
 func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	var none policy.Explanation
-	route, err := policy.FindRoute("POST", q.path)
+	route, err := llm.FindRoute("POST", q.path)
 	switch {
 	case err != nil:
 		return none, err
@@ -43,7 +46,7 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 			q.key = policy.Credential(name, valueOf(headers, name))
 		}
 	}
-	if _, err := p.Hop(valueOf(headers, policy.HopHeader)); err != nil {
+	if _, err := p.Hop(valueOf(headers, metadata.HopHeader)); err != nil {
 		return none, err
 	}
 	key, err := p.KeyNamed(q.key)
@@ -61,12 +64,12 @@ func explain(p *policy.Policy, q question) (policy.Explanation, error) {
 	if err := p.BodySize(uint64(len(q.body))); err != nil {
 		return none, err
 	}
-	var body policy.Body
-	if err := policy.ReadJSON(q.body, &body); err != nil {
+	var parsed body.Body
+	if err := body.ReadJSON(q.body, &parsed); err != nil {
 		return none, err
 	}
 	req := policy.Request{
-		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &body, Now: time.Now(),
+		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(),
 		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.ip,
 		Headers: func(yield func(string, string) bool) {
 			for _, h := range headers {
@@ -185,7 +188,7 @@ func readable(e policy.Explanation) string {
 		}
 		fmt.Fprintf(&b, "\n   POST %s\n", a.URL)
 		for _, h := range a.Headers {
-			if strings.HasPrefix(h, policy.HopHeader+":") {
+			if strings.HasPrefix(h, metadata.HopHeader+":") {
 				continue // the same for all, and of no use to a reader
 			}
 			fmt.Fprintf(&b, "   %s\n", h)
@@ -242,7 +245,7 @@ func (g *gateway) explainHandler(w http.ResponseWriter, r *http.Request) {
 	e, err := explain(current, question{path: path, key: q.Get("key"), ip: q.Get("ip"), headers: q["header"], body: body})
 	if err != nil {
 		message := err.Error()
-		var coded *policy.Error
+		var coded *llm.Error
 		if errors.As(err, &coded) {
 			message = coded.Message
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/llm"
 	"weir/policy"
 )
 
@@ -98,7 +99,7 @@ plan  at most 3m0s for an attempt, 6m0s for all
 	if err := json.Unmarshal([]byte(ask(`{"model":"llama3.2:1b"}`, "--json", "--key", "team-a-team-a-team-a")), &e); err != nil {
 		t.Fatal(err)
 	}
-	if e.Error == nil || e.Error.Code != policy.NoModelsSelected || e.Error.Status != 422 || len(e.Attempts) != 0 {
+	if e.Error == nil || e.Error.Code != llm.NoModelsSelected || e.Error.Status != 422 || len(e.Attempts) != 0 {
 		t.Errorf("%+v", e)
 	}
 	for _, header := range []string{"Authorization: bearer team-a-team-a-team-a", "x-api-key: team-a-team-a-team-a"} {

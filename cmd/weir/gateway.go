@@ -26,6 +26,7 @@ import (
 	"weir/gateway/retire"
 	"weir/internal/private"
 	"weir/policy"
+	"weir/policy/config"
 	"weir/telemetry/health"
 	"weir/telemetry/limits"
 	"weir/telemetry/rolling"
@@ -259,7 +260,7 @@ func (g *gateway) announce(ctx context.Context) error {
 func (g *gateway) grpcServer() *grpc.Server {
 	// The largest body that any configuration allows, with its plan; Envoy
 	// holds the limit of the one in force.
-	options := append(wire.ServerOptions(policy.MaxMaxBodyBytes+8<<20),
+	options := append(wire.ServerOptions(config.MaxMaxBodyBytes+8<<20),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: envoy.KeepaliveInterval / 2, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	)

@@ -10,7 +10,8 @@ import (
 )
 
 func yes() bool { return true }
-func no() bool  { return false }
+
+func no() bool { return false }
 
 func TestSockets(t *testing.T) {
 	for _, test := range []struct {

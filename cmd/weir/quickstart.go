@@ -13,14 +13,16 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"weir/llm"
 	"weir/policy"
+	"weir/policy/config"
 )
 
 // quickstart is the configuration of `weir run` without a file: a demo
 // provider, and what is there on this machine.
 type quickstart struct {
 	sys    system
-	config policy.Config
+	config config.Config
 	// found says, for people, what was found where.
 	found []string
 }
@@ -44,19 +46,19 @@ var cloudKeys = []struct{ id, env string }{
 // lookAround finds providers. Nothing leaves this machine.
 func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart {
 	q := &quickstart{sys: sys}
-	providers := []policy.ProviderConfig{{
+	providers := []config.ProviderConfig{{
 		ID: "demo", DisplayName: "Weir's built-in demo, not a real model",
 		BaseURL:  "http://" + demoAddress + "/v1",
-		Surfaces: []policy.SurfaceConfig{{Format: policy.OpenAI}, {Format: policy.Anthropic}},
-		Models:   []policy.ModelConfig{{ID: "demo"}, {ID: "demo-echo"}},
+		Surfaces: []config.SurfaceConfig{{Format: llm.OpenAI}, {Format: llm.Anthropic}},
+		Models:   []config.ModelConfig{{ID: "demo"}, {ID: "demo-echo"}},
 	}}
 	q.found = append(q.found, "demo: a built-in demo provider (its answers are canned); models demo, demo-echo")
 	for _, k := range cloudKeys {
 		if sys.getenv(k.env) == "" {
 			continue
 		}
-		providers = append(providers, policy.ProviderConfig{
-			ID: k.id, APIKeys: []policy.APIKeyConfig{{Value: policy.Template("${secrets.get('" + k.id + "', 'api-key')}")}},
+		providers = append(providers, config.ProviderConfig{
+			ID: k.id, APIKeys: []config.APIKeyConfig{{Value: config.Template("${secrets.get('" + k.id + "', 'api-key')}")}},
 		})
 		q.found = append(q.found, k.id+": with the key in "+k.env)
 	}
@@ -65,14 +67,14 @@ func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart
 		if err != nil {
 			continue
 		}
-		p := policy.ProviderConfig{ID: s.id, DisplayName: s.name, BaseURL: s.base}
+		p := config.ProviderConfig{ID: s.id, DisplayName: s.name, BaseURL: s.base}
 		for _, id := range models {
-			p.Models = append(p.Models, policy.ModelConfig{ID: id})
+			p.Models = append(p.Models, config.ModelConfig{ID: id})
 		}
 		providers = append(providers, p)
 		q.found = append(q.found, fmt.Sprintf("%s: %s at %s, models: %s", s.id, s.name, s.base, strings.Join(models, ", ")))
 	}
-	q.config = policy.Config{OnHTTPRequest: []policy.RuleConfig{{Type: "ai-gateway", Config: &policy.GatewayConfig{Providers: providers}}}}
+	q.config = config.Config{OnHTTPRequest: []config.RuleConfig{{Type: "ai-gateway", Config: &config.GatewayConfig{Providers: providers}}}}
 	return q
 }
 

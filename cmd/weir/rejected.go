@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"weir/policy"
+	"weir/policy/config"
 	"weir/xds"
 )
 
@@ -12,14 +13,14 @@ import (
 const maxLocated = 10
 
 // located says where in the configuration an Envoy's rejection comes from.
-func (g *gateway) located(p *policy.Policy, r *xds.Rejected) policy.Problems {
+func (g *gateway) located(p *policy.Policy, r *xds.Rejected) config.Problems {
 	message := fmt.Sprintf("envoy %q refuses what is made of this (%s): %s", r.Node, r.Type, r.Text)
-	var out policy.Problems
-	seen := map[policy.Problem]bool{}
+	var out config.Problems
+	seen := map[config.Problem]bool{}
 	for _, name := range g.xds.About(r) {
 		problem := p.ProblemOf(name, message)
 		if r.Type == "routes" { // they are made of the whole configuration
-			problem = policy.Problem{File: problem.File, Message: message}
+			problem = config.Problem{File: problem.File, Message: message}
 		}
 		if !seen[problem] && len(out) < maxLocated {
 			seen[problem] = true
@@ -27,7 +28,7 @@ func (g *gateway) located(p *policy.Policy, r *xds.Rejected) policy.Problems {
 		}
 	}
 	if len(out) == 0 {
-		out = policy.Problems{{File: p.ProblemOf("", "").File, Message: message}}
+		out = config.Problems{{File: p.ProblemOf("", "").File, Message: message}}
 	}
 	return out
 }

@@ -20,6 +20,7 @@ import (
 	"weir/envoy"
 	"weir/internal/recorder"
 	"weir/policy"
+	"weir/policy/config"
 	"weir/xds"
 )
 
@@ -372,7 +373,7 @@ func TestRetireAfterUpload(t *testing.T) {
 	b.config = "listen: 127.0.0.1:0\n"
 	before := time.Now()
 	b.reload(t.Context(), false)
-	earliest := before.Add(policy.DefaultClientBodyTimeout + 3*time.Second)
+	earliest := before.Add(config.DefaultClientBodyTimeout + 3*time.Second)
 	if until := b.retiring[0].until; until.Before(earliest) || until.After(earliest.Add(time.Second)) {
 		t.Errorf("retires in %v, want %v", until.Sub(before), earliest.Sub(before))
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"weir/policy"
+	"weir/policy/config"
 )
 
 func TestShareFiles(t *testing.T) {
@@ -17,7 +18,7 @@ func TestShareFiles(t *testing.T) {
 		{policy.ConnectionLimits{OpenFiles: 1024}, ""},
 		{policy.ConnectionLimits{}, ""},
 	} {
-		p := &policy.Policy{Config: &policy.Config{}, Limits: policy.Limits{ConnectionLimits: c.limits}}
+		p := &policy.Policy{Config: &config.Config{}, Limits: policy.Limits{ConnectionLimits: c.limits}}
 		p.Config.Envoy.Concurrency = 2
 		_, share, err := shareFiles(p)
 		switch {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"strings"
 
-	"weir/policy"
+	"weir/llm"
 )
 
 // judge says what an event means for an answer that has had no content yet.
-func (e event) judge(kind policy.Answer) Verdict {
+func (e event) judge(kind llm.ResponseKind) Verdict {
 	data := bytes.TrimSpace(e.data)
 	failed := string(e.name) == "error"
 	var m message
@@ -37,11 +37,11 @@ func (e event) judge(kind policy.Answer) Verdict {
 		return m.refusal()
 	case err != nil:
 		return Pass
-	case kind == policy.ChatAnswer:
+	case kind == llm.KindChat:
 		return m.chat()
-	case kind == policy.ResponsesAnswer:
+	case kind == llm.KindResponses:
 		return m.responses()
-	case kind == policy.MessagesAnswer:
+	case kind == llm.KindMessages:
 		return m.messages()
 	}
 	return Pass

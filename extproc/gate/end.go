@@ -5,13 +5,13 @@ import (
 	"slices"
 	"strconv"
 
-	"weir/policy"
+	"weir/llm"
 )
 
 // End follows a stream of events to its end. The zero value is of no use:
 // Reset it first.
 type End struct {
-	kind     policy.Answer
+	kind     llm.ResponseKind
 	complete bool
 	reader   events
 	last     int64 // sequence_number of the last event that had one
@@ -22,7 +22,7 @@ type End struct {
 const endLimit = 512
 
 // Reset makes e follow an answer of this kind.
-func (e *End) Reset(kind policy.Answer) {
+func (e *End) Reset(kind llm.ResponseKind) {
 	e.kind, e.complete, e.last = kind, false, -1
 	e.reader.limit = endLimit
 	e.reader.reset()
@@ -60,20 +60,20 @@ func (e *End) Next() int64 {
 	return e.last + 1
 }
 
-func ends(kind policy.Answer) bool {
-	return kind == policy.ChatAnswer || kind == policy.ResponsesAnswer || kind == policy.MessagesAnswer
+func ends(kind llm.ResponseKind) bool {
+	return kind == llm.KindChat || kind == llm.KindResponses || kind == llm.KindMessages
 }
 
 // ends says whether a stream has nothing more to say after an event.
-func (e event) ends(kind policy.Answer) bool {
+func (e event) ends(kind llm.ResponseKind) bool {
 	data := bytes.TrimSpace(e.data)
 	if string(e.name) == "error" {
 		return true
 	}
 	switch kind {
-	case policy.ChatAnswer:
+	case llm.KindChat:
 		return string(data) == "[DONE]" || bytes.Contains(compact(e.data), []byte(`"error":{`))
-	case policy.MessagesAnswer:
+	case llm.KindMessages:
 		return e.is("message_stop", "error")
 	}
 	return e.is("response.completed", "response.incomplete", "response.failed", "response.cancelled", "error")

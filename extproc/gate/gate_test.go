@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"weir/policy"
+	"weir/llm"
 )
 
 var names = map[string]Verdict{"hold": Hold, "pass": Pass, "error": ErrorAnswer, "empty": EmptyAnswer, "wrong": WrongAnswer}
@@ -15,7 +15,7 @@ func TestJudge(t *testing.T) {
 	const stream, json = "text/event-stream; charset=utf-8", "application/json"
 	for _, c := range []struct {
 		name   string
-		kind   policy.Answer
+		kind   llm.ResponseKind
 		stream bool
 		media  string
 		body   string
@@ -138,7 +138,7 @@ func TestJudge(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	for _, c := range []struct {
-		kind     policy.Answer
+		kind     llm.ResponseKind
 		stream   bool
 		status   int
 		media    string
@@ -229,7 +229,7 @@ func TestJudgedAtTheLimit(t *testing.T) {
 
 func TestEnd(t *testing.T) {
 	for _, c := range []struct {
-		kind     policy.Answer
+		kind     llm.ResponseKind
 		body     string
 		complete bool
 		between  bool
@@ -319,7 +319,7 @@ func FuzzJudge(f *testing.F) {
 		if stream {
 			media = "text/event-stream"
 		}
-		for _, kind := range []policy.Answer{policy.ChatAnswer, policy.ResponsesAnswer, policy.MessagesAnswer, policy.JSONAnswer} {
+		for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindResponses, llm.KindMessages, llm.KindJSON} {
 			judge := func(size int) Verdict {
 				var j Judge
 				j.Reset(kind, stream)

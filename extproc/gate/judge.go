@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strings"
 
-	"weir/policy"
+	"weir/llm"
 )
 
 // MaxHeld is how much of an answer is held, in bytes. What has shown no
@@ -14,7 +14,7 @@ const MaxHeld = 64 << 10
 // Judge reads the beginning of one answer. The zero value is of no use: Reset
 // it first. It may be used again.
 type Judge struct {
-	kind   policy.Answer
+	kind   llm.ResponseKind
 	stream bool // the client may have asked for events
 
 	events bool // the answer is events
@@ -30,7 +30,7 @@ const keep = 8 << 10
 
 // Reset makes j the judge of an answer to a request of this kind. stream says
 // that an answer in events would be no surprise.
-func (j *Judge) Reset(kind policy.Answer, stream bool) {
+func (j *Judge) Reset(kind llm.ResponseKind, stream bool) {
 	*j = Judge{kind: kind, stream: stream, body: again(j.body), reader: j.reader}
 	j.reader.reset()
 }
@@ -51,17 +51,17 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	media, verdict := media(contentType), Hold
 	switch {
 	case media == "text/event-stream":
-		if !j.stream && j.kind != policy.AnyAnswer {
+		if !j.stream && j.kind != llm.KindAny {
 			return WrongAnswer
 		}
 		j.events = true
 	case media == "", media == "text/plain", media == "application/octet-stream", isJSON(media):
-		if j.kind == policy.AnyAnswer && !isJSON(media) {
+		if j.kind == llm.KindAny && !isJSON(media) {
 			verdict = Pass // the bytes may be anything
 		}
-	case media == "text/html" && j.kind == policy.AnyAnswer:
+	case media == "text/html" && j.kind == llm.KindAny:
 		j.page = true // some servers say so of plain text
-	case j.kind != policy.AnyAnswer:
+	case j.kind != llm.KindAny:
 		return WrongAnswer
 	default:
 		verdict = Pass
@@ -69,7 +69,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verd
 	switch {
 	case end:
 		return EmptyAnswer
-	case !policy.Plain(encoding):
+	case !llm.Plain(encoding):
 		return Pass // unreadable
 	}
 	return verdict
@@ -130,7 +130,7 @@ func (j *Judge) document(end bool) Verdict {
 			}
 		}
 	}
-	return judgeDocument(body, end, j.kind == policy.AnyAnswer)
+	return judgeDocument(body, end, j.kind == llm.KindAny)
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")

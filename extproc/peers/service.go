@@ -7,7 +7,7 @@ import (
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 	"google.golang.org/grpc"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // Register serves envoy.service.ratelimit.v3 for Envoy's network filter.
@@ -27,7 +27,7 @@ func (s service) ShouldRateLimit(ctx context.Context, r *ratelimitv3.RateLimitRe
 		for _, e := range d.GetEntries() {
 			peer, err := netip.ParseAddrPort(e.GetValue())
 			// The client has already left: no end of this connection will be reported.
-			if err != nil || e.GetKey() != policy.PeerKey || ctx.Err() != nil {
+			if err != nil || e.GetKey() != metadata.PeerKey || ctx.Err() != nil {
 				continue
 			}
 			if !s.limiter.Opened(Canonical(peer)) {

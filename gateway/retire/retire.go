@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"weir/internal/requestkey"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -61,7 +62,7 @@ type generation struct {
 // plan is a request that may have another attempt.
 type plan struct {
 	of       *generation
-	clusters [policy.MaxAttempts]*policy.Cluster
+	clusters [metadata.MaxAttempts]*policy.Cluster
 	n        int
 	seen     time.Time
 }

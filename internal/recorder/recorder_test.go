@@ -22,6 +22,7 @@ import (
 )
 
 const chat = `{"model":"m1","messages":[{"role":"user","content":"hi"}]}`
+
 const streamed = `{"model":"m1","stream":true,"messages":[{"role":"user","content":"hi"}]}`
 
 // client trusts the provider, asks for the server name and speaks HTTP/2 if

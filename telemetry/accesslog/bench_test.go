@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // logged is an entry of a request that one attempt answered, with what Envoy
@@ -22,7 +22,7 @@ func logged() *logv3.HTTPAccessLogEntry {
 			Address: ip, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
 		}}}
 	}
-	c := policy.LogContext{Operation: "chat", Asked: "p:m", KeyID: "0123456789abcdef", Key: "team", Attempts: []policy.LoggedAttempt{{Cluster: "weir/p/0123456789abcdef", Model: "m"}}}
+	c := metadata.LogContext{Operation: "chat", Asked: "p:m", KeyID: "0123456789abcdef", Key: "team", Attempts: []metadata.LoggedAttempt{{Cluster: "weir/p/0123456789abcdef", Model: "m"}}}
 	return &logv3.HTTPAccessLogEntry{
 		CommonProperties: &logv3.AccessLogCommon{
 			DownstreamRemoteAddress: address("192.0.2.1", 50123), DownstreamLocalAddress: address("192.0.2.2", 10000),
@@ -32,8 +32,8 @@ func logged() *logv3.HTTPAccessLogEntry {
 			TimeToFirstUpstreamRxByte: durationpb.New(4), TimeToLastUpstreamRxByte: durationpb.New(5),
 			TimeToFirstDownstreamTxByte: durationpb.New(6), TimeToLastDownstreamTxByte: durationpb.New(7),
 			UpstreamCluster: "weir/p/0123456789abcdef", UpstreamRequestAttemptCount: 1, AccessLogType: logv3.AccessLogType_DownstreamEnd,
-			Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{policy.PlanNamespace: {Fields: map[string]*structpb.Value{
-				policy.ModelField: structpb.NewStringValue("m"), policy.LogField: structpb.NewStringValue(c.Encode()),
+			Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metadata.PlanNamespace: {Fields: map[string]*structpb.Value{
+				metadata.ModelField: structpb.NewStringValue("m"), metadata.LogField: structpb.NewStringValue(c.Encode()),
 			}}}},
 		},
 		Request: &logv3.HTTPRequestProperties{
@@ -50,18 +50,21 @@ func logged() *logv3.HTTPAccessLogEntry {
 type nowhere struct{}
 
 func (nowhere) Attempt(*Attempt) {}
+
 func (nowhere) Request(*Request) {}
 
 // nofollow counts nothing.
 type nofollow struct{}
 
 func (nofollow) Running(_, _, _ string, _ int64) {}
-func (nofollow) Ended(string)                    {}
-func (nofollow) Begun(string)                    {}
+
+func (nofollow) Ended(string) {}
+
+func (nofollow) Begun(string) {}
 
 func BenchmarkRequest(b *testing.B) {
 	b.ReportAllocs()
-	encoded := encode(b, logMessage(policy.RequestLog, logged()))
+	encoded := encode(b, logMessage(metadata.RequestLog, logged()))
 	r := New(nowhere{}, nofollow{}, func() Names { return noNames{} })
 	m := message{take: r.take}
 	for b.Loop() {

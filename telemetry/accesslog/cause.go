@@ -4,7 +4,8 @@ import (
 	"strings"
 	"time"
 
-	"weir/policy"
+	"weir/llm"
+	"weir/metadata"
 )
 
 // answered says that a request's entry stands for its last attempt, too, which
@@ -18,7 +19,7 @@ func (e *entry) answered() bool {
 // status 200 after its end: a stream without a last event, and without anything
 // else.
 func (e *entry) replaced() bool {
-	return e.refused && e.complete() && e.status >= 400 && e.details == policy.DetailsPrefix+string(policy.StreamTruncated)
+	return e.refused && e.complete() && e.status >= 400 && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated)
 }
 
 const ofRequests flags = 1<<clientConnectionClosed | 1<<clientReset | 1<<streamIdleTimeout | 1<<maxDurationReached | 1<<durationTimeout

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"weir/internal/protofield"
-	"weir/policy"
+	"weir/metadata"
 )
 
 // message reads StreamAccessLogsMessages (envoy/service/accesslog/v3/als.proto)
@@ -44,7 +44,7 @@ type entry struct {
 	judgedStatus        int    // the answer's own
 
 	// From the metadata.
-	context  string // policy.LogContext, encoded
+	context  string // metadata.LogContext, encoded
 	refused  bool
 	rejected string // models
 	tokens   Tokens
@@ -103,7 +103,7 @@ func (m *message) ReadMessage(b []byte) error {
 				}
 			}
 		case f.Is(2, protowire.BytesType), // http_logs
-			f.Is(3, protowire.BytesType) && m.log == policy.ConnectionLog: // tcp_logs
+			f.Is(3, protowire.BytesType) && m.log == metadata.ConnectionLog: // tcp_logs
 			for in := fields(f.Bytes); in.Next(); {
 				if in.Is(1, protowire.BytesType) {
 					m.entry = entry{}
@@ -204,9 +204,9 @@ func (e *entry) response(f *protofield.Fields) {
 		e.bytesOut = int64(f.Scalar)
 	case f.Is(4, protowire.BytesType):
 		key, value := mapEntry(f.Bytes)
-		if string(key) != policy.CauseHeader {
+		if string(key) != metadata.CauseHeader {
 			e.quota.Set(string(key), string(value))
-		} else if c, status := policy.DecodeCause(string(value)); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
+		} else if c, status := metadata.DecodeCause(string(value)); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
 			e.judged, e.judgedStatus = c, status
 		}
 	case f.Is(6, protowire.BytesType):
@@ -222,21 +222,21 @@ func (e *entry) metadata(f *protofield.Fields) {
 	}
 	key, value := mapEntry(f.Bytes)
 	switch {
-	case f.Num == 1 && string(key) == policy.PlanNamespace:
+	case f.Num == 1 && string(key) == metadata.PlanNamespace:
 		for in := fields(value); in.Next(); {
 			e.plan(&in)
 		}
-	case f.Num == 2 && string(key) == policy.UsageNamespace:
+	case f.Num == 2 && string(key) == metadata.UsageNamespace:
 		_, usage := mapEntry(value) // an Any has the numbers of an entry
 		e.usage = true
 		e.tokens, e.totalTokens = readUsage(usage)
-	case f.Num == 1 && string(key) == policy.EarlyNamespace:
+	case f.Num == 1 && string(key) == metadata.EarlyNamespace:
 		for in := fields(value); in.Next(); {
-			if key, value := mapEntry(in.Bytes); in.Is(1, protowire.BytesType) && string(key) == policy.EarlyField {
+			if key, value := mapEntry(in.Bytes); in.Is(1, protowire.BytesType) && string(key) == metadata.EarlyField {
 				e.early = text(value)
 			}
 		}
-	case f.Num == 1 && string(key) == policy.EndNamespace:
+	case f.Num == 1 && string(key) == metadata.EndNamespace:
 		e.truncated = true
 	}
 }
@@ -248,11 +248,11 @@ func (e *entry) plan(f *protofield.Fields) {
 	}
 	key, value := mapEntry(f.Bytes)
 	switch string(key) {
-	case policy.LogField:
+	case metadata.LogField:
 		e.context = text(value)
-	case policy.RejectedField:
+	case metadata.RejectedField:
 		e.rejected = text(value)
-	case policy.RefusedField:
+	case metadata.RefusedField:
 		e.refused = true
 	}
 }

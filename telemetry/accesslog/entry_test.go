@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 func encode(t testing.TB, m proto.Message) []byte {
@@ -50,20 +50,20 @@ func decode(t *testing.T, e *logv3.HTTPAccessLogEntry) (out entry) {
 	return out
 }
 
-func metadata(fields map[string]any) *corev3.Metadata {
+func metadataOf(fields map[string]any) *corev3.Metadata {
 	s, err := structpb.NewStruct(fields)
 	if err != nil {
 		panic(err)
 	}
 	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		policy.PlanNamespace: s,
-		"another":            {Fields: map[string]*structpb.Value{policy.LogField: structpb.NewStringValue("not ours")}},
+		metadata.PlanNamespace: s,
+		"another":              {Fields: map[string]*structpb.Value{metadata.LogField: structpb.NewStringValue("not ours")}},
 	}}
 }
 
 func inNamespace(name string, fields map[string]any) *logv3.AccessLogCommon {
-	m := metadata(fields)
-	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{name: m.FilterMetadata[policy.PlanNamespace]}}}
+	m := metadataOf(fields)
+	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{name: m.FilterMetadata[metadata.PlanNamespace]}}}
 }
 
 func usageOf(t *testing.T, u *aiv3.TokenUsage) *logv3.AccessLogCommon {
@@ -72,7 +72,7 @@ func usageOf(t *testing.T, u *aiv3.TokenUsage) *logv3.AccessLogCommon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{policy.UsageNamespace: a, "another": {Value: []byte("\x1a\x02\x08\x09")}}}}
+	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{metadata.UsageNamespace: a, "another": {Value: []byte("\x1a\x02\x08\x09")}}}}
 }
 
 // Each field is read from where Envoy's own types put it.
@@ -99,9 +99,9 @@ func TestEntryFields(t *testing.T) {
 		"duration":               {common: &logv3.AccessLogCommon{Duration: durationpb.New(90*time.Second + 5)}, want: entry{duration: 90*time.Second + 5}},
 		"first byte":             {common: &logv3.AccessLogCommon{TimeToFirstUpstreamRxByte: durationpb.New(7), TimeToFirstUpstreamTxByte: durationpb.New(1)}, want: entry{firstByte: 7, sent: 1}},
 		"received":               {common: &logv3.AccessLogCommon{TimeToLastRxByte: durationpb.New(6)}, want: entry{received: 6}},
-		"judged": {response: &logv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(502), ResponseHeaders: map[string]string{policy.CauseHeader: policy.EncodeCause(CauseEmptyAnswer, 204)}},
+		"judged": {response: &logv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(502), ResponseHeaders: map[string]string{metadata.CauseHeader: metadata.EncodeCause(CauseEmptyAnswer, 204)}},
 			want: entry{status: 204, judged: CauseEmptyAnswer, judgedStatus: 204}},
-		"judged by another": {response: &logv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(502), ResponseHeaders: map[string]string{policy.CauseHeader: "x 204"}}, want: entry{status: 502}},
+		"judged by another": {response: &logv3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(502), ResponseHeaders: map[string]string{metadata.CauseHeader: "x 204"}}, want: entry{status: 502}},
 		"last byte":         {common: &logv3.AccessLogCommon{TimeToLastUpstreamRxByte: durationpb.New(8), TimeToLastUpstreamTxByte: durationpb.New(1)}, want: entry{lastByte: 8}},
 		"attempts":          {common: &logv3.AccessLogCommon{UpstreamRequestAttemptCount: 3}, want: entry{attempts: 3}},
 		"periodic":          {common: &logv3.AccessLogCommon{AccessLogType: logv3.AccessLogType_DownstreamPeriodic}, want: entry{running: true}},
@@ -113,9 +113,9 @@ func TestEntryFields(t *testing.T) {
 		"quota": {response: &logv3.HTTPResponseProperties{ResponseHeaders: map[string]string{"retry-after": "20", "x-other": "y"}},
 			want: entry{quota: QuotaHeaders{retryAfter: "20"}}},
 		"quota in a trailer": {response: &logv3.HTTPResponseProperties{ResponseTrailers: map[string]string{"retry-after": "20"}}},
-		"context":            {common: &logv3.AccessLogCommon{Metadata: metadata(map[string]any{policy.LogField: "a\nb"})}, want: entry{context: "a\nb"}},
-		"rejected":           {common: &logv3.AccessLogCommon{Metadata: metadata(map[string]any{policy.RejectedField: "m", "plan": "p"})}, want: entry{rejected: "m"}},
-		"refused":            {common: &logv3.AccessLogCommon{Metadata: metadata(map[string]any{policy.RefusedField: true})}, want: entry{refused: true}},
+		"context":            {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.LogField: "a\nb"})}, want: entry{context: "a\nb"}},
+		"rejected":           {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.RejectedField: "m", "plan": "p"})}, want: entry{rejected: "m"}},
+		"refused":            {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.RefusedField: true})}, want: entry{refused: true}},
 		"usage": {common: usageOf(t, &aiv3.TokenUsage{
 			Model: "m", InputTokens: n(10), OutputTokens: n(5), TotalTokens: n(99), ProviderTotalTokens: n(98),
 			InputTokenDetails:  &aiv3.InputTokenDetails{CachedTokens: n(4), CacheCreationTokens: n(3), ToolUseTokens: n(2)},
@@ -127,8 +127,8 @@ func TestEntryFields(t *testing.T) {
 		"input alone, broken":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3), ExtractionStatus: aiv3.TokenUsage_PARTIAL}), want: entry{usage: true}},
 		"a total alone":        {common: usageOf(t, &aiv3.TokenUsage{ProviderTotalTokens: n(12)}), want: entry{usage: true, totalTokens: 12}},
 		"too many tokens":      {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(maxTokens + 1), OutputTokens: n(1)}), want: entry{usage: true}},
-		"tokens until the end": {common: inNamespace(policy.EarlyNamespace, map[string]any{policy.EarlyField: `{"input_tokens":3}`, "x": "y"}), want: entry{early: `{"input_tokens":3}`}},
-		"truncated":            {common: inNamespace(policy.EndNamespace, map[string]any{policy.TruncatedField: 1}), want: entry{truncated: true}},
+		"tokens until the end": {common: inNamespace(metadata.EarlyNamespace, map[string]any{metadata.EarlyField: `{"input_tokens":3}`, "x": "y"}), want: entry{early: `{"input_tokens":3}`}},
+		"truncated":            {common: inNamespace(metadata.EndNamespace, map[string]any{metadata.TruncatedField: 1}), want: entry{truncated: true}},
 		"far too many tokens":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(1), OutputTokens: n(math.MaxUint64)}), want: entry{usage: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

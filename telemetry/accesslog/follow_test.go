@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 type followed []string
@@ -20,7 +20,7 @@ func (f *followed) Begun(string) {}
 func (f *followed) Ended(id string) { *f = append(*f, "ended "+id) }
 
 func TestFollower(t *testing.T) {
-	c := policy.LogContext{ID: "a", Operation: "chat", KeyID: "k", Attempts: []policy.LoggedAttempt{{Cluster: "c", Model: "m"}}}
+	c := metadata.LogContext{ID: "a", Operation: "chat", KeyID: "k", Attempts: []metadata.LoggedAttempt{{Cluster: "c", Model: "m"}}}
 	planned := c.Encode()
 	for name, c := range map[string]struct {
 		entry entry
@@ -34,7 +34,7 @@ func TestFollower(t *testing.T) {
 		"a refusal is being read":  {entry{requestID: "a", running: true, context: planned, refused: true}, nil},
 		"a body is being uploaded": {entry{requestID: "a", running: true}, nil},
 	} {
-		for _, log := range []string{policy.RequestLog, policy.AttemptLog} {
+		for _, log := range []string{metadata.RequestLog, metadata.AttemptLog} {
 			t.Run(name+", "+log, func(t *testing.T) {
 				var got followed
 				records := &sink{}
@@ -43,7 +43,7 @@ func TestFollower(t *testing.T) {
 				r.take(log, &e)
 				r.Flush()
 				want := c.want
-				if log == policy.AttemptLog {
+				if log == metadata.AttemptLog {
 					want = nil
 				}
 				if !slices.Equal(got, want) {

@@ -13,7 +13,7 @@ import (
 )
 
 // registerPresence adds opentelemetry.proto.collector.logs.v1.LogsService,
-// which takes in policy.PresenceLog.
+// which takes in metadata.PresenceLog.
 func (r *Receiver) registerPresence(s grpc.ServiceRegistrar) {
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "opentelemetry.proto.collector.logs.v1.LogsService",
@@ -72,7 +72,7 @@ func (p presence) record(b []byte) {
 	}
 }
 
-// readPresence reads a line in policy.PresenceFormat. It returns false for an
+// readPresence reads a line in metadata.PresenceFormat. It returns false for an
 // entry without a LogContext, for which Envoy writes "-".
 func readPresence(line string) (e entry, ok bool) {
 	var fields [4]string

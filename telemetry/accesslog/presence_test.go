@@ -8,7 +8,7 @@ import (
 	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 	logsv1 "go.opentelemetry.io/proto/otlp/logs/v1"
 
-	"weir/policy"
+	"weir/metadata"
 )
 
 // export is what Envoy sends for these lines: two groups of them, with fields
@@ -33,7 +33,7 @@ func export(lines ...string) *logsv1.LogsData {
 }
 
 func TestPresence(t *testing.T) {
-	c := policy.LogContext{ID: "a", Operation: "chat", KeyID: "k", Asked: "a model", Attempts: []policy.LoggedAttempt{{Cluster: "c", Model: "m"}}}
+	c := metadata.LogContext{ID: "a", Operation: "chat", KeyID: "k", Asked: "a model", Attempts: []metadata.LoggedAttempt{{Cluster: "c", Model: "m"}}}
 	planned := c.Encode()
 	for name, c := range map[string]struct {
 		line string
@@ -100,7 +100,7 @@ func FuzzPresence(f *testing.F) {
 
 func BenchmarkPresence(b *testing.B) {
 	b.ReportAllocs()
-	c := policy.LogContext{ID: "6f1c1a52-1111-4222-8333-444455556666", Operation: "chat", Asked: "p:m", KeyID: "0123456789abcdef", Key: "team", Attempts: []policy.LoggedAttempt{{Cluster: "weir/p/0123456789abcdef", Model: "m"}}}
+	c := metadata.LogContext{ID: "6f1c1a52-1111-4222-8333-444455556666", Operation: "chat", Asked: "p:m", KeyID: "0123456789abcdef", Key: "team", Attempts: []metadata.LoggedAttempt{{Cluster: "weir/p/0123456789abcdef", Model: "m"}}}
 	encoded := encode(b, export("DownstreamEnd 200 1024 192.0.2.1 "+c.Encode()))
 	r := New(nowhere{}, nofollow{}, func() Names { return noNames{} })
 	for b.Loop() {

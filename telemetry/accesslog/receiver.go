@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"weir/llm"
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -58,7 +60,7 @@ type Names interface {
 }
 
 // Receiver serves envoy.service.accesslog.v3.AccessLogService, and the service
-// that policy.PresenceLog goes to. It brings
+// that metadata.PresenceLog goes to. It brings
 // together what Envoy tells of a request and of its attempts: an attempt's own
 // entry knows neither model nor client.
 type Receiver struct {
@@ -75,7 +77,7 @@ type Receiver struct {
 // request is what is known of a request until all of its entries are here.
 type request struct {
 	known    bool // context is
-	context  policy.LogContext
+	context  metadata.LogContext
 	held     []entry   // attempts that nothing can be said about yet
 	heldFrom int       // the number of the first of them
 	seen     int       // attempts
@@ -134,12 +136,12 @@ func (r *Receiver) receive(stream grpc.ServerStream) error {
 
 func (r *Receiver) take(log string, e *entry) {
 	switch log {
-	case policy.RequestLog:
+	case metadata.RequestLog:
 		r.follow(e)
 		r.request(e)
-	case policy.AttemptLog:
+	case metadata.AttemptLog:
 		r.attempt(e)
-	case policy.ConnectionLog:
+	case metadata.ConnectionLog:
 		if d, ok := r.sink.(Disconnects); ok {
 			d.Disconnected(e.clientIP, e.clientPort)
 		}
@@ -153,9 +155,9 @@ func (r *Receiver) follow(e *entry) {
 	case e.context == "" && !e.running: // it ended before it was decided on
 		r.follower.Ended(e.requestID)
 	case !e.running:
-		r.follower.Ended(policy.LoggedID(e.context))
+		r.follower.Ended(metadata.LoggedID(e.context))
 	case e.context != "" && !e.refused:
-		c := policy.DecodeLogContext(e.context)
+		c := metadata.DecodeLogContext(e.context)
 		r.follower.Running(c.ID, c.KeyID, e.clientIP, e.bytesIn)
 		if e.status > 0 {
 			r.follower.Begun(c.ID)
@@ -210,7 +212,7 @@ func (r *Receiver) request(e *entry) {
 	defer r.mu.Unlock()
 	q := r.find(e.requestID)
 	if !q.known && e.context != "" {
-		q.known, q.context = true, policy.DecodeLogContext(e.context)
+		q.known, q.context = true, metadata.DecodeLogContext(e.context)
 	}
 	q.attempts = max(q.attempts, e.attempts)
 	if e.running {
@@ -229,7 +231,7 @@ func (r *Receiver) request(e *entry) {
 }
 
 // progress tells of the attempt that answers a request which still runs.
-func (r *Receiver) progress(e *entry, c *policy.LogContext) {
+func (r *Receiver) progress(e *entry, c *metadata.LogContext) {
 	p, ok := r.sink.(Progress)
 	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil {
 		p.Answering(planned.Cluster, c.KeyID, planned.Model, e.start)
@@ -239,7 +241,7 @@ func (r *Receiver) progress(e *entry, c *policy.LogContext) {
 // nth returns what was planned for attempt n, counted from 1, or nil. A request
 // with one attempt in its plan goes to its provider again if that says that it
 // has not processed it: the later attempts are the first again.
-func nth(c *policy.LogContext, n int) *policy.LoggedAttempt {
+func nth(c *metadata.LogContext, n int) *metadata.LoggedAttempt {
 	switch {
 	case n > 0 && n <= len(c.Attempts):
 		return &c.Attempts[n-1]
@@ -348,7 +350,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		out.Tokens = Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
 	// Where Weir could add no error to the end of a stream, it ended the request.
-	if e.refused && e.details == policy.DetailsPrefix+string(policy.StreamTruncated) {
+	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
 		e.truncated = true
 	}
 	// At a clean end without the last event, Envoy gives as final what was told
@@ -361,11 +363,11 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		out.ModelLabel = names.ServedLabel(out.Provider, out.Model)
 	}
 	switch {
-	case e.refused && e.details == policy.DetailsPrefix+string(policy.Timeout) && e.status < 400:
+	case e.refused && e.details == metadata.DetailsPrefix+string(llm.Timeout) && e.status < 400:
 		out.Cause = CauseTimeout // Weir ended a stream that was silent too long
 	case e.refused:
 		if e.status >= 400 { // the list of models is an answer, too
-			out.Code, out.Cause = strings.TrimPrefix(e.details, policy.DetailsPrefix), CauseRefused
+			out.Code, out.Cause = strings.TrimPrefix(e.details, metadata.DetailsPrefix), CauseRefused
 		}
 	case e.attempts == 0:
 		out.Cause, out.Rejected = CauseRejected, plain(e.details)

@@ -12,15 +12,18 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"weir/metadata"
 	"weir/policy"
 )
 
 // noNames knows every model by its own name.
 type noNames struct{}
 
-func (noNames) AskedLabel(s string) string        { return s }
+func (noNames) AskedLabel(s string) string { return s }
+
 func (noNames) ServedLabel(_, sent string) string { return sent }
-func (noNames) ProviderKeyOf(string) string       { return "" }
+
+func (noNames) ProviderKeyOf(string) string { return "" }
 
 // sink notes records as "attempt id number model status final" and "request id
 // attempts status".
@@ -61,20 +64,20 @@ func told(t testing.TB, s string) (log string, e *logv3.HTTPAccessLogEntry) {
 	}
 	if words[0] == "attempt" {
 		e.Response.ResponseCode = wrapperspb.UInt32(number(2))
-		return policy.AttemptLog, e
+		return metadata.AttemptLog, e
 	}
-	c := policy.LogContext{Operation: "chat", Asked: "m"}
-	for i := range policy.MaxAttempts {
-		c.Attempts = append(c.Attempts, policy.LoggedAttempt{Cluster: "c", Model: "m" + strconv.Itoa(i+1)})
+	c := metadata.LogContext{Operation: "chat", Asked: "m"}
+	for i := range metadata.MaxAttempts {
+		c.Attempts = append(c.Attempts, metadata.LoggedAttempt{Cluster: "c", Model: "m" + strconv.Itoa(i+1)})
 	}
-	e.CommonProperties.Metadata = metadata(map[string]any{policy.LogField: c.Encode()})
+	e.CommonProperties.Metadata = metadataOf(map[string]any{metadata.LogField: c.Encode()})
 	e.CommonProperties.UpstreamRequestAttemptCount = number(2)
 	if words[0] == "running" {
 		e.CommonProperties.AccessLogType = logv3.AccessLogType_DownstreamPeriodic
 	} else {
 		e.Response.ResponseCode = wrapperspb.UInt32(number(3))
 	}
-	return policy.RequestLog, e
+	return metadata.RequestLog, e
 }
 
 // later is when nothing is waited for any more.
@@ -179,14 +182,14 @@ func TestWaitingIsBounded(t *testing.T) {
 	out := &sink{}
 	r := New(out, nofollow{}, func() Names { return noNames{} })
 	for i := range maxOpen + 10 {
-		r.take(policy.AttemptLog, &entry{requestID: strconv.Itoa(i)})
+		r.take(metadata.AttemptLog, &entry{requestID: strconv.Itoa(i)})
 	}
 	if len(r.open) != maxOpen || len(out.got) != 10 {
 		t.Errorf("%d requests are waited for, %d attempts handed on", len(r.open), len(out.got))
 	}
 	out.got = nil
 	for range 10 * maxHeld {
-		r.take(policy.AttemptLog, &entry{requestID: "0"})
+		r.take(metadata.AttemptLog, &entry{requestID: "0"})
 	}
 	if held := len(r.open["0"].held); held >= maxHeld || held+len(out.got) != 10*maxHeld+1 {
 		t.Errorf("%d attempts are held, %d handed on", held, len(out.got))
@@ -210,14 +213,14 @@ func FuzzMessage(f *testing.F) {
 		out := &sink{}
 		r := New(out, nofollow{}, func() Names { return noNames{} })
 		n, kept := 0, 0
-		m := message{log: policy.RequestLog, take: func(log string, e *entry) {
+		m := message{log: metadata.RequestLog, take: func(log string, e *entry) {
 			n++
 			kept += len(e.requestID) + len(e.clientIP) + len(e.details) + len(e.context) + len(e.rejected)
 			for _, q := range e.quota {
 				kept += len(q)
 			}
 			r.take(log, e)
-			r.take(policy.AttemptLog, e)
+			r.take(metadata.AttemptLog, e)
 		}}
 		_ = m.ReadMessage(b)
 		if 2*n > len(b) || kept > len(b) {
@@ -227,7 +230,7 @@ func FuzzMessage(f *testing.F) {
 		if len(r.open) != 0 {
 			t.Errorf("%d requests are still waited for", len(r.open))
 		}
-		m.log = policy.AttemptLog
+		m.log = metadata.AttemptLog
 		log, e := told(t, "request whole 0 404")
 		before := len(out.got)
 		if err := m.ReadMessage(encode(t, logMessage(log, e))); err != nil || len(out.got) <= before {
@@ -276,9 +279,9 @@ func TestAnsweringAttempt(t *testing.T) {
 			var got []Attempt
 			r := New(keep{&got}, nofollow{}, func() Names { return noNames{} })
 			if c.attempt != nil {
-				r.take(policy.AttemptLog, c.attempt)
+				r.take(metadata.AttemptLog, c.attempt)
 			}
-			r.take(policy.RequestLog, &c.request)
+			r.take(metadata.RequestLog, &c.request)
 			r.Flush()
 			if len(got) == 0 {
 				t.Fatal("no record")
@@ -297,8 +300,8 @@ func TestProgress(t *testing.T) {
 	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "a\nchat\nm\n\n\n\nc1\nm1\nc2\nm2"}
 	failing := running
 	failing.status = 429
-	r.take(policy.RequestLog, &running)
-	r.take(policy.RequestLog, &failing)
+	r.take(metadata.RequestLog, &running)
+	r.take(metadata.RequestLog, &failing)
 	if diff := cmp.Diff([]string{"c2 m2"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -318,4 +321,5 @@ func (p progress) Answering(cluster, _, model string, _ time.Time) {
 type keep struct{ got *[]Attempt }
 
 func (k keep) Attempt(a *Attempt) { *k.got = append(*k.got, *a) }
-func (k keep) Request(*Request)   {}
+
+func (k keep) Request(*Request) {}

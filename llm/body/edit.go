@@ -1,0 +1,218 @@
+package body
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Edit replaces Len bytes at At by With.
+type Edit struct {
+	At, Len int
+	With    []byte
+}
+
+// KeyValue is a top-level key, decoded, and the raw JSON of its value.
+type KeyValue struct {
+	Key   string
+	Value []byte
+}
+
+// Change is what policy does to a body. `models` is always taken out: it is
+// addressed to the gateway.
+type Change struct {
+	Model string
+	// Set replaces the value of each key, of all its repetitions too, or
+	// inserts it. Keys are distinct and neither `model` nor `models`. For
+	// JSON only.
+	Set []KeyValue
+	// Drop tells which keys to remove; nil removes none. It is asked neither
+	// for `model` and `models` nor for what Set sets. For JSON only.
+	Drop func(name []byte) bool
+}
+
+// WithModel appends to dst the edits that give the body this model and take
+// `models` out. at is where the model's value will stand in the edited body,
+// so that a later attempt can replace just that.
+func (b *Body) WithModel(dst []Edit, model string) (edits []Edit, at Span) {
+	return b.Edit(dst, Change{Model: model})
+}
+
+// Edit appends to dst the edits that make the change, sorted and without
+// overlap. All other bytes stay as the client sent them. An edit that would
+// change nothing is left out, so no edits means the body can pass as it is.
+// modelAt is where the model's value will stand in the edited body.
+func (b *Body) Edit(dst []Edit, c Change) (edits []Edit, modelAt Span) {
+	e := editor{body: b.Bytes, edits: dst}
+	if b.Boundary != "" {
+		modelAt = e.editForm(b, c.Model)
+	} else {
+		modelAt = e.editObject(b, c)
+	}
+	return e.edits, modelAt
+}
+
+// Apply appends the edited body to dst.
+func Apply(dst, body []byte, edits []Edit) []byte {
+	from := 0
+	for _, e := range edits {
+		dst = append(dst, body[from:e.At]...)
+		dst = append(dst, e.With...)
+		from = e.At + e.Len
+	}
+	return append(dst, body[from:]...)
+}
+
+// EditedLen is the length of a body of n bytes after the edits.
+func EditedLen(n int, edits []Edit) int {
+	for _, e := range edits {
+		n += len(e.With) - e.Len
+	}
+	return n
+}
+
+// EncodeModel gives the JSON string of a model. It escapes only what JSON
+// requires: what a person reads in a log of the provider is what was asked.
+func EncodeModel(model string) []byte {
+	return AppendJSONString(make([]byte, 0, len(model)+2), model)
+}
+
+func AppendJSONString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range s { // bytes that are not UTF-8 come as U+FFFD
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xF])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
+
+// editor collects edits in the order of the body.
+type editor struct {
+	body  []byte
+	edits []Edit
+	shift int // how far what follows has moved
+}
+
+// replace gives the place of with in the edited body.
+func (e *editor) replace(old Span, with []byte) Span {
+	at := old.Start + e.shift
+	if !bytes.Equal(e.body[old.Start:old.End], with) {
+		e.edits = append(e.edits, Edit{At: old.Start, Len: old.End - old.Start, With: with})
+		e.shift += len(with) - (old.End - old.Start)
+	}
+	return Span{at, at + len(with)}
+}
+
+func (e *editor) editObject(b *Body, c Change) (modelAt Span) {
+	var removed memberSet
+	for i := range b.Members {
+		if b.removes(i, c) {
+			removed.add(i)
+		}
+	}
+	model := EncodeModel(c.Model)
+	if text, value := b.insertion(c, model, removed.count < len(b.Members)); len(text) > 0 {
+		at := e.replace(Span{b.open, b.open}, text)
+		modelAt = Span{at.Start + value.Start, at.Start + value.End}
+	}
+	for i := 0; i < len(b.Members); i++ {
+		if removed.has(i) {
+			first := i
+			for i+1 < len(b.Members) && removed.has(i+1) {
+				i++
+			}
+			e.replace(b.memberGap(first, i), nil)
+		} else if b.HasModel && i == b.ModelMember {
+			modelAt = e.replace(b.Members[i].Value, model)
+		} else if value, ok := c.sets(b.Members[i].Name); ok {
+			e.replace(b.Members[i].Value, value)
+		}
+	}
+	return modelAt
+}
+
+func (b *Body) removes(i int, c Change) bool {
+	if b.HasModels && i == b.modelsMember {
+		return true
+	}
+	if c.Drop == nil || b.HasModel && i == b.ModelMember {
+		return false
+	}
+	name := b.Members[i].Name
+	_, set := c.sets(name)
+	return !set && c.Drop(name)
+}
+
+// insertion gives the members that the body lacks, with the comma that they
+// need if any other member stays, and where the model's value is in them.
+func (b *Body) insertion(c Change, model []byte, othersStay bool) (text []byte, value Span) {
+	insert := func(key string, raw []byte) {
+		if len(text) > 0 {
+			text = append(text, ',')
+		}
+		text = append(AppendJSONString(text, key), ':')
+		text = append(text, raw...)
+	}
+	if !b.HasModel {
+		insert("model", model)
+		value = Span{len(text) - len(model), len(text)}
+	}
+	for _, kv := range c.Set {
+		if !b.hasMember(kv.Key) {
+			insert(kv.Key, kv.Value)
+		}
+	}
+	if len(text) > 0 && othersStay {
+		text = append(text, ',')
+	}
+	return text, value
+}
+
+func (b *Body) hasMember(key string) bool {
+	for _, m := range b.Members {
+		if string(m.Name) == key {
+			return true
+		}
+	}
+	return false
+}
+
+// sets finds the value that the change gives to a key.
+func (c *Change) sets(name []byte) ([]byte, bool) {
+	for _, kv := range c.Set {
+		if kv.Key == string(name) {
+			return kv.Value, true
+		}
+	}
+	return nil, false
+}
+
+// memberGap is what goes when the adjacent members first to last go: with
+// them their commas, up to the next key if there is one, so that it takes
+// over their place on the page.
+func (b *Body) memberGap(first, last int) Span {
+	m := b.Members
+	switch {
+	case last+1 < len(m):
+		return Span{m[first].Key.Start, m[last+1].Key.Start}
+	case first > 0:
+		return Span{m[first-1].Value.End, m[last].Value.End}
+	}
+	return Span{m[first].Key.Start, m[last].Value.End}
+}
+
+// memberSet is a set of indexes in Body.Members, without a heap.
+type memberSet struct {
+	bits  [maxMembers/64 + 1]uint64
+	count int
+}
+
+func (s *memberSet) add(i int) { s.bits[i/64] |= 1 << (i % 64); s.count++ }
+
+func (s *memberSet) has(i int) bool { return s.bits[i/64]>>(i%64)&1 == 1 }

@@ -1,0 +1,53 @@
+package body
+
+import "strings"
+
+// nameSet holds names in lower case, and beginnings of names.
+type NameSet struct {
+	Exact    map[string]bool
+	Prefixes []string
+}
+
+func NamesOf(list []string) *NameSet {
+	s := &NameSet{Exact: map[string]bool{}}
+	for _, name := range list {
+		if prefix, ok := strings.CutSuffix(strings.ToLower(name), "*"); ok {
+			s.Prefixes = append(s.Prefixes, prefix)
+		} else {
+			s.Exact[strings.ToLower(name)] = true
+		}
+	}
+	return s
+}
+
+// has reports whether a name in lower case is in the set. The nil set is empty.
+func (s *NameSet) Has(name string) bool {
+	if s == nil {
+		return false
+	}
+	if s.Exact[name] {
+		return true
+	}
+	for _, prefix := range s.Prefixes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasKey is has for a folded body key.
+func (s *NameSet) HasKey(folded []byte) bool {
+	if s == nil {
+		return false
+	}
+	if s.Exact[string(folded)] {
+		return true
+	}
+	for _, prefix := range s.Prefixes {
+		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
+}

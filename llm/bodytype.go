@@ -1,0 +1,51 @@
+package llm
+
+import (
+	"mime"
+	"strings"
+)
+
+// BodyType checks what the headers of a request say of its body, and gives a
+// multipart body's boundary. A JSON body may come without a Content-Type, as
+// several clients send it.
+func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err error) {
+	if !Plain(encoding) {
+		return "", Errorf(UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
+	}
+	if !e.Multipart && (contentType == "" || contentType == "application/json") {
+		return "", nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	charset := params["charset"]
+	switch {
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+		// A provider that decodes by it could read another model than Weir.
+		return "", Errorf(InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
+	case err == nil && !ReadAlike(contentType, params):
+		return "", Errorf(InvalidBody, "the Content-Type %.64q reads differently to different servers: send no parameters but charset=utf-8, and a form's boundary", contentType)
+	case err == nil && !e.Multipart && media == "application/json":
+		return "", nil
+	case err == nil && e.Multipart && media == "multipart/form-data":
+		return params["boundary"], nil
+	case e.Multipart:
+		return "", Errorf(InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
+	}
+	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
+}
+
+// readAlike says whether all parsers find these parameters in a content type,
+// so that a provider reads the body as Weir does. Some know the forms of RFC
+// 2231 (charset*=utf-8”utf-7, boundary*0=b) and others do not, or know other
+// charsets in them than Go; some take a backslash for an escape; and some look
+// for the word wherever it is, in a name or between quotes.
+func ReadAlike(contentType string, params map[string]string) bool {
+	low := strings.ToLower(contentType)
+	once := func(text, name string) bool {
+		n := 0
+		if _, found := params[name]; found {
+			n = 1
+		}
+		return strings.Count(low, text) == n
+	}
+	return !strings.ContainsAny(low, `*\`) && once("charset", "charset") && once("boundary=", "boundary")
+}

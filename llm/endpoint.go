@@ -1,0 +1,136 @@
+package llm
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Surface is one API of a format, by the names that configurations use.
+type Surface string
+
+// The surfaces that a configuration can name. Endpoints outside them have the
+// empty Surface: only a provider that lists a format without a surface serves
+// them.
+const (
+	ChatCompletions Surface = "chat-completions"
+	Responses       Surface = "responses"
+	Messages        Surface = "messages"
+	Completions     Surface = "completions"
+	Embeddings      Surface = "embeddings"
+)
+
+// Endpoint is one API operation that carries a model.
+type Endpoint struct {
+	Path      string
+	Format    Format
+	Surface   Surface
+	Multipart bool
+	// Operation is the value of OpenTelemetry's gen_ai.operation.name
+	// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/),
+	// or a name in its style where it has none.
+	Operation string
+	// UsageAs is how Envoy is to read the token usage of answers, where it does
+	// not see it from their shape, or not of every server: some chat servers
+	// leave out `object`.
+	UsageAs string
+	// Answer is what a good answer looks like.
+	Response ResponseKind
+	// index numbers the endpoints, so that a provider's paths are an array.
+	Index int
+}
+
+// The operations come from the OpenAI API reference
+// (https://platform.openai.com/docs/api-reference) and the Anthropic API
+// reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
+// vLLM, Jina and Cohere share.
+var endpoints = []Endpoint{
+	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Response: KindChat},
+	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Response: KindResponses},
+	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Response: KindChat},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage, Response: KindJSON},
+	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation", Response: KindJSON},
+	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation", Response: KindJSON},
+	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit", Response: KindJSON},
+	{Path: "/v1/images/variations", Format: OpenAI, Multipart: true, Operation: "image_variation", Response: KindJSON},
+	{Path: "/v1/audio/speech", Format: OpenAI, Operation: "speech"},
+	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
+	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
+	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage, Response: KindJSON},
+	{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages},
+	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages, Operation: "count_tokens", Response: KindJSON},
+}
+
+// ChatUsage is the usage object of chat completions, which other operations of
+// the OpenAI API share (prompt_tokens, completion_tokens, total_tokens).
+const ChatUsage = "chat"
+
+var endpointByPath = func() map[string]*Endpoint {
+	m := make(map[string]*Endpoint, len(endpoints))
+	for i := range endpoints {
+		endpoints[i].Index = i
+		m[endpoints[i].Path] = &endpoints[i]
+	}
+	return m
+}()
+
+// Endpoints returns all operations, each at its Index.
+func Endpoints() []Endpoint { return endpoints }
+
+// EndpointAt returns the operation with a path, or nil.
+func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
+
+const modelsPath = "/v1/models"
+
+// Route is what a request line asks for: an operation with a body, or the
+// list of models (ModelID empty) or one of them.
+type Route struct {
+	Endpoint *Endpoint
+	Models   bool
+	ModelID  string
+	// Query is the client's, raw.
+	Query string
+	// Operation is the Endpoint's, or one of its own for the list of models.
+	Operation string
+	// Format is the shape of errors, known even where the path is not.
+	Format Format
+}
+
+// FormatOf gives the format whose error shape a path's client expects.
+func FormatOf(path string) Format {
+	if path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/") || strings.HasPrefix(path, "/v1/messages?") {
+		return Anthropic
+	}
+	return OpenAI
+}
+
+// FindRoute reads a request line. Paths are compared as bytes: nothing is
+// decoded, cleaned or joined, so no spelling of a path can mean another.
+func FindRoute(method, target string) (Route, error) {
+	path, query, _ := strings.Cut(target, "?")
+	r := Route{Query: query, Format: FormatOf(path), Operation: "unknown"}
+	if e := endpointByPath[path]; e != nil {
+		if method != "POST" {
+			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use POST", Clip(method), path)
+		}
+		r.Endpoint, r.Operation = e, e.Operation
+		return r, nil
+	}
+	if method == "CONNECT" {
+		return r, Errorf(NotImplemented, "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
+	}
+	if path == modelsPath || strings.HasPrefix(path, modelsPath+"/") {
+		if method != "GET" {
+			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", Clip(method), Clip(path))
+		}
+		r.Models, r.Operation = true, "models"
+		if path != modelsPath {
+			id, err := url.PathUnescape(path[len(modelsPath)+1:])
+			if err != nil || id == "" {
+				return r, Errorf(UnknownPath, "%q is not a path of this gateway", Clip(path))
+			}
+			r.ModelID = id
+		}
+		return r, nil
+	}
+	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so", Clip(path))
+}

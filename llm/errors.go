@@ -1,0 +1,219 @@
+package llm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Code names an error that a client can receive. The set is closed: a code
+// that is not in the table below does not exist.
+type Code string
+
+// The codes, in the order of their HTTP status.
+const (
+	InvalidBody         Code = "invalid_body"
+	DuplicateKey        Code = "duplicate_key"
+	UnsupportedSurface  Code = "unsupported_surface"
+	InvalidAPIKey       Code = "invalid_api_key"
+	ProviderNotAllowed  Code = "provider_not_allowed"
+	ModelNotAllowed     Code = "model_not_allowed"
+	ModelNotFound       Code = "model_not_found"
+	UnknownPath         Code = "unknown_path"
+	RequestTooLarge     Code = "request_too_large"
+	InputTooLarge       Code = "input_too_large"
+	UnsupportedEncoding Code = "unsupported_encoding"
+	UpgradeNotSupported Code = "upgrade_not_supported"
+	NoModelsSelected    Code = "no_models_selected"
+	StrategyFailed      Code = "strategy_failed"
+	SecretMissing       Code = "secret_missing"
+	NoProviderKey       Code = "no_provider_key"
+	RateLimit           Code = "rate_limit"
+	Internal            Code = "internal"
+	NotImplemented      Code = "not_implemented"
+	ProviderUnreachable Code = "provider_unreachable"
+	GatewayUnavailable  Code = "gateway_unavailable"
+	Overloaded          Code = "overloaded"
+	Timeout             Code = "timeout"
+	StreamTruncated     Code = "stream_truncated"
+	LoopDetected        Code = "loop_detected"
+)
+
+// outcome is what a code means on the wire.
+type outcome struct {
+	status int
+	kind   string
+}
+
+// The types are those of the SDKs: OpenAI's and Anthropic's error classes are
+// chosen by status, their `type` strings are shared where both have one.
+var outcomes = map[Code]outcome{
+	InvalidBody:         {400, "invalid_request_error"},
+	DuplicateKey:        {400, "invalid_request_error"},
+	UnsupportedSurface:  {400, "invalid_request_error"},
+	InvalidAPIKey:       {401, "authentication_error"},
+	ProviderNotAllowed:  {403, "permission_error"},
+	ModelNotAllowed:     {403, "permission_error"},
+	ModelNotFound:       {404, "not_found_error"},
+	UnknownPath:         {404, "not_found_error"},
+	RequestTooLarge:     {413, "invalid_request_error"},
+	InputTooLarge:       {413, "invalid_request_error"},
+	UnsupportedEncoding: {415, "invalid_request_error"},
+	UpgradeNotSupported: {426, "invalid_request_error"},
+	NoModelsSelected:    {422, "invalid_request_error"},
+	StrategyFailed:      {422, "invalid_request_error"},
+	SecretMissing:       {424, "invalid_request_error"},
+	NoProviderKey:       {424, "invalid_request_error"},
+	RateLimit:           {429, "rate_limit_error"},
+	Internal:            {500, "api_error"},
+	NotImplemented:      {501, "invalid_request_error"},
+	ProviderUnreachable: {502, "api_error"},
+	GatewayUnavailable:  {503, "api_error"},
+	Overloaded:          {503, "api_error"},
+	Timeout:             {504, "timeout_error"},
+	StreamTruncated:     {502, "api_error"},
+	LoopDetected:        {508, "api_error"},
+}
+
+// Status is the HTTP status that goes with the code.
+func (c Code) Status() int { return outcomes[c].status }
+
+// Type is the SDKs' class of the error.
+func (c Code) Type() string { return outcomes[c].kind }
+
+// Error is a refusal. Message is written for the client: it names the
+// offending value and what to do, never a secret or an internal address.
+// Cause is for the log. RetryAfter, in seconds, is what Retry-After says; 0 is
+// no such header.
+type Error struct {
+	Code       Code
+	Message    string
+	Cause      error
+	RetryAfter int
+	// status is that of this error, where it is not its code's.
+	StatusCode int
+}
+
+// Status returns the HTTP status that goes with the error.
+func (e *Error) Status() int {
+	if e.StatusCode != 0 {
+		return e.StatusCode
+	}
+	return e.Code.Status()
+}
+
+// Errorf makes an Error without a cause.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// AsError gives err as an *Error; anything else becomes Internal, with a
+// message that tells the client nothing of its text.
+func AsError(err error) *Error {
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	return &Error{Code: Internal, Message: "the gateway failed to handle this request", Cause: err}
+}
+
+// Format is the family of an API: it decides the shape of an error and the
+// header of a credential.
+type Format string
+
+// The formats.
+const (
+	OpenAI    Format = "openai"
+	Anthropic Format = "anthropic"
+)
+
+// Render gives the error's body in the shape that the format's SDKs parse.
+func (e *Error) Render(f Format) []byte {
+	var v any
+	if f == Anthropic {
+		v = anthropicError{"error", anthropicDetail{e.Code.Type(), e.Message}}
+	} else {
+		v = openaiError{openaiDetail{e.Message, e.Code.Type(), e.Code, nil}}
+	}
+	b, err := json.Marshal(v)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return b
+}
+
+// Event gives the error as the last event of a stream, in the shape of the
+// kind of answer. between says that the event before it is over, sequence is
+// the number that it gets where events have one.
+func (e *Error) Event(kind ResponseKind, between bool, sequence int64) []byte {
+	var b []byte
+	if !between {
+		b = append(b, "\n\n"...)
+	}
+	data := e.Render(kind.Format())
+	if kind == KindResponses {
+		var err error
+		if data, err = json.Marshal(responsesError{"error", e.Code, e.Message, nil, sequence}); err != nil {
+			panic(err)
+		}
+	}
+	if kind == KindResponses || kind == KindMessages {
+		b = append(b, "event: error\n"...)
+	}
+	return append(append(append(b, "data: "...), data...), "\n\n"...)
+}
+
+type responsesError struct {
+	Type           string  `json:"type"`
+	Code           Code    `json:"code"`
+	Message        string  `json:"message"`
+	Param          *string `json:"param"`
+	SequenceNumber int64   `json:"sequence_number"`
+}
+
+type openaiError struct {
+	Error openaiDetail `json:"error"`
+}
+
+type openaiDetail struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Code    Code    `json:"code"`
+	Param   *string `json:"param"`
+}
+
+type anthropicError struct {
+	Type  string          `json:"type"`
+	Error anthropicDetail `json:"error"`
+}
+
+type anthropicDetail struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+}
+
+// maxEchoed bounds what an error repeats of a client's value, in bytes.
+const maxEchoed = 64
+
+// clip gives what an error may repeat of a client's value.
+func Clip(s string) string {
+	if len(s) <= maxEchoed {
+		return s
+	}
+	end := maxEchoed
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

@@ -1,0 +1,270 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/llm"
+)
+
+// BaseURL is where a provider's API is, taken apart and checked.
+type BaseURL struct {
+	Scheme   string // http or https
+	Host     string // no port, no brackets, lower-case
+	Port     int    // the scheme's own where none was written
+	Path     string // as written; empty rather than "/"
+	RawQuery string // as written
+}
+
+const maxURLBytes = 2048
+
+// ParseBaseURL reads a base URL. It is read by hand, byte by byte, because
+// what Envoy is told and what is checked here must be the same host: every
+// spelling that two parsers could read in two ways is refused. The errors do
+// not repeat the URL, which may hold a credential, only its host.
+//
+// Names are not looked up: a name that an outsider points at an inside
+// address is the affair of the network.
+func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
+	var u BaseURL
+	if err := checkURLBytes(raw); err != nil {
+		return u, err
+	}
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok || strings.ContainsAny(scheme, "/?@") {
+		return u, errors.New("has no scheme: write it as https://host/path")
+	}
+	switch u.Scheme = strings.ToLower(scheme); u.Scheme {
+	case "https":
+		u.Port = 443
+	case "http":
+		u.Port = 80
+	default:
+		return u, fmt.Errorf("the scheme %q is not supported: write https://", llm.Clip(scheme))
+	}
+
+	rest, u.RawQuery, _ = strings.Cut(rest, "?")
+	authority, path, hasPath := strings.Cut(rest, "/")
+	if hasPath && path != "" {
+		u.Path = "/" + path
+	}
+	if strings.Contains(authority, "@") {
+		return u, errors.New("must not hold a user name or password: providers take their key from api_keys or headers")
+	}
+	if err := u.setAuthority(authority); err != nil {
+		return u, err
+	}
+	if err := u.checkHost(allowHTTPHosts); err != nil {
+		return u, err
+	}
+	if err := checkBasePath(u.Path); err != nil {
+		return u, err
+	}
+	if _, err := url.QueryUnescape(u.RawQuery); err != nil {
+		return u, errors.New("has a broken %-escape in its query")
+	}
+	return u, nil
+}
+
+// checkURLBytes refuses what no part of a URL may contain (RFC 3986 2), before
+// anything is taken apart.
+func checkURLBytes(raw string) error {
+	if raw == "" {
+		return errors.New("is empty")
+	}
+	if len(raw) > maxURLBytes {
+		return fmt.Errorf("is longer than %d bytes", maxURLBytes)
+	}
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c == ' ':
+			return errors.New("must not contain a space")
+		case c < 0x20 || c == 0x7f:
+			return errors.New("must not contain a control character")
+		case c == '\\':
+			return errors.New("must not contain a backslash: write /")
+		case c == '#':
+			return errors.New("must not have a #fragment: it is never sent")
+		case c >= 0x80:
+			return errors.New("must be ASCII: write the punycode form of a host name (xn--…) and %-escapes elsewhere")
+		case strings.IndexByte("\"<>^`{|}", c) >= 0:
+			return fmt.Errorf("must not contain %q: write it as %%%02X", c, c)
+		}
+	}
+	return nil
+}
+
+// setAuthority takes host and port apart (RFC 3986 3.2).
+func (u *BaseURL) setAuthority(authority string) error {
+	host, port, hasPort := strings.Cut(authority, ":")
+	if strings.HasPrefix(authority, "[") {
+		end := strings.IndexByte(authority, ']')
+		if end < 0 {
+			return errors.New("has an IPv6 address without its closing bracket")
+		}
+		host = authority[1:end]
+		port, hasPort = strings.CutPrefix(authority[end+1:], ":")
+		if !hasPort && port != "" {
+			return errors.New("has something other than a port after its IPv6 address")
+		}
+		addr, err := netip.ParseAddr(host)
+		if err != nil || !addr.Is6() {
+			return errors.New("has brackets around something that is no IPv6 address")
+		}
+		if addr.Zone() != "" {
+			return errors.New("must not have an IPv6 zone")
+		}
+		u.Host = addr.String()
+	} else {
+		if strings.Contains(port, ":") {
+			return errors.New("has more than one colon in its host: write an IPv6 address in brackets")
+		}
+		u.Host = strings.ToLower(host)
+		if err := CheckHostName(u.Host); err != nil {
+			return err
+		}
+	}
+	if !hasPort {
+		return nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || port[0] == '0' {
+		return errors.New("has a bad port: write a number from 1 to 65535")
+	}
+	u.Port = int(n)
+	return nil
+}
+
+// checkBasePath refuses segments that a proxy or a server would take out of
+// the path: they would send a request elsewhere than the file says.
+func checkBasePath(path string) error {
+	if path == "" {
+		return nil
+	}
+	segments := strings.Split(path[1:], "/")
+	if segments[len(segments)-1] == "" {
+		segments = segments[:len(segments)-1]
+	}
+	for _, s := range segments {
+		switch _, err := url.PathUnescape(s); {
+		case s == "":
+			return errors.New("must not have // in its path")
+		case err != nil:
+			return errors.New("has a broken %-escape in its path")
+		case !safeSegment(s):
+			return fmt.Errorf("must not have %q in its path", llm.Clip(s))
+		}
+	}
+	return nil
+}
+
+// TLS says whether the provider is reached over TLS.
+func (u BaseURL) TLS() bool { return u.Scheme == "https" }
+
+// IsIP says whether the host is an address rather than a name.
+func (u BaseURL) IsIP() bool {
+	_, err := netip.ParseAddr(u.Host)
+	return err == nil
+}
+
+// Authority is what the provider gets as Host or :authority: the port is left
+// out where it is the scheme's own, as clients do (RFC 9110 4.2).
+func (u BaseURL) Authority() string {
+	if u.TLS() && u.Port == 443 || !u.TLS() && u.Port == 80 {
+		if strings.Contains(u.Host, ":") {
+			return "[" + u.Host + "]"
+		}
+		return u.Host
+	}
+	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
+}
+
+// Origin is scheme://host:port, always with the port.
+func (u BaseURL) Origin() string {
+	return u.Scheme + "://" + net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
+}
+
+// String gives a URL that parses into u again.
+func (u BaseURL) String() string {
+	s := u.Scheme + "://" + u.Authority() + u.Path
+	if u.RawQuery != "" {
+		s += "?" + u.RawQuery
+	}
+	return s
+}
+
+// Join gives the path that a provider gets. A base path with a version, or
+// with /openai/ in it, stands in for the client's leading /v1; any other base
+// path is put before the client's whole path.
+//
+// The result never leaves the base path: segments of the client's path that a
+// server could take for a step upwards or for nothing are left out.
+func Join(base BaseURL, clientPath string) string {
+	client := cleanPath(clientPath)
+	if versioned(base.Path) {
+		if rest, ok := strings.CutPrefix(client, "/v1"); ok && (rest == "" || rest[0] == '/') {
+			client = rest
+		}
+	}
+	if joined := strings.TrimSuffix(base.Path, "/") + client; joined != "" {
+		return joined
+	}
+	return "/"
+}
+
+// versioned looks for a segment of v and a digit (v1, v1beta, v2alpha1), or
+// for /openai/. The slash after openai counts: https://host/openai is the
+// root of an API that has its own /v1 below it, as Groq's and Azure's have.
+func versioned(path string) bool {
+	return strings.Contains(path, "/openai/") || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool {
+		return len(s) >= 2 && s[0] == 'v' && '0' <= s[1] && s[1] <= '9'
+	})
+}
+
+// cleanPath keeps the safe segments of a path, and its last slash.
+func cleanPath(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	path, _, _ = strings.Cut(path, "#")
+	var b strings.Builder
+	for s := range strings.SplitSeq(path, "/") {
+		if safeSegment(s) {
+			b.WriteByte('/')
+			b.WriteString(s)
+		}
+	}
+	if strings.HasSuffix(path, "/") {
+		b.WriteByte('/')
+	}
+	return b.String()
+}
+
+// safeSegment says whether every server takes a segment of a path for just
+// that: it is not empty, has no bytes that a request line cannot carry, and
+// no `.` or `..` in it, whether plain, as %2e, behind an escaped slash or a
+// backslash, or with parameters (`..;x`, which some servers cut off).
+func safeSegment(s string) bool {
+	if s == "" {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= 0x20 || s[i] >= 0x7f || s[i] == '\\' {
+			return false
+		}
+	}
+	plain, err := url.PathUnescape(s)
+	if err != nil || strings.ContainsFunc(plain, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return false
+	}
+	for part := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if name, _, _ := strings.Cut(part, ";"); name == "." || name == ".." {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,177 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"weir/llm"
+)
+
+// metadataHosts and metadataNets answer with the credentials of the machine
+// itself. Link-local addresses, where most of the clouds' metadata is, are
+// refused as a whole; these are the others.
+var (
+	metadataHosts = []string{
+		"metadata", "metadata.google.internal", "metadata.goog", // Google Cloud
+		"instance-data", "instance-data.ec2.internal", // AWS
+		"metadata.azure.internal",
+		"metadata.tencentyun.com",
+		"metadata.packet.net", "metadata.platformequinix.com",
+	}
+	metadataNets = []netip.Prefix{
+		netip.MustParsePrefix("fd00:ec2::/32"),          // AWS: metadata, pod identity
+		netip.MustParsePrefix("fd20:ce::254/128"),       // Google Cloud
+		netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), // Oracle Cloud
+		netip.MustParsePrefix("fd00:42::42/128"),        // Scaleway
+		netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba Cloud
+		netip.MustParsePrefix("192.0.0.192/32"),         // Oracle Cloud, classic
+		netip.MustParsePrefix("168.63.129.16/32"),       // Azure, WireServer
+	}
+)
+
+// insideSuffixes are names that public DNS does not have, or that only a
+// cluster's own DNS answers: .internal is reserved by ICANN for private use,
+// .local is mDNS (RFC 6762), .localhost is loopback (RFC 6761 6.3), .svc is
+// Kubernetes.
+var insideSuffixes = []string{".internal", ".localhost", ".local", ".svc", ".svc.cluster.local"}
+
+// checkHost applies spec 1.5: no host that is never a provider, and plain
+// http only inside.
+func (u BaseURL) checkHost(allowHTTPHosts []string) error {
+	addr, err := netip.ParseAddr(u.Host)
+	if err != nil {
+		addr = netip.Addr{}
+	}
+	if err := checkUnicast(addr); err != nil {
+		return err
+	}
+	listed := slices.ContainsFunc(allowHTTPHosts, func(h string) bool { return sameHost(h, u.Host) })
+	switch {
+	case listed:
+		return nil
+	case addr.IsValid() && forbidden(addr):
+		return fmt.Errorf("%s is a link-local or cloud-metadata address, which answers with the machine's own credentials: it is refused unless allow_http_hosts lists it", u.Host)
+	case slices.Contains(metadataHosts, u.Host):
+		return fmt.Errorf("%s is a cloud-metadata host, which answers with the machine's own credentials: it is refused unless allow_http_hosts lists it", u.Host)
+	case u.TLS() || PrivateHost(u.Host, addr):
+		return nil
+	}
+	return fmt.Errorf("HTTPS required: %s is not inside (*.internal, *.local, *.svc, a name without dots, a loopback or private address), so over http:// others could read the provider's key and every prompt; write https://, or list the host in allow_http_hosts", llm.Clip(u.Host))
+}
+
+// checkUnicast refuses addresses that nothing can be sent to, and the ways to
+// write an IPv4 address in IPv6 that would hide it from the other checks.
+// Listing does not help: these are mistakes.
+func checkUnicast(addr netip.Addr) error {
+	switch {
+	case !addr.IsValid():
+		return nil
+	case addr.Is4In6():
+		return fmt.Errorf("must not hold an IPv4 address in IPv6 form: write %s", addr.Unmap())
+	case addr.Is6() && !addr.IsLoopback() && !addr.IsUnspecified() && ipv4Compatible.Contains(addr):
+		return errors.New("must not hold an IPv4 address in IPv6 form: write the IPv4 address")
+	case addr.IsUnspecified(), thisNetwork.Contains(addr):
+		return fmt.Errorf("%s is no address to connect to: write 127.0.0.1 for this machine", addr)
+	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%s is not the address of one host", addr)
+	}
+	return nil
+}
+
+var (
+	ipv4Compatible = netip.MustParsePrefix("::/96")        // RFC 4291 2.5.5.1, deprecated
+	thisNetwork    = netip.MustParsePrefix("0.0.0.0/8")    // RFC 1122 3.2.1.3
+	nat64          = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052 2.1
+	sixToFour      = netip.MustParsePrefix("2002::/16")    // RFC 3056
+)
+
+// forbidden says whether an address is link-local (169.254/16, RFC 3927;
+// fe80::/10, RFC 4291 2.5.6) or a cloud's metadata, also behind a translator.
+func forbidden(addr netip.Addr) bool {
+	b := addr.As16()
+	switch {
+	case nat64.Contains(addr):
+		addr = netip.AddrFrom4([4]byte(b[12:16]))
+	case sixToFour.Contains(addr):
+		addr = netip.AddrFrom4([4]byte(b[2:6]))
+	}
+	return addr.IsLinkLocalUnicast() || slices.ContainsFunc(metadataNets, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// inside says whether a host is in the operator's own network. Private
+// addresses are those of RFC 1918 and RFC 4193 (fc00::/7). The shared address
+// space 100.64/10 is not among them: RFC 6598 4 makes it a network provider's,
+// so plain http would cross a network of someone else's. Who uses it for an
+// overlay lists the host.
+func PrivateHost(host string, addr netip.Addr) bool {
+	if addr.IsValid() {
+		return addr.IsLoopback() || addr.IsPrivate()
+	}
+	return !strings.Contains(host, ".") || slices.ContainsFunc(insideSuffixes, func(s string) bool { return strings.HasSuffix(host, s) })
+}
+
+// sameHost compares an entry of allow_http_hosts with a host, addresses by
+// value.
+func sameHost(listed, host string) bool {
+	listed = strings.ToLower(strings.TrimSpace(listed))
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(listed, "["), "]"))
+	if err != nil {
+		return listed == host
+	}
+	b, err := netip.ParseAddr(host)
+	return err == nil && a == b
+}
+
+// checkHostName accepts a name of letters, digits, hyphens and underscores
+// (Compose and Kubernetes hosts have those), or an IPv4 address as four
+// decimal numbers.
+//
+// A name whose last label is a number is read as an address by libc and by
+// browsers (2130706433, 0x7f.1, 127.1, https://url.spec.whatwg.org/#ends-in-a-number-checker),
+// so it must be one that needs no interpretation.
+func CheckHostName(host string) error {
+	switch {
+	case host == "":
+		return errors.New("has no host")
+	case strings.Contains(host, "%"):
+		return errors.New("must not have %-escapes in its host")
+	case strings.HasSuffix(host, "."):
+		return errors.New("must not have a dot at the end of its host: certificates and providers know the name without it")
+	case len(host) > 253: // RFC 1035 2.3.4, without the root
+		return errors.New("has a host of more than 253 bytes")
+	}
+	labels := strings.Split(host, ".")
+	for _, label := range labels {
+		switch {
+		case label == "":
+			return errors.New("has an empty part in its host")
+		case len(label) > 63:
+			return errors.New("has a part of more than 63 bytes in its host")
+		case label[0] == '-' || label[len(label)-1] == '-':
+			return fmt.Errorf("has a part in its host that begins or ends with a hyphen: %q", label)
+		}
+		for i := range len(label) {
+			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+				return fmt.Errorf("must not have %q in its host", c)
+			}
+		}
+	}
+	if last := labels[len(labels)-1]; numeric(last) {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return fmt.Errorf("%q is no IPv4 address: write four decimal numbers from 0 to 255 without leading zeros", llm.Clip(host))
+		}
+	}
+	return nil
+}
+
+// numeric says whether a label is a number to inet_aton: decimal, octal or
+// hexadecimal.
+func numeric(label string) bool {
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return strings.Trim(label, "0123456789") == ""
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Param is a query parameter, decoded.
+type Param struct{ Name, Value string }
+
+// queryCredentials are parameters in which APIs take a credential, without
+// case, hyphens and underscores. A client's never passes: it is either its
+// access key, which is no affair of the provider's, or a provider key that
+// would go around the configured one. `token` is among them: paging takes
+// after, limit and page_token.
+var QueryCredentials = map[string]bool{
+	"key": true, "apikey": true, "xapikey": true, "xgoogapikey": true, "subscriptionkey": true, "accesskey": true,
+	"token": true, "accesstoken": true, "authtoken": true, "bearertoken": true, "oauthtoken": true, "idtoken": true,
+	"auth": true, "authorization": true, "password": true, "secret": true, "clientsecret": true,
+}
+
+var foldCredential = strings.NewReplacer("-", "", "_", "", ".", "")
+
+// MergeQuery gives the query that a provider gets: the base URL's in its own
+// bytes, the configured parameters, and of the client's those that are left.
+// A configured parameter replaces one of the base URL's; both stand before the
+// client's, which cannot choose another api-version. Names are compared
+// decoded and without case, because some servers (ASP.NET) do.
+//
+// A client's parameter is left out when it cannot be read in one way only: a
+// broken escape, or a raw `;`, which old servers take for `&`.
+func MergeQuery(base string, configured []Param, client string) string {
+	if len(configured) == 0 && client == "" {
+		return base
+	}
+	taken := make(map[string]bool, len(configured))
+	var added []string
+	for _, p := range configured {
+		taken[strings.ToLower(p.Name)] = true
+		added = append(added, escapeQuery(p.Name)+"="+escapeQuery(p.Value))
+	}
+	var kept []string
+	fromBase := map[string]bool{}
+	for raw := range strings.SplitSeq(base, "&") {
+		name, ok := ParamName(raw)
+		if raw == "" || ok && taken[name] {
+			continue
+		}
+		kept = append(kept, raw)
+		fromBase[name] = ok
+	}
+	kept = append(kept, added...)
+	for raw := range strings.SplitSeq(client, "&") {
+		name, ok := ParamName(raw)
+		if ok && name != "" && !taken[name] && !fromBase[name] && !QueryCredentials[foldCredential.Replace(name)] && plainParam(raw) {
+			kept = append(kept, raw)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// paramName gives the decoded name of a raw parameter in lower case, and
+// whether the whole parameter decodes.
+func ParamName(raw string) (string, bool) {
+	name, value, _ := strings.Cut(raw, "=")
+	decoded, err := url.QueryUnescape(name)
+	if err != nil {
+		return "", false
+	}
+	_, err = url.QueryUnescape(value)
+	return strings.ToLower(decoded), err == nil
+}
+
+// plainParam says whether a raw parameter has only bytes that every server
+// reads as part of it.
+func plainParam(raw string) bool {
+	return !strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r >= 0x7f || r == ';' || r == '#' })
+}
+
+// escapeQuery escapes a space as %20: + is one only to servers that read the
+// query as a form.
+func escapeQuery(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

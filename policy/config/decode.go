@@ -1,0 +1,404 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"weir/llm"
+	"weir/policy/nearest"
+)
+
+// What bounds the work for a hostile file. Sizes that a written file can
+// reach by itself are not limited below the file's: only aliases multiply.
+const (
+	maxFileBytes = 16 << 20
+	maxNesting   = 100     // of nested values, through aliases too
+	maxAliased   = 100_000 // values reached through aliases and merges
+	maxKeyBytes  = 1024    // a path repeats the keys above a value
+	maxProblems  = 1000
+)
+
+// decode reads a YAML or JSON file into a struct, a slice or a map, by the
+// `yaml:"name"` tags. yaml.v3's own decoder is not used: it ends at the first
+// duplicate, gives no path, takes 1 for a string and "on" for true.
+//
+// It reports everything that is wrong, and fills in what is right. Nothing
+// in the file is interpolated. The positions are never nil.
+func Decode(file string, data []byte, into any) (*Positions, Problems) {
+	pos := &Positions{file: file}
+	root, problems := parseFile(file, data)
+	if root == nil {
+		return pos, problems
+	}
+	pos.root = root
+	d := &decoder{pos: pos, seen: map[Problem]bool{}, open: map[*yaml.Node]bool{}, fields: map[reflect.Type]fields{}}
+	if root.Tag != nullTag {
+		d.value(root, "", into)
+	}
+	d.problems.Sort()
+	return pos, d.problems
+}
+
+// nodeDecoder is a type that reads itself from a node. It gets null (nullTag)
+// too, except as the field of a struct, where null is as good as absent.
+type nodeDecoder interface {
+	decodeNode(d *decoder, n *yaml.Node, path string)
+}
+
+type decoder struct {
+	pos      *Positions
+	problems Problems
+	seen     map[Problem]bool
+
+	depth   int
+	open    map[*yaml.Node]bool // the anchors whose aliases are being followed
+	aliased int                 // values visited inside of them
+
+	// fields of the structs met: looking for them anew at each of a thousand
+	// providers was half of all that a load allocated.
+	fields map[reflect.Type]fields
+}
+
+// fields are what fieldsOf gives.
+type fields struct {
+	names []string
+	index map[string][]int
+}
+
+// problem reports at a path.
+func (d *decoder) problem(path, format string, args ...any) {
+	d.add(d.pos.Problem(path, format, args...))
+}
+
+// problemAt reports at a node that no path leads to, such as a second key.
+func (d *decoder) problemAt(n *yaml.Node, path, format string, args ...any) {
+	d.add(Problem{d.pos.file, n.Line, n.Column, path, fmt.Sprintf(format, args...)})
+}
+
+// add keeps one report of a place: what an anchor holds is read again at each
+// alias, under another path.
+func (d *decoder) add(p Problem) {
+	place := p
+	place.Path = ""
+	if d.seen[place] || len(d.problems) > maxProblems {
+		return
+	}
+	d.seen[place] = true
+	if len(d.problems) == maxProblems {
+		p = Problem{File: p.File, Line: p.Line, Column: p.Column, Message: fmt.Sprintf("more than %d problems: the others are not shown", maxProblems)}
+	}
+	d.problems = append(d.problems, p)
+}
+
+// value reads a node into the variable that into points to.
+func (d *decoder) value(n *yaml.Node, path string, into any) {
+	d.reflected(n, path, reflect.ValueOf(into).Elem())
+}
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+func (d *decoder) reflected(n *yaml.Node, path string, v reflect.Value) {
+	n, leave := d.enter(n, path)
+	if n == nil {
+		return
+	}
+	defer leave()
+
+	if custom, ok := v.Addr().Interface().(nodeDecoder); ok {
+		custom.decodeNode(d, n, path)
+		return
+	}
+	if v.Type() == durationType {
+		v.SetInt(int64(d.duration(n, path)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if n.Tag == nullTag {
+			d.mismatch(n, path, "have a value")
+			return
+		}
+		v.Set(reflect.New(v.Type().Elem()))
+		d.reflected(n, path, v.Elem())
+	case reflect.String:
+		v.SetString(d.text(n, path))
+	case reflect.Bool:
+		v.SetBool(d.boolean(n, path))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(d.integer(n, path, v.Type().Bits()))
+	case reflect.Float64:
+		v.SetFloat(d.float(n, path))
+	case reflect.Slice:
+		d.slice(n, path, v)
+	case reflect.Map:
+		d.mapping(n, path, v)
+	case reflect.Struct:
+		d.structure(n, path, v)
+	case reflect.Interface:
+		if plain := d.plain(n, path); plain != nil {
+			v.Set(reflect.ValueOf(plain))
+		}
+	default:
+		panic(fmt.Sprintf("policy: decode: %s: no rule for %s", path, v.Type()))
+	}
+}
+
+// enter follows an alias and counts, so that neither nesting nor aliases of
+// aliases make more work than the file is worth. It gives nil where reading
+// on is pointless; else the caller calls leave when it is done with the node.
+func (d *decoder) enter(n *yaml.Node, path string) (_ *yaml.Node, leave func()) {
+	target, alias := n, n.Kind == yaml.AliasNode
+	if alias {
+		target = n.Alias
+	}
+	switch {
+	case alias && d.open[target]:
+		d.problemAt(n, path, "*%s contains itself", llm.Clip(n.Value))
+		return nil, nil
+	case d.depth >= maxNesting:
+		d.problemAt(n, path, "is nested deeper than %d levels", maxNesting)
+		return nil, nil
+	case !slices.Contains(knownTags, target.Tag):
+		d.problem(path, "has the tag %s, which means nothing here: leave it out", llm.Clip(target.Tag))
+		return nil, nil
+	}
+	if alias {
+		d.open[target] = true
+	}
+	if !d.spend(n, path, 1) {
+		delete(d.open, target)
+		return nil, nil
+	}
+	d.depth++
+	return target, func() {
+		d.depth--
+		if alias {
+			delete(d.open, target)
+		}
+	}
+}
+
+// spend counts values that an alias brings in, and says whether there may be
+// so many.
+func (d *decoder) spend(n *yaml.Node, path string, values int) bool {
+	if len(d.open) == 0 {
+		return true
+	}
+	before := d.aliased
+	d.aliased += values
+	if before <= maxAliased && d.aliased > maxAliased {
+		d.problemAt(n, path, "the aliases of this file stand for more than %d values", maxAliased)
+	}
+	return d.aliased <= maxAliased
+}
+
+func (d *decoder) slice(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		d.mismatch(n, path, "be a list")
+		return
+	}
+	// An empty list is not an absent one: it allows nothing.
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, item := range n.Content {
+		d.reflected(item, IndexPath(path, i), v.Index(i))
+	}
+}
+
+func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, path, "be a mapping")
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, e := range d.entries(n, path) {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.reflected(e.value, JoinPath(path, e.key), value)
+		v.SetMapIndex(reflect.ValueOf(e.key).Convert(v.Type().Key()), value)
+	}
+}
+
+func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, path, "be a mapping")
+		return
+	}
+	known, ok := d.fields[v.Type()]
+	if !ok {
+		known.names, known.index = fieldsOf(v.Type())
+		d.fields[v.Type()] = known
+	}
+	for _, e := range d.entries(n, path) {
+		at, ok := known.index[e.key]
+		if !ok {
+			hint := ""
+			if meant := nearest.Names(e.key, known.names, 1); len(meant) > 0 {
+				hint = fmt.Sprintf(": did you mean %q?", meant[0])
+			}
+			d.problemAt(e.name, path, "unknown field %q%s", llm.Clip(e.key), hint)
+			continue
+		}
+		if target := follow(e.value); target.Tag != nullTag {
+			d.reflected(e.value, JoinPath(path, e.key), v.FieldByIndex(at))
+		}
+	}
+}
+
+// fieldsOf gives the names of a struct's fields in their order, and where
+// they are; the fields of an embedded struct are the struct's own (",inline").
+// A field without a name in its tag is not the file's.
+func fieldsOf(t reflect.Type) (names []string, index map[string][]int) {
+	index = map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		if index[name] == nil {
+			names = append(names, name)
+			index[name] = f.Index
+		}
+	}
+	return names, index
+}
+
+// text reads a string. A number or a boolean is refused: 1.10 as an id would
+// be "1.1" to one reader and "1.10" to another, and no would be "no" or false.
+func (d *decoder) text(n *yaml.Node, path string) string {
+	switch {
+	case isText(n):
+		return n.Value
+	case n.Tag == intTag || n.Tag == floatTag || n.Tag == boolTag:
+		d.problem(path, "must be a string: write it in quotes")
+	default:
+		d.mismatch(n, path, "be a string")
+	}
+	return ""
+}
+
+func (d *decoder) boolean(n *yaml.Node, path string) bool {
+	word := strings.ToLower(n.Value)
+	if n.Tag != boolTag || word != "true" && word != "false" {
+		d.mismatch(n, path, "be true or false")
+	}
+	return word == "true"
+}
+
+// octal is a number whose value depends on the reader: YAML 1.1 reads 010 as
+// eight, 1.2 as ten.
+var octal = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
+
+var digits = regexp.MustCompile(`^[-+]?[0-9_]+$`)
+
+func (d *decoder) integer(n *yaml.Node, path string, bits int) int64 {
+	switch {
+	case n.Tag == floatTag && !digits.MatchString(n.Value):
+		d.problem(path, "must be a whole number, written in digits")
+		return 0
+	case n.Tag == floatTag: // yaml.v3 calls it so where 64 bits are too few
+		d.problem(path, "is out of range")
+		return 0
+	case n.Tag != intTag:
+		must := "be a whole number"
+		if strings.HasSuffix(path, "_bytes") {
+			must = "be a number of bytes, such as 67108864"
+		}
+		d.mismatch(n, path, must)
+		return 0
+	case octal.MatchString(n.Value):
+		d.problem(path, "must not begin with 0: it could be read as octal")
+		return 0
+	}
+	i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 0, bits)
+	if err != nil {
+		d.problem(path, "is out of range")
+		return 0
+	}
+	return i
+}
+
+func (d *decoder) float(n *yaml.Node, path string) float64 {
+	if n.Tag == intTag && (octal.MatchString(n.Value) || !digits.MatchString(n.Value)) {
+		return float64(d.integer(n, path, 64))
+	}
+	if n.Tag != intTag && n.Tag != floatTag {
+		d.mismatch(n, path, "be a number")
+		return 0
+	}
+	f, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
+	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		d.problem(path, "must be a finite number")
+		return 0
+	}
+	return f
+}
+
+func (d *decoder) duration(n *yaml.Node, path string) time.Duration {
+	if n.Tag == intTag || n.Tag == floatTag {
+		d.problem(path, `must have a unit: write "120s", "3m" or "1m30s"`)
+		return 0
+	}
+	if !isText(n) {
+		d.mismatch(n, path, `be a duration such as "120s" or "3m"`)
+		return 0
+	}
+	t, err := time.ParseDuration(n.Value)
+	if err != nil || t < 0 || n.Value == "0" {
+		d.problem(path, `%q is no duration: write "120s", "3m" or "1m30s"`, llm.Clip(n.Value))
+		return 0
+	}
+	return t
+}
+
+// plain reads a value of any kind: nil, bool, string, int64, uint64, float64,
+// []any or map[string]any.
+func (d *decoder) plain(n *yaml.Node, path string) any {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		var list []any
+		d.slice(n, path, reflect.ValueOf(&list).Elem())
+		return list
+	case n.Kind == yaml.MappingNode:
+		var m map[string]any
+		d.mapping(n, path, reflect.ValueOf(&m).Elem())
+		return m
+	case n.Tag == nullTag:
+		return nil
+	case n.Tag == boolTag:
+		return d.boolean(n, path)
+	case n.Tag == intTag:
+		if u, err := strconv.ParseUint(n.Value, 10, 64); err == nil && u > math.MaxInt64 {
+			return u
+		}
+		return d.integer(n, path, 64)
+	case n.Tag == floatTag:
+		return d.float(n, path)
+	}
+	return d.text(n, path)
+}
+
+// mismatch reports a value of the wrong kind. It says what the value is and
+// does not repeat it: it could be a key in the wrong place.
+func (d *decoder) mismatch(n *yaml.Node, path, must string) {
+	is := "a string"
+	switch {
+	case n.Kind == yaml.MappingNode:
+		is = "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		is = "a list"
+	case n.Tag == nullTag:
+		is = "null"
+	case n.Tag == boolTag:
+		is = "a boolean"
+	case n.Tag == intTag, n.Tag == floatTag:
+		is = "a number"
+	}
+	d.problem(path, "must %s, it is %s", must, is)
+}

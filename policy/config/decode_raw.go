@@ -1,0 +1,84 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// RawValue is a value of the configuration as JSON, for what goes into a
+// request body: mappings keep the order of their keys, and a number keeps its
+// digits (1.10 stays 1.10) where JSON can write it so.
+type RawValue json.RawMessage
+
+// MarshalJSON gives the value itself, null where there is none.
+func (r RawValue) MarshalJSON() ([]byte, error) { return json.RawMessage(r).MarshalJSON() }
+
+// MarshalYAML gives the value as YAML.
+func (r RawValue) MarshalYAML() (any, error) {
+	if !json.Valid(r) {
+		return nil, nil
+	}
+	return jsonNodes(r), nil
+}
+
+func (r *RawValue) decodeNode(d *decoder, n *yaml.Node, path string) {
+	var b bytes.Buffer
+	d.raw(&b, n, path)
+	if json.Valid(b.Bytes()) { // not where a part of it was a problem
+		*r = b.Bytes()
+	}
+}
+
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+func (d *decoder) raw(b *bytes.Buffer, n *yaml.Node, path string) {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		b.WriteByte('[')
+		for i, item := range n.Content {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			d.rawChild(b, item, IndexPath(path, i))
+		}
+		b.WriteByte(']')
+	case n.Kind == yaml.MappingNode:
+		b.WriteByte('{')
+		for i, e := range d.entries(n, path) {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, e.key)
+			b.WriteByte(':')
+			d.rawChild(b, e.value, JoinPath(path, e.key))
+		}
+		b.WriteByte('}')
+	case (n.Tag == intTag || n.Tag == floatTag) && jsonNumber.MatchString(n.Value):
+		b.WriteString(n.Value)
+	default:
+		writeJSON(b, d.plain(n, path))
+	}
+}
+
+func (d *decoder) rawChild(b *bytes.Buffer, n *yaml.Node, path string) {
+	if n, leave := d.enter(n, path); n != nil {
+		d.raw(b, n, path)
+		leave()
+	}
+}
+
+// writeJSON writes a scalar. Nothing is escaped for HTML: a provider gets the
+// text that the file has.
+func writeJSON(b *bytes.Buffer, v any) {
+	var s strings.Builder
+	e := json.NewEncoder(&s)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // strings, finite numbers, booleans and nil always encode
+		panic(err)
+	}
+	b.WriteString(strings.TrimSuffix(s.String(), "\n"))
+}

@@ -1,0 +1,22 @@
+package config
+
+import "go.yaml.in/yaml/v3"
+
+// failoverDefault is spec 5.1: what says nothing against the request itself.
+var FailoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
+
+// decodeNode takes statuses as numbers and as text.
+func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if n.Kind != yaml.SequenceNode {
+		d.mismatch(n, path, "be a list of statuses and causes")
+		return
+	}
+	*f = FailoverConfig{}
+	for i, entry := range n.Content {
+		if entry = follow(entry); entry.Kind != yaml.ScalarNode {
+			d.mismatch(entry, IndexPath(path, i), "be a status or a cause")
+			continue
+		}
+		*f = append(*f, entry.Value)
+	}
+}

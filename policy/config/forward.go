@@ -1,0 +1,45 @@
+package config
+
+import "go.yaml.in/yaml/v3"
+
+// ForwardConfig says what passes between clients and a provider beside what the
+// APIs define. Some names never pass: see docs/api.md.
+type ForwardConfig struct {
+	// Request headers: all, or a list of names. A name may end in '*'.
+	Headers NamesConfig `yaml:"headers,omitempty"`
+	// Query parameters: all, or a list of names. A name may end in '*'.
+	Query NamesConfig `yaml:"query,omitempty"`
+	// Body keys that choose another model or provider behind this one, such as
+	// fallbacks, for access keys with a scope: all, or a list of keys. Other access
+	// keys may always use them.
+	Body NamesConfig `yaml:"body,omitempty"`
+	// Response headers: all, or a list of names. A name may end in '*'.
+	ResponseHeaders NamesConfig `yaml:"response_headers,omitempty"`
+}
+
+// NamesConfig is a list of names, in which one that ends in '*' stands for all
+// names that begin so. The word all is short for ["*"].
+type NamesConfig []string
+
+// everyName is what the word all means.
+const EveryName = "*"
+
+// decodeNode reads the word all, or a list of names.
+func (c *NamesConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if n.Kind == yaml.ScalarNode && n.Value == "all" {
+		*c = NamesConfig{EveryName}
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.mismatch(n, path, "be all, or a list of names")
+		return
+	}
+	*c = NamesConfig{}
+	for i, entry := range n.Content {
+		if entry = follow(entry); !isText(entry) {
+			d.mismatch(entry, IndexPath(path, i), "be a name")
+			continue
+		}
+		*c = append(*c, entry.Value)
+	}
+}

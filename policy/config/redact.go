@@ -1,0 +1,20 @@
+package config
+
+import "strings"
+
+// redactQuery hides the values of a URL's parameters that are named like a
+// credential.
+func RedactQuery(raw string) string {
+	url, query, ok := strings.Cut(raw, "?")
+	if !ok {
+		return raw
+	}
+	params := strings.Split(query, "&")
+	for i, p := range params {
+		if name, _ := ParamName(p); QueryCredentials[foldCredential.Replace(name)] {
+			written, _, _ := strings.Cut(p, "=")
+			params[i] = written + "=" + Redacted
+		}
+	}
+	return url + "?" + strings.Join(params, "&")
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+
+	"weir/policy/expression"
+)
+
+// Template is a string of the configuration that may contain ${…}. What is
+// written literally in it may be a credential, so it prints as its references,
+// in every form.
+type Template string
+
+// String shows the expressions of a template and hides what is around them.
+func (t Template) String() string {
+	if t == "" {
+		return ""
+	}
+	if refs := t.References(); refs != "" {
+		return refs
+	}
+	return Redacted
+}
+
+// Format shows String under every verb.
+func (t Template) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
+
+// MarshalText shows String in JSON and text encodings.
+func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// MarshalYAML shows String in YAML.
+func (t Template) MarshalYAML() (any, error) { return t.String(), nil }
+
+// LogValue shows String in structured logs.
+func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+var (
+	secretCall = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
+)
+
+// references are the secrets that a template names: what it is, without
+// anything that it holds.
+func (t Template) References() string {
+	return strings.Join(secretCall.FindAllString(string(t), -1), "")
+}
+
+// expand fills the template's secrets in. The errors name no secret's value,
+// and repeat nothing of the template: it could be a key in braces.
+func (t Template) Expand(store SecretStore) (Secret, error) {
+	program, err := t.Program()
+	if err != nil {
+		return Secret{}, err
+	}
+	if program == nil {
+		return t.insert(store)
+	}
+	if program.UsesRequest() {
+		return Secret{}, errors.New("a credential cannot depend on the request: only secrets can be used here")
+	}
+	text, err := program.Text(&expression.Input{}, func(name, key string) (string, error) {
+		v, err := store.Get(name, key)
+		return v.Reveal(), err
+	})
+	if err != nil {
+		return Secret{}, err
+	}
+	return checkedValue(text)
+}
+
+// program compiles a template that is more than text and secrets; nil for one
+// that is not.
+func (t Template) Program() (*expression.TemplateProgram, error) {
+	rest := secretCall.ReplaceAllString(string(t), "")
+	if !strings.Contains(rest, "${") {
+		return nil, nil
+	}
+	program, issues := expression.Template(string(t))
+	if len(issues) > 0 {
+		// The compiler repeats words of what it cannot read, which may be a key.
+		return nil, fmt.Errorf("the expression is not valid at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
+	}
+	return program, nil
+}
+
+// insert fills in the secrets of a template that holds nothing else.
+func (t Template) insert(store SecretStore) (Secret, error) {
+	var errs []error
+	text := secretCall.ReplaceAllStringFunc(string(t), func(expr string) string {
+		m := secretCall.FindStringSubmatch(expr)
+		v, err := store.Get(m[1]+m[2], m[3]+m[4])
+		if err != nil {
+			errs = append(errs, err)
+			return ""
+		}
+		return v.Reveal()
+	})
+	if len(errs) > 0 {
+		return Secret{}, errors.Join(errs...)
+	}
+	return checkedValue(text)
+}
+
+func checkedValue(text string) (Secret, error) {
+	if err := CheckHeaderValue(text); err != nil {
+		return Secret{}, fmt.Errorf("the value %w", err)
+	}
+	return NewSecret(text), nil
+}
+
+// credentialWords are parts of the names of headers that carry a credential.
+var credentialWords = []string{"auth", "key", "token", "secret", "passw", "credential", "cookie", "session", "signature"}
+
+// credentialPrefixes begin values that are one: the schemes of RFC 7617 and
+// RFC 6750, and the keys of OpenAI and those who follow it.
+var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
+
+// credential says whether a header with this value is to be treated as a
+// secret: it holds one, its name says so, or it looks like one.
+func (t Template) IsCredential(header string) bool {
+	begins := func(p string) bool { return strings.HasPrefix(strings.ToLower(string(t)), p) }
+	names := func(word string) bool { return strings.Contains(header, word) }
+	return t.References() != "" || slices.ContainsFunc(credentialWords, names) || slices.ContainsFunc(credentialPrefixes, begins)
+}
