@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	yaml "go.yaml.in/yaml/v3"
+	yaml "go.yaml.in/yaml/v4"
 )
 
 // Config says which Envoy to run and how.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"weir/llm"
 	"weir/policy/nearest"
@@ -27,8 +27,8 @@ const (
 )
 
 // decode reads a YAML or JSON file into a struct, a slice or a map, by the
-// `yaml:"name"` tags. yaml.v3's own decoder is not used: it ends at the first
-// duplicate, gives no path, takes 1 for a string and "on" for true.
+// `yaml:"name"` tags. The library's own decoder is not used: it ends at the first
+// duplicate, gives no path and takes 1 for a string.
 //
 // It reports everything that is wrong, and fills in what is right. Nothing
 // in the file is interpolated. The positions are never nil.
@@ -302,7 +302,7 @@ func (d *decoder) integer(n *yaml.Node, path string, bits int) int64 {
 	case n.Tag == floatTag && !digits.MatchString(n.Value):
 		d.problem(path, "must be a whole number, written in digits")
 		return 0
-	case n.Tag == floatTag: // yaml.v3 calls it so where 64 bits are too few
+	case n.Tag == floatTag: // the tag of integers that need more than 64 bits
 		d.problem(path, "is out of range")
 		return 0
 	case n.Tag != intTag:

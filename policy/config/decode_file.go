@@ -6,12 +6,11 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // parseFile gives the root value of a file, nil where it is empty or cannot
@@ -27,8 +26,7 @@ func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 		return fail(lineOf(data, at), "is not UTF-8")
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	// JSON is not quite YAML: yaml.v3 refuses `\/`, surrogate escapes and
-	// keys of more than 1,024 bytes.
+	// JSON is not quite YAML: the library refuses surrogate escapes.
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) > 0 && (first[0] == '{' || first[0] == '[') && json.Valid(data) {
 		return jsonNodes(data), nil
 	}
@@ -90,44 +88,23 @@ func jsonSyntax(file string, data []byte) (line int, message string, ok bool) {
 	return lineOf(data, min(int(syntax.Offset), len(data))), "not valid JSON: " + syntax.Error(), true
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s).*)$`)
-
-// yamlSyntax takes an error of yaml.v3 apart and finds the line it means.
-//
-// The library counts the lines of its parser's errors from 0 and leaves out
-// line 0; it gives where the surrounding block begins rather than where it
-// breaks, unless the block begins in the first line. So the file is parsed a
-// second time from that line on.
+// yamlSyntax returns the line that an error of the YAML library is about, and what
+// it says. Most errors are where the library noticed them; where it noticed only
+// later, as with a quote that is not closed, they are where the value begins.
 func yamlSyntax(data []byte, err error) (line int, message string) {
-	line, message = yamlErrorParts(err)
-	switch {
-	case strings.HasPrefix(message, "did not find expected "), strings.HasPrefix(message, "found undefined tag"):
-		line++
-		rest := data
-		for range line - 1 {
-			_, rest, _ = bytes.Cut(rest, []byte("\n"))
-		}
-		if _, err := yamlDocuments(rest); err != nil {
-			if inner, same := yamlErrorParts(err); same == message {
-				line += inner
-			}
-		}
-	case strings.HasPrefix(message, "unknown anchor "):
-		name := strings.TrimSuffix(strings.TrimPrefix(message, "unknown anchor '"), "' referenced")
-		line = lineOf(data, max(bytes.Index(data, []byte("*"+name)), 0))
-	case message == "control characters are not allowed":
+	var syntax *yaml.LoadError
+	if !errors.As(err, &syntax) {
+		return 1, err.Error()
+	}
+	line, message = syntax.Mark.Line, syntax.Message
+	switch message {
+	case "found unexpected end of stream", "could not find expected ':'":
+		line = syntax.ContextMark.Line
+	}
+	if line == 0 { // the reader knows no lines
 		line = lineOf(data, max(bytes.IndexFunc(data, isYAMLControl), 0))
 	}
-	return max(line, 1), message + yamlHints[message]
-}
-
-func yamlErrorParts(err error) (line int, message string) {
-	m := yamlError.FindStringSubmatch(err.Error())
-	if m == nil {
-		return 0, err.Error()
-	}
-	line, _ = strconv.Atoi(m[1]) // absent: line 0
-	return line, m[2]
+	return line, message + yamlHints[message]
 }
 
 // yamlHints say what usually is behind the library's words.

@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"weir/llm"
 )
 
-// The tags of YAML's core schema, as yaml.v3 resolves them. It also takes
+// The tags of YAML's core schema, as the library resolves them. It also takes
 // plain dates for timestamps, which no field here is: an api_version of
 // 2024-10-21 is a string.
 const (

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"weir/llm"
 )
@@ -226,7 +226,10 @@ func TestDecodeProblems(t *testing.T) {
 		{"names: [a\nname: b", "t.yaml:2: not valid YAML: did not find expected ',' or ']'"},
 		{"name: b\nitem: {id: a\n\nname: b", "t.yaml:4: not valid YAML: did not find expected ',' or '}'"},
 		{"name: x\nkind: \"y\non: true", "t.yaml:2: not valid YAML: found unexpected end of stream (a quote is not closed)"},
-		{"name: x\nkind: a\x01b", "t.yaml:2: not valid YAML: control characters are not allowed"},
+		{"name: x\nkind: a\x01b", "t.yaml:2: not valid YAML: control characters are not allowed (value: 1)"},
+		{"name: x\nkind: 'y\non: true\n", "t.yaml:2: not valid YAML: found unexpected end of stream (a quote is not closed)"},
+		{"name: x\nitem:\n  id: y\n  sub\nkind: z", "t.yaml:4: not valid YAML: could not find expected ':'"},
+		{"name: x\nitem:\n  id: y\n\tsub: []", "t.yaml:4: not valid YAML: found a tab character that violates indentation (indent with spaces)"},
 		{"name: x\nkind: \xff", "t.yaml:2: is not UTF-8"},
 		{"\xff\xfen\x00", "t.yaml:1: is not UTF-8"},
 		{"%YAML 1.2\n---\nname: x", "t.yaml:1: not valid YAML: found incompatible YAML document (leave the %YAML line out)"},
@@ -241,8 +244,8 @@ func TestDecodeProblems(t *testing.T) {
 }
 
 func TestDecodeJSONSyntax(t *testing.T) {
-	_, problems := Decode("weir.json", []byte("{\n\t\"name\": \"\\/\",\n}"), &testFile{})
-	if got, want := problems.Error(), "weir.json:3: not valid JSON: invalid character '}' looking for beginning of object key string"; got != want {
+	_, problems := Decode("weir.json", []byte("{\n\t\"name\": \"a\"\n\t\"kind\": \"b\"\n}"), &testFile{})
+	if got, want := problems.Error(), "weir.json:3: not valid JSON: invalid character '\"' after object key:value pair"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

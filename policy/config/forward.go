@@ -1,6 +1,6 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import "go.yaml.in/yaml/v4"
 
 // ForwardConfig says what passes between clients and a provider beside what the
 // APIs define. Some names never pass: see docs/api.md.

@@ -1,6 +1,6 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import "go.yaml.in/yaml/v4"
 
 // Addresses are one or more addresses to listen on, as host:port.
 type Addresses []string

@@ -3,7 +3,7 @@ package config
 import (
 	"regexp"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // UserList is a list of users of the system, by name or uid.
