@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -51,6 +52,20 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
+}
+
+// patience bounds every wait; nothing should come near it.
+const patience = 30 * time.Second
+
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // weir runs a command to its end.

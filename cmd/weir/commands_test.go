@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"weir/envoy"
+	"weir/gateway"
 	"weir/internal/private"
 	"weir/policy"
 	"weir/policy/config"
@@ -131,7 +132,7 @@ func TestCheckOpenFiles(t *testing.T) {
 func TestCheckPrint(t *testing.T) {
 	load := func(path string) *policy.Policy {
 		t.Helper()
-		src, err := fileSource(system{getenv: func(name string) string { return checkedEnv[name] }}, path)()
+		src, err := gateway.FileSource(path, func(name string) string { return checkedEnv[name] })()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,7 @@
 // Command weir is an LLM gateway that works through Envoy.
 //
-// This package reads flags, wires the other packages together and owns every
-// goroutine of the process. Decisions are made elsewhere.
+// This package reads flags, passes signals on, prints, and chooses the exit code.
+// Package gateway is the product.
 package main
 
 import (

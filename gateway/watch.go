@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -55,13 +55,13 @@ func (in *inputs) folders() map[string]bool {
 
 // watch asks for a reload when an input changes. It watches folders, because
 // files are replaced rather than written.
-func (g *gateway) watch(ctx context.Context) error {
-	if g.configFile == "" {
+func (g *Gateway) watch(ctx context.Context) error {
+	if g.ConfigFile == "" {
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watching %s: %w", g.configFile, err)
+		return fmt.Errorf("watching %s: %w", g.ConfigFile, err)
 	}
 	defer watcher.Close()
 	quiet := time.NewTimer(time.Hour)

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"fmt"
@@ -15,13 +15,13 @@ import (
 	"weir/internal/sample"
 )
 
-// defaultSocket is where `serve` listens and `bootstrap` points when nothing
-// is said.
-func defaultSocket(sys system) string {
+// DefaultSocket returns where `weir serve` listens and `weir bootstrap` points unless
+// another socket is configured.
+func DefaultSocket(getenv func(string) string) string {
 	if os.Getuid() == 0 {
 		return "/run/weir/weir.sock"
 	}
-	if dir := sys.getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return filepath.Join(dir, "weir", "weir.sock")
 	}
 	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -69,7 +69,7 @@ func (e *envoyLimits) adopt(clients, perHost int) {
 
 // fixedLimits tells what of a policy's limits has no effect before a restart: it
 // is in the bootstrap of an Envoy.
-func (g *gateway) fixedLimits(previous, next *policy.Policy) {
+func (g *Gateway) fixedLimits(previous, next *policy.Policy) {
 	if previous == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"net"
@@ -94,10 +94,9 @@ func TestListenFlag(t *testing.T) {
 		{"", "127.0.0.1:1", "--listen: 127.0.0.1:1, the address for clients, overlaps with the one for operators, 127.0.0.1:1: use another port", []string{"127.0.0.1:1"}},
 		{"listen: 127.0.0.1:9", "127.0.0.1:9", "--listen: 127.0.0.1:9, the address for clients, overlaps with the one for operators, 127.0.0.1:9: use another port", nil},
 	} {
-		g := newGateway(newOutside(nil).system, nil, func() (policy.Source, error) {
+		g := New(Options{Listen: test.listen, Admin: test.admin, Source: func() (policy.Source, error) {
 			return policy.Source{File: "weir.yaml", Data: []byte(test.config), Getenv: func(string) string { return "" }}, nil
-		})
-		g.listenOverride, g.adminOverride = given(append(test.listen, "")), test.admin
+		}})
 		got := ""
 		if _, err := g.load(nil); err != nil {
 			got = err.Error()

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"cmp"
@@ -38,8 +38,8 @@ func memoryOf(p *policy.Policy, available memory.Limit, withEnvoy bool) memoryLi
 }
 
 // limitWeir sets the soft limit of Go's memory, unless the operator did.
-func (m memoryLimits) limitWeir(sys system) {
-	if m.weir > 0 && sys.getenv("GOMEMLIMIT") == "" {
+func (m memoryLimits) limitWeir(getenv func(string) string) {
+	if m.weir > 0 && getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(m.weir))
 	}
 }

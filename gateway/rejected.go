@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 const maxLocated = 10
 
 // located says where in the configuration an Envoy's rejection comes from.
-func (g *gateway) located(p *policy.Policy, r *xds.Rejected) config.Problems {
+func (g *Gateway) located(p *policy.Policy, r *xds.Rejected) config.Problems {
 	message := fmt.Sprintf("envoy %q refuses what is made of this (%s): %s", r.Node, r.Type, r.Text)
 	var out config.Problems
 	seen := map[config.Problem]bool{}
@@ -35,7 +35,7 @@ func (g *gateway) located(p *policy.Policy, r *xds.Rejected) config.Problems {
 
 // firstServed waits until an Envoy has all that the first configuration needs.
 // It logs an Envoy's rejection; a change of the file may correct it.
-func (g *gateway) firstServed(ctx context.Context) error {
+func (g *Gateway) firstServed(ctx context.Context) error {
 	var told string
 	for {
 		var refused *xds.Rejected
@@ -57,6 +57,6 @@ func (g *gateway) firstServed(ctx context.Context) error {
 		problems := g.located(g.current.Load(), refused)
 		g.refusedAtStart.Store(true)
 		g.status.rejected(problems)
-		g.log.Error("configuration rejected by envoy: not ready until it is corrected", "config", g.configFile, "reason", problems)
+		g.log.Error("configuration rejected by envoy: not ready until it is corrected", "config", g.ConfigFile, "reason", problems)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"time"
@@ -23,7 +23,7 @@ func newPeers(r *limits.Registry) *peers.Limiter {
 
 // adoptPeers goes by the limit of a policy. A connection whose end was lost
 // counts until no connection is that old, long streams left out.
-func (g *gateway) adoptPeers(p *policy.Policy) {
+func (g *Gateway) adoptPeers(p *policy.Policy) {
 	reached, most := g.limits.Register(perAddress), p.Limits.MaxClientConnectionsPerAddress
 	reached.ClearValue()
 	if most > 0 {

@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"encoding/json"
@@ -14,15 +14,21 @@ import (
 // TestExplainOnAdmin: the endpoint answers with the policy in force, and says
 // what is wrong with a question.
 func TestExplainOnAdmin(t *testing.T) {
-	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(explained), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	const config = `
+access_keys: [{name: team-a, value: team-a-team-a-team-a}]
+on_http_request:
+  - type: ai-gateway
+    config:
+      providers: [{id: openai, api_keys: [{value: sk-first-secret}, {value: sk-second-secret}], models: [{id: gpt-4o}]}]
+      api_key_selection: {strategy: ["ai.keys.filter(k, k.id != 'openai#1')"]}
+`
+	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	g := &gateway{}
-	g.current.Store(p)
 	ask := func(query, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		g.explainHandler(w, httptest.NewRequest(http.MethodPost, "/explain?"+query, strings.NewReader(body)))
+		explain(p, w, httptest.NewRequest(http.MethodPost, "/explain?"+query, strings.NewReader(body)))
 		return w
 	}
 	w := ask("key=team-a&header=x-a:%20b", `{"model":"openai:gpt-4o"}`)

@@ -1,11 +1,10 @@
-package main
+package gateway
 
 import (
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,27 +163,22 @@ func written(sockets []netip.AddrPort) string { return strings.Join(texts(socket
 
 // listenOn returns the addresses for clients: those of the command line, or the
 // policy's.
-func (g *gateway) listenOn(p *policy.Policy) []string { return g.overridden(p.Listen) }
+func (g *Gateway) listenOn(p *policy.Policy) []string { return g.overridden(p.Listen) }
 
-func (g *gateway) overridden(configured []string) []string {
-	if len(g.listenOverride) > 0 {
-		return g.listenOverride
+func (g *Gateway) overridden(configured []string) []string {
+	if len(g.Options.Listen) > 0 {
+		return g.Options.Listen
 	}
 	return configured
 }
 
 // sockets returns the sockets on which Envoy listens for a policy.
-func (g *gateway) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
+func (g *Gateway) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
 	return g.listening.sockets(g.listenOn(p))
 }
 
 // listed returns the sockets of the current policy, for /healthz.
-func (g *gateway) listed() []string {
+func (g *Gateway) listed() []string {
 	sockets, _ := g.sockets(g.current.Load()) // an error would have kept the policy from becoming the current one
 	return texts(sockets)
-}
-
-// given returns the values of a flag, without empty ones.
-func given(flag []string) []string {
-	return slices.DeleteFunc(slices.Clone(flag), func(s string) bool { return s == "" })
 }

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +14,7 @@ type admission struct {
 	reached *extproc.Reached
 }
 
-func newAdmission(g *gateway) admission {
+func newAdmission(g *Gateway) admission {
 	a := admission{limiter: admit.New()}
 	a.reached = extproc.NewReached(g.limits, a.limiter.Usage)
 	g.registry.MustRegister(

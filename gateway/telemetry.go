@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -32,7 +32,7 @@ type observer struct {
 
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
-func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
+func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers(first.Window), limiter: g.admission.limiter, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
@@ -41,9 +41,9 @@ func newObserver(g *gateway, first *policy.Policy) (*observer, error) {
 		// A shipper of logs that dies must not take the gateway along: with a
 		// handler for the signal, the write fails and the lines are counted.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-		out = g.sys.stdout
+		out = g.Stdout
 	case "stderr":
-		out = g.sys.stderr
+		out = g.Stderr
 	default:
 		file, err := telemetry.OpenFile(first.AccessLog)
 		if err != nil {

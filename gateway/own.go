@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"bytes"
@@ -62,7 +62,7 @@ func readHosts(names map[string][]netip.Addr, file []byte) {
 // inUse returns the addresses in use for the addresses for clients in the
 // configuration. It chooses no port: port 0 of an address that is not in use
 // yet stays.
-func (g *gateway) inUse(configured []string) []string {
+func (g *Gateway) inUse(configured []string) []string {
 	configured = g.overridden(configured)
 	g.listening.mu.Lock()
 	defer g.listening.mu.Unlock()
@@ -78,9 +78,9 @@ func (g *gateway) inUse(configured []string) []string {
 
 // adminInUse returns the address in use for the configuration's address for
 // operators. Once it is bound, it stays.
-func (g *gateway) adminInUse(configured string) string {
+func (g *Gateway) adminInUse(configured string) string {
 	if bound := g.adminBound.Load(); bound != nil {
 		return *bound
 	}
-	return cmp.Or(g.adminOverride, configured)
+	return cmp.Or(g.Admin, configured)
 }

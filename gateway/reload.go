@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const sweepInterval = time.Second
 
 // reloads applies changes of the configuration, one at a time, and takes away
 // what is no longer used.
-func (g *gateway) reloads(ctx context.Context) error {
+func (g *Gateway) reloads(ctx context.Context) error {
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	for {
@@ -42,7 +42,7 @@ func (g *gateway) reloads(ctx context.Context) error {
 			if len(g.retiring) > 0 {
 				g.retire(ctx)
 			}
-		case <-g.sys.reload:
+		case <-g.Reload:
 			g.await(ctx)
 			g.reload(ctx, true)
 		case <-g.changed:
@@ -55,7 +55,7 @@ func (g *gateway) reloads(ctx context.Context) error {
 // await bounds how many replaced policies Envoys keep: changes that follow each
 // other faster than they can be forgotten wait, at most for retire.Grace, and the
 // last one is read.
-func (g *gateway) await(ctx context.Context) {
+func (g *Gateway) await(ctx context.Context) {
 	for wait := g.book.Wait(); wait > 0; wait = g.book.Wait() {
 		select {
 		case <-ctx.Done():
@@ -67,7 +67,7 @@ func (g *gateway) await(ctx context.Context) {
 
 // reload reads the configuration again. A bad one changes nothing. What is
 // known, good or bad, is only looked at again when always is set.
-func (g *gateway) reload(ctx context.Context, always bool) {
+func (g *Gateway) reload(ctx context.Context, always bool) {
 	current := g.current.Load()
 	known := current
 	if always {
@@ -83,7 +83,7 @@ func (g *gateway) reload(ctx context.Context, always bool) {
 				return
 			}
 			if g.status.recovered() {
-				g.log.Info("configuration in force", "config", g.configFile, "version", current.Version, "clusters", len(current.Clusters))
+				g.log.Info("configuration in force", "config", g.ConfigFile, "version", current.Version, "clusters", len(current.Clusters))
 			}
 			return
 		case next.Version == g.refused:
@@ -96,14 +96,14 @@ func (g *gateway) reload(ctx context.Context, always bool) {
 	}
 	if g.status.rejected(err) || always {
 		g.metrics.reload(false)
-		g.log.Error("configuration rejected, the one before stays in force", "config", g.configFile, "reason", err)
+		g.log.Error("configuration rejected, the one before stays in force", "config", g.ConfigFile, "reason", err)
 	}
 }
 
 // adopt puts a policy in force, make before break: what it needs is at every
 // Envoy before the first request is planned with it, and what the policy
 // before needs stays until its last request can have ended.
-func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
+func (g *Gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	previous := g.current.Load()
 	var old []*policy.Policy
 	if previous != nil {
@@ -147,7 +147,7 @@ func (g *gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	}
 	g.status.adopted(next)
 	g.metrics.reload(true)
-	g.log.Info("configuration in force", "config", g.configFile, "version", next.Version, "clusters", len(next.Clusters))
+	g.log.Info("configuration in force", "config", g.ConfigFile, "version", next.Version, "clusters", len(next.Clusters))
 	for _, warning := range next.Warnings(time.Now()) {
 		g.log.Warn("configuration", "warning", warning.String())
 	}
@@ -166,7 +166,7 @@ func longest(p *policy.Policy) time.Duration {
 
 // publish gives Envoys a policy and waits until they have it. Only a rejection
 // is an error: an Envoy that is slow must not keep the others from the change.
-func (g *gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.Policy) error {
+func (g *Gateway) publish(ctx context.Context, p *policy.Policy, old []*policy.Policy) error {
 	sockets, err := g.sockets(p)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func clusterNames(policies []*policy.Policy) []string {
 
 // retire removes clusters of replaced policies that are no longer needed, if an
 // Envoy has them.
-func (g *gateway) retire(ctx context.Context) {
+func (g *Gateway) retire(ctx context.Context) {
 	now := time.Now()
 	for _, r := range g.retiring {
 		if !r.until.After(now) {

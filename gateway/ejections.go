@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"log/slog"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/admin"
 	"weir/extproc/peers"
 	"weir/policy"
 	"weir/telemetry"
@@ -45,24 +46,12 @@ func (s sinks) Answering(cluster, key, model string, began time.Time) {
 	s.health.Answering(cluster, key, model, began)
 }
 
-// healthEjected is an ejected cluster, or model of it, in /healthz.
-type healthEjected struct {
-	Provider    string    `json:"provider"`
-	ProviderKey string    `json:"provider_key,omitempty"` // its id
-	Cluster     string    `json:"cluster"`                // Envoy's
-	Model       string    `json:"model,omitempty"`        // of which alone it is, as it is sent
-	AccessKey   string    `json:"access_key,omitempty"`   // the name of the one for which alone it is
-	Cause       string    `json:"cause"`
-	Since       time.Time `json:"since"`
-	Until       time.Time `json:"until"`
-}
-
 // maxEjectedKeys bounds what /healthz lists of ejections for single access keys;
 // weir_ejected_keys counts all.
 const maxEjectedKeys = 100
 
-func (g *gateway) ejected() []healthEjected {
-	out := []healthEjected{}
+func (g *Gateway) ejected() []admin.Ejected {
+	out := []admin.Ejected{}
 	ofKeys := 0
 	if p := g.current.Load(); p != nil {
 		for _, c := range p.Clusters {
@@ -72,7 +61,7 @@ func (g *gateway) ejected() []healthEjected {
 						continue
 					}
 				}
-				out = append(out, healthEjected{c.Provider, c.Key, c.Name, e.Model, p.AccessKeyName(e.Key), e.Cause, e.Since, e.Until})
+				out = append(out, admin.Ejected{Provider: c.Provider, ProviderKey: c.Key, Cluster: c.Name, Model: e.Model, AccessKey: p.AccessKeyName(e.Key), Cause: e.Cause, Since: e.Since, Until: e.Until})
 			}
 		}
 	}
@@ -95,7 +84,7 @@ type ejections struct {
 	counted map[string]bool // the providers in total and keys
 }
 
-func newEjections(g *gateway) *ejections {
+func newEjections(g *Gateway) *ejections {
 	e := &ejections{
 		counted: map[string]bool{},
 		current: g.current.Load, log: g.log,

@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy"
+)
+
+// Question is a request to explain.
+type Question struct {
+	// Path is the path and query that the client calls.
+	Path string
+	// Key is the name of an access key, or the key itself. Empty: the key that
+	// the headers have.
+	Key string
+	// IP is the address of the client.
+	IP string
+	// Headers are lines such as "user-agent: curl".
+	Headers []string
+	Body    []byte
+}
+
+// Explain plans a request with a policy. It returns an error for a request that
+// is refused before it is planned.
+func Explain(p *policy.Policy, q Question) (policy.Explanation, error) {
+	var none policy.Explanation
+	route, err := llm.FindRoute("POST", q.Path)
+	switch {
+	case err != nil:
+		return none, err
+	case route.Endpoint == nil || route.Endpoint.Multipart:
+		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.Path)
+	}
+	client, err := clientHeaders(q.Headers)
+	if err != nil {
+		return none, err
+	}
+	headers := policy.Arriving(client, len(q.Body))
+	for _, name := range policy.ClientCredentials {
+		if q.Key == "" {
+			q.Key = policy.Credential(name, valueOf(headers, name))
+		}
+	}
+	if _, err := p.Hop(valueOf(headers, metadata.HopHeader)); err != nil {
+		return none, err
+	}
+	key, err := p.KeyNamed(q.Key)
+	if err != nil {
+		if key, err = p.Authenticate(q.Key); err != nil {
+			return none, err
+		}
+	}
+	if err := p.AdmitPage("", valueOf(headers, "origin")); err != nil {
+		return none, err
+	}
+	if _, err := route.Endpoint.BodyType(valueOf(headers, "content-type"), valueOf(headers, "content-encoding")); err != nil {
+		return none, err
+	}
+	if err := p.BodySize(uint64(len(q.Body))); err != nil {
+		return none, err
+	}
+	var parsed body.Body
+	if err := body.ReadJSON(q.Body, &parsed); err != nil {
+		return none, err
+	}
+	req := policy.Request{
+		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(),
+		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.IP,
+		Headers: func(yield func(string, string) bool) {
+			for _, h := range headers {
+				if !yield(h.Name, h.Value) {
+					return
+				}
+			}
+		},
+		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	for _, name := range policy.ClientCredentials {
+		c := policy.Credential(name, valueOf(headers, name))
+		req.Presented.Add(c, key != nil && c == q.Key)
+	}
+	return p.Explain(&req, headers), nil
+}
+
+// clientHeaders are the headers of a client that sends JSON.
+func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
+	var out []policy.ExplainedHeader
+	for _, h := range lines {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, fmt.Errorf("header %q: write 'name: value'", h)
+		}
+		out = append(out, policy.ExplainedHeader{Name: strings.ToLower(strings.TrimSpace(name)), Value: strings.TrimSpace(value)})
+	}
+	if !slices.ContainsFunc(out, func(h policy.ExplainedHeader) bool { return h.Name == "content-type" }) {
+		out = slices.Insert(out, 0, policy.ExplainedHeader{Name: "content-type", Value: "application/json"})
+	}
+	return out, nil
+}
+
+// valueOf is the value of a header, empty where there is none.
+func valueOf(headers []policy.ExplainedHeader, name string) string {
+	for _, h := range headers {
+		if h.Name == name {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// explain serves POST /explain?path=…&key=…&header=…&ip=…: it explains the request
+// in the body with a policy and its current numbers.
+func explain(current *policy.Policy, w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(current.MaxBodyBytes)))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	q := r.URL.Query()
+	path := q.Get("path")
+	if path == "" {
+		path = defaultExplained
+	}
+	e, err := Explain(current, Question{Path: path, Key: q.Get("key"), IP: q.Get("ip"), Headers: q["header"], Body: body})
+	if err != nil {
+		message := err.Error()
+		var coded *llm.Error
+		if errors.As(err, &coded) {
+			message = coded.Message
+		}
+		http.Error(w, message, http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(e)
+}
+
+// defaultExplained is the path of a request that says none.
+const defaultExplained = "/v1/chat/completions"

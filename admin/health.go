@@ -1,0 +1,68 @@
+package admin
+
+import (
+	"time"
+
+	"weir/telemetry/limits"
+)
+
+// Health is the body of /healthz. Times are RFC 3339.
+type Health struct {
+	Status  string       `json:"status"` // ok, or degraded: see problems, envoys and limits
+	Version string       `json:"version"`
+	Ready   bool         `json:"ready"`
+	Config  ConfigHealth `json:"config"`
+	// Listen are the sockets for clients.
+	Listen []string `json:"listen"`
+	// Envoy is the one that `weir run` keeps running; Envoys are those that are
+	// connected.
+	Envoy  *EnvoyProcess    `json:"envoy,omitempty"`
+	Envoys []ConnectedEnvoy `json:"envoys"`
+	// Ejected are the providers that are tried after all others.
+	Ejected []Ejected `json:"ejected"`
+	// Limits are those that were reached since the start.
+	Limits []limits.Reached `json:"limits"`
+}
+
+type ConfigHealth struct {
+	File     string     `json:"file"`
+	Version  string     `json:"version"`
+	Since    time.Time  `json:"since"`
+	Problems []string   `json:"problems,omitempty"`
+	Failed   *time.Time `json:"failed,omitempty"`
+	// Warnings are those of the configuration in force.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+type ConnectedEnvoy struct {
+	Node        string            `json:"node"`
+	Version     string            `json:"version"`
+	ConnectedAt time.Time         `json:"connected_at"`
+	Synced      bool              `json:"synced"`
+	Pending     []string          `json:"pending,omitempty"`
+	Rejections  map[string]string `json:"rejections,omitempty"`
+}
+
+// EnvoyProcess is the Envoy of `weir run` in /healthz.
+type EnvoyProcess struct {
+	State string    `json:"state"` // starting, running, or restarting
+	Since time.Time `json:"since"`
+	PID   int       `json:"pid,omitempty"`
+	// Deaths counts those since the start; the others are of the last one.
+	Deaths    int        `json:"deaths"`
+	LastDeath *time.Time `json:"last_death,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
+	RestartAt *time.Time `json:"restart_at,omitempty"`
+}
+
+// Ejected is an ejected cluster, or model of it, in /healthz.
+type Ejected struct {
+	Provider    string    `json:"provider"`
+	ProviderKey string    `json:"provider_key,omitempty"` // its id
+	Cluster     string    `json:"cluster"`                // Envoy's
+	Model       string    `json:"model,omitempty"`        // of which alone it is, as it is sent
+	AccessKey   string    `json:"access_key,omitempty"`   // the name of the one for which alone it is
+	Cause       string    `json:"cause"`
+	Since       time.Time `json:"since"`
+	Until       time.Time `json:"until"`
+}

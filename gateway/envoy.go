@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/admin"
+	"weir/envoy"
+	"weir/internal/memory"
+	"weir/internal/private"
+	"weir/policy"
+	"weir/xds"
+)
+
+// Run runs the gateway with an Envoy of its own, until it is asked to stop. path is
+// the Envoy to run; empty: the configuration's, or one that is found or installed.
+func (g *Gateway) Run(ctx context.Context, path string) error {
+	first, err := g.load(nil)
+	if err != nil {
+		return err
+	}
+	sockets, err := g.sockets(first)
+	if err != nil {
+		return err
+	}
+	if err := free(sockets); err != nil {
+		return err
+	}
+	path, err = envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(path, first.Config.Envoy.Path), Getenv: g.Getenv, Log: g.log})
+	if err != nil {
+		return err
+	}
+	openFiles, share, err := shareFiles(first)
+	if err != nil {
+		return err
+	}
+	g.share = share
+	dir, err := private.TempDir("weir-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	socket := filepath.Join(dir, "weir.sock")
+	m := memoryOf(first, memory.Available(), true)
+	m.limitWeir(g.Getenv)
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
+		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
+		MaxConnections: g.share.Clients, MaxHeap: m.envoyHeap,
+	})
+	if err != nil {
+		return err
+	}
+	g.process = newEnvoyProcess(g, path)
+	g.envoyLimits.follow(envoy.NewAdmin(filepath.Join(dir, "envoy.sock")), g.process.current)
+	// Not in the function below, which would keep the first policy for ever.
+	run := envoy.Config{
+		Path: path, Bootstrap: bootstrap, Dir: dir,
+		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
+		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: g.log.With("from", "envoy"),
+		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everReady.Load,
+	}
+	return g.run(ctx, first, socket, func(ctx context.Context) error {
+		g.log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
+		g.log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "go_memory_bytes", m.weir)
+		return envoy.Run(ctx, run)
+	})
+}
+
+// shareFiles raises the limit of open files and divides what an Envoy of ours
+// may have, which it returns first.
+func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err error) {
+	openFiles, err = envoy.RaiseOpenFiles()
+	if err != nil {
+		return 0, envoy.Share{}, err
+	}
+	if wanted := first.Limits.OpenFiles; wanted > openFiles {
+		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d open files are configured, but this process may have only %d: raise its hard limit (ulimit -Hn, LimitNOFILE), or lower limits.open_files", wanted, openFiles)
+	}
+	openFiles = cmp.Or(first.Limits.OpenFiles, openFiles)
+	share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)
+	return openFiles, share, err
+}
+
+// envoyProcess follows the Envoy that `weir run` keeps running, for /healthz,
+// /readyz and metrics.
+type envoyProcess struct {
+	log  *slog.Logger
+	path string
+
+	mu      sync.Mutex
+	pid     int // 0: it is not running
+	since   time.Time
+	deaths  int
+	cause   error
+	died    time.Time
+	restart time.Time
+}
+
+// newEnvoyProcess registers the metrics of an Envoy that is not started yet.
+func newEnvoyProcess(g *Gateway, path string) *envoyProcess {
+	e := &envoyProcess{log: g.log, path: path, since: time.Now()}
+	g.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_envoy_restarts_total", Help: "How often the Envoy of weir run died and was started again.",
+		}, func() float64 { e.mu.Lock(); defer e.mu.Unlock(); return float64(e.deaths) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_envoy_up", Help: "1 while the Envoy of weir run is running, else 0.",
+		}, func() float64 {
+			if e.running() {
+				return 1
+			}
+			return 0
+		}),
+	)
+	return e
+}
+
+func (e *envoyProcess) running() bool { return e.current() != 0 }
+
+// current returns the process id, 0 if none runs.
+func (e *envoyProcess) current() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pid
+}
+
+func (e *envoyProcess) started(pid int) {
+	e.log.Info("envoy started", "pid", pid, "path", e.path)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pid, e.since = pid, time.Now()
+}
+
+func (e *envoyProcess) dead(cause error, wait time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	e.pid, e.since = 0, now
+	e.deaths++
+	e.cause, e.died, e.restart = cause, now, now.Add(wait)
+}
+
+func (e *envoyProcess) health() *admin.EnvoyProcess {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h := &admin.EnvoyProcess{State: "running", Since: e.since, PID: e.pid, Deaths: e.deaths}
+	if e.deaths > 0 {
+		died := e.died
+		h.LastDeath, h.LastError = &died, fmt.Sprint(e.cause)
+	}
+	if e.pid == 0 {
+		h.State = "restarting"
+		if e.deaths == 0 {
+			h.State = "starting"
+		} else {
+			at := e.restart
+			h.RestartAt = &at
+		}
+	}
+	return h
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/envoy"
+	"weir/xds"
+)
+
+// metrics are those of the process; extproc has its own.
+type metrics struct {
+	reloads *prometheus.CounterVec
+}
+
+func newMetrics(g *Gateway) *metrics {
+	m := &metrics{reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_config_reloads_total",
+		Help: "Configurations that were put in force (accepted) or turned down (rejected).",
+	}, []string{"result"})}
+	count := func(which func(xds.NodeStatus) bool) func() float64 {
+		return func() float64 {
+			n := 0
+			for _, node := range g.xds.Nodes() {
+				if which(node) {
+					n++
+				}
+			}
+			return float64(n)
+		}
+	}
+	g.registry.MustRegister(m.reloads, configInfo{g}, certificates{g},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
+		}, count(func(xds.NodeStatus) bool { return true })),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_envoys_synced", Help: "Envoys that have acknowledged the configuration in force.",
+		}, count(func(n xds.NodeStatus) bool { return n.Synced })),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_config_last_reload_successful", Help: "1 if the last configuration was put in force, 0 if it was turned down.",
+		}, func() float64 {
+			g.status.mu.Lock()
+			defer g.status.mu.Unlock()
+			if g.status.failed.IsZero() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_build_info", Help: "Always 1.",
+			ConstLabels: prometheus.Labels{"version": Version(), "envoy": envoy.Version},
+		}, func() float64 { return 1 }),
+	)
+	return m
+}
+
+// configInfo tells the version of the configuration in force.
+type configInfo struct{ *Gateway }
+
+var configVersion = prometheus.NewDesc("weir_config_info", "The configuration in force, by its content's version. Always 1.", []string{"version"}, nil)
+
+// Describe implements prometheus.Collector.
+func (configInfo) Describe(to chan<- *prometheus.Desc) { to <- configVersion }
+
+// Collect implements prometheus.Collector.
+func (c configInfo) Collect(to chan<- prometheus.Metric) {
+	c.status.mu.Lock()
+	version := c.status.version
+	c.status.mu.Unlock()
+	to <- prometheus.MustNewConstMetric(configVersion, prometheus.GaugeValue, 1, version)
+}
+
+func (m *metrics) reload(accepted bool) {
+	result := "rejected"
+	if accepted {
+		result = "accepted"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// certificates tells when the certificates of the current policy expire.
+type certificates struct{ *Gateway }
+
+var certificateExpiry = prometheus.NewDesc("weir_certificate_expiry_timestamp_seconds",
+	"When the certificates of a file expire, as a Unix time.", []string{"file"}, nil)
+
+// Describe implements prometheus.Collector.
+func (certificates) Describe(to chan<- *prometheus.Desc) { to <- certificateExpiry }
+
+// Collect implements prometheus.Collector.
+func (c certificates) Collect(to chan<- prometheus.Metric) {
+	p := c.current.Load()
+	if p == nil {
+		return
+	}
+	for _, e := range p.Expiries {
+		to <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(e.NotAfter.Unix()), e.File)
+	}
+}

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/admin"
+	"weir/envoy"
+	"weir/policy"
+	"weir/xds"
+)
+
+// patience bounds every wait; nothing should come near it.
+const patience = 30 * time.Second
+
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(limit) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// rig is a gateway in this process, whose reload loop is the test.
+type rig struct {
+	*Gateway
+	t         *testing.T
+	config    string // what the next load reads
+	log       output
+	socket    string
+	operators *httptest.Server
+}
+
+func newRig(t *testing.T, config string) *rig {
+	t.Helper()
+	b := &rig{t: t, config: config}
+	b.Gateway = New(Options{
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)), Listen: []string{"127.0.0.1:0"}, Stdout: io.Discard, Stderr: io.Discard,
+		Source: func() (policy.Source, error) {
+			return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
+		},
+	})
+	first, err := b.load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.adopt(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of weir:\n%s", b.log.String())
+		}
+	})
+	return b
+}
+
+// serve opens what Envoys and operators connect to.
+func (b *rig) serve() {
+	b.t.Helper()
+	b.socket = filepath.Join(b.t.TempDir(), "weir.sock")
+	l, err := net.Listen("unix", b.socket)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if b.observer, err = newObserver(b.Gateway, b.current.Load()); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(b.observer.close)
+	server := b.grpcServer()
+	go func() { _ = server.Serve(l) }()
+	b.t.Cleanup(func() { stopServer(server) })
+	b.operators = httptest.NewServer(admin.Handler(b, b.registry))
+	b.t.Cleanup(b.operators.Close)
+}
+
+// envoy runs an Envoy until the end of the test, and waits until it has the
+// configuration.
+func (b *rig) envoy(node string) (pid int, admin *envoy.Admin) {
+	b.t.Helper()
+	path, err := envoy.Find(b.t.Context(), envoy.FindOptions{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	dir := b.t.TempDir()
+	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{NodeID: node, Socket: b.socket, AdminSocket: filepath.Join(dir, "admin.sock")})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pids := make(chan int, 8)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- envoy.Run(ctx, envoy.Config{
+			Path: path, Bootstrap: bootstrap, Dir: dir, Concurrency: 1, LogLevel: "error",
+			Log: slog.New(slog.NewTextHandler(&b.log, nil)), Started: func(pid int) { pids <- pid },
+		})
+	}()
+	b.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.t.Error(err)
+		}
+	})
+	b.wait(node+" to be synced", func(nodes []xds.NodeStatus) bool {
+		return slices.ContainsFunc(nodes, func(n xds.NodeStatus) bool { return n.Node == node && n.Synced })
+	})
+	return <-pids, envoy.NewAdmin(filepath.Join(dir, "admin.sock"))
+}
+
+func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	if b.xds.Wait(ctx, holds) != nil {
+		b.t.Fatalf("waited in vain for %s: %+v", what, b.xds.Nodes())
+	}
+}
+
+// get asks the admin listener.
+func (b *rig) get(path string) (int, string) {
+	b.t.Helper()
+	resp, err := http.Get(b.operators.URL + path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func (b *rig) ask(body string) (*http.Response, error) {
+	sockets, err := b.sockets(b.current.Load())
+	if err != nil {
+		return nil, err
+	}
+	return http.Post("http://"+sockets[0].String()+"/v1/chat/completions", "application/json", strings.NewReader(body))
+}
+
+func send(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func provider(id, url string) string {
+	return fmt.Sprintf("providers: [{id: %s, base_url: %s}]\n", id, url)
+}
+
+// output may be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}

@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"weir/admin"
+	"weir/envoy"
+	"weir/extproc"
+	"weir/extproc/wire"
+	"weir/internal/memory"
+	"weir/internal/private"
+	"weir/policy"
+	"weir/policy/config"
+)
+
+// elsewhereWorkers is the assumed number of threads of an Envoy that Weir does
+// not start, unless envoy.concurrency is set.
+const elsewhereWorkers = 32
+
+// ElsewhereShare divides the open files of an Envoy that Weir does not start.
+func ElsewhereShare(p *policy.Policy, openFiles int) (envoy.Share, error) {
+	openFiles = cmp.Or(openFiles, p.Limits.OpenFiles, config.DefaultOpenFiles)
+	return envoy.Divide(openFiles, cmp.Or(p.Config.Envoy.Concurrency, elsewhereWorkers), p.Limits.MaxClientConnections)
+}
+
+// Serve runs the gateway for Envoys that somebody else starts, until it is asked to
+// stop. socket is where they connect; empty: the configuration's, or the default.
+func (g *Gateway) Serve(ctx context.Context, socket string) error {
+	first, err := g.load(nil)
+	if err != nil {
+		return err
+	}
+	memoryOf(first, memory.Available(), false).limitWeir(g.Getenv)
+	if _, err := envoy.RaiseOpenFiles(); err != nil {
+		g.log.Warn("the limit of open files stays as it is", "reason", err)
+	}
+	if g.share, err = ElsewhereShare(first, 0); err != nil {
+		return err
+	}
+	socket = cmp.Or(socket, first.Config.Envoy.Socket, DefaultSocket(g.Getenv))
+	if g.users, err = private.ParseUsers(first.Config.Envoy.Users); err != nil {
+		return fmt.Errorf("envoy.users: %w", err)
+	}
+	if err := socketFolder(socket, g.users); err != nil {
+		return err
+	}
+	return g.run(ctx, first, socket, func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// run serves until asked to stop. beside runs next to the services and must
+// return when its context ends; only then do the services end, because what it
+// runs (Envoy, while it drains) still needs them.
+func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, beside func(context.Context) error) error {
+	if err := envoy.NoCoreDumps(); err != nil {
+		g.log.Warn("a crash may leave a core dump, with keys in it", "reason", err)
+	}
+	listener, err := listenForEnvoy(socket, g.users, g.log, g.registry)
+	if err != nil {
+		return err
+	}
+	operators, err := net.Listen("tcp", cmp.Or(g.Admin, first.AdminListen))
+	if err != nil {
+		return errors.Join(fmt.Errorf("admin: %w", err), listener.Close())
+	}
+	bound := operators.Addr().String()
+	g.adminBound.Store(&bound)
+	sockets, err := g.sockets(first)
+	if err == nil {
+		err = g.adopt(ctx, first)
+	}
+	if err != nil {
+		return errors.Join(err, listener.Close(), operators.Close())
+	}
+	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", operators.Addr().String(), "listen", written(sockets), "config", g.ConfigFile, "version", first.Version)
+
+	if g.observer, err = newObserver(g, first); err != nil {
+		return errors.Join(fmt.Errorf("telemetry.access_log: %w", err), listener.Close(), operators.Close())
+	}
+	defer g.observer.close()
+	server := g.grpcServer()
+	services, endServices := context.WithCancel(ctx)
+	work, endWork := context.WithCancel(services)
+	defer endServices()
+	defer endWork()
+
+	group, services := errgroup.WithContext(services)
+	for _, service := range g.Services {
+		group.Go(func() error { return service(services) })
+	}
+	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error { return ServeHTTP(services, operators, admin.Handler(g, g.registry)) })
+	group.Go(func() error { return g.announce(work) })
+	group.Go(func() error { return giveBack(work) })
+	group.Go(func() error { return g.observer.run(services) })
+	group.Go(func() error { return g.observer.recorder.Run(services) })
+	group.Go(func() error { return g.envoyLimits.run(services) })
+	group.Go(func() error { return g.observer.reopens(services, g.Reopen) })
+	group.Go(func() error { return g.watch(work) })
+	group.Go(func() error { return g.reloads(work) })
+	group.Go(func() error { return g.signals(services, endWork) })
+	group.Go(func() error {
+		defer endServices()
+		err := beside(work)
+		endWork()
+		stopServer(server)
+		return err
+	})
+	return group.Wait()
+}
+
+// signals turns requests to stop into ends of contexts.
+func (g *Gateway) signals(ctx context.Context, endWork func()) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case s := <-g.Stop:
+		g.log.Info("stopping: running requests may finish; once more to stop at once", "signal", s.String())
+		g.draining.Store(true)
+		endWork()
+	}
+	select {
+	case <-ctx.Done():
+	case <-g.Stop:
+		g.hurry.Do(func() { close(g.now) })
+	}
+	return nil
+}
+
+// announce says when the first Envoy is ready.
+func (g *Gateway) announce(ctx context.Context) error {
+	if g.firstServed(ctx) != nil {
+		return nil // stopped before
+	}
+	g.everReady.Store(true)
+	sockets, err := g.sockets(g.current.Load())
+	if err != nil {
+		return err
+	}
+	g.log.Info("ready", "listen", written(sockets))
+	// The start took several times what is kept; adopt was there before Envoy.
+	debug.FreeOSMemory()
+	if g.OnReady != nil {
+		g.OnReady(sockets[0].String())
+	}
+	return nil
+}
+
+// grpcServer carries everything between Envoy and Weir over one socket.
+func (g *Gateway) grpcServer() *grpc.Server {
+	// The largest body that any configuration allows, with its plan; Envoy
+	// holds the limit of the one in force.
+	options := append(wire.ServerOptions(config.MaxMaxBodyBytes+8<<20),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: envoy.KeepaliveInterval / 2, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	)
+	server := grpc.NewServer(options...)
+	g.xds.Register(server)
+	g.observer.receiver.Register(server)
+	g.peers.Register(server)
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.past.Of))
+	return server
+}
+
+// stopServer lets decisions that are being made finish. Discovery streams
+// never end by themselves, so the wait is bounded.
+func stopServer(server *grpc.Server) {
+	finished := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(time.Second):
+		server.Stop()
+		<-finished
+	}
+}
+
+// ServeHTTP serves until ctx ends.
+func ServeHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	stop := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if server.Shutdown(bounded) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
