@@ -209,7 +209,7 @@ func (a access) credentials(t *testing.T) {
 
 const (
 	noKey      = "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key"
-	unknownKey = "the access key is not known to this gateway: check that it is copied whole and not deleted"
+	unknownKey = "unknown access key: check that it was copied completely and has not been revoked"
 )
 
 // anonymous: on loopback and without keys, a credential is ignored, and stays
@@ -232,7 +232,7 @@ func (a access) anonymous(t *testing.T) {
 // goes nowhere, as long as no key is asked for.
 func (a access) pages(t *testing.T) {
 	byName := "without access_keys, the gateway serves this machine only, and \"evil.example:8080\" may be the name of someone else: use http://127.0.0.1, add access_keys, or set allow_anonymous: true"
-	byPage := "without access_keys, the gateway serves this machine only, and no page of \"https://evil.example\": add access_keys, or set allow_anonymous: true"
+	byPage := "without access_keys, the gateway serves this machine only, and not the web page \"https://evil.example\": add access_keys, or set allow_anonymous: true"
 	const form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nalpha:small\r\n--b--\r\n"
 	for _, test := range []struct {
 		name, method, path, body string
@@ -289,15 +289,15 @@ func (a access) refusals(t *testing.T) {
 }
 
 const (
-	providerDenied = " is not allowed here: its provider is outside of what you may use; GET /v1/models lists what is inside"
-	modelDenied    = " is not allowed here: the model is outside of what you may use; GET /v1/models lists what is inside"
-	notKnown       = " is not known to this gateway: write provider:model, or a name from GET /v1/models"
+	providerDenied = " is not allowed here: your access key may not use its provider; GET /v1/models lists the models that you may use"
+	modelDenied    = " is not allowed here: your access key may not use this model; GET /v1/models lists the models that you may use"
+	notKnown       = ": write provider:model, or a name from GET /v1/models"
 )
 
 // scope is what keys may use. A refusal has the client's own words, and never
 // the name of a provider or a model outside of its key's scope.
 func (a access) scope(t *testing.T) {
-	none := "no model is configured that could serve /v1/chat/completions with this key"
+	none := "no configured model can serve /v1/chat/completions with this access key"
 	tests := []struct {
 		key, body string
 		served    string // alpha or bravo, with the model
@@ -321,9 +321,9 @@ func (a access) scope(t *testing.T) {
 		{key: keyAlpha, body: `{"model":"bravo:lage"}`, code: "provider_not_allowed", message: `"bravo:lage"` + providerDenied},
 		{key: keyAlpha, body: `{"model":"large"}`, code: "provider_not_allowed", message: `"large"` + providerDenied},
 		{key: keyAlpha, body: `{"model":"grand"}`, code: "provider_not_allowed", message: `"grand"` + providerDenied},
-		{key: keyAlpha, body: `{"model":"larg"}`, code: "model_not_found", message: `model "larg"` + notKnown},
-		{key: keyAlpha, body: `{"model":"smal"}`, code: "model_not_found", message: `model "smal"` + notKnown + "; did you mean small?"},
-		{key: keyAlpha, body: `{"model":"bravo"}`, code: "model_not_found", message: `model "bravo"` + notKnown},
+		{key: keyAlpha, body: `{"model":"larg"}`, code: "model_not_found", message: `unknown model "larg"` + notKnown},
+		{key: keyAlpha, body: `{"model":"smal"}`, code: "model_not_found", message: `unknown model "smal"` + notKnown + "; did you mean small?"},
+		{key: keyAlpha, body: `{"model":"bravo"}`, code: "model_not_found", message: `unknown model "bravo"` + notKnown},
 		{key: keyAlpha, body: `{"models":["bravo:large","large"]}`, code: "provider_not_allowed", message: `"bravo:large"` + providerDenied},
 		{key: keyAlpha, body: `{"model":"bravo:large","models":["nowhere, else","alpha:small"]}`, served: "alpha:small", rejected: "bravo:large, nowhere%2C%20else"},
 
@@ -335,18 +335,18 @@ func (a access) scope(t *testing.T) {
 		{key: keyOneModel, body: `{"model":"alpha:shared"}`, code: "model_not_allowed", message: `"alpha:shared"` + modelDenied},
 		{key: keyOneModel, body: `{"model":"bravo:large"}`, code: "model_not_allowed", message: `"bravo:large"` + modelDenied},
 		{key: keyOneModel, body: `{"model":"bravo:unlisted"}`, code: "model_not_allowed", message: `"bravo:unlisted"` + modelDenied},
-		{key: keyOneModel, body: `{"model":"large-2"}`, code: "model_not_found", message: `model "large-2"` + notKnown},
+		{key: keyOneModel, body: `{"model":"large-2"}`, code: "model_not_found", message: `unknown model "large-2"` + notKnown},
 		{key: keyOneModel, body: `{"model":"small"}`, code: "model_not_allowed", message: `"small"` + modelDenied},
-		{key: keyOneModel, body: `{"model":"smal"}`, code: "model_not_found", message: `model "smal"` + notKnown},
-		{key: keyOneModel, body: `{"model":"share"}`, code: "model_not_found", message: `model "share"` + notKnown + "; did you mean shared?"},
+		{key: keyOneModel, body: `{"model":"smal"}`, code: "model_not_found", message: `unknown model "smal"` + notKnown},
+		{key: keyOneModel, body: `{"model":"share"}`, code: "model_not_found", message: `unknown model "share"` + notKnown + "; did you mean shared?"},
 
 		{key: keyNobody, body: `{"model":"alpha:small"}`, code: "provider_not_allowed", message: `"alpha:small"` + providerDenied},
 		{key: keyNobody, body: `{"model":"shared"}`, code: "provider_not_allowed", message: `"shared"` + providerDenied},
-		{key: keyNobody, body: `{"model":"smal"}`, code: "model_not_found", message: `model "smal"` + notKnown},
+		{key: keyNobody, body: `{"model":"smal"}`, code: "model_not_found", message: `unknown model "smal"` + notKnown},
 		{key: keyNobody, body: `{}`, code: "no_models_selected", message: none},
 		{key: keyNothing, body: `{"model":"alpha:small"}`, code: "model_not_allowed", message: `"alpha:small"` + modelDenied},
 		{key: keyNothing, body: `{"model":"alpha:unlisted"}`, code: "model_not_allowed", message: `"alpha:unlisted"` + modelDenied},
-		{key: keyNothing, body: `{"model":"smal"}`, code: "model_not_found", message: `model "smal"` + notKnown},
+		{key: keyNothing, body: `{"model":"smal"}`, code: "model_not_found", message: `unknown model "smal"` + notKnown},
 		{key: keyNothing, body: `{}`, code: "no_models_selected", message: none},
 	}
 	for _, test := range tests {
@@ -421,7 +421,7 @@ func (a access) lists(t *testing.T) {
 			for _, id := range []string{"alpha:small", "bravo:large"} {
 				answer := a.Get("/v1/models/"+id, "Authorization", "Bearer "+key)
 				if !seen[id] {
-					wantRefusal(t, answer, "", "model_not_found", fmt.Sprintf("model %q", id)+notKnown)
+					wantRefusal(t, answer, "", "model_not_found", fmt.Sprintf("unknown model %q", id)+notKnown)
 					continue
 				}
 				if want := strings.TrimSuffix(strings.TrimPrefix(openai(id), `{"object":"list","data":[`), `]}`); answer.Status != 200 || answer.Body != want {

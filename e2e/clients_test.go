@@ -196,9 +196,9 @@ func refusals(client, op string) []refusal {
 	once := map[string]any{"max_retries": 0}
 	return []refusal{
 		{"unknown key", step{op, client + ":m", prompt, map[string]any{"api_key": "not-a-key"}},
-			apiError{"", 401, "the access key is not known to this gateway: check that it is copied whole and not deleted", "authentication_error", "invalid_api_key"}},
+			apiError{"", 401, "unknown access key: check that it was copied completely and has not been revoked", "authentication_error", "invalid_api_key"}},
 		{"unknown model", step{op, "nowhere", prompt, nil},
-			apiError{"", 404, `model "nowhere" is not known to this gateway: write provider:model, or a name from GET /v1/models`, "not_found_error", "model_not_found"}},
+			apiError{"", 404, `unknown model "nowhere": write provider:model, or a name from GET /v1/models`, "not_found_error", "model_not_found"}},
 		{"too large", step{op, client + ":m", strings.Repeat("too large ", 300_000), once},
 			apiError{"", 413, "the request body is larger than 2097152 bytes", "invalid_request_error", "request_too_large"}},
 		{"refused by the provider", step{op, "failing:m", prompt, once},

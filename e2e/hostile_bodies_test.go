@@ -16,8 +16,8 @@ func compressed(s string) string {
 }
 
 const (
-	notString = "model must be a string, it is "
-	notObject = "the request body must be a JSON object, it is "
+	notString = "model must be a string, but is "
+	notObject = "the request body must be a JSON object, but is "
 	notJSON   = "the request body is not valid JSON at byte "
 	noBody    = "the request has no body: PATH takes one that names a model"
 )
@@ -79,22 +79,22 @@ func (h *hostile) bodies(t *testing.T) {
 		{"models twice", `{"models":["p:m"],"model\u0073":["q:m"]}`, "duplicate_key", `the request body has two "models"; send it once`},
 		{"model and a NUL", `{"model":"p:m","model\u0000":"q:m"}`, "invalid_body", `the request body has a key with a control character: "model\u0000"`},
 		{"model and half a pair", `{"model":"p:m","model\ud800":"q:m"}`, "invalid_body", `the request body has a key with half of a surrogate pair: "model\ud800"`},
-		{"models is a string", `{"models":"p:m"}`, "invalid_body", "models must be a list of strings, it is a string"},
-		{"models is an object", `{"models":{"0":"p:m"}}`, "invalid_body", "models must be a list of strings, it is an object"},
-		{"models is null", `{"models":null}`, "invalid_body", "models must be a list of strings, it is null"},
+		{"models is a string", `{"models":"p:m"}`, "invalid_body", "models must be a list of strings, but is a string"},
+		{"models is an object", `{"models":{"0":"p:m"}}`, "invalid_body", "models must be a list of strings, but is an object"},
+		{"models is null", `{"models":null}`, "invalid_body", "models must be a list of strings, but is null"},
 		{"models is empty", `{"models":[]}`, "invalid_body", "models must not be empty, leave it out instead"},
-		{"models has a number", `{"models":["p:m",1]}`, "invalid_body", "models[1] must be a string, it is a number"},
-		{"models has null", `{"models":[null]}`, "invalid_body", "models[0] must be a string, it is null"},
-		{"models has a list", `{"models":[["p:m"]]}`, "invalid_body", "models[0] must be a string, it is an array"},
+		{"models has a number", `{"models":["p:m",1]}`, "invalid_body", "models[1] must be a string, but is a number"},
+		{"models has null", `{"models":[null]}`, "invalid_body", "models[0] must be a string, but is null"},
+		{"models has a list", `{"models":[["p:m"]]}`, "invalid_body", "models[0] must be a string, but is an array"},
 		{"models has an empty one", `{"models":["p:m",""]}`, "invalid_body", "models[1] must not be empty"},
 		{"models has a control character", `{"models":["p:m\r\nx-evil: 1"]}`, "invalid_body", `models[0] has a control character: "p:m\r\nx-evil: 1"`},
 		{"10,000 models", `{"models":["p:m"` + strings.Repeat(`,"p:m"`, 9_999) + `]}`, "invalid_body", "models has more than 32 entries"},
 
-		{"unknown model", `{"model":"nowhere"}`, "model_not_found", `model "nowhere" is not known to this gateway: write provider:model, or a name from GET /v1/models`},
-		{"provider without a model", `{"model":"p:"}`, "model_not_found", `model "p:" is not known to this gateway: write provider:model, or a name from GET /v1/models`},
-		{"format string", `{"model":"%REQ(:authority)% %DYNAMIC_METADATA(weir)% %s"}`, "model_not_found", `model "%REQ(:authority)% %DYNAMIC_METADATA(weir)% %s" is not known to this gateway: write provider:model, or a name from GET /v1/models`},
-		{"markup", `{"model":"<script>\"\\"}`, "model_not_found", `model "<script>\"\\" is not known to this gateway: write provider:model, or a name from GET /v1/models`},
-		{"long unknown model", `{"model":"` + strings.Repeat("é", 128) + `"}`, "model_not_found", `model "` + strings.Repeat("é", 32) + `" is not known to this gateway: write provider:model, or a name from GET /v1/models`},
+		{"unknown model", `{"model":"nowhere"}`, "model_not_found", `unknown model "nowhere": write provider:model, or a name from GET /v1/models`},
+		{"provider without a model", `{"model":"p:"}`, "model_not_found", `unknown model "p:": write provider:model, or a name from GET /v1/models`},
+		{"format string", `{"model":"%REQ(:authority)% %DYNAMIC_METADATA(weir)% %s"}`, "model_not_found", `unknown model "%REQ(:authority)% %DYNAMIC_METADATA(weir)% %s": write provider:model, or a name from GET /v1/models`},
+		{"markup", `{"model":"<script>\"\\"}`, "model_not_found", `unknown model "<script>\"\\": write provider:model, or a name from GET /v1/models`},
+		{"long unknown model", `{"model":"` + strings.Repeat("é", 128) + `"}`, "model_not_found", `unknown model "` + strings.Repeat("é", 32) + `": write provider:model, or a name from GET /v1/models`},
 	}
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
 		for _, test := range tests {

@@ -192,7 +192,7 @@ func (h *hostile) paths(t *testing.T) {
 		h.nothingSent(t)
 	})
 	t.Run("an unknown model", func(t *testing.T) {
-		message := `model "no/where" is not known to this gateway: write provider:model, or a name from GET /v1/models`
+		message := `unknown model "no/where": write provider:model, or a name from GET /v1/models`
 		wantRefusal(t, h.Get("/v1/models/no%2Fwhere"), "", "model_not_found", message)
 		h.nothingSent(t)
 	})

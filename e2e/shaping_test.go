@@ -111,7 +111,7 @@ on_http_request:
 			alpha.Reset()
 			bravo.Reset()
 			a := g.Post("/v1/chat/completions", `{"model":"alpha:m","note":"`+text+`"}`, client...)
-			wantRefusal(t, a, "", "invalid_body", "the header x-note that this gateway makes of the request has a control character at byte 1: it cannot be sent in a header")
+			wantRefusal(t, a, "", "invalid_body", "the header x-note that the gateway derives from the request has a control character at byte 1: it cannot be sent in a header")
 			nothingSent(t)
 		})
 	}

@@ -88,7 +88,7 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 			}
 			// A value that is no header value would end the header, or Envoy.
 			if err := config.CheckHeaderValue(text); err != nil {
-				return llm.Errorf(llm.InvalidBody, "the header %s that this gateway makes of the request %v", h.Name, err)
+				return llm.Errorf(llm.InvalidBody, "the header %s that the gateway derives from the request %v", h.Name, err)
 			}
 			out.Fields = append(out.Fields, Field{h.Field, req.Presented.Scrub(text)})
 		}
@@ -97,11 +97,11 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 }
 
 func shapeFailed(what string, err error) error {
-	return &llm.Error{Code: llm.StrategyFailed, Message: "the gateway could not make its " + what + " of this request; its operator finds why in the log", Cause: fmt.Errorf("%s: %w", what, err)}
+	return &llm.Error{Code: llm.StrategyFailed, Message: "the gateway could not derive its " + what + " from this request; the reason is in the gateway's log", Cause: fmt.Errorf("%s: %w", what, err)}
 }
 
 func tooLong(what string) error {
-	return llm.Errorf(llm.RequestTooLarge, "the %s that this gateway makes of the request is longer than %d bytes", what, maxHeaderValue)
+	return llm.Errorf(llm.RequestTooLarge, "the %s that the gateway derives from the request is longer than %d bytes", what, maxHeaderValue)
 }
 
 // bodyTemplate is a JSON value with expressions in its strings.

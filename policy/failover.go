@@ -50,7 +50,7 @@ func parseFailover(f config.FailoverConfig) (Failover, map[int]error) {
 		default:
 			var status int
 			if _, err := fmt.Sscanf(entry, "%3d", &status); err != nil || len(entry) != 3 || status < 400 || status > 599 {
-				problems[i] = fmt.Errorf("%q is no failure: write a status from 400 to 599, 4xx, 5xx, connect_failure, reset or timeout", entry)
+				problems[i] = fmt.Errorf("unknown failure %q: write a status from 400 to 599, 4xx, 5xx, connect_failure, reset or timeout", entry)
 				continue
 			}
 			add(status)

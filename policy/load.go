@@ -89,7 +89,7 @@ func (p *Policy) ProblemOf(name, message string) config.Problem {
 // invalid reports what Envoy would refuse at the providers that it comes from.
 func (l *loader) invalid(all []Invalid) {
 	for _, one := range all {
-		l.problem(l.paths[ProviderOf(one.Cluster)], "Envoy would refuse what is made of this: %s", one.Reason)
+		l.problem(l.paths[ProviderOf(one.Cluster)], "Envoy would reject the resources made from this: %s", one.Reason)
 	}
 }
 
@@ -131,12 +131,15 @@ func (l *loader) problem(path, format string, args ...any) {
 	l.problems = append(l.problems, p)
 }
 
-// unreadable says whether the decoder refused what stands at a path, or a part
-// of it.
+// unreadable reports whether the decoder refused the value at a path, a part of it,
+// or a value that contains it.
 func (l *loader) unreadable(path string) bool {
-	return slices.ContainsFunc(l.decoded, func(p config.Problem) bool {
-		rest, ok := strings.CutPrefix(p.Path, path)
+	within := func(path, outer string) bool {
+		rest, ok := strings.CutPrefix(path, outer)
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(l.decoded, func(p config.Problem) bool {
+		return within(p.Path, path) || p.Mismatch && within(path, p.Path)
 	})
 }
 
@@ -290,7 +293,7 @@ func (l *loader) httpHosts() {
 	for i, host := range l.cfg.AllowHTTPHosts {
 		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		if _, err := netip.ParseAddr(bare); err != nil && config.CheckHostName(strings.ToLower(bare)) != nil {
-			l.problem(config.IndexPath("allow_http_hosts", i), "%q is no host: write a name or an address, without scheme and port", llm.Clip(host))
+			l.problem(config.IndexPath("allow_http_hosts", i), "invalid host %q: write a name or an address, without scheme and port", llm.Clip(host))
 		}
 	}
 }
@@ -300,7 +303,7 @@ func (l *loader) httpHosts() {
 func (l *loader) connectTo() {
 	for _, from := range sortedKeys(l.cfg.ConnectTo) {
 		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {
-			l.problem(config.JoinPath("connect_to", from), "is no address: write host:port, as it stands in a base URL")
+			l.problem(config.JoinPath("connect_to", from), "is not a valid address: write host:port, as in a base URL")
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (l *loader) accessKeys(p *Policy) {
 		case k.Name == "":
 			l.problem(at+".name", "is missing")
 		case names[k.Name]:
-			l.problem(at+".name", "%q stands twice", llm.Clip(k.Name))
+			l.problem(at+".name", "duplicate name %q", llm.Clip(k.Name))
 		case strings.ContainsFunc(k.Name, unicode.IsControl):
 			l.problem(at+".name", "has a control character")
 		}
@@ -48,7 +48,7 @@ func (l *loader) accessKeys(p *Policy) {
 func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash [sha256.Size]byte, ok bool) {
 	switch {
 	case (k.SHA256 == "") == (k.Value == ""):
-		l.problem(at, "write either sha256 or value")
+		l.problem(at, "set either sha256 or value")
 		return hash, false
 	case k.SHA256 != "":
 		b, err := hex.DecodeString(k.SHA256)
@@ -89,7 +89,7 @@ func (l *loader) accessKey(k config.AccessKeyConfig, at string) *AccessKey {
 			// No provider's id has a colon, so the first one ends it.
 			provider, model, ok := strings.Cut(entry, ":")
 			if !ok || provider == "" || model == "" {
-				l.problem(fmt.Sprintf("%smodels.allow[%d]", at, i), "%q is no model of a provider: write provider:model", llm.Clip(entry))
+				l.problem(fmt.Sprintf("%smodels.allow[%d]", at, i), "invalid model %q: write provider:model", llm.Clip(entry))
 			}
 			key.models[modelRef{provider, model}] = true
 		}

@@ -70,7 +70,7 @@ func (l *loader) returnedNames(list config.NamesConfig, path string) {
 		size += len(name)
 	}
 	if size > maxReturnedNames {
-		l.problem(path, "the names of all providers have %d bytes together, %d at most: let a name end in '*', or write all", size, maxReturnedNames)
+		l.problem(path, "the names of all providers have %d bytes in total, the limit is %d: end a name in '*', or write all", size, maxReturnedNames)
 	}
 }
 

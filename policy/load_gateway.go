@@ -21,9 +21,9 @@ func (l *loader) gateway() (*config.GatewayConfig, string) {
 		case kind == "":
 			l.problem(path+".type", "is missing: write ai-gateway")
 		case kind != "ai-gateway":
-			l.problem(path+".type", "%q is no action of Weir: it has ai-gateway only", llm.Clip(kind))
+			l.problem(path+".type", "unknown action %q; did you mean ai-gateway?", llm.Clip(kind))
 		case found != nil:
-			l.problem(path, "a second ai-gateway action: there can be one")
+			l.problem(path, "a second ai-gateway action: only one is allowed")
 		default:
 			if c == nil {
 				c = &config.GatewayConfig{}
@@ -41,7 +41,7 @@ func (l *loader) gateway() (*config.GatewayConfig, string) {
 			continue
 		}
 		if r.Type != "" || r.Config != nil {
-			l.problem(path, "write either actions, or type and config")
+			l.problem(path, "set either actions, or type and config")
 		}
 		for j, a := range r.Actions {
 			action(fmt.Sprintf("%s.actions[%d]", path, j), a.Type, a.Config)
@@ -51,7 +51,7 @@ func (l *loader) gateway() (*config.GatewayConfig, string) {
 	case found == nil:
 		return &config.GatewayConfig{Providers: l.cfg.ShortProviders}, ""
 	case l.cfg.ShortProviders != nil:
-		l.problem("providers", "belongs into %sproviders when there is an ai-gateway action", at)
+		l.problem("providers", "must be under %sproviders when there is an ai-gateway action", at)
 	}
 	return found, at
 }
@@ -62,7 +62,7 @@ func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 	switch g.OnError {
 	case "", "halt":
 	case "continue":
-		l.problem(at+"on_error", "continue needs an action after ai-gateway, and there is none: write halt")
+		l.problem(at+"on_error", "continue needs an action after ai-gateway: write halt")
 	default:
 		l.problem(at+"on_error", "%q is unknown: write halt", llm.Clip(g.OnError))
 	}
@@ -141,7 +141,7 @@ func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 		}
 		switch {
 		case strings.EqualFold(name, "model"), strings.EqualFold(name, "models"):
-			l.problem(path+"."+name, "which model serves a request is not set here")
+			l.problem(path+"."+name, "cannot be set here: the model comes from the request and model_selection")
 		case dynamic[i] != nil: // what it gives is bounded when it is known
 		case p.outputLimit.tokens > 0 && llm.IsOutputField(name) && p.outputLimit.exceededBy(value):
 			l.problem(path+"."+name, "must be a number up to max_output_tokens (%d)", p.outputLimit.tokens)

@@ -63,7 +63,7 @@ func (l *loader) entries(g *config.GatewayConfig, at string) []*entry {
 			l.problem(path+".id", "is missing")
 			continue
 		case !config.IDPattern.MatchString(c.ID):
-			l.problem(path+".id", "%q is no id: %s", llm.Clip(c.ID), idRule)
+			l.problem(path+".id", "invalid id %q: %s", llm.Clip(c.ID), idRule)
 			continue
 		}
 		e := &entry{own: c, path: path, out: &provider{id: c.ID, configured: true, disabled: c.Disabled, byModel: map[string]*model{}}}
@@ -101,7 +101,7 @@ func (l *loader) names(entries []*entry) map[string]*provider {
 		case other == nil:
 			names[strings.ToLower(name)] = by
 		case other != by && path != "":
-			l.problem(path, "%q already names provider %q", llm.Clip(name), other.id)
+			l.problem(path, "%q is already the name of provider %q", llm.Clip(name), other.id)
 		}
 	}
 	for _, e := range entries {
@@ -113,7 +113,7 @@ func (l *loader) names(entries []*entry) map[string]*provider {
 		for i, alias := range e.own.IDAliases {
 			path := config.IndexPath(e.path+".id_aliases", i)
 			if !config.IDPattern.MatchString(alias) {
-				l.problem(path, "%q is no id: %s", llm.Clip(alias), idRule)
+				l.problem(path, "invalid id %q: %s", llm.Clip(alias), idRule)
 			}
 			claim(alias, path, e.out)
 		}
@@ -240,7 +240,7 @@ func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 	key := strings.ToLower(name)
 	if other := m.provider.byModel[key]; other != nil {
 		if other != m && path != "" {
-			l.problem(path, "%q already names a model of %q", llm.Clip(name), m.provider.id)
+			l.problem(path, "%q is already the name of a model of %q", llm.Clip(name), m.provider.id)
 		}
 		return
 	}
@@ -285,7 +285,7 @@ func (l *loader) modelFields(c config.ModelConfig, at string) {
 		{"cache_read", c.Pricing.CacheRead}, {"cache_write", c.Pricing.CacheWrite},
 	} {
 		if price.value != "" && !config.DecimalPattern.MatchString(price.value) {
-			l.problem(at+".pricing."+price.name, `%q is no price: write US dollars per million tokens, such as "0.15"`, llm.Clip(price.value))
+			l.problem(at+".pricing."+price.name, `invalid price %q: write US dollars per million tokens, such as "0.15"`, llm.Clip(price.value))
 		}
 	}
 }

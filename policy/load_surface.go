@@ -32,13 +32,13 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 			l.problem(at+".format", "%q is unknown: write openai or anthropic", llm.Clip(string(s.Format)))
 			continue
 		case s.Surface != "" && !slices.ContainsFunc(llm.Endpoints(), known):
-			l.problem(at+".surface", "%q is no surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", llm.Clip(string(s.Surface)), s.Format)
+			l.problem(at+".surface", "%q is not a surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", llm.Clip(string(s.Surface)), s.Format)
 			continue
 		case slices.ContainsFunc(out.surfaces, same):
-			l.problem(at, "the same format and surface stand twice")
+			l.problem(at, "duplicate format and surface")
 			continue
 		case s.SupportedParams != nil && s.Surface == "":
-			l.problem(at+".supported_params", "needs surface")
+			l.problem(at+".supported_params", "can only be set together with surface")
 		}
 		l.params(s.SupportedParams, at+".supported_params")
 		raw, where := c.BaseURL, path+".base_url"
@@ -154,13 +154,13 @@ func (b *clusterBuilder) headers(path string, headers map[string]config.Template
 		low := strings.ToLower(name)
 		switch {
 		case !config.HeaderPattern.MatchString(name):
-			b.problem(path+"."+name, "is no header name")
+			b.problem(path+"."+name, "is not a valid header name")
 		case len(name) > maxHeaderName:
 			b.problem(path+"."+name, "is too long for a header name: %d bytes at most", maxHeaderName)
 		case reserved(low):
-			b.problem(path+"."+name, "cannot be set: it belongs to HTTP or to the gateway")
+			b.problem(path+"."+name, "cannot be set: the header is reserved for HTTP or the gateway")
 		case seen[low]:
-			b.problem(path+"."+name, "stands twice, in another case")
+			b.problem(path+"."+name, "is set twice: header names are case-insensitive")
 		}
 		seen[low] = true
 		b.strip[low] = true
@@ -285,7 +285,7 @@ func (b *clusterBuilder) fromRequest(name string, t config.Template, at string) 
 		return "", false
 	}
 	if program.UsesSecrets() {
-		b.problem(at, "a secret and the request cannot meet in one header: what is made of a request travels with it, and a secret must not")
+		b.problem(at, "a header cannot combine a secret with values of the request: use two headers")
 	}
 	p := b.policy
 	if p.dynamic.headers == nil {
@@ -307,7 +307,7 @@ func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	}
 	path := config.JoinPath("connect_to", from)
 	if _, port, err := net.SplitHostPort(to); err != nil || port == "" || strings.ContainsAny(to, "/?") {
-		b.problem(path, "%q is no address: write host:port", llm.Clip(to))
+		b.problem(path, "invalid address %q: write host:port", llm.Clip(to))
 		return base.Host, base.Port
 	}
 	target, err := config.ParseBaseURL(base.Scheme+"://"+to, b.cfg.AllowHTTPHosts)

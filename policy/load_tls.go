@@ -52,7 +52,7 @@ func (b *clusterBuilder) clusterTLS(c config.ProviderConfig, base config.BaseURL
 // with where it is shown.
 func (b *clusterBuilder) certificate(c config.ProviderConfig, base config.BaseURL, path string) string {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		b.problem(path+".tls", "cert_file and key_file go together")
+		b.problem(path+".tls", "cert_file and key_file must be set together")
 	}
 	if c.TLS.CertFile == "" || c.TLS.KeyFile == "" {
 		return ""
@@ -60,7 +60,7 @@ func (b *clusterBuilder) certificate(c config.ProviderConfig, base config.BaseUR
 	cert := Certificate{b.readFile(path+".tls.cert_file", c.TLS.CertFile), config.NewSecret(b.readFile(path+".tls.key_file", c.TLS.KeyFile))}
 	if cert.Chain != "" && cert.Key.Reveal() != "" {
 		if err := cert.read(); err != nil {
-			b.problem(path+".tls", "cert_file and key_file do not fit: %v", err)
+			b.problem(path+".tls", "cert_file and key_file do not match: %v", err)
 		}
 	}
 	b.expires(path+".tls.cert_file", c.TLS.CertFile, cert.Chain, false)
@@ -97,7 +97,7 @@ func certificates(text string) (string, error) {
 		}
 	}
 	if found[kind]+found[oldKind] == 0 {
-		return "", errors.New("holds no PEM certificate")
+		return "", errors.New("contains no PEM certificate")
 	}
 	for _, k := range []struct{ kind, name string }{{kind, "certificates"}, {oldKind, "certificates"}, {revoked, "revocation lists"}} {
 		if written := strings.Count(text, "-----BEGIN "+k.kind+"-----"); written != found[k.kind] {

@@ -93,15 +93,15 @@ func TestModel(t *testing.T) {
 	f("all", "x/y:z", `{"id":"x/y:z","object":"model","created":0,"owned_by":"b"}`)
 	f("all", "openrouter:any/thing", `{"id":"openrouter:any/thing","object":"model","created":0,"owned_by":"openrouter"}`)
 	f("a-only", "m", `{"id":"m","object":"model","created":0,"owned_by":"meta"}`)
-	const unknown = ` is not known to this gateway: write provider:model, or a name from GET /v1/models`
-	f("a-only", "b:m", `model_not_found: model "b:m"`+unknown)
-	f("a-only", "x/y:z", `model_not_found: model "x/y:z"`+unknown)
-	f("all", "off", `model_not_found: model "off"`+unknown)
-	f("all", "a:off", `model_not_found: model "a:off"`+unknown)
-	f("all", "gone:m", `model_not_found: model "gone:m"`+unknown)
-	f("all", "groq:x", `model_not_found: model "groq:x"`+unknown)
-	f("nothing", "mn", `model_not_found: model "mn"`+unknown)
-	f("all", "mn", `model_not_found: model "mn"`+unknown+`; did you mean m, mm?`)
+	const unknown = `: write provider:model, or a name from GET /v1/models`
+	f("a-only", "b:m", `model_not_found: unknown model "b:m"`+unknown)
+	f("a-only", "x/y:z", `model_not_found: unknown model "x/y:z"`+unknown)
+	f("all", "off", `model_not_found: unknown model "off"`+unknown)
+	f("all", "a:off", `model_not_found: unknown model "a:off"`+unknown)
+	f("all", "gone:m", `model_not_found: unknown model "gone:m"`+unknown)
+	f("all", "groq:x", `model_not_found: unknown model "groq:x"`+unknown)
+	f("nothing", "mn", `model_not_found: unknown model "mn"`+unknown)
+	f("all", "mn", `model_not_found: unknown model "mn"`+unknown+`; did you mean m, mm?`)
 }
 
 // The whole shapes, as the SDKs read them.

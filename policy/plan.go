@@ -70,7 +70,7 @@ func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	if p.inputLimit > 0 && !req.Endpoint.Multipart {
 		if over, n := tokens.Exceeds(req.Body.Bytes, p.inputLimit); over {
-			return nil, llm.Errorf(llm.InputTooLarge, "the input is at least %d tokens by estimate, the limit of this gateway is %d", n, p.inputLimit)
+			return nil, llm.Errorf(llm.InputTooLarge, "the input is estimated at %d tokens or more, the limit is %d", n, p.inputLimit)
 		}
 	}
 	shaped, err := p.shape(req)
@@ -148,7 +148,7 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 }
 
 func (p *Policy) nothingFor(req *Request) error {
-	return llm.Errorf(llm.NoModelsSelected, "no model is configured that could serve %s with this key", req.Endpoint.Path)
+	return llm.Errorf(llm.NoModelsSelected, "no configured model can serve %s with this access key", req.Endpoint.Path)
 }
 
 // entries are what the client asked for, in order and without repeats; nothing

@@ -239,7 +239,7 @@ func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
 	}
 	key, ok := p.keys[sha256.Sum256([]byte(credential))]
 	if !ok {
-		return nil, llm.Errorf(llm.InvalidAPIKey, "the access key is not known to this gateway: check that it is copied whole and not deleted")
+		return nil, llm.Errorf(llm.InvalidAPIKey, "unknown access key: check that it was copied completely and has not been revoked")
 	}
 	return key, nil
 }

@@ -75,7 +75,7 @@ func TestTLSMaterial(t *testing.T) {
 	f("ca_file: a.crt", pair(good+key, ""), "")
 	f("ca_file: a.crt", pair(good+bad, ""), "providers[0].tls.ca_file: a.crt has a certificate that cannot be read, number 2")
 	f("ca_file: a.crt", pair(good+cut, ""), "has 2 certificates, of which 1 can be read")
-	f("ca_file: a.crt", pair(key, ""), "a.crt holds no PEM certificate")
+	f("ca_file: a.crt", pair(key, ""), "a.crt contains no PEM certificate")
 	block := func(kind, text string) string {
 		return "-----BEGIN " + kind + "-----\n" + text + "\n-----END " + kind + "-----\n"
 	}
@@ -138,7 +138,7 @@ func TestReturnedNames(t *testing.T) {
 		}
 	}
 	f("", 500, 523)
-	f("providers[1].forward.response_headers: the names of all providers have 8196 bytes together, 8192 at most", 500, 524)
+	f("providers[1].forward.response_headers: the names of all providers have 8196 bytes in total, the limit is 8192", 500, 524)
 }
 
 // Envoy refuses header values of more than 16384 bytes, where % counts twice.
@@ -181,7 +181,7 @@ func TestInvalid(t *testing.T) {
 		return out
 	}
 	_, problems := Load(src)
-	const want = "weir.yaml:1: Envoy would refuse what is made of this: of none\nweir.yaml:3: providers[1]: Envoy would refuse what is made of this: of b"
+	const want = "weir.yaml:1: Envoy would reject the resources made from this: of none\nweir.yaml:3: providers[1]: Envoy would reject the resources made from this: of b"
 	if got := problems.Error(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

@@ -183,19 +183,44 @@ func (r rejection) err(p *Policy, e *llm.Endpoint, key *AccessKey) *llm.Error {
 	// The client's own words and no more: who offers what a key may not use is
 	// none of its business.
 	case llm.ProviderNotAllowed:
-		return llm.Errorf(r.code, "%q is not allowed here: its provider is outside of what you may use; GET /v1/models lists what is inside", llm.Clip(r.entry))
+		return llm.Errorf(r.code, "%q is not allowed here: your access key may not use its provider; GET /v1/models lists the models that you may use", llm.Clip(r.entry))
 	case llm.ModelNotAllowed:
-		return llm.Errorf(r.code, "%q is not allowed here: the model is outside of what you may use; GET /v1/models lists what is inside", llm.Clip(r.entry))
+		return llm.Errorf(r.code, "%q is not allowed here: your access key may not use this model; GET /v1/models lists the models that you may use", llm.Clip(r.entry))
 	case llm.UnsupportedSurface:
-		return llm.Errorf(r.code, "provider %q does not serve %s (asked for as %q)", r.provider.id, e.Path, llm.Clip(r.entry))
+		return llm.Errorf(r.code, "provider %q does not serve %s (requested as %q)", r.provider.id, e.Path, llm.Clip(r.entry))
 	case llm.NoProviderKey:
-		return llm.Errorf(r.code, "provider %q has no key in this gateway (asked for as %q): its operator must add api_keys", r.provider.id, llm.Clip(r.entry))
+		return llm.Errorf(r.code, "provider %q has no API key in this gateway (requested as %q): the operator must add api_keys", r.provider.id, llm.Clip(r.entry))
 	}
-	message := fmt.Sprintf("model %q is not known to this gateway: write provider:model, or a name from GET /v1/models", llm.Clip(r.entry))
+	message := fmt.Sprintf("unknown model %q: write provider:model, or a name from GET /v1/models", llm.Clip(r.entry))
+	if name := p.atOnlyProvider(r.entry, e, key); name != "" {
+		message = fmt.Sprintf("model %q is not listed by any provider: write %q, or list it under the provider's models", llm.Clip(r.entry), llm.Clip(name))
+	}
 	if near := p.near(r.entry, e, key); len(near) > 0 {
 		message += "; did you mean " + strings.Join(near, ", ") + "?"
 	}
 	return &llm.Error{Code: llm.ModelNotFound, Message: message}
+}
+
+// atOnlyProvider returns how to ask the only configured provider for a model that
+// nobody lists; empty where there are several, or where the key may not use it.
+func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *AccessKey) string {
+	only := ""
+	for _, candidate := range p.providers {
+		if candidate.configured && !candidate.disabled {
+			if only != "" {
+				return ""
+			}
+			only = candidate.id
+		}
+	}
+	if owner, _, _ := p.owner(entry, strings.ToLower(entry)); only == "" || owner != nil {
+		return ""
+	}
+	name := only + ":" + entry
+	if choices, _ := p.resolve(nil, 1, name, e, key, nil); len(choices) == 0 {
+		return ""
+	}
+	return name
 }
 
 // near gives the nearest names that this very key could use.

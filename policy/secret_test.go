@@ -145,15 +145,15 @@ func TestSecretStore(t *testing.T) {
 	f("file", "key", "from a file")
 	f("empty", "key", `error: secret "key" of store "empty" is empty`)
 	f("line", "key", `error: secret "key" of store "line" has a control character at byte 1: it cannot be sent in a header`)
-	f("wide", "key", `error: secret "key" of store "wide" begins or ends with white space: a header cannot carry that`)
-	f("denied", "key", `error: secret "key" of store "denied" is missing: looked in the management store (none), in the environment as WEIR_SECRET_DENIED_KEY, and in /s/denied/key (open /s/denied/key: permission denied)`)
-	f("none", "key", `error: secret "key" of store "none" is missing: looked in the management store (none), in the environment as WEIR_SECRET_NONE_KEY, and in /s/none/key`)
+	f("wide", "key", `error: secret "key" of store "wide" begins or ends with white space, which a header cannot carry`)
+	f("denied", "key", `error: secret "key" of store "denied" is missing: set the environment variable WEIR_SECRET_DENIED_KEY, or write the file /s/denied/key (open /s/denied/key: permission denied)`)
+	f("none", "key", `error: secret "key" of store "none" is missing: set the environment variable WEIR_SECRET_NONE_KEY, or write the file /s/none/key`)
 	for _, name := range []string{"..", ".", "", "/", "a/../b"} {
 		f(name, "key", fmt.Sprintf(`error: secret store %q, key "key": names must be single path segments`, name))
 		f("store", name, fmt.Sprintf(`error: secret store "store", key %q: names must be single path segments`, name))
 	}
 	store.Dir = ""
-	f("file", "key", `error: secret "key" of store "file" is missing: looked in the management store (none), in the environment as WEIR_SECRET_FILE_KEY, and in <secrets.dir>/file/key (secrets.dir is not set)`)
+	f("file", "key", `error: secret "key" of store "file" is missing: set the environment variable WEIR_SECRET_FILE_KEY`)
 }
 
 // Secrets are read in the order of the specification, each place for itself.

@@ -67,7 +67,7 @@ func openObject(raw []byte) (int, *llm.Error) {
 	if kind == "" || !startsValue(rest) {
 		return 0, unexpected(raw, i, "a JSON object")
 	}
-	return 0, llm.Errorf(llm.InvalidBody, "the request body must be a JSON object, it is %s", kind)
+	return 0, llm.Errorf(llm.InvalidBody, "the request body must be a JSON object, but is %s", kind)
 }
 
 // startsValue tells a JSON value of the wrong kind from text that only begins
@@ -153,7 +153,7 @@ func (b *Body) readModels(index int, value []byte) *llm.Error {
 		return repeatedModel("models")
 	}
 	if value[0] != '[' {
-		return llm.Errorf(llm.InvalidBody, "models must be a list of strings, it is %s", kindOf(value[0]))
+		return llm.Errorf(llm.InvalidBody, "models must be a list of strings, but is %s", kindOf(value[0]))
 	}
 	for i := skipSpace(value, 1); value[i] != ']'; i = skipSpace(value, i) {
 		if value[i] == ',' {
@@ -181,7 +181,7 @@ func (b *Body) readModels(index int, value []byte) *llm.Error {
 // modelString decodes a valid JSON value that must be a model.
 func modelString(at modelPlace, value []byte) (string, *llm.Error) {
 	if value[0] != '"' {
-		return "", llm.Errorf(llm.InvalidBody, "%s must be a string, it is %s", at, kindOf(value[0]))
+		return "", llm.Errorf(llm.InvalidBody, "%s must be a string, but is %s", at, kindOf(value[0]))
 	}
 	text := value[1 : len(value)-1]
 	if len(text) > MaxEscape*MaxModelLen {

@@ -55,7 +55,7 @@ func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 		u.Path = "/" + path
 	}
 	if strings.Contains(authority, "@") {
-		return u, errors.New("must not hold a user name or password: providers take their key from api_keys or headers")
+		return u, errors.New("must not contain a user name or password: set the key in api_keys or headers")
 	}
 	if err := u.setAuthority(authority); err != nil {
 		return u, err
@@ -115,7 +115,7 @@ func (u *BaseURL) setAuthority(authority string) error {
 		}
 		addr, err := netip.ParseAddr(host)
 		if err != nil || !addr.Is6() {
-			return errors.New("has brackets around something that is no IPv6 address")
+			return errors.New("has brackets around something that is not an IPv6 address")
 		}
 		if addr.Zone() != "" {
 			return errors.New("must not have an IPv6 zone")

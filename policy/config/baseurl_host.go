@@ -59,7 +59,7 @@ func (u BaseURL) checkHost(allowHTTPHosts []string) error {
 	case u.TLS() || PrivateHost(u.Host, addr):
 		return nil
 	}
-	return fmt.Errorf("HTTPS required: %s is not inside (*.internal, *.local, *.svc, a name without dots, a loopback or private address), so over http:// others could read the provider's key and every prompt; write https://, or list the host in allow_http_hosts", llm.Clip(u.Host))
+	return fmt.Errorf("HTTPS required: %s is not an internal host (*.internal, *.local, *.svc, a name without dots, a loopback or private address), so others could read the provider's key and every prompt; write https://, or list the host in allow_http_hosts", llm.Clip(u.Host))
 }
 
 // checkUnicast refuses addresses that nothing can be sent to, and the ways to
@@ -70,11 +70,11 @@ func checkUnicast(addr netip.Addr) error {
 	case !addr.IsValid():
 		return nil
 	case addr.Is4In6():
-		return fmt.Errorf("must not hold an IPv4 address in IPv6 form: write %s", addr.Unmap())
+		return fmt.Errorf("must not contain an IPv4 address in IPv6 form: write %s", addr.Unmap())
 	case addr.Is6() && !addr.IsLoopback() && !addr.IsUnspecified() && ipv4Compatible.Contains(addr):
-		return errors.New("must not hold an IPv4 address in IPv6 form: write the IPv4 address")
+		return errors.New("must not contain an IPv4 address in IPv6 form: write the IPv4 address")
 	case addr.IsUnspecified(), thisNetwork.Contains(addr):
-		return fmt.Errorf("%s is no address to connect to: write 127.0.0.1 for this machine", addr)
+		return fmt.Errorf("%s is not an address to connect to: write 127.0.0.1 for this machine", addr)
 	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Errorf("%s is not the address of one host", addr)
 	}
@@ -161,7 +161,7 @@ func CheckHostName(host string) error {
 	}
 	if last := labels[len(labels)-1]; numeric(last) {
 		if _, err := netip.ParseAddr(host); err != nil {
-			return fmt.Errorf("%q is no IPv4 address: write four decimal numbers from 0 to 255 without leading zeros", llm.Clip(host))
+			return fmt.Errorf("%q is not a valid IPv4 address: write four decimal numbers from 0 to 255 without leading zeros", llm.Clip(host))
 		}
 	}
 	return nil

@@ -62,9 +62,9 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		insecure  = "HTTPS required: "
 		linkLocal = "is a link-local or cloud-metadata address"
 		metadata  = "is a cloud-metadata host"
-		noIPv4    = "is no IPv4 address: write four decimal numbers"
-		mapped    = "must not hold an IPv4 address in IPv6 form"
-		userinfo  = "must not hold a user name or password"
+		noIPv4    = "is not a valid IPv4 address: write four decimal numbers"
+		mapped    = "must not contain an IPv4 address in IPv6 form"
+		userinfo  = "must not contain a user name or password"
 		badPort   = "has a bad port: write a number from 1 to 65535"
 	)
 	for _, c := range []struct{ raw, want string }{
@@ -79,7 +79,7 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		{"https:///v1", "has no host"},
 		{"https://:443", "has no host"},
 		{"https://?x", "has no host"},
-		{"http://api.openai.com/v1", insecure + "api.openai.com is not inside"},
+		{"http://api.openai.com/v1", insecure + "api.openai.com is not an internal host"},
 		{"http://internal.example", insecure},
 		{"http://xinternal.example.com", insecure},
 		{"http://ollama.internal.example.com", insecure},
@@ -111,9 +111,9 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		{"http://metadata", metadata},
 		{"http://instance-data", metadata},
 		{"https://metadata.goog", metadata},
-		{"http://0.0.0.0:8000", "0.0.0.0 is no address to connect to: write 127.0.0.1"},
-		{"https://0.1.2.3", "is no address to connect to"},
-		{"http://[::]:8000", ":: is no address to connect to"},
+		{"http://0.0.0.0:8000", "0.0.0.0 is not an address to connect to: write 127.0.0.1"},
+		{"https://0.1.2.3", "is not an address to connect to"},
+		{"http://[::]:8000", ":: is not an address to connect to"},
 		{"https://224.0.0.1", "is not the address of one host"},
 		{"https://255.255.255.255", "is not the address of one host"},
 		{"https://[ff02::1]", "is not the address of one host"},
@@ -151,9 +151,9 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		{"https://::1", "write an IPv6 address in brackets"},
 		{"https://[::1", "without its closing bracket"},
 		{"https://[::1]x", "something other than a port"},
-		{"https://[127.0.0.1]", "no IPv6 address"},
-		{"https://[v1.x]", "no IPv6 address"},
-		{"https://[]", "no IPv6 address"},
+		{"https://[127.0.0.1]", "not an IPv6 address"},
+		{"https://[v1.x]", "not an IPv6 address"},
+		{"https://[]", "not an IPv6 address"},
 		{"https://[fe80::1%25eth0]", "must not have an IPv6 zone"},
 		{"https://h\x00.example", "must not contain a control character"},
 		{"https://h.example/\r\nx", "must not contain a control character"},

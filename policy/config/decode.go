@@ -80,7 +80,7 @@ func (d *decoder) problem(path, format string, args ...any) {
 
 // problemAt reports at a node that no path leads to, such as a second key.
 func (d *decoder) problemAt(n *yaml.Node, path, format string, args ...any) {
-	d.add(Problem{d.pos.file, n.Line, n.Column, path, fmt.Sprintf(format, args...)})
+	d.add(Problem{File: d.pos.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // add keeps one report of a place: what an anchor holds is read again at each
@@ -167,7 +167,7 @@ func (d *decoder) enter(n *yaml.Node, path string) (_ *yaml.Node, leave func()) 
 		d.problemAt(n, path, "is nested deeper than %d levels", maxNesting)
 		return nil, nil
 	case !slices.Contains(knownTags, target.Tag):
-		d.problem(path, "has the tag %s, which means nothing here: leave it out", llm.Clip(target.Tag))
+		d.problem(path, "has the unknown tag %s: remove it", llm.Clip(target.Tag))
 		return nil, nil
 	}
 	if alias {
@@ -195,7 +195,7 @@ func (d *decoder) spend(n *yaml.Node, path string, values int) bool {
 	before := d.aliased
 	d.aliased += values
 	if before <= maxAliased && d.aliased > maxAliased {
-		d.problemAt(n, path, "the aliases of this file stand for more than %d values", maxAliased)
+		d.problemAt(n, path, "the aliases in this file expand to more than %d values", maxAliased)
 	}
 	return d.aliased <= maxAliased
 }
@@ -226,14 +226,14 @@ func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 }
 
 func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
-	if n.Kind != yaml.MappingNode {
-		d.mismatch(n, path, "be a mapping")
-		return
-	}
 	known, ok := d.fields[v.Type()]
 	if !ok {
 		known.names, known.index = fieldsOf(v.Type())
 		d.fields[v.Type()] = known
+	}
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, path, "be a mapping"+example(n, path, known.names))
+		return
 	}
 	for _, e := range d.entries(n, path) {
 		at, ok := known.index[e.key]
@@ -249,6 +249,19 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 			d.reflected(e.value, JoinPath(path, e.key), v.FieldByIndex(at))
 		}
 	}
+}
+
+// example shows how to write an item of a list that is a plain value instead of a
+// mapping. Only the name of a model is repeated: other values may be keys.
+func example(n *yaml.Node, path string, names []string) string {
+	if n.Kind != yaml.ScalarNode || n.Tag == nullTag || !strings.HasSuffix(path, "]") {
+		return ""
+	}
+	value := "…"
+	if i := strings.LastIndexByte(path, '['); strings.HasSuffix(path[:i], "models") {
+		value = llm.Clip(n.Value)
+	}
+	return fmt.Sprintf(" (write `- %s: %s`)", names[0], value)
 }
 
 // fieldsOf gives the names of a struct's fields in their order, and where
@@ -351,7 +364,7 @@ func (d *decoder) duration(n *yaml.Node, path string) time.Duration {
 	}
 	t, err := time.ParseDuration(n.Value)
 	if err != nil || t < 0 || n.Value == "0" {
-		d.problem(path, `%q is no duration: write "120s", "3m" or "1m30s"`, llm.Clip(n.Value))
+		d.problem(path, `%q is not a valid duration: write "120s", "3m" or "1m30s"`, llm.Clip(n.Value))
 		return 0
 	}
 	return t
@@ -400,5 +413,7 @@ func (d *decoder) mismatch(n *yaml.Node, path, must string) {
 	case n.Tag == intTag, n.Tag == floatTag:
 		is = "a number"
 	}
-	d.problem(path, "must %s, it is %s", must, is)
+	p := d.pos.Problem(path, "must %s, but is %s", must, is)
+	p.Mismatch = true
+	d.add(p)
 }

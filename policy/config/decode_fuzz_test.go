@@ -21,10 +21,10 @@ func TestDecodeIsBounded(t *testing.T) {
 	long := "any:\n- &a {" + manyKeys(20_000) + "}\n" + strings.Repeat("- *a\n", 20_000)
 	for _, c := range []struct{ name, file, want string }{
 		{"too long", strings.Repeat("#", maxFileBytes+1), "t.yaml: is longer than 16 MiB"},
-		{"aliases of aliases", laughs, "stand for more than 100000 values"},
-		{"merges of merges", merges, "stand for more than 100000 values"},
-		{"a list of aliases", wide, "stand for more than 100000 values"},
-		{"keys behind aliases", long, "stand for more than 100000 values"},
+		{"aliases of aliases", laughs, "expand to more than 100000 values"},
+		{"merges of merges", merges, "expand to more than 100000 values"},
+		{"a list of aliases", wide, "expand to more than 100000 values"},
+		{"keys behind aliases", long, "expand to more than 100000 values"},
 		{"deep lists", "any: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "is nested deeper than 100 levels"},
 		{"deep JSON", `{"any": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "is nested deeper than 100 levels"},
 		{"deep raw", "raw: " + strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000), "is nested deeper than 100 levels"},

@@ -87,7 +87,7 @@ func (d *decoder) collect(n *yaml.Node, path string, have map[string]bool, out *
 			d.problemAt(n.Content[i], path, "the key %q is longer than %d bytes", llm.Clip(name.Value), maxKeyBytes)
 			continue
 		case own[name.Value] != nil:
-			d.problemAt(n.Content[i], path, "%q stands twice, first in line %d", llm.Clip(name.Value), own[name.Value].Line)
+			d.problemAt(n.Content[i], path, "%q is set twice (first on line %d)", llm.Clip(name.Value), own[name.Value].Line)
 			continue
 		}
 		own[name.Value] = n.Content[i]
@@ -136,7 +136,7 @@ type Positions struct {
 // the file has.
 func (p *Positions) Problem(path, format string, args ...any) Problem {
 	line, column := p.at(path)
-	return Problem{p.file, line, column, path, fmt.Sprintf(format, args...)}
+	return Problem{File: p.file, Line: line, Column: column, Path: path, Message: fmt.Sprintf(format, args...)}
 }
 
 // at finds the line and column of a path: of the key for what is in a

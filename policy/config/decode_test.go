@@ -156,49 +156,49 @@ func TestDecodeProblems(t *testing.T) {
 		{"nam: x", `t.yaml:1: unknown field "nam": did you mean "name"?`},
 		{"zzzzzz: x", `t.yaml:1: unknown field "zzzzzz"`},
 		{"NotInFile: x", `t.yaml:1: unknown field "NotInFile"`},
-		{"- a", "t.yaml:1: must be a mapping, it is a list"},
-		{"a", "t.yaml:1: must be a mapping, it is a string"},
+		{"- a", "t.yaml:1: must be a mapping, but is a list"},
+		{"a", "t.yaml:1: must be a mapping, but is a string"},
 		{"name: 1", "t.yaml:1: name: must be a string: write it in quotes"},
 		{"name: 1.10", "t.yaml:1: name: must be a string: write it in quotes"},
 		{"name: true", "t.yaml:1: name: must be a string: write it in quotes"},
-		{"name: [x]", "t.yaml:1: name: must be a string, it is a list"},
-		{"\nname:\n  x: y", "t.yaml:2: name: must be a string, it is a mapping"},
-		{"names: x", "t.yaml:1: names: must be a list, it is a string"},
-		{"names: {}", "t.yaml:1: names: must be a list, it is a mapping"},
-		{"names:\n- a\n-\n- 3", "t.yaml:3: names[1]: must be a string, it is null\nt.yaml:4: names[2]: must be a string: write it in quotes"},
-		{"labels: [a]", "t.yaml:1: labels: must be a mapping, it is a list"},
-		{"labels:\n  a: 1\n  b: null", "t.yaml:2: labels.a: must be a string: write it in quotes\nt.yaml:3: labels.b: must be a string, it is null"},
+		{"name: [x]", "t.yaml:1: name: must be a string, but is a list"},
+		{"\nname:\n  x: y", "t.yaml:2: name: must be a string, but is a mapping"},
+		{"names: x", "t.yaml:1: names: must be a list, but is a string"},
+		{"names: {}", "t.yaml:1: names: must be a list, but is a mapping"},
+		{"names:\n- a\n-\n- 3", "t.yaml:3: names[1]: must be a string, but is null\nt.yaml:4: names[2]: must be a string: write it in quotes"},
+		{"labels: [a]", "t.yaml:1: labels: must be a mapping, but is a list"},
+		{"labels:\n  a: 1\n  b: null", "t.yaml:2: labels.a: must be a string: write it in quotes\nt.yaml:3: labels.b: must be a string, but is null"},
 		{"labels: {1: x}", "t.yaml:1: labels: a key must be a string: write it in quotes"},
 		{"labels: {[a]: x}", "t.yaml:1: labels: a key must be a string: write it in quotes"},
-		{"by_name: {x: null}", "t.yaml:1: by_name.x: must have a value, it is null"},
-		{"items: [null]", "t.yaml:1: items[0]: must be a mapping, it is null"},
-		{"on: yes", "t.yaml:1: on: must be true or false, it is a string"},
-		{"on: 1", "t.yaml:1: on: must be true or false, it is a number"},
-		{"on: !!bool yes", "t.yaml:1: on: must be true or false, it is a boolean"},
-		{"count: '1'", "t.yaml:1: count: must be a whole number, it is a string"},
+		{"by_name: {x: null}", "t.yaml:1: by_name.x: must have a value, but is null"},
+		{"items: [null]", "t.yaml:1: items[0]: must be a mapping, but is null"},
+		{"on: yes", "t.yaml:1: on: must be true or false, but is a string"},
+		{"on: 1", "t.yaml:1: on: must be true or false, but is a number"},
+		{"on: !!bool yes", "t.yaml:1: on: must be true or false, but is a boolean"},
+		{"count: '1'", "t.yaml:1: count: must be a whole number, but is a string"},
 		{"count: 1.5", "t.yaml:1: count: must be a whole number, written in digits"},
 		{"count: 1e3", "t.yaml:1: count: must be a whole number, written in digits"},
 		{"count: 010", "t.yaml:1: count: must not begin with 0: it could be read as octal"},
 		{"count: !!int x", "t.yaml:1: count: is out of range"},
 		{"bytes: 9223372036854775808", "t.yaml:1: bytes: is out of range"},
 		{"bytes: 99999999999999999999", "t.yaml:1: bytes: is out of range"},
-		{"rate: x", "t.yaml:1: rate: must be a number, it is a string"},
+		{"rate: x", "t.yaml:1: rate: must be a number, but is a string"},
 		{"rate: .inf", "t.yaml:1: rate: must be a finite number"},
 		{"rate: .nan", "t.yaml:1: rate: must be a finite number"},
 		{"wait: 120", `t.yaml:1: wait: must have a unit: write "120s", "3m" or "1m30s"`},
-		{"wait: '120'", `t.yaml:1: wait: "120" is no duration: write "120s", "3m" or "1m30s"`},
-		{"wait: '0'", `t.yaml:1: wait: "0" is no duration: write "120s", "3m" or "1m30s"`},
-		{"wait: -3m", `t.yaml:1: wait: "-3m" is no duration: write "120s", "3m" or "1m30s"`},
-		{"wait: 1d", `t.yaml:1: wait: "1d" is no duration: write "120s", "3m" or "1m30s"`},
-		{"wait: [1s]", `t.yaml:1: wait: must be a duration such as "120s" or "3m", it is a list`},
-		{"name: a\nname: b\nname: c", "t.yaml:2: \"name\" stands twice, first in line 1\nt.yaml:3: \"name\" stands twice, first in line 1"},
-		{"labels:\n  a: x\n  'a': y", `t.yaml:3: labels: "a" stands twice, first in line 2`},
-		{"metadata: {a: {b: 1, b: 2}}", `t.yaml:1: metadata.a: "b" stands twice, first in line 1`},
-		{"body: {a: {b: 1, b: 2}}", `t.yaml:1: body.a: "b" stands twice, first in line 1`},
-		{"{\"name\": \"a\",\n \"n\\u0061me\": \"b\"}", `t.yaml:2: "name" stands twice, first in line 1`},
-		{"name: !secret x", "t.yaml:1: name: has the tag !secret, which means nothing here: leave it out"},
-		{"items: !!set {a}", "t.yaml:1: items: has the tag !!set, which means nothing here: leave it out"},
-		{"custom: [x]", "t.yaml:1: custom: must be a string, it is a list"},
+		{"wait: '120'", `t.yaml:1: wait: "120" is not a valid duration: write "120s", "3m" or "1m30s"`},
+		{"wait: '0'", `t.yaml:1: wait: "0" is not a valid duration: write "120s", "3m" or "1m30s"`},
+		{"wait: -3m", `t.yaml:1: wait: "-3m" is not a valid duration: write "120s", "3m" or "1m30s"`},
+		{"wait: 1d", `t.yaml:1: wait: "1d" is not a valid duration: write "120s", "3m" or "1m30s"`},
+		{"wait: [1s]", `t.yaml:1: wait: must be a duration such as "120s" or "3m", but is a list`},
+		{"name: a\nname: b\nname: c", "t.yaml:2: \"name\" is set twice (first on line 1)\nt.yaml:3: \"name\" is set twice (first on line 1)"},
+		{"labels:\n  a: x\n  'a': y", `t.yaml:3: labels: "a" is set twice (first on line 2)`},
+		{"metadata: {a: {b: 1, b: 2}}", `t.yaml:1: metadata.a: "b" is set twice (first on line 1)`},
+		{"body: {a: {b: 1, b: 2}}", `t.yaml:1: body.a: "b" is set twice (first on line 1)`},
+		{"{\"name\": \"a\",\n \"n\\u0061me\": \"b\"}", `t.yaml:2: "name" is set twice (first on line 1)`},
+		{"name: !secret x", "t.yaml:1: name: has the unknown tag !secret: remove it"},
+		{"items: !!set {a}", "t.yaml:1: items: has the unknown tag !!set: remove it"},
+		{"custom: [x]", "t.yaml:1: custom: must be a string, but is a list"},
 		{"custom: {nam: x}", `t.yaml:1: custom: unknown field "nam": did you mean "name"?`},
 		{"raw: .inf", "t.yaml:1: raw: must be a finite number"},
 		{"metadata: {a: 010}", "t.yaml:1: metadata.a: must not begin with 0: it could be read as octal"},
@@ -211,7 +211,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"item: &a {<<: *a}", "t.yaml:1: item: *a contains itself"},
 		{"item: {<<: x}", "t.yaml:1: item: << must be a mapping, or a list of mappings"},
 		{"item: {<<: [[{}]]}", "t.yaml:1: item: << must be a mapping, or a list of mappings"},
-		{"item: {<<: {id: a}, <<: {id: b}}", `t.yaml:1: item: "<<" stands twice, first in line 1`},
+		{"item: {<<: {id: a}, <<: {id: b}}", `t.yaml:1: item: "<<" is set twice (first on line 1)`},
 		// What cannot be read at all.
 		{"name: a\n---\nname: b", "t.yaml:2: a second YAML document begins here: a configuration is one document"},
 		{"name: a\n---\n", "t.yaml:2: a second YAML document begins here: a configuration is one document"},
@@ -280,19 +280,19 @@ base_url: https://h.example
 `, "\n")
 	want := strings.TrimSpace(`
 weir.yaml:1: unknown field "nam": did you mean "name"?
-weir.yaml:2: count: must be a whole number, it is a string
-weir.yaml:3: names: must be a list, it is a mapping
+weir.yaml:2: count: must be a whole number, but is a string
+weir.yaml:3: names: must be a list, but is a mapping
 weir.yaml:5: items[0].id: must be a string: write it in quotes
-weir.yaml:6: items[0].size: must be a whole number, it is a string
+weir.yaml:6: items[0].size: must be a whole number, but is a string
 weir.yaml:7: items[1]: unknown field "idd": did you mean "id"?
-weir.yaml:10: items[1].sub[0].sub: must be a list, it is a string
-weir.yaml:12: items[3]: must be a mapping, it is a string
-weir.yaml:14: items[4]: "id" stands twice, first in line 13
+weir.yaml:10: items[1].sub[0].sub: must be a list, but is a string
+weir.yaml:12: items[3]: must be a mapping (write ` + "`- id: …`" + `), but is a string
+weir.yaml:14: items[4]: "id" is set twice (first on line 13)
 weir.yaml:15: wait: must have a unit: write "120s", "3m" or "1m30s"
-weir.yaml:16: on: must be true or false, it is a string
-weir.yaml:18: labels.a: must be a string, it is a list
+weir.yaml:16: on: must be true or false, but is a string
+weir.yaml:18: labels.a: must be a string, but is a list
 weir.yaml:19: labels.b: must be a string: write it in quotes
-weir.yaml:21: metadata: "x" stands twice, first in line 21
+weir.yaml:21: metadata: "x" is set twice (first on line 21)
 weir.yaml:22: raw.y: must be a finite number
 `)
 	var got testFile

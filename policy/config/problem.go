@@ -14,6 +14,9 @@ type Problem struct {
 	Line, Column int    // from 1; 0 where the place is not known
 	Path         string // on_http_request[0].config.providers[1].base_url
 	Message      string
+	// Mismatch is set where the value is of the wrong kind, such as a string in
+	// place of a mapping: nothing inside it was read.
+	Mismatch bool
 }
 
 // String gives the problem on one line:

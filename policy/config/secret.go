@@ -71,12 +71,12 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 	if v := s.Getenv(name); v != "" {
 		return s.checked(store, key, v)
 	}
-	file := "<secrets.dir>/" + store + "/" + key + " (secrets.dir is not set)"
+	places := "set the environment variable " + name
 	if s.Dir != "" {
 		if !fs.ValidPath(store+"/"+key) || strings.ContainsRune(store+key, '/') {
 			return Secret{}, fmt.Errorf("secret store %q, key %q: names must be single path segments", store, key)
 		}
-		file = filepath.Join(s.Dir, store, key)
+		file := filepath.Join(s.Dir, store, key)
 		b, err := s.ReadFile(file)
 		switch {
 		case err == nil:
@@ -84,8 +84,9 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			file += " (" + err.Error() + ")"
 		}
+		places += ", or write the file " + file
 	}
-	return Secret{}, fmt.Errorf("secret %q of store %q is missing: looked in the management store (none), in the environment as %s, and in %s", key, store, name, file)
+	return Secret{}, fmt.Errorf("secret %q of store %q is missing: %s", key, store, places)
 }
 
 // checked refuses what cannot be a header value: Envoy would refuse the
@@ -116,7 +117,7 @@ func CheckHeaderValue(v string) error {
 		}
 	}
 	if strings.TrimSpace(v) != v {
-		return fmt.Errorf("begins or ends with white space: a header cannot carry that")
+		return fmt.Errorf("begins or ends with white space, which a header cannot carry")
 	}
 	return nil
 }

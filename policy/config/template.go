@@ -43,6 +43,9 @@ var (
 	secretCall = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
 )
 
+// environmentVariable is how shells and other gateways write one.
+var environmentVariable = regexp.MustCompile(`\$\{(env\.)?[A-Z][A-Z0-9_]*\}`)
+
 // references are the secrets that a template names: what it is, without
 // anything that it holds.
 func (t Template) References() string {
@@ -80,9 +83,12 @@ func (t Template) Program() (*expression.TemplateProgram, error) {
 		return nil, nil
 	}
 	program, issues := expression.Template(string(t))
+	if len(issues) > 0 && environmentVariable.MatchString(rest) {
+		return nil, errors.New("environment variables are not expanded: write ${secrets.get('openai', 'api-key')}; it reads WEIR_SECRET_OPENAI_API_KEY")
+	}
 	if len(issues) > 0 {
 		// The compiler repeats words of what it cannot read, which may be a key.
-		return nil, fmt.Errorf("the expression is not valid at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
+		return nil, fmt.Errorf("invalid expression at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
 	}
 	return program, nil
 }
