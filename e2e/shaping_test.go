@@ -121,11 +121,11 @@ on_http_request:
 			bravo.Reset()
 			a := g.Post(path, `{"model":"alpha:m","max_tokens":1,"messages":[{"role":"user","content":"`+strings.Repeat("word ", 1000)+`"}]}`, client...)
 			var n int
-			_, rest, _ := strings.Cut(a.Body, "the input is at least ")
+			_, rest, _ := strings.Cut(a.Body, "the input is estimated at ")
 			if _, err := fmt.Sscan(rest, &n); err != nil || n <= 100 || n > 1100 {
 				t.Errorf("%d tokens by the message (%v)", n, err)
 			}
-			wantRefusal(t, a, path, "input_too_large", fmt.Sprintf("the input is at least %d tokens by estimate, the limit of this gateway is 100", n))
+			wantRefusal(t, a, path, "input_too_large", fmt.Sprintf("the input is estimated at %d tokens or more, the limit is 100", n))
 			nothingSent(t)
 		})
 	}

@@ -31,7 +31,7 @@ func TestDocumentedNames(t *testing.T) {
 			}
 			names := metric.FindAllSubmatch(source, -1)
 			metrics += len(names)
-			if path == filepath.Join("..", "accesslog", "record.go") {
+			if path == filepath.Join("..", "telemetry", "accesslog", "record.go") {
 				found := cause.FindAllSubmatch(source, -1)
 				causes, names = len(found), append(names, found...)
 			}
