@@ -20,7 +20,7 @@ func TestDocumentedNames(t *testing.T) {
 	metric := regexp.MustCompile(`"((?:weir|gen_ai)_[a-z]\w+)"`)
 	cause := regexp.MustCompile(`Cause\w+\s+= "(\w+)"`)
 	metrics, causes := 0, 0
-	for _, dir := range []string{"accesslog", "cmd", "extproc", "health", "rolling", "telemetry", "xds"} {
+	for _, dir := range []string{"admin", "cmd", "extproc", "gateway", "telemetry", "xds"} {
 		err := filepath.WalkDir(filepath.Join("..", dir), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
