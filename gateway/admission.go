@@ -1,46 +1,66 @@
 package gateway
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/extproc"
 	"weir/extproc/admit"
 	"weir/policy"
+	"weir/telemetry/limits"
 )
 
 // admission counts running requests against their limits.
 type admission struct {
 	limiter *admit.Limiter
 	reached *extproc.Reached
+	// refreshed is what the metrics show.
+	refreshed atomic.Pointer[admit.Usage]
 }
 
-func newAdmission(g *Gateway) admission {
-	a := admission{limiter: admit.New()}
-	a.reached = extproc.NewReached(g.limits, a.limiter.Usage)
-	g.registry.MustRegister(
+func newAdmission(r *limits.Registry, registry prometheus.Registerer) *admission {
+	a := &admission{limiter: admit.New()}
+	a.reached = extproc.NewReached(r, a.usage)
+	registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_requests_running", Help: "Requests that are being decided on or were passed on, and have not ended.",
-		}, func() float64 { return float64(a.limiter.Usage().Requests) }),
+		}, func() float64 { return float64(a.usage().Requests) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_requests_waiting", Help: "Requests that wait for room because a limit is reached.",
-		}, func() float64 { return float64(a.limiter.Usage().Waiting) }),
+		}, func() float64 { return float64(a.usage().Waiting) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_requests_lost_total", Help: "Requests that no longer count because Envoy has not reported them for 6 seconds.",
-		}, func() float64 { return float64(a.limiter.Usage().Lost) }),
+		}, func() float64 { return float64(a.usage().Lost) }),
 	)
 	return a
 }
 
+// usage returns what was in use at the last refresh.
+func (a *admission) usage() admit.Usage {
+	if u := a.refreshed.Load(); u != nil {
+		return *u
+	}
+	return admit.Usage{}
+}
+
+// refresh reads what is in use. It walks every access key with running requests,
+// so a scrape does it once.
+func (a *admission) refresh() {
+	u := a.limiter.Usage()
+	a.refreshed.Store(&u)
+}
+
 // adopt goes by the limits of a policy. Requests that run go on to count.
-func (a admission) adopt(p *policy.Policy) {
+func (a *admission) adopt(p *policy.Policy) {
 	a.reached.SetValues(p.Limits)
 	a.limiter.Configure(admit.Settings{Total: admit.Limits(p.Limits.Total), MaxWait: p.Limits.MaxWait})
 }
 
 // Running tells of a request that goes on.
-func (a admission) Running(id, keyID, clientIP string, bodyBytes int64) {
+func (a *admission) Running(id, keyID, clientIP string, bodyBytes int64) {
 	a.limiter.Running(admit.Request{ID: id, Subject: policy.Subject(keyID, clientIP), BodyBytes: bodyBytes})
 }
 
 // Ended tells of a request that is over.
-func (a admission) Ended(id string) { a.limiter.Ended(id) }
+func (a *admission) Ended(id string) { a.limiter.Ended(id) }

@@ -2,49 +2,15 @@ package gateway
 
 import (
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/admin"
-	"weir/extproc/peers"
 	"weir/policy"
-	"weir/telemetry"
-	"weir/telemetry/accesslog"
 	"weir/telemetry/health"
 )
-
-// sinks are who takes in what Envoy tells.
-type sinks struct {
-	recorder *telemetry.Recorder
-	health   *health.Tracker
-	limits   *envoyLimits
-	peers    *peers.Limiter
-}
-
-func (s sinks) Attempt(a *accesslog.Attempt) {
-	s.recorder.Attempt(a)
-	s.health.Attempt(a)
-}
-
-func (s sinks) Request(r *accesslog.Request) {
-	s.recorder.Request(r)
-	s.limits.request(r)
-}
-
-// Disconnected implements accesslog.Disconnects.
-func (s sinks) Disconnected(ip string, port int) {
-	if addr, err := netip.ParseAddr(ip); err == nil {
-		s.peers.Closed(peers.Canonical(netip.AddrPortFrom(addr, uint16(port))))
-	}
-}
-
-func (s sinks) Answering(cluster, key, model string, began time.Time) {
-	s.health.Answering(cluster, key, model, began)
-}
 
 // maxEjectedKeys bounds what /healthz lists of ejections for single access keys;
 // weir_ejected_keys counts all.
@@ -84,11 +50,10 @@ type ejections struct {
 	counted map[string]bool // the providers in total and keys
 }
 
-func newEjections(g *Gateway) *ejections {
+func newEjections(registry prometheus.Registerer, log *slog.Logger, current func() *policy.Policy, inForce func(cluster string) []*policy.Ejection) *ejections {
 	e := &ejections{
 		counted: map[string]bool{},
-		current: g.current.Load, log: g.log,
-		inForce: func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) },
+		current: current, log: log, inForce: inForce,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ejections_total",
 			Help: "Ejections of a provider with one of its keys, or of one model there, for all clients, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
@@ -100,7 +65,7 @@ func newEjections(g *Gateway) *ejections {
 		ejected: prometheus.NewDesc("weir_ejected", "1 for a provider with one of its keys that is tried after all others, else 0. With a model: 1 for as long as that one is. For all clients.", []string{"provider", "provider_key", "model"}, nil),
 		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Access keys for which alone a provider with one of its keys, or a model there, is tried after all others.", []string{"provider", "provider_key"}, nil),
 	}
-	g.registry.MustRegister(e.total, e.keys, e)
+	registry.MustRegister(e.total, e.keys, e)
 	return e
 }
 

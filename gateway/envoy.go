@@ -24,18 +24,18 @@ import (
 // Run runs the gateway with an Envoy of its own, until it is asked to stop. path is
 // the Envoy to run; empty: the configuration's, or one that is found or installed.
 func (g *Gateway) Run(ctx context.Context, path string) error {
-	first, err := g.load(nil)
+	first, err := g.loader.load(nil)
 	if err != nil {
 		return err
 	}
-	sockets, err := g.sockets(first)
+	sockets, err := g.addresses.sockets(first)
 	if err != nil {
 		return err
 	}
 	if err := free(sockets); err != nil {
 		return err
 	}
-	path, err = envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(path, first.Config.Envoy.Path), Getenv: g.Getenv, Log: g.log})
+	path, err = envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(path, first.Config.Envoy.Path), Getenv: g.options.Getenv, Log: g.log})
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	g.share = share
+	g.publisher.share = share
 	dir, err := private.TempDir("weir-")
 	if err != nil {
 		return err
@@ -51,24 +51,24 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "weir.sock")
 	m := memoryOf(first, memory.Available(), true)
-	m.limitWeir(g.Getenv)
+	m.limitWeir(g.options.Getenv)
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
-		MaxConnections: g.share.Clients, MaxHeap: m.envoyHeap,
+		MaxConnections: share.Clients, MaxHeap: m.envoyHeap,
 	})
 	if err != nil {
 		return err
 	}
-	g.process = newEnvoyProcess(g, path)
+	g.process = newEnvoyProcess(g.registry, g.log, path)
 	g.envoyLimits.follow(envoy.NewAdmin(filepath.Join(dir, "envoy.sock")), g.process.current)
 	// Not in the function below, which would keep the first policy for ever.
 	run := envoy.Config{
 		Path: path, Bootstrap: bootstrap, Dir: dir,
 		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
-		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.now, Log: g.log.With("from", "envoy"),
-		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everReady.Load,
+		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.stopping.now, Log: g.log.With("from", "envoy"),
+		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everServed.Load,
 	}
-	return g.run(ctx, first, socket, func(ctx context.Context) error {
+	return g.run(ctx, first, socket, private.Users{}, func(ctx context.Context) error {
 		g.log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
 		g.log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "go_memory_bytes", m.weir)
 		return envoy.Run(ctx, run)
@@ -106,9 +106,9 @@ type envoyProcess struct {
 }
 
 // newEnvoyProcess registers the metrics of an Envoy that is not started yet.
-func newEnvoyProcess(g *Gateway, path string) *envoyProcess {
-	e := &envoyProcess{log: g.log, path: path, since: time.Now()}
-	g.registry.MustRegister(
+func newEnvoyProcess(registry prometheus.Registerer, log *slog.Logger, path string) *envoyProcess {
+	e := &envoyProcess{log: log, path: path, since: time.Now()}
+	registry.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_envoy_restarts_total", Help: "How often the Envoy of weir run died and was started again.",
 		}, func() float64 { e.mu.Lock(); defer e.mu.Unlock(); return float64(e.deaths) }),

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -67,12 +68,9 @@ func (e *envoyLimits) adopt(clients, perHost int) {
 	e.waiting.SetValue(int64(perHost))
 }
 
-// fixedLimits tells what of a policy's limits has no effect before a restart: it
-// is in the bootstrap of an Envoy.
-func (g *Gateway) fixedLimits(previous, next *policy.Policy) {
-	if previous == nil {
-		return
-	}
+// warnFixedLimits logs which changed limits have no effect before a restart: they are
+// in the bootstrap of Envoy.
+func warnFixedLimits(log *slog.Logger, previous, next *policy.Policy) {
 	for _, l := range []struct {
 		name            string
 		before, current int
@@ -81,7 +79,7 @@ func (g *Gateway) fixedLimits(previous, next *policy.Policy) {
 		{"limits.max_client_connections", previous.Limits.MaxClientConnections, next.Limits.MaxClientConnections},
 	} {
 		if l.before != l.current {
-			g.log.Warn(l.name+" has changed: restart weir and envoy to apply it", "configured", l.current)
+			log.Warn(l.name+" has changed: restart weir and envoy to apply it", "configured", l.current)
 		}
 	}
 }

@@ -11,23 +11,24 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"weir/envoy"
 	"weir/extproc/peers"
 	"weir/gateway/retire"
-	"weir/internal/private"
 	"weir/policy"
 	"weir/telemetry/health"
 	"weir/telemetry/limits"
-	"weir/telemetry/rolling"
-	"weir/xds"
 )
+
+// Addresses are where a gateway is reached, as host:port.
+type Addresses struct {
+	Listen []string // by clients
+	Admin  string   // by operators
+}
 
 // Options are what a gateway takes from outside.
 type Options struct {
@@ -52,89 +53,76 @@ type Options struct {
 	// Services run from the start to the end, after that of Envoy. They return when
 	// their context ends.
 	Services []func(context.Context) error
-	// OnReady is called once, with the address for clients.
-	OnReady func(address string)
+	// OnReady is called once, when an Envoy serves the first configuration.
+	OnReady func(Addresses)
 }
 
-// Gateway is the running product: one current policy, the control plane, the
-// request path and the operators' listener.
+// Gateway is the running product. Its parts follow the stages of a configuration:
+//
+//	loader      reads it and compiles it to a policy      (load.go, watch.go)
+//	publisher   sends its resources to every Envoy        (publish.go)
+//	current     is the policy of new requests             (adopt.go, reload.go)
+//	book        knows what replaced policies still need   (retire.go)
 type Gateway struct {
-	Options
-	log       *slog.Logger
-	listening *listening
-	// users may connect to the socket beside this one and root.
-	users private.Users
-	// ackTimeout bounds the wait for Envoys.
-	ackTimeout time.Duration
-	// share divides the descriptors of an Envoy.
-	share envoy.Share
+	options  Options
+	log      *slog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics
+	status   status
 
-	current atomic.Pointer[policy.Policy]
-	// inForce is the publication that brought the current policy.
-	inForce   atomic.Uint64
-	inputs    inputs
-	xds       *xds.Server
-	rolling   *rolling.Store // from the first configuration on
-	health    *health.Tracker
-	ejections *ejections
-	observer  *observer
-	registry  *prometheus.Registry
-	metrics   *metrics
-	limits    *limits.Registry
-	admission admission
-	status    status
-	draining  atomic.Bool
-	// refusedAtStart is set if an Envoy has refused the current policy and none
-	// has accepted it.
-	refusedAtStart atomic.Bool
-	// adminBound is the address for operators, once it is bound.
-	adminBound  atomic.Pointer[string]
-	envoyLimits *envoyLimits
+	addresses *addresses
+	loader    *loader
+	publisher *publisher
+	current   atomic.Pointer[policy.Policy]
+	reloading reloading
+	book      *retire.Book
+	// credentials are those that requests in flight may carry.
+	credentials *retire.Credentials
+
+	// What is counted while requests run, and what follows from it.
+	limits      *limits.Registry
+	admission   *admission
 	peers       *peers.Limiter
-	// everReady is set once an Envoy had what the policy in force needs.
-	everReady atomic.Bool
+	envoyLimits *envoyLimits
+	health      *health.Tracker
+	ejections   *ejections
+	observer    *observer // from the start on
+
 	// process is the Envoy that this gateway runs; nil if it runs none.
 	process *envoyProcess
-	// now is closed when waiting has to end.
-	now     chan struct{}
-	hurry   sync.Once
-	changed chan struct{} // a reload is wanted
-
-	// book knows what of replaced policies is needed.
-	book *retire.Book
-
-	// retiring, kept and refused belong to the reload loop. refused is the version
-	// of the configuration that an Envoy turned down last.
-	// kept are the clusters that Envoys were told to keep last.
-	retiring []retired
-	kept     []string
-	refused  string
-	// past are credentials that requests in flight may carry.
-	past *retire.Credentials
+	// everServed is set once an Envoy had what the current policy needs.
+	everServed atomic.Bool
+	stopping   stopping
 }
 
 // New returns a gateway that does not run yet.
 func New(options Options) *Gateway {
 	g := &Gateway{
-		Options: options, log: options.Log,
-		ackTimeout: ackTimeout,
-		inputs:     inputs{changed: make(chan struct{}, 1)},
-		xds:        xds.NewServer(options.Log),
-		registry:   prometheus.NewRegistry(),
-		now:        make(chan struct{}),
-		changed:    make(chan struct{}, 1),
-		listening:  newListening(),
-		book:       retire.New(time.Now),
-		past:       retire.NewCredentials(time.Now),
+		options: options, log: options.Log,
+		registry:    prometheus.NewRegistry(),
+		addresses:   newAddresses(options.Listen, options.Admin),
+		reloading:   reloading{changed: make(chan struct{}, 1)},
+		book:        retire.New(time.Now),
+		credentials: retire.NewCredentials(time.Now),
+		stopping:    stopping{now: make(chan struct{})},
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	g.metrics = newMetrics(g)
 	g.limits = limits.New(g.log, time.Now)
 	g.registry.MustRegister(g.limits)
 	g.envoyLimits = newEnvoyLimits(g.limits)
 	g.peers = newPeers(g.limits)
-	g.admission = newAdmission(g)
-	g.ejections = newEjections(g)
+	g.admission = newAdmission(g.limits, g.registry)
+	g.ejections = newEjections(g.registry, g.log, g.current.Load, func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) })
 	g.health = health.New(time.Now, g.ejections.tell)
+	g.loader = newLoader(options.Source, options.ConfigFile, g.addresses, g.health)
+	g.publisher = newPublisher(g.log, g.addresses)
+	g.metrics = newMetrics(g.registry, &g.status, g.publisher.server.Nodes, g.current.Load)
 	return g
+}
+
+// stopping is the state of an orderly end.
+type stopping struct {
+	asked atomic.Bool
+	// now is closed when it was asked for a second time: nothing is waited for.
+	now chan struct{}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,12 +9,21 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"weir/policy"
 )
 
-// listening decides which sockets Envoy opens for the addresses to listen on.
-type listening struct {
+// addresses decides where Envoy listens for clients and where operators are
+// served.
+type addresses struct {
+	// listen and admin are those of the command line, if it has any. They take the
+	// place of the configuration's.
+	listen []string
+	admin  string
+	// operators is where operators are served, once that is bound.
+	operators atomic.Pointer[string]
+
 	// everywhere and loopback report whether this machine has IPv6, for [::] and
 	// for localhost. They are asked once, so that a listener does not change by
 	// itself.
@@ -23,12 +33,67 @@ type listening struct {
 	ports map[string]uint16 // what port 0 of an address became
 }
 
-func newListening() *listening {
-	return &listening{
+func newAddresses(listen []string, admin string) *addresses {
+	return &addresses{
+		listen: listen, admin: admin,
 		everywhere: sync.OnceValue(func() bool { return bindable(netip.IPv6Unspecified()) }),
 		loopback:   sync.OnceValue(func() bool { return bindable(netip.IPv6Loopback()) }),
 		ports:      map[string]uint16{},
 	}
+}
+
+// forClients returns the addresses for clients: those of the command line, or the
+// configured ones.
+func (a *addresses) forClients(configured []string) []string {
+	if len(a.listen) > 0 {
+		return a.listen
+	}
+	return configured
+}
+
+// forOperators returns the address for operators.
+func (a *addresses) forOperators(configured string) string { return cmp.Or(a.admin, configured) }
+
+// check holds the addresses of the command line to the rules of the configuration.
+func (a *addresses) check(p *policy.Policy) error {
+	if len(a.listen) == 0 && a.admin == "" {
+		return nil
+	}
+	if err := p.CheckListen(a.forClients(p.Listen), a.forOperators(p.AdminListen)); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	return nil
+}
+
+// sockets returns the sockets on which Envoy listens for a policy.
+func (a *addresses) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
+	return a.resolve(a.forClients(p.Listen))
+}
+
+// inUse returns the addresses in use for the addresses for clients in the
+// configuration. It chooses no port: port 0 of an address that is not in use
+// yet stays.
+func (a *addresses) inUse(configured []string) []string {
+	configured = a.forClients(configured)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([]string, len(configured))
+	for i, address := range configured {
+		out[i] = address
+		if host, _, err := net.SplitHostPort(address); err == nil && a.ports[address] != 0 {
+			out[i] = net.JoinHostPort(host, strconv.Itoa(int(a.ports[address])))
+		}
+	}
+	return out
+}
+
+// adminInUse returns the address in use for the configuration's address for
+// operators. Once it is bound, it stays.
+func (a *addresses) adminInUse(configured string) string {
+	if bound := a.operators.Load(); bound != nil {
+		return *bound
+	}
+	return a.forOperators(configured)
 }
 
 func bindable(ip netip.Addr) bool { return tryListen(netip.AddrPortFrom(ip, 0)) == nil }
@@ -51,12 +116,12 @@ func bind(socket netip.AddrPort) (net.Listener, error) {
 	return net.Listen(network, socket.String())
 }
 
-// sockets returns the sockets for addresses that the configuration allows.
+// resolve returns the sockets for addresses that the configuration allows.
 // Port 0 is given a number once, so that a restarted Envoy comes back on the
 // same one.
-func (l *listening) sockets(addresses []string) ([]netip.AddrPort, error) {
+func (a *addresses) resolve(list []string) ([]netip.AddrPort, error) {
 	var all []netip.AddrPort
-	for _, address := range addresses {
+	for _, address := range list {
 		host, number, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
@@ -65,12 +130,12 @@ func (l *listening) sockets(addresses []string) ([]netip.AddrPort, error) {
 		if err != nil {
 			return nil, err
 		}
-		ips, err := l.ips(host)
+		ips, err := a.ips(host)
 		if err != nil {
 			return nil, err
 		}
 		if port == 0 {
-			chosen, err := l.choose(address, ips)
+			chosen, err := a.choose(address, ips)
 			if err != nil {
 				return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 			}
@@ -85,10 +150,10 @@ func (l *listening) sockets(addresses []string) ([]netip.AddrPort, error) {
 
 // ips returns the IP addresses of a host to listen on. Where the machine has no
 // IPv6, [::] means every address of IPv4.
-func (l *listening) ips(host string) ([]netip.Addr, error) {
+func (a *addresses) ips(host string) ([]netip.Addr, error) {
 	v4 := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	switch {
-	case host == "localhost" && l.loopback():
+	case host == "localhost" && a.loopback():
 		return []netip.Addr{v4, netip.IPv6Loopback()}, nil
 	case host == "localhost":
 		return []netip.Addr{v4}, nil
@@ -96,17 +161,17 @@ func (l *listening) ips(host string) ([]netip.Addr, error) {
 		host = "::"
 	}
 	ip, err := netip.ParseAddr(host)
-	if err == nil && ip == netip.IPv6Unspecified() && !l.everywhere() {
+	if err == nil && ip == netip.IPv6Unspecified() && !a.everywhere() {
 		ip = netip.IPv4Unspecified()
 	}
 	return []netip.Addr{ip.Unmap()}, err
 }
 
 // choose finds a port that is free at every one of these IP addresses.
-func (l *listening) choose(address string, ips []netip.Addr) (uint16, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if port := l.ports[address]; port != 0 {
+func (a *addresses) choose(address string, ips []netip.Addr) (uint16, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if port := a.ports[address]; port != 0 {
 		return port, nil
 	}
 	const tries = 20
@@ -114,7 +179,7 @@ func (l *listening) choose(address string, ips []netip.Addr) (uint16, error) {
 	for range tries {
 		var port uint16
 		if port, err = freePort(ips); err == nil {
-			l.ports[address] = port
+			a.ports[address] = port
 			return port, nil
 		}
 	}
@@ -160,25 +225,3 @@ func texts(sockets []netip.AddrPort) []string {
 
 // written is a list of sockets, for the log.
 func written(sockets []netip.AddrPort) string { return strings.Join(texts(sockets), ", ") }
-
-// listenOn returns the addresses for clients: those of the command line, or the
-// policy's.
-func (g *Gateway) listenOn(p *policy.Policy) []string { return g.overridden(p.Listen) }
-
-func (g *Gateway) overridden(configured []string) []string {
-	if len(g.Options.Listen) > 0 {
-		return g.Options.Listen
-	}
-	return configured
-}
-
-// sockets returns the sockets on which Envoy listens for a policy.
-func (g *Gateway) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
-	return g.listening.sockets(g.listenOn(p))
-}
-
-// listed returns the sockets of the current policy, for /healthz.
-func (g *Gateway) listed() []string {
-	sockets, _ := g.sockets(g.current.Load()) // an error would have kept the policy from becoming the current one
-	return texts(sockets)
-}

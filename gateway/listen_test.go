@@ -31,9 +31,9 @@ func TestSockets(t *testing.T) {
 		{"[::ffff:10.0.0.1]:80", yes, yes, "10.0.0.1:80"},
 		{"10.0.0.1:80 [fd00::1]:80 localhost:8080", yes, yes, "10.0.0.1:80 [fd00::1]:80 127.0.0.1:8080 [::1]:8080"},
 	} {
-		l := newListening()
+		l := newAddresses(nil, "")
 		l.everywhere, l.loopback = test.everywhere, test.loopback
-		sockets, err := l.sockets(strings.Fields(test.addresses))
+		sockets, err := l.resolve(strings.Fields(test.addresses))
 		if got := strings.Join(texts(sockets), " "); got != test.want || err != nil {
 			t.Errorf("%s: %s, %v, want %s", test.addresses, got, err, test.want)
 		}
@@ -43,9 +43,9 @@ func TestSockets(t *testing.T) {
 // Port 0 is given a number once for each address, the same for all of its
 // sockets.
 func TestSocketsPortZero(t *testing.T) {
-	l := newListening()
+	l := newAddresses(nil, "")
 	addresses := []string{"127.0.0.1:0", "localhost:0", ":0"}
-	first, err := l.sockets(addresses)
+	first, err := l.resolve(addresses)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestSocketsPortZero(t *testing.T) {
 	if l.loopback() && (len(first) != 4 || first[1].Port() != first[2].Port()) {
 		t.Errorf("%v", first)
 	}
-	if again, err := l.sockets(addresses); err != nil || !slices.Equal(again, first) {
+	if again, err := l.resolve(addresses); err != nil || !slices.Equal(again, first) {
 		t.Errorf("then %v, %v, first %v", again, err, first)
 	}
 }
@@ -68,7 +68,7 @@ func TestFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	sockets, err := newListening().sockets([]string{"127.0.0.1:0", taken.Addr().String()})
+	sockets, err := newAddresses(nil, "").resolve([]string{"127.0.0.1:0", taken.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestListenFlag(t *testing.T) {
 			return policy.Source{File: "weir.yaml", Data: []byte(test.config), Getenv: func(string) string { return "" }}, nil
 		}})
 		got := ""
-		if _, err := g.load(nil); err != nil {
+		if _, err := g.loader.load(nil); err != nil {
 			got = err.Error()
 		}
 		if got != test.want {

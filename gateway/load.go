@@ -2,11 +2,11 @@ package gateway
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"os"
 
 	"weir/policy"
+	"weir/telemetry/health"
 	"weir/xds"
 )
 
@@ -22,12 +22,28 @@ func FileSource(file string, getenv func(string) string) func() (policy.Source, 
 	}
 }
 
-// load reads the configuration and makes it a policy, or lists its problems. It
-// gives known back, unless that is nil, where nothing changed.
-func (g *Gateway) load(known *policy.Policy) (*policy.Policy, error) {
-	files := []string{g.ConfigFile}
-	defer func() { g.inputs.set(files) }()
-	src, err := g.Source()
+// loader reads the configuration and compiles it.
+type loader struct {
+	source    func() (policy.Source, error)
+	file      string
+	inputs    inputs
+	addresses *addresses
+	numbers   *numbers
+}
+
+func newLoader(source func() (policy.Source, error), file string, a *addresses, h *health.Tracker) *loader {
+	return &loader{
+		source: source, file: file, addresses: a, numbers: &numbers{health: h},
+		inputs: inputs{changed: make(chan struct{}, 1)},
+	}
+}
+
+// load returns the policy of the configuration, or its problems. It returns known,
+// unless that is nil, if nothing has changed.
+func (l *loader) load(known *policy.Policy) (*policy.Policy, error) {
+	files := []string{l.file}
+	defer func() { l.inputs.set(files) }()
+	src, err := l.source()
 	if err != nil {
 		return nil, err
 	}
@@ -39,16 +55,11 @@ func (g *Gateway) load(known *policy.Policy) (*policy.Policy, error) {
 	if known != nil && known.MadeFrom(src) {
 		return known, nil
 	}
-	src.Metrics, src.Health = g.numbers, g.health.Cluster
-	src.Own.Listen, src.Own.Admin = g.inUse, g.adminInUse
+	l.numbers.bring(&src)
+	src.Own.Listen, src.Own.Admin = l.addresses.inUse, l.addresses.adminInUse
 	p, problems := policy.Load(src)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	if len(g.Options.Listen) > 0 || g.Admin != "" {
-		if err := p.CheckListen(g.listenOn(p), cmp.Or(g.Admin, p.AdminListen)); err != nil {
-			return nil, fmt.Errorf("--listen: %w", err)
-		}
-	}
-	return p, nil
+	return p, l.addresses.check(p)
 }

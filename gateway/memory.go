@@ -44,6 +44,12 @@ func (m memoryLimits) limitWeir(getenv func(string) string) {
 	}
 }
 
+// freeMemory returns memory that is no longer used to the system. It is for the rare
+// times when much more was used than is kept: building and sending the resources of a
+// whole configuration takes several times what is kept of it. It stops the world for a
+// garbage collection, so nothing that happens often may call it.
+func freeMemory() { debug.FreeOSMemory() }
+
 const (
 	// giveBackInterval is how often Weir looks whether it has memory that it no
 	// longer needs.
@@ -86,7 +92,7 @@ func giveBack(ctx context.Context) error {
 		before = allocated
 		if quiet && held > kept+muchUnused {
 			runtime.GC()
-			debug.FreeOSMemory()
+			freeMemory()
 			before, kept = read()
 		}
 	}

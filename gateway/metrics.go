@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/envoy"
+	"weir/policy"
 	"weir/xds"
 )
 
@@ -12,7 +13,7 @@ type metrics struct {
 	reloads *prometheus.CounterVec
 }
 
-func newMetrics(g *Gateway) *metrics {
+func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.NodeStatus, current func() *policy.Policy) *metrics {
 	m := &metrics{reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_config_reloads_total",
 		Help: "Configurations that were put in force (accepted) or turned down (rejected).",
@@ -20,7 +21,7 @@ func newMetrics(g *Gateway) *metrics {
 	count := func(which func(xds.NodeStatus) bool) func() float64 {
 		return func() float64 {
 			n := 0
-			for _, node := range g.xds.Nodes() {
+			for _, node := range nodes() {
 				if which(node) {
 					n++
 				}
@@ -28,7 +29,7 @@ func newMetrics(g *Gateway) *metrics {
 			return float64(n)
 		}
 	}
-	g.registry.MustRegister(m.reloads, configInfo{g}, certificates{g},
+	registry.MustRegister(m.reloads, configInfo{s}, certificates{current},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
 		}, count(func(xds.NodeStatus) bool { return true })),
@@ -38,9 +39,7 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful", Help: "1 if the last configuration was put in force, 0 if it was turned down.",
 		}, func() float64 {
-			g.status.mu.Lock()
-			defer g.status.mu.Unlock()
-			if g.status.failed.IsZero() {
+			if s.report().Failed == nil {
 				return 1
 			}
 			return 0
@@ -54,7 +53,7 @@ func newMetrics(g *Gateway) *metrics {
 }
 
 // configInfo tells the version of the configuration in force.
-type configInfo struct{ *Gateway }
+type configInfo struct{ status *status }
 
 var configVersion = prometheus.NewDesc("weir_config_info", "The configuration in force, by its content's version. Always 1.", []string{"version"}, nil)
 
@@ -63,10 +62,7 @@ func (configInfo) Describe(to chan<- *prometheus.Desc) { to <- configVersion }
 
 // Collect implements prometheus.Collector.
 func (c configInfo) Collect(to chan<- prometheus.Metric) {
-	c.status.mu.Lock()
-	version := c.status.version
-	c.status.mu.Unlock()
-	to <- prometheus.MustNewConstMetric(configVersion, prometheus.GaugeValue, 1, version)
+	to <- prometheus.MustNewConstMetric(configVersion, prometheus.GaugeValue, 1, c.status.report().Version)
 }
 
 func (m *metrics) reload(accepted bool) {
@@ -78,7 +74,7 @@ func (m *metrics) reload(accepted bool) {
 }
 
 // certificates tells when the certificates of the current policy expire.
-type certificates struct{ *Gateway }
+type certificates struct{ current func() *policy.Policy }
 
 var certificateExpiry = prometheus.NewDesc("weir_certificate_expiry_timestamp_seconds",
 	"When the certificates of a file expire, as a Unix time.", []string{"file"}, nil)
@@ -88,7 +84,7 @@ func (certificates) Describe(to chan<- *prometheus.Desc) { to <- certificateExpi
 
 // Collect implements prometheus.Collector.
 func (c certificates) Collect(to chan<- prometheus.Metric) {
-	p := c.current.Load()
+	p := c.current()
 	if p == nil {
 		return
 	}

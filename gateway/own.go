@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"bytes"
-	"cmp"
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 
 	"weir/policy"
@@ -57,30 +55,4 @@ func readHosts(names map[string][]netip.Addr, file []byte) {
 			names[name] = append(names[name], address)
 		}
 	}
-}
-
-// inUse returns the addresses in use for the addresses for clients in the
-// configuration. It chooses no port: port 0 of an address that is not in use
-// yet stays.
-func (g *Gateway) inUse(configured []string) []string {
-	configured = g.overridden(configured)
-	g.listening.mu.Lock()
-	defer g.listening.mu.Unlock()
-	out := make([]string, len(configured))
-	for i, address := range configured {
-		out[i] = address
-		if host, _, err := net.SplitHostPort(address); err == nil && g.listening.ports[address] != 0 {
-			out[i] = net.JoinHostPort(host, strconv.Itoa(int(g.listening.ports[address])))
-		}
-	}
-	return out
-}
-
-// adminInUse returns the address in use for the configuration's address for
-// operators. Once it is bound, it stays.
-func (g *Gateway) adminInUse(configured string) string {
-	if bound := g.adminBound.Load(); bound != nil {
-		return *bound
-	}
-	return cmp.Or(g.Admin, configured)
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"weir/envoy"
+	"weir/gateway/retire"
 	"weir/internal/recorder"
 	"weir/policy"
-	"weir/policy/config"
 	"weir/xds"
 )
 
@@ -37,7 +37,7 @@ func TestTwoEnvoys(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	version := b.current.Load().Version
 	b.config = provider("second", "http://127.0.0.1:1")
-	b.ackTimeout = patience
+	b.publisher.timeout = patience
 	done := make(chan struct{})
 	go func() {
 		b.reload(t.Context(), false)
@@ -54,18 +54,18 @@ func TestTwoEnvoys(t *testing.T) {
 	}
 	send(t, pid, syscall.SIGCONT)
 	<-done
-	if got := b.current.Load().Version; got == version || !b.xds.Synced() {
-		t.Errorf("version %s, nodes %+v", got, b.xds.Nodes())
+	if got := b.current.Load().Version; got == version || !b.publisher.server.Synced() {
+		t.Errorf("version %s, nodes %+v", got, b.publisher.server.Nodes())
 	}
 
 	// One that hangs is not waited for forever.
 	send(t, pid, syscall.SIGSTOP)
-	b.ackTimeout = 500 * time.Millisecond
+	b.publisher.timeout = 500 * time.Millisecond
 	b.config = provider("third", "http://127.0.0.1:1")
 	start := time.Now()
 	b.reload(t.Context(), false)
-	if took := time.Since(start); took < b.ackTimeout || took > time.Minute {
-		t.Errorf("the change took %v, with a bound of %v", took, b.ackTimeout)
+	if took := time.Since(start); took < b.publisher.timeout || took > time.Minute {
+		t.Errorf("the change took %v, with a bound of %v", took, b.publisher.timeout)
 	}
 	if p := b.current.Load(); len(p.Clusters) != 1 || p.Clusters[0].Provider != "third" {
 		t.Error("the change is not in force")
@@ -105,7 +105,7 @@ func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 	}
 	send(t, pid, syscall.SIGSTOP)
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
-	b.ackTimeout = 100 * time.Millisecond
+	b.publisher.timeout = 100 * time.Millisecond
 	b.config = provider("second", "http://127.0.0.1:1")
 	b.reload(t.Context(), false)
 	if code, body := b.get("/readyz"); code != http.StatusServiceUnavailable {
@@ -113,7 +113,7 @@ func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 	}
 	send(t, pid, syscall.SIGCONT)
 	waitFor(t, "being ready", func() bool { code, _ := b.get("/readyz"); return code == http.StatusOK })
-	b.draining.Store(true)
+	b.stopping.asked.Store(true)
 	if code, body := b.get("/readyz"); code != http.StatusServiceUnavailable || body != "not ready: stopping\n" {
 		t.Errorf("/readyz while stopping: %d %s", code, body)
 	}
@@ -154,9 +154,9 @@ func testRetire(t *testing.T, host string) {
 	if !has("old") || !has("new") {
 		t.Errorf("after the change Envoy has old %v, new %v", has("old"), has("new"))
 	}
-	waitFor(t, "the old policy to be over", func() bool { return time.Now().After(b.retiring[0].until) })
+	b.later.Store(int64(retire.Longest(b.current.Load())))
 	b.retire(t.Context())
-	if has("old") || !has("new") || len(b.retiring) != 0 {
+	if has("old") || !has("new") || len(b.book.Kept()) != 0 {
 		t.Errorf("after it retired Envoy has old %v, new %v", has("old"), has("new"))
 	}
 	close(gate)
@@ -195,12 +195,11 @@ func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
 		done <- answered{resp, err}
 	}()
 	<-arrived
-	previous := b.current.Load()
 	b.config = strings.Replace(b.config, one, two, 1)
 	b.reload(t.Context(), false)
-	b.book.Drop(previous)
+	b.later.Store(int64(retire.Longest(b.current.Load())))
 	b.retire(t.Context())
-	if len(b.retiring) != 0 {
+	if len(b.book.Kept()) != 0 {
 		t.Fatal("the old policy is still needed")
 	}
 	close(answer)
@@ -215,19 +214,6 @@ func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
 	}
 	if id := a.resp.Header.Get("X-Request-Id"); strings.Contains(id, one) {
 		t.Errorf("X-Request-Id: %s", id)
-	}
-}
-
-// TestRetireAfterUpload: a request that is still being uploaded has its policy,
-// and its attempts are to come.
-func TestRetireAfterUpload(t *testing.T) {
-	b := newRig(t, "on_http_request: [{type: ai-gateway, config: {total_timeout: 2s, per_request_timeout: 1s}}]\n")
-	b.config = "listen: 127.0.0.1:0\n"
-	before := time.Now()
-	b.reload(t.Context(), false)
-	earliest := before.Add(config.DefaultClientBodyTimeout + 3*time.Second)
-	if until := b.retiring[0].until; until.Before(earliest) || until.After(earliest.Add(time.Second)) {
-		t.Errorf("retires in %v, want %v", until.Sub(before), earliest.Sub(before))
 	}
 }
 
@@ -271,7 +257,7 @@ func TestReload(t *testing.T) {
 	check("at first", version, 1, 0)
 	b.reload(t.Context(), false)
 	check("nothing changed", version, 1, 0)
-	if p, err := b.load(b.current.Load()); err != nil || p != b.current.Load() {
+	if p, err := b.loader.load(b.current.Load()); err != nil || p != b.current.Load() {
 		t.Errorf("what has not changed is another policy (%v)", err)
 	}
 	b.reload(t.Context(), true)
@@ -297,12 +283,12 @@ func TestReload(t *testing.T) {
 	if b.current.Load().Version == version {
 		t.Error("the version is the same")
 	}
-	reads := b.Source
-	b.Source = func() (policy.Source, error) { return policy.Source{}, errors.New("gone") }
+	reads := b.loader.source
+	b.loader.source = func() (policy.Source, error) { return policy.Source{}, errors.New("gone") }
 	version = b.current.Load().Version
 	b.reload(t.Context(), false)
 	check("no file", version, 4, 4, "gone")
-	b.Source = reads
+	b.loader.source = reads
 	b.reload(t.Context(), false)
 	check("the file is back", version, 5, 4)
 }
@@ -319,19 +305,19 @@ func TestRefusedOnce(t *testing.T) {
 	b.serve()
 	b.envoy("one")
 	good := b.config
-	b.Options.Listen = nil
+	b.addresses.listen = nil
 	b.config = "listen: " + taken.Addr().String() + "\n" + good
 	refused := func() int { return strings.Count(b.log.String(), "configuration rejected") }
 	for i, c := range []struct {
 		always bool
 		want   int
 	}{{false, 1}, {false, 1}, {true, 2}, {false, 2}} {
-		publication := b.xds.Publication()
+		publication := b.publisher.server.Publication()
 		b.reload(t.Context(), c.always)
 		if got := refused(); got != c.want {
 			t.Errorf("%d: rejected %d times, want %d", i, got, c.want)
 		}
-		if published := b.xds.Publication() != publication; published != (i%2 == 0) {
+		if published := b.publisher.server.Publication() != publication; published != (i%2 == 0) {
 			t.Errorf("%d: published %v", i, published)
 		}
 	}

@@ -14,12 +14,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"weir/admin"
 	"weir/envoy"
+	"weir/gateway/retire"
 	"weir/policy"
 	"weir/xds"
 )
@@ -46,6 +48,8 @@ type rig struct {
 	log       output
 	socket    string
 	operators *httptest.Server
+	// later moves the clock of what is retired.
+	later atomic.Int64
 }
 
 func newRig(t *testing.T, config string) *rig {
@@ -57,7 +61,8 @@ func newRig(t *testing.T, config string) *rig {
 			return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
 		},
 	})
-	first, err := b.load(nil)
+	b.book = retire.New(func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) })
+	first, err := b.loader.load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +134,8 @@ func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	if b.xds.Wait(ctx, holds) != nil {
-		b.t.Fatalf("waited in vain for %s: %+v", what, b.xds.Nodes())
+	if b.publisher.server.Wait(ctx, holds) != nil {
+		b.t.Fatalf("waited in vain for %s: %+v", what, b.publisher.server.Nodes())
 	}
 }
 
@@ -150,7 +155,7 @@ func (b *rig) get(path string) (int, string) {
 }
 
 func (b *rig) ask(body string) (*http.Response, error) {
-	sockets, err := b.sockets(b.current.Load())
+	sockets, err := b.addresses.sockets(b.current.Load())
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +21,7 @@ import (
 	"weir/internal/private"
 	"weir/policy"
 	"weir/policy/config"
+	"weir/xds"
 )
 
 // elsewhereWorkers is the assumed number of threads of an Envoy that Weir does
@@ -37,55 +37,56 @@ func ElsewhereShare(p *policy.Policy, openFiles int) (envoy.Share, error) {
 // Serve runs the gateway for Envoys that somebody else starts, until it is asked to
 // stop. socket is where they connect; empty: the configuration's, or the default.
 func (g *Gateway) Serve(ctx context.Context, socket string) error {
-	first, err := g.load(nil)
+	first, err := g.loader.load(nil)
 	if err != nil {
 		return err
 	}
-	memoryOf(first, memory.Available(), false).limitWeir(g.Getenv)
+	memoryOf(first, memory.Available(), false).limitWeir(g.options.Getenv)
 	if _, err := envoy.RaiseOpenFiles(); err != nil {
 		g.log.Warn("the limit of open files stays as it is", "reason", err)
 	}
-	if g.share, err = ElsewhereShare(first, 0); err != nil {
+	if g.publisher.share, err = ElsewhereShare(first, 0); err != nil {
 		return err
 	}
-	socket = cmp.Or(socket, first.Config.Envoy.Socket, DefaultSocket(g.Getenv))
-	if g.users, err = private.ParseUsers(first.Config.Envoy.Users); err != nil {
+	socket = cmp.Or(socket, first.Config.Envoy.Socket, DefaultSocket(g.options.Getenv))
+	users, err := private.ParseUsers(first.Config.Envoy.Users)
+	if err != nil {
 		return fmt.Errorf("envoy.users: %w", err)
 	}
-	if err := socketFolder(socket, g.users); err != nil {
+	if err := socketFolder(socket, users); err != nil {
 		return err
 	}
-	return g.run(ctx, first, socket, func(ctx context.Context) error {
+	return g.run(ctx, first, socket, users, func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	})
 }
 
-// run serves until asked to stop. beside runs next to the services and must
-// return when its context ends; only then do the services end, because what it
-// runs (Envoy, while it drains) still needs them.
-func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, beside func(context.Context) error) error {
+// run serves until it is asked to stop. beside runs next to the services and returns
+// when its context ends. Only then do the services end: what beside runs (an Envoy that
+// drains) still needs them.
+func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, users private.Users, beside func(context.Context) error) error {
 	if err := envoy.NoCoreDumps(); err != nil {
 		g.log.Warn("a crash may leave a core dump, with keys in it", "reason", err)
 	}
-	listener, err := listenForEnvoy(socket, g.users, g.log, g.registry)
+	listener, err := listenForEnvoy(socket, users, g.log, g.registry)
 	if err != nil {
 		return err
 	}
-	operators, err := net.Listen("tcp", cmp.Or(g.Admin, first.AdminListen))
+	operators, err := net.Listen("tcp", g.addresses.forOperators(first.AdminListen))
 	if err != nil {
 		return errors.Join(fmt.Errorf("admin: %w", err), listener.Close())
 	}
 	bound := operators.Addr().String()
-	g.adminBound.Store(&bound)
-	sockets, err := g.sockets(first)
+	g.addresses.operators.Store(&bound)
+	sockets, err := g.addresses.sockets(first)
 	if err == nil {
 		err = g.adopt(ctx, first)
 	}
 	if err != nil {
 		return errors.Join(err, listener.Close(), operators.Close())
 	}
-	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", operators.Addr().String(), "listen", written(sockets), "config", g.ConfigFile, "version", first.Version)
+	g.log.Info("weir started", "socket", listener.Addr().String(), "admin", operators.Addr().String(), "listen", written(sockets), "config", g.options.ConfigFile, "version", first.Version)
 
 	if g.observer, err = newObserver(g, first); err != nil {
 		return errors.Join(fmt.Errorf("telemetry.access_log: %w", err), listener.Close(), operators.Close())
@@ -98,7 +99,7 @@ func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	defer endWork()
 
 	group, services := errgroup.WithContext(services)
-	for _, service := range g.Services {
+	for _, service := range g.options.Services {
 		group.Go(func() error { return service(services) })
 	}
 	group.Go(func() error { return server.Serve(listener) })
@@ -108,7 +109,7 @@ func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	group.Go(func() error { return g.observer.run(services) })
 	group.Go(func() error { return g.observer.recorder.Run(services) })
 	group.Go(func() error { return g.envoyLimits.run(services) })
-	group.Go(func() error { return g.observer.reopens(services, g.Reopen) })
+	group.Go(func() error { return g.observer.reopens(services, g.options.Reopen) })
 	group.Go(func() error { return g.watch(work) })
 	group.Go(func() error { return g.reloads(work) })
 	group.Go(func() error { return g.signals(services, endWork) })
@@ -122,61 +123,61 @@ func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	return group.Wait()
 }
 
-// signals turns requests to stop into ends of contexts.
+// signals ends work when the gateway is asked to stop.
 func (g *Gateway) signals(ctx context.Context, endWork func()) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case s := <-g.Stop:
+	case s := <-g.options.Stop:
 		g.log.Info("stopping: running requests may finish; once more to stop at once", "signal", s.String())
-		g.draining.Store(true)
+		g.stopping.asked.Store(true)
 		endWork()
 	}
 	select {
 	case <-ctx.Done():
-	case <-g.Stop:
-		g.hurry.Do(func() { close(g.now) })
+	case <-g.options.Stop:
+		close(g.stopping.now)
 	}
 	return nil
 }
 
-// announce says when the first Envoy is ready.
+// announce reports that the gateway is ready, once.
 func (g *Gateway) announce(ctx context.Context) error {
 	if g.firstServed(ctx) != nil {
 		return nil // stopped before
 	}
-	g.everReady.Store(true)
-	sockets, err := g.sockets(g.current.Load())
+	g.everServed.Store(true)
+	sockets, err := g.addresses.sockets(g.current.Load())
 	if err != nil {
 		return err
 	}
 	g.log.Info("ready", "listen", written(sockets))
-	// The start took several times what is kept; adopt was there before Envoy.
-	debug.FreeOSMemory()
-	if g.OnReady != nil {
-		g.OnReady(sockets[0].String())
+	freeMemory()
+	if g.options.OnReady != nil {
+		g.options.OnReady(Addresses{Listen: texts(sockets), Admin: *g.addresses.operators.Load()})
 	}
 	return nil
 }
 
-// grpcServer carries everything between Envoy and Weir over one socket.
+// grpcServer returns the server for everything between Envoy and Weir. It is served on
+// one socket.
 func (g *Gateway) grpcServer() *grpc.Server {
 	// The largest body that any configuration allows, with its plan; Envoy
-	// holds the limit of the one in force.
+	// enforces the limit of the current one.
 	options := append(wire.ServerOptions(config.MaxMaxBodyBytes+8<<20),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: envoy.KeepaliveInterval / 2, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	)
 	server := grpc.NewServer(options...)
-	g.xds.Register(server)
+	g.publisher.server.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.past.Of))
+	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.credentials.Of))
 	return server
 }
 
-// stopServer lets decisions that are being made finish. Discovery streams
-// never end by themselves, so the wait is bounded.
+// stopServer waits for decisions that are being made. Discovery streams never end by
+// themselves, so the wait is bounded.
 func stopServer(server *grpc.Server) {
 	finished := make(chan struct{})
 	go func() {
@@ -206,4 +207,28 @@ func ServeHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 		return err
 	}
 	return nil
+}
+
+// firstServed waits until an Envoy has everything that the first configuration needs.
+// It logs an Envoy's rejection; a change of the file may correct that.
+func (g *Gateway) firstServed(ctx context.Context) error {
+	var told string
+	for {
+		var refused *xds.Rejected
+		err := g.publisher.server.Wait(ctx, func(nodes []xds.NodeStatus) bool {
+			refused = g.publisher.server.Rejection()
+			return g.publisher.served(nodes) || refused != nil && refused.Error() != told
+		})
+		if err != nil {
+			return err
+		}
+		if g.publisher.served(g.publisher.server.Nodes()) {
+			g.status.currentServed()
+			return nil
+		}
+		told = refused.Error()
+		problems := g.publisher.located(g.current.Load(), refused)
+		g.status.currentRefused(problems)
+		g.log.Error("configuration rejected by envoy: not ready until it is corrected", "config", g.options.ConfigFile, "reason", problems)
+	}
 }

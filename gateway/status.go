@@ -6,29 +6,41 @@ import (
 	"sync"
 	"time"
 
+	"weir/admin"
 	"weir/policy"
 	"weir/policy/config"
 )
 
-// status is what /healthz tells of the configuration.
+// status is what /healthz reports of the configuration. Its methods may be called
+// at the same time.
 type status struct {
 	mu      sync.Mutex
 	version string
 	since   time.Time
-	// problems are those of the last attempt to change it, if that failed.
+	// problems are those of the last attempt to change the configuration, if that
+	// failed.
 	problems []string
 	failed   time.Time
+	// refused is set while Envoys have rejected the current policy and none has
+	// accepted it: only the first configuration can be current without an Envoy.
+	refused bool
 }
 
 func (s *status) adopted(p *policy.Policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version, s.since = p.Version, time.Now()
-	s.problems, s.failed = nil, time.Time{}
+	s.problems, s.failed, s.refused = nil, time.Time{}, false
 }
 
-// rejected says whether it is news.
+// rejected notes why a configuration is not applied. It reports whether that is new.
 func (s *status) rejected(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reject(err)
+}
+
+func (s *status) reject(err error) bool {
 	list := []string{err.Error()}
 	var problems config.Problems
 	if errors.As(err, &problems) {
@@ -37,19 +49,50 @@ func (s *status) rejected(err error) bool {
 			list = append(list, p.String())
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	news := s.failed.IsZero() || !slices.Equal(s.problems, list)
 	s.failed, s.problems = time.Now(), list
 	return news
 }
 
-// recovered is told that the configuration is again the one in force, and says
-// whether that is news.
+// currentRefused notes that an Envoy has rejected the current policy, and none has
+// accepted it.
+func (s *status) currentRefused(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = true
+	s.reject(err)
+}
+
+// currentServed notes that an Envoy has accepted the current policy.
+func (s *status) currentServed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused {
+		s.problems, s.failed, s.refused = nil, time.Time{}, false
+	}
+}
+
+// recovered notes that the configuration is the current one again, after one that
+// was rejected. It reports whether that is new: it is not while the current one itself
+// is refused.
 func (s *status) recovered() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	news := !s.failed.IsZero()
+	if s.refused || s.failed.IsZero() {
+		return false
+	}
 	s.problems, s.failed = nil, time.Time{}
-	return news
+	return true
+}
+
+// report returns the status for /healthz, without the name of the file.
+func (s *status) report() admin.ConfigHealth {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := admin.ConfigHealth{Version: s.version, Since: s.since, Problems: s.problems}
+	if !s.failed.IsZero() {
+		failed := s.failed
+		h.Failed = &failed
+	}
+	return h
 }

@@ -4,15 +4,19 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"weir/extproc/admit"
+	"weir/extproc/peers"
+	"weir/gateway/retire"
 	"weir/policy"
 	"weir/telemetry"
 	"weir/telemetry/accesslog"
+	"weir/telemetry/health"
 	"weir/telemetry/rolling"
 )
 
@@ -33,7 +37,7 @@ type observer struct {
 // newObserver opens the access log. Where it goes and what the rolling window
 // is are those of the first configuration: later ones change neither.
 func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers(first.Window), limiter: g.admission.limiter, events: g.log}
+	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.loader.numbers.of(first.Window), limiter: g.admission.limiter, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -41,9 +45,9 @@ func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 		// A shipper of logs that dies must not take the gateway along: with a
 		// handler for the signal, the write fails and the lines are counted.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-		out = g.Stdout
+		out = g.options.Stdout
 	case "stderr":
-		out = g.Stderr
+		out = g.options.Stderr
 	default:
 		file, err := telemetry.OpenFile(first.AccessLog)
 		if err != nil {
@@ -125,3 +129,50 @@ func (o *observer) close() {
 		_ = o.file.Close()
 	}
 }
+
+// sinks take what Envoy reports: an accesslog.Sink.
+type sinks struct {
+	recorder *telemetry.Recorder
+	health   *health.Tracker
+	limits   *envoyLimits
+	peers    *peers.Limiter
+}
+
+func (s sinks) Attempt(a *accesslog.Attempt) {
+	s.recorder.Attempt(a)
+	s.health.Attempt(a)
+}
+
+func (s sinks) Request(r *accesslog.Request) {
+	s.recorder.Request(r)
+	s.limits.request(r)
+}
+
+// Disconnected implements accesslog.Disconnects.
+func (s sinks) Disconnected(ip string, port int) {
+	if addr, err := netip.ParseAddr(ip); err == nil {
+		s.peers.Closed(peers.Canonical(netip.AddrPortFrom(addr, uint16(port))))
+	}
+}
+
+func (s sinks) Answering(cluster, key, model string, began time.Time) {
+	s.health.Answering(cluster, key, model, began)
+}
+
+// running follows the requests that run: an accesslog.Follower.
+type running struct {
+	*admission
+	book *retire.Book
+}
+
+func (r running) Running(id, keyID, clientIP string, bodyBytes int64) {
+	r.admission.Running(id, keyID, clientIP, bodyBytes)
+	r.book.Running(id)
+}
+
+func (r running) Ended(id string) {
+	r.admission.Ended(id)
+	r.book.Done(id)
+}
+
+func (r running) Begun(id string) { r.book.Done(id) }

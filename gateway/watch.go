@@ -56,12 +56,12 @@ func (in *inputs) folders() map[string]bool {
 // watch asks for a reload when an input changes. It watches folders, because
 // files are replaced rather than written.
 func (g *Gateway) watch(ctx context.Context) error {
-	if g.ConfigFile == "" {
+	if g.options.ConfigFile == "" {
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return fmt.Errorf("watching %s: %w", g.ConfigFile, err)
+		return fmt.Errorf("watching %s: %w", g.options.ConfigFile, err)
 	}
 	defer watcher.Close()
 	quiet := time.NewTimer(time.Hour)
@@ -76,13 +76,13 @@ func (g *Gateway) watch(ctx context.Context) error {
 	for {
 		// Before a folder was watched, a file in it may have changed after it
 		// was read.
-		if follow(watcher, g.inputs.folders()) {
+		if follow(watcher, g.loader.inputs.folders()) {
 			changed()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-g.inputs.changed:
+		case <-g.loader.inputs.changed:
 		case <-watcher.Events:
 			changed()
 		case err := <-watcher.Errors:
@@ -91,7 +91,7 @@ func (g *Gateway) watch(ctx context.Context) error {
 		case <-quiet.C:
 			since = time.Time{}
 			select {
-			case g.changed <- struct{}{}:
+			case g.reloading.changed <- struct{}{}:
 			default:
 			}
 		}

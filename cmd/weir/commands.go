@@ -134,7 +134,7 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		found := lookAround(ctx, sys, listener.Addr().String())
 		options.Source = found.source
 		options.Services = append(options.Services, func(ctx context.Context) error { return gateway.ServeHTTP(ctx, listener, demo.Handler()) })
-		options.OnReady = func(address string) { fmt.Fprint(sys.stdout, found.welcome(address)) }
+		options.OnReady = func(at gateway.Addresses) { fmt.Fprint(sys.stdout, found.welcome(at.Listen[0])) }
 	}
 	return gateway.New(options).Run(ctx, c.Envoy)
 }

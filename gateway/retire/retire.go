@@ -9,7 +9,7 @@
 // Envoy's log tells of both: the end of a request, and a response that has begun.
 //
 // A request of which the log says nothing for a while is forgotten: its Envoy may
-// be gone. How long a policy is kept at most is its owner's to say.
+// be gone. Nothing of a policy is kept for longer than Longest.
 //
 // The package knows no Envoy and starts no goroutine.
 package retire
@@ -39,6 +39,13 @@ const (
 	lost = time.Minute
 )
 
+// Longest is how long a policy can be needed after it was replaced. A request
+// keeps the policy that was current when its headers came. Its last attempt begins, at
+// most, a total timeout after its body is complete.
+func Longest(p *policy.Policy) time.Duration {
+	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.PerRequestTimeout
+}
+
 // Book counts what requests need. Its methods may be called at the same time.
 type Book struct {
 	now func() time.Time
@@ -55,6 +62,7 @@ type generation struct {
 	policy   *policy.Policy
 	deciding int
 	last     time.Time // of its replacement, and of decisions after that
+	until    time.Time // when it is dropped, whatever needs it; of a replaced one
 	whole    bool      // nothing of it may go
 	open     map[*policy.Cluster]int
 }
@@ -80,7 +88,9 @@ func (b *Book) Adopt(p *policy.Policy) {
 		if b.generations[n-1].policy == p {
 			return
 		}
-		b.generations[n-1].last = b.now()
+		replaced := b.generations[n-1]
+		replaced.last = b.now()
+		replaced.until = replaced.last.Add(Longest(replaced.policy))
 	}
 	b.generations = append(b.generations, &generation{policy: p, whole: true, open: map[*policy.Cluster]int{}})
 }
@@ -227,11 +237,20 @@ func (b *Book) settle(now time.Time) {
 			g.whole = false
 		}
 	}
-	current := len(b.generations) - 1
-	i := -1
+	current := b.generations[max(len(b.generations)-1, 0):]
 	b.generations = slices.DeleteFunc(b.generations, func(g *generation) bool {
-		i++
-		return i != current && !g.whole && len(g.open) == 0
+		if slices.Contains(current, g) {
+			return false
+		}
+		if over := !now.Before(g.until); over {
+			for k, one := range b.plans {
+				if one.of == g {
+					b.forget(k)
+				}
+			}
+			return true
+		}
+		return !g.whole && len(g.open) == 0
 	})
 }
 
@@ -250,27 +269,4 @@ func (b *Book) Kept() []*policy.Policy {
 		}
 	}
 	return out
-}
-
-// Keeps reports whether something of p is still needed.
-func (b *Book) Keeps(p *policy.Policy) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.find(p) != nil
-}
-
-// Drop forgets a policy whatever needs it.
-func (b *Book) Drop(p *policy.Policy) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	g := b.find(p)
-	if g == nil || g == b.generations[len(b.generations)-1] {
-		return
-	}
-	for k, one := range b.plans {
-		if one.of == g {
-			b.forget(k)
-		}
-	}
-	b.generations = slices.DeleteFunc(b.generations, func(other *generation) bool { return other == g })
 }

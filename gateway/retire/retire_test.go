@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/policy"
+	"weir/policy/config"
 )
 
 // world is a Book with a clock, and policies that share no cluster.
@@ -86,7 +87,7 @@ func TestRetire(t *testing.T) {
 	w.want("one policy", "")
 	w.Enter(first)
 	w.adopt()
-	w.wait(time.Hour)
+	w.wait(Longest(first) - 2*Grace)
 	w.want("a request is being decided on", "ab")
 	if !w.Plan("1", first, attempts(first, "a", "b")) || !w.Plan("2", first, attempts(first, "b")) {
 		t.Error("no plan")
@@ -136,11 +137,30 @@ func TestPartOfPolicy(t *testing.T) {
 	w.adopt()
 	w.wait(Grace)
 	w.want("the second plan of an id", "a")
-	w.Drop(third)
-	w.want("dropped", "")
+	w.Running("1")
+	w.wait(Longest(third) - Grace)
+	w.want("at the longest", "")
 	if len(w.plans) != 0 {
 		t.Errorf("%d plans", len(w.plans))
 	}
+}
+
+// A request that is still being uploaded has its policy, and its attempts are to
+// come: a policy is needed for as long as both can take, and no longer.
+func TestLongest(t *testing.T) {
+	w := newWorld(t)
+	first := w.adopt()
+	want := config.DefaultClientBodyTimeout + first.TotalTimeout + first.PerRequestTimeout
+	w.Enter(first)
+	w.adopt()
+	w.wait(want - 1)
+	w.want("before", "ab")
+	w.wait(1)
+	w.want("after", "")
+	if w.Plan("1", first, attempts(first, "a", "b")) {
+		t.Error("a plan with what is gone")
+	}
+	w.Leave(first)
 }
 
 // Changes that follow each other fast wait for their turn; uploads that take

@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/gateway/retire"
+	"weir/policy"
+	"weir/xds"
+)
+
+// adopt makes a policy the current one, make before break: every Envoy has what it
+// needs before the first request is planned with it, and keeps what the policy
+// before it needs until the last request with that can have ended.
+func (g *Gateway) adopt(ctx context.Context, next *policy.Policy) error {
+	previous := g.current.Load()
+	var old []*policy.Policy
+	if previous != nil {
+		old = append(old, previous)
+	}
+	old = append(old, g.book.Kept()...)
+	if previous != nil {
+		// Envoys have the new ones before it is known that they do.
+		g.credentials.Keep(next, previous, g.publisher.timeout+retire.Longest(next))
+	}
+	if err := g.publisher.publish(ctx, next, old); err != nil {
+		var rejected *xds.Rejected
+		if !errors.As(err, &rejected) {
+			return err
+		}
+		g.reloading.refused = next.Version
+		err = g.publisher.located(next, rejected)
+		if previous != nil {
+			if back := g.publisher.publish(ctx, previous, old[1:]); back != nil {
+				err = errors.Join(err, fmt.Errorf("back to the previous configuration: %w", back))
+			}
+		}
+		return err
+	}
+	g.book.Adopt(next)
+	g.health.Adopt(next)
+	g.ejections.retain(next)
+	g.admission.adopt(next)
+	g.adoptPeers(next)
+	g.envoyLimits.adopt(g.publisher.share.Clients, xds.ConnectionsPerHost(next, g.publisher.share.Providers))
+	if previous != nil {
+		g.credentials.Keep(previous, next, retire.Longest(previous))
+	}
+	g.current.Store(next)
+	g.publisher.adopted()
+	g.reloading.refused = ""
+	g.status.adopted(next)
+	g.metrics.reload(true)
+	g.log.Info("configuration in force", "config", g.options.ConfigFile, "version", next.Version, "clusters", len(next.Clusters))
+	for _, warning := range next.Warnings(time.Now()) {
+		g.log.Warn("configuration", "warning", warning.String())
+	}
+	if previous != nil {
+		warnFixedLimits(g.log, previous, next)
+	}
+	g.observer.adopted(next, g.log)
+	freeMemory()
+	return nil
+}
