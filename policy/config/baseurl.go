@@ -13,7 +13,7 @@ import (
 	"weir/llm"
 )
 
-// BaseURL is where a provider's API is, taken apart and checked.
+// BaseURL is the parsed and checked base URL of a provider's API.
 type BaseURL struct {
 	Scheme   string // http or https
 	Host     string // no port, no brackets, lower-case
@@ -29,8 +29,8 @@ const maxURLBytes = 2048
 // spelling that two parsers could read in two ways is refused. The errors do
 // not repeat the URL, which may hold a credential, only its host.
 //
-// Names are not looked up: a name that an outsider points at an inside
-// address is the affair of the network.
+// Names are not looked up: protecting against a public name that points at an
+// internal address is a task of the network.
 func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 	var u BaseURL
 	if err := checkURLBytes(raw); err != nil {
@@ -73,7 +73,7 @@ func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 }
 
 // checkURLBytes refuses what no part of a URL may contain (RFC 3986 2), before
-// anything is taken apart.
+// anything is parsed.
 func checkURLBytes(raw string) error {
 	if raw == "" {
 		return errors.New("is empty")
@@ -100,7 +100,7 @@ func checkURLBytes(raw string) error {
 	return nil
 }
 
-// setAuthority takes host and port apart (RFC 3986 3.2).
+// setAuthority splits host and port (RFC 3986 3.2).
 func (u *BaseURL) setAuthority(authority string) error {
 	host, port, hasPort := strings.Cut(authority, ":")
 	if strings.HasPrefix(authority, "[") {
@@ -164,16 +164,16 @@ func checkBasePath(path string) error {
 	return nil
 }
 
-// TLS says whether the provider is reached over TLS.
+// TLS reports whether the provider is reached over TLS.
 func (u BaseURL) TLS() bool { return u.Scheme == "https" }
 
-// IsIP says whether the host is an address rather than a name.
+// IsIP reports whether the host is an address rather than a name.
 func (u BaseURL) IsIP() bool {
 	_, err := netip.ParseAddr(u.Host)
 	return err == nil
 }
 
-// Authority is what the provider gets as Host or :authority: the port is left
+// Authority returns what the provider receives as Host or :authority: the port is left
 // out where it is the scheme's own, as clients do (RFC 9110 4.2).
 func (u BaseURL) Authority() string {
 	if u.TLS() && u.Port == 443 || !u.TLS() && u.Port == 80 {
@@ -190,7 +190,7 @@ func (u BaseURL) Origin() string {
 	return u.Scheme + "://" + net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
 }
 
-// String gives a URL that parses into u again.
+// String returns a URL that parses into u again.
 func (u BaseURL) String() string {
 	s := u.Scheme + "://" + u.Authority() + u.Path
 	if u.RawQuery != "" {
@@ -199,12 +199,12 @@ func (u BaseURL) String() string {
 	return s
 }
 
-// Join gives the path that a provider gets. A base path with a version, or
-// with /openai/ in it, stands in for the client's leading /v1; any other base
-// path is put before the client's whole path.
+// Join returns the path that a provider receives. A base path with a version, or
+// with /openai/ in it, replaces the client's leading /v1; any other base path is
+// put before the client's whole path.
 //
 // The result never leaves the base path: segments of the client's path that a
-// server could take for a step upwards or for nothing are left out.
+// server could read as a step upwards, or ignore, are left out.
 func Join(base BaseURL, clientPath string) string {
 	client := cleanPath(clientPath)
 	if versioned(base.Path) {
@@ -244,8 +244,8 @@ func cleanPath(path string) string {
 	return b.String()
 }
 
-// safeSegment says whether every server takes a segment of a path for just
-// that: it is not empty, has no bytes that a request line cannot carry, and
+// safeSegment reports whether every server reads a segment of a path the same way:
+// it is not empty, has no bytes that a request line cannot carry, and
 // no `.` or `..` in it, whether plain, as %2e, behind an escaped slash or a
 // backslash, or with parameters (`..;x`, which some servers cut off).
 func safeSegment(s string) bool {

@@ -88,7 +88,7 @@ var (
 	sixToFour      = netip.MustParsePrefix("2002::/16")    // RFC 3056
 )
 
-// forbidden says whether an address is link-local (169.254/16, RFC 3927;
+// forbidden reports whether an address is link-local (169.254/16, RFC 3927;
 // fe80::/10, RFC 4291 2.5.6) or a cloud's metadata, also behind a translator.
 func forbidden(addr netip.Addr) bool {
 	b := addr.As16()
@@ -101,7 +101,7 @@ func forbidden(addr netip.Addr) bool {
 	return addr.IsLinkLocalUnicast() || slices.ContainsFunc(metadataNets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// inside says whether a host is in the operator's own network. Private
+// inside reports whether a host is in the operator's own network. Private
 // addresses are those of RFC 1918 and RFC 4193 (fc00::/7). The shared address
 // space 100.64/10 is not among them: RFC 6598 4 makes it a network provider's,
 // so plain http would cross a network of someone else's. Who uses it for an
@@ -125,7 +125,7 @@ func sameHost(listed, host string) bool {
 	return err == nil && a == b
 }
 
-// checkHostName accepts a name of letters, digits, hyphens and underscores
+// CheckHostName accepts a name of letters, digits, hyphens and underscores
 // (Compose and Kubernetes hosts have those), or an IPv4 address as four
 // decimal numbers.
 //
@@ -167,7 +167,7 @@ func CheckHostName(host string) error {
 	return nil
 }
 
-// numeric says whether a label is a number to inet_aton: decimal, octal or
+// numeric reports whether a label is a number to inet_aton: decimal, octal or
 // hexadecimal.
 func numeric(label string) bool {
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {

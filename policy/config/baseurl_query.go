@@ -8,7 +8,7 @@ import (
 // Param is a query parameter, decoded.
 type Param struct{ Name, Value string }
 
-// queryCredentials are parameters in which APIs take a credential, without
+// QueryCredentials are parameters in which APIs take a credential, without
 // case, hyphens and underscores. A client's never passes: it is either its
 // access key, which is no affair of the provider's, or a provider key that
 // would go around the configured one. `token` is among them: paging takes
@@ -21,7 +21,7 @@ var QueryCredentials = map[string]bool{
 
 var foldCredential = strings.NewReplacer("-", "", "_", "", ".", "")
 
-// MergeQuery gives the query that a provider gets: the base URL's in its own
+// MergeQuery returns the query that a provider gets: the base URL's in its own
 // bytes, the configured parameters, and of the client's those that are left.
 // A configured parameter replaces one of the base URL's; both stand before the
 // client's, which cannot choose another api-version. Names are compared
@@ -59,7 +59,7 @@ func MergeQuery(base string, configured []Param, client string) string {
 	return strings.Join(kept, "&")
 }
 
-// paramName gives the decoded name of a raw parameter in lower case, and
+// ParamName returns the decoded name of a raw parameter in lower case, and
 // whether the whole parameter decodes.
 func ParamName(raw string) (string, bool) {
 	name, value, _ := strings.Cut(raw, "=")
@@ -71,7 +71,7 @@ func ParamName(raw string) (string, bool) {
 	return strings.ToLower(decoded), err == nil
 }
 
-// plainParam says whether a raw parameter has only bytes that every server
+// plainParam reports whether a raw parameter has only bytes that every server
 // reads as part of it.
 func plainParam(raw string) bool {
 	return !strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r >= 0x7f || r == ';' || r == '#' })

@@ -415,7 +415,7 @@ const (
 	MaxConsecutiveFailures     = 1000
 )
 
-// presentable hides credentials in base URLs. Templates hide themselves.
+// Presentable hides credentials in base URLs. Templates hide themselves.
 func (c ProviderConfig) Presentable() ProviderConfig {
 	c.BaseURL = RedactQuery(c.BaseURL)
 	c.Surfaces = slices.Clone(c.Surfaces)

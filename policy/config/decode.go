@@ -26,7 +26,7 @@ const (
 	maxProblems  = 1000
 )
 
-// decode reads a YAML or JSON file into a struct, a slice or a map, by the
+// Decode reads a YAML or JSON file into a struct, a slice or a map, by the
 // `yaml:"name"` tags. The library's own decoder is not used: it ends at the first
 // duplicate, gives no path and takes 1 for a string.
 //
@@ -264,7 +264,7 @@ func example(n *yaml.Node, path string, names []string) string {
 	return fmt.Sprintf(" (write `- %s: %s`)", names[0], value)
 }
 
-// fieldsOf gives the names of a struct's fields in their order, and where
+// fieldsOf returns the names of a struct's fields in their order, and where
 // they are; the fields of an embedded struct are the struct's own (",inline").
 // A field without a name in its tag is not the file's.
 func fieldsOf(t reflect.Type) (names []string, index map[string][]int) {

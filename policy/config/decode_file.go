@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// parseFile gives the root value of a file, nil where it is empty or cannot
+// parseFile returns the root value of a file, nil where it is empty or cannot
 // be read.
 func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 	fail := func(line int, message string) (*yaml.Node, Problems) {
@@ -140,7 +140,7 @@ type jsonReader struct {
 	lineAt, upTo int // where the line begins, and up to where lines are counted
 }
 
-// next gives a token, and a node with its position.
+// next returns a token, and a node with its position.
 func (r *jsonReader) next() (json.Token, *yaml.Node) {
 	at := int(r.tokens.InputOffset())
 	for at < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[at]) >= 0 {

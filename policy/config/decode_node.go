@@ -31,12 +31,12 @@ var (
 	textTags  = []string{strTag, timestampTag, mergeTag}
 )
 
-// isText says whether a node is a string.
+// isText reports whether a node is a string.
 func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && slices.Contains(textTags, n.Tag)
 }
 
-// follow gives the node that an alias stands for.
+// follow returns the node that an alias stands for.
 func follow(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -61,7 +61,7 @@ type mapEntry struct {
 	name, value *yaml.Node
 }
 
-// entries gives the keys of a mapping in their order, then those that `<<`
+// entries returns the keys of a mapping in their order, then those that `<<`
 // merges into it. Of equal keys the first counts; in one mapping the second is
 // a problem. https://yaml.org/type/merge.html
 func (d *decoder) entries(n *yaml.Node, path string) []mapEntry {
@@ -125,14 +125,14 @@ func (d *decoder) merge(n *yaml.Node, path string, list bool, have map[string]bo
 	}
 }
 
-// positions tells where the values of a file stand. It walks the file when it
+// Positions tells where the values of a file stand. It walks the file when it
 // is asked, which is when something is wrong.
 type Positions struct {
 	file string
 	root *yaml.Node // nil for an empty file and for one that cannot be read
 }
 
-// problem makes a Problem at the path, or at the nearest value above it that
+// Problem makes a Problem at the path, or at the nearest value above it that
 // the file has.
 func (p *Positions) Problem(path, format string, args ...any) Problem {
 	line, column := p.at(path)

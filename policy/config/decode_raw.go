@@ -14,10 +14,10 @@ import (
 // digits (1.10 stays 1.10) where JSON can write it so.
 type RawValue json.RawMessage
 
-// MarshalJSON gives the value itself, null where there is none.
+// MarshalJSON returns the value itself, null where there is none.
 func (r RawValue) MarshalJSON() ([]byte, error) { return json.RawMessage(r).MarshalJSON() }
 
-// MarshalYAML gives the value as YAML.
+// MarshalYAML returns the value as YAML.
 func (r RawValue) MarshalYAML() (any, error) {
 	if !json.Valid(r) {
 		return nil, nil

@@ -21,7 +21,7 @@ type ForwardConfig struct {
 // names that begin so. The word all is short for ["*"].
 type NamesConfig []string
 
-// everyName is what the word all means.
+// EveryName is what the word all means.
 const EveryName = "*"
 
 // decodeNode reads the word all, or a list of names.

@@ -5,10 +5,10 @@ import (
 	"regexp"
 )
 
-// logLevels are Envoy's (https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/cli).
+// LogLevels are Envoy's (https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/cli).
 var LogLevels = []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
 
-// minKeyLength is of an access key that is read as it is. Random keys are
+// MinKeyLength is of an access key that is read as it is. Random keys are
 // longer; this keeps out words.
 const MinKeyLength = 16
 

@@ -19,7 +19,7 @@ type Problem struct {
 	Mismatch bool
 }
 
-// String gives the problem on one line:
+// String returns the problem on one line:
 // `weir.yaml:14: on_http_request[0].config.providers[1].base_url: …`.
 func (p Problem) String() string {
 	where := p.File
@@ -47,7 +47,7 @@ func oneLine(s string) string {
 // Problems is everything that is wrong in a configuration.
 type Problems []Problem
 
-// Error gives all problems, one a line, in the order of the file.
+// Error returns all problems, one a line, in the order of the file.
 func (ps Problems) Error() string {
 	sorted := slices.Clone(ps)
 	sorted.Sort()
@@ -58,7 +58,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err gives the problems as an error, nil where there are none: an empty
+// Err returns the problems as an error, nil where there are none: an empty
 // Problems in an error variable would not be nil.
 func (ps Problems) Err() error {
 	if len(ps) == 0 {
@@ -67,7 +67,7 @@ func (ps Problems) Err() error {
 	return ps
 }
 
-// sort puts the problems in the order of the file. It is stable, so what was
+// Sort puts the problems in the order of the file. It is stable, so what was
 // found first on a line stays first.
 func (ps Problems) Sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int {

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// redactQuery hides the values of a URL's parameters that are named like a
+// RedactQuery hides the values of a URL's parameters that are named like a
 // credential.
 func RedactQuery(raw string) string {
 	url, query, ok := strings.Cut(raw, "?")

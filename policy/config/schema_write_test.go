@@ -57,7 +57,7 @@ var systemUser = schema{"anyOf": []schema{
 	{"type": "integer", "minimum": 0, "maximum": MaxUID},
 }}
 
-// surfacesOf gives the surfaces of a format, in the order of the Endpoints().
+// surfacesOf returns the surfaces of a format, in the order of the Endpoints().
 func surfacesOf(f llm.Format) (list []llm.Surface) {
 	for _, e := range llm.Endpoints() {
 		if e.Format == f && e.Surface != "" && !slices.Contains(list, e.Surface) {
@@ -189,7 +189,7 @@ var schemaRules = map[string]schema{
 
 var price = schema{"pattern": DecimalPattern.String(), "examples": []string{"0.15"}}
 
-// written gives a duration as one would write it: 3m rather than 3m0s.
+// written returns a duration as one would write it: 3m rather than 3m0s.
 func written(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {

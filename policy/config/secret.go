@@ -22,7 +22,7 @@ type Secret struct{ value *string }
 // NewSecret wraps a value.
 func NewSecret(value string) Secret { return Secret{&value} }
 
-// Reveal gives the value, for the one place that sends it to Envoy.
+// Reveal returns the value, for the one place that sends it to Envoy.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -101,7 +101,7 @@ func (s SecretStore) checked(store, key, value string) (Secret, error) {
 	return NewSecret(value), nil
 }
 
-// maxStaticHeader is the most bytes that Envoy takes of a header's value in its
+// MaxStaticHeader is the most bytes that Envoy takes of a header's value in its
 // configuration (envoy.config.core.v3.HeaderValue), where % counts twice.
 const MaxStaticHeader = 16384
 

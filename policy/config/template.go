@@ -46,13 +46,13 @@ var (
 // environmentVariable is how shells and other gateways write one.
 var environmentVariable = regexp.MustCompile(`\$\{(env\.)?[A-Z][A-Z0-9_]*\}`)
 
-// references are the secrets that a template names: what it is, without
+// References are the secrets that a template names: what it is, without
 // anything that it holds.
 func (t Template) References() string {
 	return strings.Join(secretCall.FindAllString(string(t), -1), "")
 }
 
-// expand fills the template's secrets in. The errors name no secret's value,
+// Expand fills the template's secrets in. The errors name no secret's value,
 // and repeat nothing of the template: it could be a key in braces.
 func (t Template) Expand(store SecretStore) (Secret, error) {
 	program, err := t.Program()
@@ -75,7 +75,7 @@ func (t Template) Expand(store SecretStore) (Secret, error) {
 	return checkedValue(text)
 }
 
-// program compiles a template that is more than text and secrets; nil for one
+// Program compiles a template that is more than text and secrets; nil for one
 // that is not.
 func (t Template) Program() (*expression.TemplateProgram, error) {
 	rest := secretCall.ReplaceAllString(string(t), "")
@@ -125,7 +125,7 @@ var credentialWords = []string{"auth", "key", "token", "secret", "passw", "crede
 // RFC 6750, and the keys of OpenAI and those who follow it.
 var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
 
-// credential says whether a header with this value is to be treated as a
+// credential reports whether a header with this value is to be treated as a
 // secret: it holds one, its name says so, or it looks like one.
 func (t Template) IsCredential(header string) bool {
 	begins := func(p string) bool { return strings.HasPrefix(strings.ToLower(string(t)), p) }

@@ -9,10 +9,10 @@ import (
 // UserList is a list of users of the system, by name or uid.
 type UserList []string
 
-// userPattern is what useradd(8) allows, and digits.
+// UserPattern is what useradd(8) allows, and digits.
 var UserPattern = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,63})$`)
 
-// maxUID is the largest uid: the next number means "no user" (chown(2)).
+// MaxUID is the largest uid: the next number means "no user" (chown(2)).
 const MaxUID = 1<<32 - 2
 
 // decodeNode takes uids as numbers and as text.
