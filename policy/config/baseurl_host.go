@@ -38,8 +38,8 @@ var (
 // Kubernetes.
 var insideSuffixes = []string{".internal", ".localhost", ".local", ".svc", ".svc.cluster.local"}
 
-// checkHost applies spec 1.5: no host that is never a provider, and plain
-// http only inside.
+// checkHost refuses hosts that can never be a provider, and plain http to hosts
+// that are not internal.
 func (u BaseURL) checkHost(allowHTTPHosts []string) error {
 	addr, err := netip.ParseAddr(u.Host)
 	if err != nil {
@@ -101,11 +101,11 @@ func forbidden(addr netip.Addr) bool {
 	return addr.IsLinkLocalUnicast() || slices.ContainsFunc(metadataNets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// inside reports whether a host is in the operator's own network. Private
+// PrivateHost reports whether a host is in the operator's own network. Private
 // addresses are those of RFC 1918 and RFC 4193 (fc00::/7). The shared address
 // space 100.64/10 is not among them: RFC 6598 4 makes it a network provider's,
-// so plain http would cross a network of someone else's. Who uses it for an
-// overlay lists the host.
+// so plain http would cross somebody else's network. Operators who use it for an
+// overlay list the host in allow_http_hosts.
 func PrivateHost(host string, addr netip.Addr) bool {
 	if addr.IsValid() {
 		return addr.IsLoopback() || addr.IsPrivate()

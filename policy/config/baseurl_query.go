@@ -10,8 +10,8 @@ type Param struct{ Name, Value string }
 
 // QueryCredentials are parameters in which APIs take a credential, without
 // case, hyphens and underscores. A client's never passes: it is either its
-// access key, which is no affair of the provider's, or a provider key that
-// would go around the configured one. `token` is among them: paging takes
+// access key, which the provider must not see, or a provider key that would
+// bypass the configured one. `token` is among them: paging takes
 // after, limit and page_token.
 var QueryCredentials = map[string]bool{
 	"key": true, "apikey": true, "xapikey": true, "xgoogapikey": true, "subscriptionkey": true, "accesskey": true,
@@ -21,8 +21,8 @@ var QueryCredentials = map[string]bool{
 
 var foldCredential = strings.NewReplacer("-", "", "_", "", ".", "")
 
-// MergeQuery returns the query that a provider gets: the base URL's in its own
-// bytes, the configured parameters, and of the client's those that are left.
+// MergeQuery returns the query that a provider receives: the base URL's, unchanged,
+// the configured parameters, and the client's remaining ones.
 // A configured parameter replaces one of the base URL's; both stand before the
 // client's, which cannot choose another api-version. Names are compared
 // decoded and without case, because some servers (ASP.NET) do.

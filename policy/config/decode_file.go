@@ -79,7 +79,7 @@ func invalidUTF8(data []byte) int {
 
 func lineOf(data []byte, at int) int { return 1 + bytes.Count(data[:at], []byte("\n")) }
 
-// jsonSyntax says what is wrong with a file that is named .json.
+// jsonSyntax returns the first syntax error of a file that is named .json.
 func jsonSyntax(file string, data []byte) (line int, message string, ok bool) {
 	var syntax *json.SyntaxError
 	if !strings.EqualFold(filepath.Ext(file), ".json") || !errors.As(json.Unmarshal(data, &json.RawMessage{}), &syntax) {
@@ -107,7 +107,7 @@ func yamlSyntax(data []byte, err error) (line int, message string) {
 	return line, message + yamlHints[message]
 }
 
-// yamlHints say what usually is behind the library's words.
+// yamlHints add the usual cause to a message of the library.
 var yamlHints = map[string]string{
 	"mapping values are not allowed in this context":               ` (wrong indentation, or a value with ": " in it that needs quotes)`,
 	"found character that cannot start any token":                  " (indent with spaces, not tabs; put a value that begins with @, ` or % in quotes)",

@@ -44,7 +44,7 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// join is the path of a key.
+// JoinPath returns the path of a key of a mapping.
 func JoinPath(path, key string) string {
 	if path == "" {
 		return key
@@ -52,7 +52,7 @@ func JoinPath(path, key string) string {
 	return path + "." + key
 }
 
-// indexed is the path of an item of a list.
+// IndexPath returns the path of an item of a list.
 func IndexPath(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
 // mapEntry is a key of a mapping with its value.
@@ -125,8 +125,8 @@ func (d *decoder) merge(n *yaml.Node, path string, list bool, have map[string]bo
 	}
 }
 
-// Positions tells where the values of a file stand. It walks the file when it
-// is asked, which is when something is wrong.
+// Positions finds the line and column of values in a file. It walks the file on each
+// call, which happens only where there is a problem.
 type Positions struct {
 	file string
 	root *yaml.Node // nil for an empty file and for one that cannot be read
@@ -139,8 +139,8 @@ func (p *Positions) Problem(path, format string, args ...any) Problem {
 	return Problem{File: p.file, Line: line, Column: column, Path: path, Message: fmt.Sprintf(format, args...)}
 }
 
-// at finds the line and column of a path: of the key for what is in a
-// mapping. Keys are compared as they stand, so one with dots is found too.
+// at returns the line and column of a path; for a value of a mapping, those of its
+// key. Keys are compared literally, so that one with dots is found too.
 func (p *Positions) at(path string) (line, column int) {
 	if p.root == nil {
 		return 0, 0
@@ -158,8 +158,8 @@ func (p *Positions) at(path string) (line, column int) {
 	return line, column
 }
 
-// step finds the child that a path goes on with: where it stands, its value,
-// and the rest of the path.
+// step returns the child that a path continues with: its place, its value, and the
+// rest of the path.
 func step(n *yaml.Node, path string, budget *int) (where, value *yaml.Node, rest string) {
 	switch n.Kind {
 	case yaml.SequenceNode:

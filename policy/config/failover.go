@@ -2,7 +2,7 @@ package config
 
 import "go.yaml.in/yaml/v4"
 
-// FailoverDefault is spec 5.1: what says nothing against the request itself.
+// FailoverDefault are the failures that do not blame the request itself.
 var FailoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
 
 // decodeNode takes statuses as numbers and as text.

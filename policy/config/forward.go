@@ -2,8 +2,8 @@ package config
 
 import "go.yaml.in/yaml/v4"
 
-// ForwardConfig says what passes between clients and a provider beside what the
-// APIs define. Some names never pass: see docs/api.md.
+// ForwardConfig lists what passes between clients and a provider in addition to what
+// the APIs define. Some names never pass: see docs/api.md.
 type ForwardConfig struct {
 	// Request headers: all, or a list of names. A name may end in '*'.
 	Headers NamesConfig `yaml:"headers,omitempty"`

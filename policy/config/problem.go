@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// Problem is one thing that is wrong in a configuration, with its place.
+// Problem is one mistake in a configuration, with its place.
 type Problem struct {
 	File         string
 	Line, Column int    // from 1; 0 where the place is not known
@@ -44,7 +44,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// Problems is everything that is wrong in a configuration.
+// Problems are all mistakes in a configuration.
 type Problems []Problem
 
 // Error returns all problems, one a line, in the order of the file.

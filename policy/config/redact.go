@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// RedactQuery hides the values of a URL's parameters that are named like a
-// credential.
+// RedactQuery hides the values of those parameters of a URL whose name
+// is that of a credential.
 func RedactQuery(raw string) string {
 	url, query, ok := strings.Cut(raw, "?")
 	if !ok {

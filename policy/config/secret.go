@@ -30,7 +30,7 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// String, GoString, Format, the marshallers and LogValue all redact.
+// String returns "[redacted]".
 func (s Secret) String() string { return Redacted }
 
 // GoString redacts %#v.
@@ -49,7 +49,7 @@ func (s Secret) MarshalYAML() (any, error) { return Redacted, nil }
 func (s Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
 // SecretStore looks secrets up: first in the environment, then in a
-// directory. The management store, which comes before both, is not there yet.
+// directory.
 type SecretStore struct {
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
@@ -65,7 +65,8 @@ func envName(store, key string) string {
 	return "WEIR_SECRET_" + clean(store) + "_" + clean(key)
 }
 
-// Get returns the secret, or an error that names the places it looked in.
+// Get returns a secret. It fails if the secret is missing, with the places where it can
+// be set, or if it cannot be a header value.
 func (s SecretStore) Get(store, key string) (Secret, error) {
 	name := envName(store, key)
 	if v := s.Getenv(name); v != "" {
@@ -105,8 +106,8 @@ func (s SecretStore) checked(store, key, value string) (Secret, error) {
 // configuration (envoy.config.core.v3.HeaderValue), where % counts twice.
 const MaxStaticHeader = 16384
 
-// headerValueError says why a value cannot stand in a header (RFC 9110 5.5).
-// It does not repeat the value, which may be a secret.
+// CheckHeaderValue returns an error if a value cannot be a header value (RFC 9110
+// 5.5). The error does not repeat the value, which may be a secret.
 func CheckHeaderValue(v string) error {
 	if len(v) > MaxStaticHeader {
 		return fmt.Errorf("has %d bytes: a header value may have %d at most", len(v), MaxStaticHeader)

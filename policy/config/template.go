@@ -11,9 +11,9 @@ import (
 	"weir/policy/expression"
 )
 
-// Template is a string of the configuration that may contain ${…}. What is
-// written literally in it may be a credential, so it prints as its references,
-// in every form.
+// Template is a string of the configuration that may contain ${…}. Its literal text
+// may be a credential, so every form of printing shows only its references to
+// secrets.
 type Template string
 
 // String shows the expressions of a template and hides what is around them.
@@ -46,14 +46,13 @@ var (
 // environmentVariable is how shells and other gateways write one.
 var environmentVariable = regexp.MustCompile(`\$\{(env\.)?[A-Z][A-Z0-9_]*\}`)
 
-// References are the secrets that a template names: what it is, without
-// anything that it holds.
+// References returns the references to secrets in a template, as they are written.
 func (t Template) References() string {
 	return strings.Join(secretCall.FindAllString(string(t), -1), "")
 }
 
-// Expand fills the template's secrets in. The errors name no secret's value,
-// and repeat nothing of the template: it could be a key in braces.
+// Expand returns the template with its secrets filled in. Errors contain no value of
+// a secret and nothing of the template, which could be a key in braces.
 func (t Template) Expand(store SecretStore) (Secret, error) {
 	program, err := t.Program()
 	if err != nil {
@@ -75,8 +74,8 @@ func (t Template) Expand(store SecretStore) (Secret, error) {
 	return checkedValue(text)
 }
 
-// Program compiles a template that is more than text and secrets; nil for one
-// that is not.
+// Program compiles a template that has expressions other than secrets; it returns nil
+// for any other template.
 func (t Template) Program() (*expression.TemplateProgram, error) {
 	rest := secretCall.ReplaceAllString(string(t), "")
 	if !strings.Contains(rest, "${") {
@@ -125,8 +124,8 @@ var credentialWords = []string{"auth", "key", "token", "secret", "passw", "crede
 // RFC 6750, and the keys of OpenAI and those who follow it.
 var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
 
-// credential reports whether a header with this value is to be treated as a
-// secret: it holds one, its name says so, or it looks like one.
+// IsCredential reports whether a header with this value must be treated as a secret:
+// because it refers to one, because of its name, or because it looks like one.
 func (t Template) IsCredential(header string) bool {
 	begins := func(p string) bool { return strings.HasPrefix(strings.ToLower(string(t)), p) }
 	names := func(word string) bool { return strings.Contains(header, word) }
