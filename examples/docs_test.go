@@ -8,17 +8,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
 )
 
-// documents are the Markdown files whose blocks are held here.
-func documents(t *testing.T) map[string]string {
+// documents returns the Markdown files that match the patterns, by their path
+// in the repository.
+func documents(t *testing.T, patterns ...string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, pattern := range []string{"../README.md", "../docs/*.md"} {
-		files, err := filepath.Glob(pattern)
+	for _, pattern := range patterns {
+		files, err := filepath.Glob("../" + pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
 		}
@@ -33,157 +35,227 @@ func documents(t *testing.T) map[string]string {
 	return out
 }
 
-func blocks(text, language string) []string {
-	var out []string
-	for _, b := range strings.Split(text, "\n```"+language+"\n")[1:] {
-		b, _, _ = strings.Cut(b, "```")
-		out = append(out, b)
+func pages(t *testing.T) map[string]string { return documents(t, "README.md", "docs/*.md") }
+
+// block is a fenced block of a page: its info string, and its text.
+type block struct{ info, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
+
+func blocks(text string) []block {
+	var out []block
+	for _, m := range fence.FindAllStringSubmatch(text, -1) {
+		out = append(out, block{m[1], m[2]})
 	}
 	return out
 }
 
 var secretRef = regexp.MustCompile(`secrets\.get\('([^']+)', '([^']+)'\)`)
 
+// secrets returns a variable for each secret that a configuration refers to.
+func secrets(config string) map[string]string {
+	out := map[string]string{}
+	for _, m := range secretRef.FindAllStringSubmatch(config, -1) {
+		name := strings.ToUpper("WEIR_SECRET_" + m[1] + "_" + m[2])
+		out[strings.NewReplacer("-", "_", ".", "_").Replace(name)] = secretValue(m[1], m[2])
+	}
+	return out
+}
+
+func secretValue(store, key string) string { return "a-value-of-some-length-" + store + key }
+
 var tlsFile = regexp.MustCompile(`\b(cert_file|key_file|client_ca_file|ca_file): /[^\s,}]+`)
 
-// TestDocumentedConfigurations: every YAML block of the documents loads. Files
-// for TLS that it names are replaced by those of a test's CA.
-func TestDocumentedConfigurations(t *testing.T) {
+// TestPages checks every block of README.md and of the pages in docs. A
+// configuration (yaml) loads. A command (sh) runs against the configuration
+// above it, with the hosts of its providers replaced by recording providers; a
+// host that begins with down answers 503. The block after a command is its
+// output (text, json), the body that a provider received (json sent), or lines
+// of the access log, whose fields are compared (json log). Other samples of JSON
+// (json fields) have only fields that the code has.
+func TestPages(t *testing.T) {
 	ca := recorder.NewCA(t)
 	certFile, keyFile := ca.IssueFiles(t, "localhost")
 	files := map[string]string{"cert_file": certFile, "key_file": keyFile, "client_ca_file": ca.File(t), "ca_file": ca.File(t)}
-	n := 0
-	for name, text := range documents(t) {
-		for _, block := range blocks(text, "yaml") {
-			n++
-			block = tlsFile.ReplaceAllStringFunc(block, func(setting string) string {
-				name, _, _ := strings.Cut(setting, ":")
-				return name + ": " + files[name]
-			})
-			file := filepath.Join(t.TempDir(), "weir.yaml")
-			if err := os.WriteFile(file, []byte(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(gatewaytest.Binary(t), "check", "-c", file)
-			cmd.Env = os.Environ()
-			for _, m := range secretRef.FindAllStringSubmatch(block, -1) {
-				variable := strings.ToUpper("WEIR_SECRET_" + m[1] + "_" + m[2])
-				cmd.Env = append(cmd.Env, strings.NewReplacer("-", "_", ".", "_").Replace(variable)+"=a-value-of-some-length-"+m[1]+m[2])
-			}
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%s: %v\n%s%s", name, err, out, block)
-			}
-		}
-	}
-	if n == 0 {
-		t.Error("no YAML block found")
-	}
-}
-
-// TestReadme: the request of the README gives the answer that it shows, from
-// a gateway that was started without a configuration.
-func TestReadme(t *testing.T) {
-	g := gatewaytest.New(t, "")
-	g.Launch("run")
-	g.WaitReady()
-	readme := documents(t)["README.md"]
-	var command string
-	for _, b := range blocks(readme, "sh") {
-		if strings.HasPrefix(b, "curl ") {
-			command = b
-		}
-	}
-	want := strings.TrimSpace(blocks(readme, "json")[0])
-	if got := strings.TrimSpace(execute(t, g, command, os.Environ())); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-var (
-	pageBlock = regexp.MustCompile("(?s)\n```(yaml|sh|text|json sent|json log)\n(.*?)```")
-	pageHost  = regexp.MustCompile(`base_url: http://([a-z0-9.-]+\.internal)`)
-)
-
-// TestPages: a command of a page in docs runs against the configuration above
-// it. What follows it is its output (text), the body that a provider received
-// (json sent), or lines of the access log, of which the fields are compared
-// (json log). Hosts that begin with down answer 503.
-func TestPages(t *testing.T) {
-	n := 0
-	for name, text := range documents(t) {
-		if !strings.HasPrefix(name, "docs/") || !strings.Contains(text, "\n```sh\ncurl ") {
-			continue
+	found := map[string]int{}
+	for name, text := range pages(t) {
+		for _, b := range blocks(text) {
+			found[b.info]++
 		}
 		t.Run(name, func(t *testing.T) {
-			var config, output string
-			var g *gatewaytest.Gateway
-			var stands []*recorder.Provider
-			for _, m := range pageBlock.FindAllStringSubmatch(text, -1) {
-				switch block := m[2]; {
-				case m[1] == "yaml":
-					config, g = block, nil
-				case m[1] == "sh" && strings.HasPrefix(block, "curl "):
-					if g == nil {
-						g, stands = startPage(t, config)
+			p := page{t: t, dir: t.TempDir()}
+			before := ""
+			for _, b := range blocks(text) {
+				switch b.info {
+				case "yaml":
+					p.configure(tlsFile.ReplaceAllStringFunc(b.text, func(setting string) string {
+						name, _, _ := strings.Cut(setting, ":")
+						return name + ": " + files[name]
+					}))
+				case "sh":
+					p.run(b.text)
+				case "text", "json":
+					if before != "sh" {
+						t.Errorf("the output of no command:\n%s", b.text)
+					} else if strings.TrimSpace(p.output) != strings.TrimSpace(b.text) {
+						t.Errorf("got\n%s\nwant\n%s", p.output, b.text)
 					}
-					for _, s := range stands {
-						s.Reset()
-						if strings.HasPrefix(s.Name, "down") {
-							s.Script(recorder.Status(503, nil, "busy"))
-						}
-					}
-					n++
-					output = execute(t, g, block, os.Environ())
-				case m[1] == "text":
-					if output != block {
-						t.Errorf("got\n%s\nwant\n%s", output, block)
-					}
-				case m[1] == "json sent":
-					var got []string
-					for _, s := range stands {
-						for _, r := range s.Requests() {
-							got = append(got, string(r.Body))
-						}
-					}
-					if len(got) != 1 || got[0] != strings.TrimSpace(block) {
-						t.Errorf("providers received %q, want %s", got, block)
-					}
-				case m[1] == "json log":
-					want := fields(block)
-					eventually(t, "the access log", func() bool { return strings.Contains(g.Stdout(), `"kind":"request"`) })
-					if got := fields(g.Stdout()); got != want {
+				case "json sent":
+					p.sent(b.text)
+				case "json log":
+					want := fields(b.text)
+					eventually(t, "the access log", func() bool { return strings.Contains(p.g.Stdout(), `"kind":"request"`) })
+					if got := fields(p.g.Stdout()); got != want {
 						t.Errorf("fields of the log\n%s\nwant\n%s", got, want)
 					}
+				case "json fields":
+					for _, field := range strings.Fields(fields(b.text)) {
+						if !jsonField(t, field) {
+							t.Errorf("nothing in the code has the field %q", field)
+						}
+					}
+				case "python", "js", "toml", "sh claude": // e2e: TestClientsPage
+				case "json error": // llm: TestErrorsPage
+				case "mermaid", "ini", "logrotate": // not Weir's
+				default:
+					t.Errorf("no test reads a block of type %q:\n%s", b.info, b.text)
 				}
+				before = b.info
 			}
 		})
 	}
-	if n == 0 {
-		t.Error("no command found")
+	if found["yaml"] < 30 || found["sh"] < 20 {
+		t.Errorf("found only %v", found)
 	}
 }
 
-// startPage starts a configuration whose hosts are led to recording providers.
-func startPage(t *testing.T, config string) (*gatewaytest.Gateway, []*recorder.Provider) {
-	t.Helper()
-	var stands []*recorder.Provider
+// page is what a reader has who followed a page down to a block.
+type page struct {
+	t       *testing.T
+	dir     string
+	exports string // lines of shell
+	config  string // empty: the demo provider
+	g       *gatewaytest.Gateway
+	stands  []*recorder.Provider
+	output  string
+}
+
+func (p *page) configure(config string) {
+	p.t.Helper()
+	p.config, p.g, p.stands = config, nil, nil
+	if err := os.WriteFile(filepath.Join(p.dir, "weir.yaml"), []byte(config), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	if out, err := p.shell("weir check -c weir.yaml").CombinedOutput(); err != nil {
+		p.t.Errorf("%v\n%s%s", err, out, config)
+	}
+}
+
+var makeTarget = regexp.MustCompile(`^make ([a-z]+)$`)
+
+// run runs a block of commands. What starts the gateway is not run as it is
+// written: the gateway starts when a later command needs it, on free ports.
+func (p *page) run(script string) {
+	p.t.Helper()
+	command := strings.TrimSpace(script)
+	if target := makeTarget.FindStringSubmatch(command); target != nil {
+		makefile, err := os.ReadFile("../Makefile")
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if !strings.Contains(string(makefile), "\n"+target[1]+":") {
+			p.t.Errorf("no target for %q", command)
+		}
+		p.config, p.g = "", nil
+		return
+	}
+	if command == "weir run -c weir.yaml" && p.config != "" {
+		p.start()
+		return
+	}
+	if strings.Contains(command, "127.0.0.1:808") && p.g == nil {
+		p.start()
+	}
+	for _, s := range p.stands {
+		s.Reset()
+		if strings.HasPrefix(s.Name, "down") {
+			s.Script(recorder.Status(503, nil, "busy"))
+		}
+	}
+	cmd := p.shell(command)
+	out, err := cmd.Output()
+	if err != nil {
+		p.t.Fatalf("%v\n%s", err, command)
+	}
+	p.output = string(out)
+	for line := range strings.Lines(command) {
+		if strings.HasPrefix(line, "export ") {
+			p.exports += line
+		}
+	}
+}
+
+// shell returns a command that runs a script in the page's folder, with weir on
+// the path.
+func (p *page) shell(script string) *exec.Cmd {
+	if p.g != nil {
+		admin := strings.TrimPrefix(p.g.AdminURL, "http://")
+		script = strings.NewReplacer("127.0.0.1:8080", p.g.Address(), "127.0.0.1:8081", admin).Replace(script)
+	}
+	cmd := exec.Command("sh", "-ec", p.exports+script)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(gatewaytest.Binary(p.t))+":"+os.Getenv("PATH"),
+		"WEIR_KEY="+secretValue("clients", "team-a"))
+	for name, value := range secrets(p.config) {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+var pageHost = regexp.MustCompile(`base_url: http://([a-z0-9.-]+\.internal)(:[0-9]+)?`)
+
+func (p *page) start() {
+	p.t.Helper()
+	if p.config == "" {
+		p.g = gatewaytest.New(p.t, "")
+		p.g.Launch("run")
+		p.g.WaitReady()
+		return
+	}
 	led := map[string]bool{}
-	text := config + "\nconnect_to:\n"
-	for _, m := range pageHost.FindAllStringSubmatch(config, -1) {
-		if led[m[1]] {
+	text := p.config + "\nconnect_to:\n"
+	for _, m := range pageHost.FindAllStringSubmatch(p.config, -1) {
+		host, port := m[1], m[2]
+		if port == "" {
+			port = ":80"
+		}
+		if led[host+port] {
 			continue
 		}
-		led[m[1]] = true
-		p := recorder.Start(t, recorder.WithName(m[1]))
-		stands = append(stands, p)
-		text += "  \"" + m[1] + ":80\": \"" + p.Addr() + "\"\n"
+		led[host+port] = true
+		s := recorder.Start(p.t, recorder.WithName(host))
+		p.stands = append(p.stands, s)
+		text += "  \"" + host + port + "\": \"" + s.Addr() + "\"\n"
 	}
 	var options []gatewaytest.Option
-	for _, m := range secretRef.FindAllStringSubmatch(config, -1) {
-		variable := strings.ToUpper("WEIR_SECRET_" + m[1] + "_" + m[2])
-		options = append(options, gatewaytest.Env(strings.NewReplacer("-", "_", ".", "_").Replace(variable), "a-value-of-some-length-"+m[1]+m[2]))
+	for name, value := range secrets(p.config) {
+		options = append(options, gatewaytest.Env(name, value))
 	}
-	return gatewaytest.Start(t, text, options...), stands
+	p.g = gatewaytest.Start(p.t, text, options...)
+}
+
+// sent compares the only body that providers received.
+func (p *page) sent(want string) {
+	p.t.Helper()
+	var got []string
+	for _, s := range p.stands {
+		for _, r := range s.Requests() {
+			got = append(got, string(r.Body))
+		}
+	}
+	if len(got) != 1 || got[0] != strings.TrimSpace(want) {
+		p.t.Errorf("providers received %q, want %s", got, want)
+	}
 }
 
 var fieldName = regexp.MustCompile(`"([a-z_]+)":`)
@@ -202,14 +274,80 @@ func fields(log string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestLinks: documents refer to files that exist.
-func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for name, text := range documents(t) {
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join("..", filepath.Dir(name), m[1])); err != nil {
-				t.Errorf("%s: %v", name, err)
+// jsonField reports whether the code has a JSON field of a name: as a tag, or
+// in a line that it writes itself.
+func jsonField(t *testing.T, name string) bool {
+	t.Helper()
+	field := regexp.MustCompile(`json:"` + name + `[",]|"` + name + `\\?":`)
+	found := false
+	source(t, func(path, text string) { found = found || field.MatchString(text) })
+	return found
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
+	linked  = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+)
+
+// anchors are the fragments that GitHub makes of a page's headings.
+func anchors(text string) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		var b strings.Builder
+		for _, r := range strings.ToLower(linked.ReplaceAllString(m[1], "$1")) {
+			switch {
+			case r == ' ':
+				b.WriteByte('-')
+			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+				b.WriteRune(r)
 			}
+		}
+		out[b.String()] = true
+	}
+	return out
+}
+
+// TestLinks: documents refer to files and headings that exist.
+func TestLinks(t *testing.T) {
+	found := 0
+	for name, text := range documents(t, "*.md", "docs/*.md", "examples/*/README.md") {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			file, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(file, ":") { // an URL
+				continue
+			}
+			found++
+			path := filepath.Join("..", filepath.Dir(name), file)
+			if file == "" {
+				path = filepath.Join("..", name)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if fragment == "" {
+				continue
+			}
+			target, err := os.ReadFile(path)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if !anchors(string(target))[fragment] {
+				t.Errorf("%s: %s has no heading %q", name, file, fragment)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("found only %d links", found)
+	}
+}
+
+// TestIndexed: docs/README.md links to every page in docs.
+func TestIndexed(t *testing.T) {
+	index := documents(t, "docs/README.md")["docs/README.md"]
+	for name := range documents(t, "docs/*.md") {
+		if base := filepath.Base(name); base != "README.md" && !strings.Contains(index, "]("+base+")") {
+			t.Errorf("docs/README.md does not link to %s", base)
 		}
 	}
 }
