@@ -52,7 +52,7 @@ func metric(t *testing.T, g *gatewaytest.Gateway, name string) string {
 	return ""
 }
 
-const rejection = "configuration rejected, the one before stays in force"
+const rejection = "configuration rejected, the previous one stays in force"
 
 // rejected counts the configurations that were turned down.
 func rejected(g *gatewaytest.Gateway) int {
