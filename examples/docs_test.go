@@ -351,3 +351,21 @@ func TestIndexed(t *testing.T) {
 		}
 	}
 }
+
+// TestCosts: the figures of README.md are those of docs/performance.md.
+func TestCosts(t *testing.T) {
+	row := regexp.MustCompile(`(?m)^\| ([^|]*) \| ([0-9.]+) \| ([0-9.]+) \| ([0-9.]+) \|`)
+	full := map[string][]string{}
+	for _, m := range row.FindAllStringSubmatch(documents(t, "docs/performance.md")["docs/performance.md"], -1) {
+		full[m[1]] = m[2:]
+	}
+	rows := row.FindAllStringSubmatch(documents(t, "README.md")["README.md"], -1)
+	for _, m := range rows {
+		if !slices.Equal(m[2:], full[m[1]]) {
+			t.Errorf("%s: README.md has %v, docs/performance.md %v", m[1], m[2:], full[m[1]])
+		}
+	}
+	if len(rows) < 3 {
+		t.Errorf("found only %d rows", len(rows))
+	}
+}
