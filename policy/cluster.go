@@ -32,7 +32,7 @@ type Cluster struct {
 	// could have set, and every credential a client could have sent.
 	Strip []string
 	// ResponseHeaders are names of the provider's headers that pass to clients
-	// beside the usual ones; one that ends in '*' stands for all that begin so.
+	// in addition to the usual ones; a name may end in '*'.
 	ResponseHeaders []string `json:",omitempty"`
 
 	forward *forward
@@ -72,7 +72,7 @@ type Certificate struct {
 	Key   config.Secret
 }
 
-// ProviderOf gives the id of the provider in a cluster's name; empty if it has
+// ProviderOf returns the id of the provider in a cluster's name; empty if it has
 // none.
 func ProviderOf(cluster string) string {
 	_, rest, _ := strings.Cut(cluster, "/")
@@ -83,14 +83,14 @@ func ProviderOf(cluster string) string {
 	return id
 }
 
-// name gives the cluster its name: readable first, then unmistakable.
+// name returns the cluster's name: a readable part, then a hash of its content.
 func (c *Cluster) name() string {
 	named := *c
 	named.Name = ""
 	return "weir/" + c.Provider + "/" + contentHash(named)
 }
 
-// contentHash identifies a value by what it is.
+// contentHash returns a short hash of a value's JSON.
 func contentHash(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil { // plain structs of strings and numbers always marshal
@@ -100,8 +100,8 @@ func contentHash(v any) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Only is what Envoy needs of some of the policy's clusters: these, and the
-// secrets that they refer to. It is no policy to plan with.
+// Only returns a policy with some of the clusters and the secrets that they refer to,
+// from which Envoy resources can be made. It cannot plan.
 func (p *Policy) Only(needed func(*Cluster) bool) *Policy {
 	out := &Policy{Version: p.Version, Secrets: map[string]config.Secret{}, Certificates: map[string]Certificate{}}
 	for _, c := range p.Clusters {

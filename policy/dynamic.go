@@ -13,8 +13,8 @@ import (
 	"weir/policy/expression"
 )
 
-// dynamic is what the configuration sets with the help of the request: the
-// expressions of headers, query parameters and body values.
+// dynamic are the expressions in headers, query parameters and body values that depend
+// on the request.
 type dynamic struct {
 	headers map[string]*expression.TemplateProgram // by ClusterHeader.Field
 	query   []*expression.TemplateProgram          // by index in Policy.query, nil where it is literal
@@ -28,7 +28,7 @@ type shaped struct {
 	query  bool // params are not those that paths were made with
 }
 
-// maxHeaderValue bounds what an expression may make of a request, in bytes.
+// maxHeaderValue bounds the result of an expression, in bytes.
 const maxHeaderValue = 8 << 10
 
 // shape evaluates what is set in query and body.
@@ -86,7 +86,7 @@ func (p *Policy) fields(out *Plan, req *Request) error {
 			if len(text) > maxHeaderValue {
 				return tooLong("header " + h.Name)
 			}
-			// A value that is no header value would end the header, or Envoy.
+			// An invalid value could end the header early, or make Envoy fail.
 			if err := config.CheckHeaderValue(text); err != nil {
 				return llm.Errorf(llm.InvalidBody, "the header %s that the gateway derives from the request %v", h.Name, err)
 			}
@@ -186,7 +186,7 @@ func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 }
 
 // json evaluates the value for a request. A string that is one expression
-// becomes what that gives, a number for one; any other string stays a string.
+// becomes its result, which may be a number; any other string stays a string.
 func (b *bodyTemplate) json(in *expression.Input) ([]byte, error) {
 	var out []byte
 	for i, t := range b.exprs {

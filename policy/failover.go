@@ -7,7 +7,7 @@ import (
 	"weir/policy/config"
 )
 
-// Failover says after which failures the next attempt follows.
+// Failover lists the failures after which the next attempt follows.
 type Failover struct {
 	Statuses       []int
 	ConnectFailure bool
@@ -15,7 +15,7 @@ type Failover struct {
 	Timeout        bool
 }
 
-// most is how many attempts a request can have.
+// most returns how many attempts a request can have.
 func (f *Failover) most() int {
 	if len(f.Statuses) == 0 && !f.ConnectFailure && !f.Reset && !f.Timeout {
 		return 1
@@ -23,7 +23,7 @@ func (f *Failover) most() int {
 	return metadata.MaxAttempts
 }
 
-// parse turns the list into a Failover; each problem names its entry.
+// parseFailover turns the list into a Failover; problems are by the index of the entry.
 func parseFailover(f config.FailoverConfig) (Failover, map[int]error) {
 	out := Failover{}
 	problems := map[int]error{}

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// The label of what has no name of its own in metrics.
+// Labels of metrics for what is not configured.
 const (
 	OtherLabel = "other"
 	AutoLabel  = "weir/auto"
 )
 
-// labels are the names that may be labels of metrics: whatever clients send,
-// there are no more of them than the configuration has names.
+// labels are the names that may be labels of metrics: their number
+// is bounded by the configuration, whatever clients send.
 type labels struct {
 	served map[modelRef]string // by provider and what it is asked for
 	keys   map[string]string   // by cluster
 	ids    map[string]bool     // of providers' keys
 }
 
-// AskedLabel gives a model name as a client wrote it in the spelling of the
+// AskedLabel returns a model name as a client wrote it in the spelling of the
 // configuration, AutoLabel where none was written, and OtherLabel for every
 // name that is not configured.
 func (p *Policy) AskedLabel(asked string) string {
@@ -38,7 +38,7 @@ func (p *Policy) AskedLabel(asked string) string {
 	return OtherLabel
 }
 
-// ServedLabel gives the id of the model that a provider was asked for, or
+// ServedLabel returns the id of the model that a provider was asked for, or
 // OtherLabel.
 func (p *Policy) ServedLabel(provider, sent string) string {
 	if id, ok := p.labels.served[modelRef{provider, sent}]; ok {
@@ -47,10 +47,10 @@ func (p *Policy) ServedLabel(provider, sent string) string {
 	return OtherLabel
 }
 
-// ProviderKeyOf gives the id of the provider's key that a cluster sends.
+// ProviderKeyOf returns the id of the provider's key that a cluster sends.
 func (p *Policy) ProviderKeyOf(cluster string) string { return p.labels.keys[cluster] }
 
-// HasModel says whether a provider has a model, by their ids: whether there are
+// HasModel reports whether a provider has a model, by their ids: whether there are
 // numbers to keep of it.
 func (p *Policy) HasModel(provider, id string) bool {
 	owner := p.byName[strings.ToLower(provider)]
@@ -67,7 +67,7 @@ func (p *Policy) HasProvider(id string) bool {
 	return owner != nil && owner.id == id
 }
 
-// HasProviderKey says whether an id is that of a provider's key.
+// HasProviderKey reports whether an id is that of a provider's key.
 func (p *Policy) HasProviderKey(id string) bool { return p.labels.ids[id] }
 
 // label fills in what the labels are, once all providers are there.

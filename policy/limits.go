@@ -15,7 +15,7 @@ type RequestLimits struct {
 	BodyBytes int64
 }
 
-// Limits are those of the gateway as a whole, and of a client that has none of
+// Limits are the limits of the gateway as a whole, and of a client without limits of
 // its own.
 type Limits struct {
 	Total, PerKey RequestLimits
@@ -82,7 +82,7 @@ func (l *loader) bufferedBytes(at string, value, least, most int64, mostName str
 
 // Subject names whose limits count for a request: the access key's id, or where
 // there is none the client's address. Addresses of IPv6 count by their first 64
-// bits: a client has at least so many.
+// bits, because a client usually has a whole /64.
 func Subject(keyID, clientIP string) string {
 	if keyID != "" {
 		return keyID

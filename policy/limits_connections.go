@@ -8,7 +8,7 @@ import (
 
 // ConnectionLimits bound how many connections there are, and for how long.
 type ConnectionLimits struct {
-	// 0 where the configuration leaves it to what the process finds.
+	// 0: not configured, the process decides.
 	OpenFiles, MaxClientConnections, MaxProviderConnections int
 	// MaxClientConnectionsPerAddress is 0 where there is no such limit.
 	MaxClientConnectionsPerAddress int
@@ -38,7 +38,7 @@ func (l *loader) connectionLimits(p *Policy) {
 	}
 }
 
-// connections shows the limits of connections that are in force.
+// setConnectionLimits writes the effective limits of connections into a configuration.
 func setConnectionLimits(c *config.LimitsConfig, l ConnectionLimits) {
 	c.ClientHeadersTimeout, c.ClientBodyTimeout = l.ClientHeadersTimeout, l.ClientBodyTimeout
 	c.ClientIdleTimeout, c.MaxClientConnectionAge = l.ClientIdleTimeout, l.MaxClientConnectionAge

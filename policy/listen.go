@@ -98,7 +98,7 @@ func Overlap(a, b string) bool {
 	return false
 }
 
-// hostAddresses returns the IP addresses that a host to listen on means.
+// hostAddresses returns the IP addresses that a host to listen on stands for.
 func hostAddresses(host string) []netip.Addr {
 	switch host {
 	case "":
@@ -138,8 +138,8 @@ func outside(addresses []string) (address string, found bool) {
 	return addresses[i], true
 }
 
-// CheckListen returns an error for addresses for clients and operators that come
-// from elsewhere than the configuration, such as the command line.
+// CheckListen checks addresses for clients and operators that do not come from the
+// configuration, such as those of the command line.
 func (p *Policy) CheckListen(clients []string, admin string) error {
 	for i, address := range clients {
 		if err := checkAddress(address, config.DefaultListen); err != nil {

@@ -26,7 +26,8 @@ type ListenTLS struct {
 // minRSABits is the smallest RSA key that Envoy takes.
 const minRSABits = 2048
 
-// listenTLS reads what the listener for clients shows and asks for.
+// listenTLS reads the certificate of the listener for clients, and the authorities
+// that it requires of clients' certificates.
 func (l *loader) listenTLS() *ListenTLS {
 	c := l.cfg.TLS
 	if c == nil {
@@ -59,8 +60,7 @@ func (l *loader) listenTLS() *ListenTLS {
 }
 
 // read leaves only certificates and the key in what was read of files. It returns
-// an error if a server cannot show the certificate: if the key is not the
-// certificate's, or is one that Envoy refuses.
+// an error if the key does not belong to the certificate, or if Envoy would reject it.
 func (c *Certificate) read() error {
 	pair, err := tls.X509KeyPair([]byte(c.Chain), []byte(c.Key.Reveal()))
 	if err != nil {
@@ -121,14 +121,13 @@ func (l *loader) expires(path, file, text string, authorities bool) {
 }
 
 // soon returns how long before its end a certificate is said to expire: two
-// weeks, or a quarter of its life if that is less. Who renews certificates
-// automatically does so earlier.
+// weeks, or a quarter of its life if that is less. Automatic renewal
+// happens earlier.
 func (e Expiry) soon() time.Duration {
 	return min(14*24*time.Hour, e.NotAfter.Sub(e.NotBefore)/4)
 }
 
-// Warnings are what an operator should know of a policy that is valid all the
-// same, at a time. An expired certificate is a warning and not a problem: it must
+// Warnings returns what an operator should know about a valid policy at a time. An expired certificate is a warning and not a problem: it must
 // not keep another change, such as the removal of a key, from taking effect.
 func (p *Policy) Warnings(now time.Time) config.Problems {
 	var out config.Problems

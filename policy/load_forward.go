@@ -9,7 +9,7 @@ import (
 	"weir/policy/config"
 )
 
-// forward reads what passes between clients and a provider.
+// forward reads which names pass between clients and a provider.
 func (l *loader) forward(e *entry) {
 	c := e.own.Forward
 	if c == nil {
@@ -51,13 +51,12 @@ func (l *loader) forward(e *entry) {
 }
 
 // maxReturnedNames bounds the bytes of the names of response headers that all
-// providers add. Envoy gets one pattern of them, and takes no longer one: see
-// re2.max_program_size in package envoy. Random names of 15,000 bytes were too
-// much.
+// providers add. Envoy gets one pattern of them, whose size is limited by
+// re2.max_program_size (package envoy): random names of 15,000 bytes were too much.
 const maxReturnedNames = 8 << 10
 
-// returnedNames counts names of response headers, and refuses those that are too
-// many.
+// returnedNames counts names of response headers, and reports a problem if there are
+// too many.
 func (l *loader) returnedNames(list config.NamesConfig, path string) {
 	if l.returned == nil {
 		l.returned = map[string]bool{}
@@ -74,7 +73,7 @@ func (l *loader) returnedNames(list config.NamesConfig, path string) {
 	}
 }
 
-// checkNames checks a list of names; problem says what is wrong with one, or nothing.
+// checkNames checks a list of names; problem returns what is wrong with one, or an empty string.
 func (l *loader) checkNames(list config.NamesConfig, path string, problem func(name string) string) {
 	for i, name := range list {
 		at := config.IndexPath(path, i)

@@ -12,7 +12,7 @@ import (
 	"weir/policy/tokens"
 )
 
-// gateway finds the one ai-gateway action and where its fields stand.
+// gateway finds the one ai-gateway action and the path of its fields.
 func (l *loader) gateway() (*config.GatewayConfig, string) {
 	var found *config.GatewayConfig
 	at := ""
@@ -101,7 +101,7 @@ func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 	l.body(p, g, at+"body")
 }
 
-// query reads what is added to every URL.
+// query reads the parameters that are added to every URL.
 func (l *loader) query(p *Policy, g *config.GatewayConfig, path string) {
 	dynamic := make([]*expression.TemplateProgram, len(g.QueryParams))
 	for i, name := range sortedKeys(g.QueryParams) {
@@ -124,7 +124,7 @@ func (l *loader) query(p *Policy, g *config.GatewayConfig, path string) {
 	}
 }
 
-// body reads what is set in every request body.
+// body reads the keys that are set in every request body.
 func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 	dynamic := make([]*bodyTemplate, len(g.Body))
 	for i, name := range sortedKeys(g.Body) {

@@ -92,8 +92,8 @@ func readCatalogue() []config.ProviderConfig {
 	return catalogue
 }
 
-// names says who goes by which name: what the file says comes before the
-// catalogue, and there ids before aliases.
+// names registers the names of providers: those of the file come before those of the
+// catalogue, and ids before aliases.
 func (l *loader) names(entries []*entry) map[string]*provider {
 	names := map[string]*provider{}
 	claim := func(name, path string, by *provider) {
@@ -158,14 +158,14 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 			return
 		}
 	}
-	// The formats are needed all the same, to say why it is no candidate.
+	// The formats are needed to say why it is not a candidate.
 	for _, s := range c.Surfaces {
 		e.out.surfaces = append(e.out.surfaces, surface{format: s.Format, surface: s.Surface})
 	}
 }
 
-// needsNoKey: a custom provider may do without, and one of the catalogue where
-// the file leads it elsewhere or gives it a credential as a header.
+// needsNoKey reports whether a provider may be used without a key: a custom one, or one
+// of the catalogue to which the file gives another base URL or a credential header.
 func (l *loader) needsNoKey(e *entry) bool {
 	if !e.catalogue || e.own.BaseURL != "" || slices.ContainsFunc(e.own.Surfaces, func(s config.SurfaceConfig) bool { return s.BaseURL != "" }) {
 		return true
@@ -234,8 +234,8 @@ func newModel(owner *provider, c *config.ModelConfig, configured bool) *model {
 	}
 }
 
-// nameModel lets a model go by a name. Of a disabled model's names only its
-// provider knows, so that they do not pass through it as unlisted ones.
+// nameModel registers a name of a model. Names of a disabled model are registered with
+// its provider only, so that they do not pass through as unlisted models.
 func (l *loader) nameModel(p *Policy, m *model, name, path string) {
 	key := strings.ToLower(name)
 	if other := m.provider.byModel[key]; other != nil {

@@ -15,8 +15,8 @@ import (
 	"weir/policy/nearest"
 )
 
-// The longest name of a configured header, and the longest text in front of a
-// key, in bytes. No server takes more, and Envoy has bounds of its own.
+// The longest name of a configured header, and the longest prefix of a key, in bytes.
+// No server accepts more, and Envoy has limits of its own.
 const (
 	maxHeaderName = 256
 	maxAuthPrefix = 1024
@@ -74,7 +74,7 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 	}
 }
 
-// catalogueHint says which provider of the catalogue an id was probably meant
+// catalogueHint suggests the provider of the catalogue that an id was probably meant
 // to be.
 func (l *loader) catalogueHint(id string) string {
 	var ids []string
@@ -97,15 +97,14 @@ func withQuery(path, query string) string {
 	return path + "?" + query
 }
 
-// keyRef is a provider's key: where it stands in the file identifies it, not
-// its value.
+// keyRef is a provider's key. Its place in the file identifies it, not its value.
 type keyRef struct {
 	id     string
 	source string
 	value  config.Secret
 }
 
-// clusterBuilder makes clusters; what they strip is known when all are made.
+// clusterBuilder makes clusters; which headers they strip is known once all are made.
 type clusterBuilder struct {
 	*loader
 	policy *Policy
@@ -134,8 +133,8 @@ func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef 
 	return out
 }
 
-// ownedByWeir are headers that HTTP itself or the gateway sets, and those that
-// say what the client's body is.
+// ownedByWeir are headers that HTTP or the gateway sets, and those that describe
+// the client's body.
 var ownedByWeir = []string{
 	"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "trailer", "keep-alive", "proxy-connection",
 	"content-type", "content-encoding", metadata.HopHeader,
@@ -147,7 +146,7 @@ func reserved(header string) bool {
 }
 
 // headers checks configured header names and remembers them: they belong to
-// the gateway, so no client's and no other attempt's value gets through.
+// the gateway, so that no value of a client or of another attempt passes.
 func (b *clusterBuilder) headers(path string, headers map[string]config.Template) {
 	seen := map[string]bool{}
 	for _, name := range sortedKeys(headers) {
@@ -192,8 +191,8 @@ func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, 
 	return out
 }
 
-// auth gives the header that carries a provider's key, and what stands in it
-// before the key. Sources: the API references of OpenAI and Anthropic, and
+// auth returns the header that carries a provider's key, and the prefix before
+// the key. Sources: the API references of OpenAI and Anthropic, and
 // https://learn.microsoft.com/azure/ai-services/openai/reference.
 func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, format llm.Format, path string) (header, prefix string) {
 	header, prefix = "authorization", "Bearer "
@@ -227,7 +226,7 @@ func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, form
 	return header, prefix
 }
 
-// secret files a value under a name that changes with where it is sent, so
+// secret stores a value under a name that changes with where it is sent, so
 // that a cluster which outlives a reload never gets another origin's key.
 func (b *clusterBuilder) secret(c *Cluster, header, source string, value config.Secret) string {
 	name := "weir/" + c.Provider + "/" + contentHash([]any{c.Base, c.DialHost, c.DialPort, c.TLS, header, source})
@@ -235,7 +234,7 @@ func (b *clusterBuilder) secret(c *Cluster, header, source string, value config.
 	return name
 }
 
-// set gives the headers of every request to this cluster: the policy's, then
+// set returns the headers of every request to this cluster: the policy's, then
 // the provider's own over them.
 func (b *clusterBuilder) set(c config.ProviderConfig, cl *Cluster, authHeader, path string) []ClusterHeader {
 	type value struct {
@@ -265,7 +264,7 @@ func (b *clusterBuilder) set(c config.ProviderConfig, cl *Cluster, authHeader, p
 		case err != nil:
 			b.problem(all[name].at, "%v", err)
 		case t == "":
-			// Nothing to set: that the client's own is taken out is all.
+			// Nothing to set: it is enough that the client's own is removed.
 		case t.IsCredential(name):
 			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.References(), v)})
 		case len(v.Reveal())+strings.Count(v.Reveal(), "%") > config.MaxStaticHeader:
@@ -297,8 +296,8 @@ func (b *clusterBuilder) fromRequest(name string, t config.Template, at string) 
 	return field, true
 }
 
-// dial gives the address to connect to. What connect_to leads to has to stand
-// the same test as a base URL.
+// dial returns the address to connect to. An address of connect_to must pass
+// the same checks as a base URL.
 func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
 	to, ok := b.cfg.ConnectTo[from]
@@ -317,7 +316,7 @@ func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	return cmp.Or(target.Host, base.Host), cmp.Or(target.Port, base.Port)
 }
 
-// finish gives every cluster the full list of headers to strip, then its
+// finish returns every cluster the full list of headers to strip, then its
 // name, and shares the clusters that are the same.
 func (b *clusterBuilder) finish() {
 	for _, h := range strippedHeaders {

@@ -48,8 +48,8 @@ func (b *clusterBuilder) clusterTLS(c config.ProviderConfig, base config.BaseURL
 	return out
 }
 
-// certificate files what Weir shows to a provider under a name that changes
-// with where it is shown.
+// certificate stores the certificate that a provider is shown, under a name that
+// depends on the provider's address.
 func (b *clusterBuilder) certificate(c config.ProviderConfig, base config.BaseURL, path string) string {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		b.problem(path+".tls", "cert_file and key_file must be set together")
@@ -70,9 +70,9 @@ func (b *clusterBuilder) certificate(c config.ProviderConfig, base config.BaseUR
 }
 
 // certificates reads a PEM file of certificates, and of revocation lists where
-// there are such, and returns it with nothing else in it: Envoy refuses a file for
-// a block that Go passes over. Unlike crypto/x509 and like Envoy, it takes none of
-// them when one cannot be read.
+// there are such, and returns it without any other block: Envoy rejects blocks that
+// Go ignores. Like Envoy, and unlike crypto/x509, it fails if one of them cannot be
+// read.
 func certificates(text string) (string, error) {
 	const kind, oldKind, trusted, revoked = "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CRL"
 	var out []byte

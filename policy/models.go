@@ -91,7 +91,7 @@ func (p *Policy) visible(key *AccessKey) []listed {
 	return out
 }
 
-// usable is admit without an endpoint: some endpoint could be served.
+// usable reports whether admit allows a model for at least one endpoint.
 func (p *Policy) usable(owner *provider, id string, configured bool, key *AccessKey) bool {
 	for i := range llm.Endpoints() {
 		c := choice{provider: owner, id: id}
@@ -116,7 +116,7 @@ func listing(id string, owner *provider, m *model) listed {
 	return l
 }
 
-// lookup finds what a client would get for a name, under that name.
+// lookup returns the model that a client would get for a name, under that name.
 func (p *Policy) lookup(key *AccessKey, id string) (listed, bool) {
 	for i := range llm.Endpoints() {
 		choices, _ := p.resolve(nil, 1, id, &llm.Endpoints()[i], key, nil)

@@ -9,8 +9,8 @@ import (
 	"weir/policy/config"
 )
 
-// Proxies are what stands between clients and the gateway, and how the gateway
-// knows a client's address then.
+// Proxies describes the proxies between clients and the gateway, and how the gateway
+// finds the client's address behind them.
 type Proxies struct {
 	// Trusted are the networks of proxies whose X-Forwarded-For counts. The client
 	// is the last address in it that is in none of them.

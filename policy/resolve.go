@@ -28,31 +28,31 @@ func (m *model) choice() choice {
 	return choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported, view: m.view}
 }
 
-// drops says whether a body for this choice must not have a key.
+// drops reports whether a body for this choice must not have a key.
 func (c *choice) drops(key string) bool {
 	return c.drop[key] || c.surface.supported != nil && !c.surface.supported[key]
 }
 
-// rejection says why an entry of the client's list, or one provider of it, is
-// no candidate. The message is made only when it is needed.
+// rejection is the reason why an entry of the client's list, or one provider of it, is
+// not a candidate. The message is made only when it is needed.
 type rejection struct {
 	code     llm.Code
 	entry    string
 	provider *provider
 }
 
-// reasons are in the order in which admit looks for them.
+// reasons are in the order in which admit checks them.
 var reasons = []llm.Code{llm.ProviderNotAllowed, llm.ModelNotAllowed, llm.UnsupportedSurface, llm.NoProviderKey}
 
-// worsens says whether a reason came earlier than the rejection's: of several
-// providers, the one that came nearest to serving tells the client most, and
-// tells it of none that it may not use.
+// worsens reports whether a reason is checked earlier than the rejection's. Of several
+// providers, the client is told about the one that passed the most checks; it is
+// never one that the client may not use.
 func (r rejection) worsens(code llm.Code) bool {
 	return slices.Index(reasons, code) <= slices.Index(reasons, r.code)
 }
 
 // resolve finds who may serve one entry of the client's list. It appends to
-// dst, up to a length of most; the rejection says why there is nobody.
+// dst, up to a length of most; the rejection is the reason if there is nobody.
 func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
@@ -110,8 +110,8 @@ func (p *Policy) owner(entry, name string) (owner *provider, rest, low string) {
 	return nil, "", ""
 }
 
-// admit applies, in the order in which a client can mend it, what may keep a
-// model from serving the request. It fills in the choice's surface.
+// admit returns the first reason why a model may not serve the request, or an empty
+// code. It fills in the choice's surface.
 func (p *Policy) admit(c *choice, configured bool, e *llm.Endpoint, key *AccessKey) llm.Code {
 	switch {
 	case p.onlyConfiguredProviders && !c.provider.configured:
@@ -133,8 +133,8 @@ func (p *Policy) admit(c *choice, configured bool, e *llm.Endpoint, key *AccessK
 	return ""
 }
 
-// appendChoice leaves out what the list already has, and what no plan has room
-// for: each choice is at least one attempt.
+// appendChoice appends a choice unless the list has it already, or is as long as the
+// longest plan: each choice is at least one attempt.
 func appendChoice(dst []choice, c choice) []choice { return appendUpTo(dst, c, metadata.MaxAttempts) }
 
 func appendUpTo(dst []choice, c choice, most int) []choice {
@@ -155,8 +155,8 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 	return append(dst, c)
 }
 
-// auto is every model that may serve the request, in configuration order,
-// up to the length of a plan.
+// auto returns the models that may serve a request which names none, in configuration
+// order, up to the length of a plan.
 func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *AccessKey, t *Trace) []choice {
 	for _, owner := range p.providers {
 		if owner.disabled {
@@ -180,8 +180,8 @@ func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *AccessKey, t *Trace) [
 // err makes the client's error of a rejection.
 func (r rejection) err(p *Policy, e *llm.Endpoint, key *AccessKey) *llm.Error {
 	switch r.code {
-	// The client's own words and no more: who offers what a key may not use is
-	// none of its business.
+	// Only the client's own words: it must not learn who offers what its key may not
+	// use.
 	case llm.ProviderNotAllowed:
 		return llm.Errorf(r.code, "%q is not allowed here: your access key may not use its provider; GET /v1/models lists the models that you may use", llm.Clip(r.entry))
 	case llm.ModelNotAllowed:
@@ -223,7 +223,7 @@ func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *AccessKey) s
 	return name
 }
 
-// near gives the nearest names that this very key could use.
+// near returns the nearest names that this very key could use.
 func (p *Policy) near(entry string, e *llm.Endpoint, key *AccessKey) []string {
 	const most = 3
 	var usable []string
@@ -259,7 +259,8 @@ func (p *Policy) near(entry string, e *llm.Endpoint, key *AccessKey) []string {
 	return usable
 }
 
-// checkModelName refuses names that no provider has and no log should hold.
+// checkModelName returns an error for names that are too long or have control
+// characters.
 func checkModelName(name string) error {
 	if len(name) > body.MaxModelLen {
 		return fmt.Errorf("is %d bytes long, the limit is %d", len(name), body.MaxModelLen)

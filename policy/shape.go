@@ -15,13 +15,13 @@ type outputLimit struct {
 	json   []byte
 }
 
-// exceededBy says whether a JSON value asks for more, or cannot be compared.
+// exceededBy reports whether a JSON value is above the limit, or cannot be compared.
 func (o outputLimit) exceededBy(value []byte) bool {
 	n, err := strconv.ParseFloat(string(value), 64)
 	return err != nil || n > float64(o.tokens) || n < 0
 }
 
-// clampOutput gives what is set in a body where the length of answers is
+// clampOutput returns what is set in a body where the length of answers is
 // limited: the request's own limit too, where it is absent or above the
 // policy's. A field that this model or surface does not take stays out; what
 // the policy itself sets was checked when it was loaded.
@@ -60,7 +60,7 @@ func (p *Policy) clampOutput(c *choice, req *Request, shaped *shaped) []body.Key
 	return set
 }
 
-// change is what a choice's body differs in from the client's.
+// change returns how the body of a choice differs from the client's.
 func (p *Policy) change(c *choice, req *Request, shaped *shaped) body.Change {
 	change := body.Change{Model: c.sent, Set: shaped.set}
 	if p.outputLimit.tokens > 0 {
@@ -79,8 +79,8 @@ func (p *Policy) change(c *choice, req *Request, shaped *shaped) body.Change {
 	return change
 }
 
-// evades says whether a key is another spelling of one whose value the policy
-// decides. Some servers (Go's encoding/json) take it for that one.
+// evades reports whether a key is another spelling of one whose value the policy
+// decides. Some servers (Go's encoding/json) treat the two as equal.
 func evades(name []byte, guarded [][]byte) bool {
 	return slices.ContainsFunc(guarded, func(g []byte) bool { return bytes.EqualFold(name, g) && !bytes.Equal(name, g) })
 }
