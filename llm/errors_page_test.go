@@ -49,3 +49,28 @@ func TestErrorsPage(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsPage: docs/api.md has every endpoint, under its format.
+func TestPathsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| (`POST [^|]*) \\| (openai|anthropic), ([^|]*) \\|$")
+	documented := map[string][2]string{}
+	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
+		for path := range strings.SplitSeq(strings.ReplaceAll(m[1], "POST ", ""), ", ") {
+			documented[strings.Trim(path, "`")] = [2]string{m[2], m[3]}
+		}
+	}
+	for _, e := range Endpoints() {
+		got, want := documented[e.Path], string(e.Format)
+		if got[0] != want || strings.Contains(got[1], "multipart") != e.Multipart {
+			t.Errorf("the page has %s as %v", e.Path, got)
+		}
+		delete(documented, e.Path)
+	}
+	for path := range documented {
+		t.Errorf("the page has %s, which is not served", path)
+	}
+}
