@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -157,7 +158,7 @@ func responseHeaders(headers []wire.Header) (status int, contentType, encoding s
 		case "content-type":
 			contentType = h.Value
 		case "content-encoding":
-			encoding += "," + h.Value
+			encoding = strings.TrimPrefix(encoding+","+h.Value, ",")
 		}
 	}
 	return status, contentType, encoding
