@@ -13,18 +13,18 @@ func unreachable() group {
 	waited := second("timeout").within(silent, 4*time.Second)
 	unconnected := second("connect_failure").within(silent, 4*time.Second)
 	const continued = "Envoy makes no attempt after any 1xx"
-	return group{title: "No answer", on: usual, faults: []fault{
+	return group{title: "No response", on: usual, faults: []fault{
 		{what: "refuses the connection", in: every, behaviours: []behaviour{refuses, answers}, want: second("connect_failure")},
 		{what: "its name does not resolve", in: both, behaviours: []behaviour{unresolved, answers}, want: second("connect_failure")},
-		{what: "its listener has no room: nothing answers to a connection", in: both, behaviours: []behaviour{full, answers}, want: unconnected},
-		{what: "takes the connection, and never begins TLS", in: both, behaviours: []behaviour{accepts, answers}, want: unconnected},
-		{what: "has a certificate of another name", in: both, behaviours: []behaviour{anotherName, answers}, want: second("connect_failure")},
-		{what: "speaks HTTP where TLS is expected", in: both, behaviours: []behaviour{noTLS, answers}, want: second("connect_failure")},
+		{what: "its listener is full: nothing replies to a connection", in: both, behaviours: []behaviour{full, answers}, want: unconnected},
+		{what: "accepts the connection, and never begins TLS", in: both, behaviours: []behaviour{accepts, answers}, want: unconnected},
+		{what: "has a certificate for another name", in: both, behaviours: []behaviour{anotherName, answers}, want: second("connect_failure")},
+		{what: "sends HTTP where TLS is expected", in: both, behaviours: []behaviour{noTLS, answers}, want: second("connect_failure")},
 
 		{what: "RST before the status line", in: every, behaviours: first(reset), want: second("reset")},
 		{what: "FIN before the status line", in: every, behaviours: first(fin), want: second("reset")},
 		{what: "half close before the status line", in: both, behaviours: first(halfClose), want: second("reset")},
-		{what: "bytes that are no HTTP", in: both, behaviours: first(raw("\x16\x03\x01\x00\x05hello\r\n\r\n")), want: second("reset")},
+		{what: "bytes that are not HTTP", in: both, behaviours: first(raw("\x16\x03\x01\x00\x05hello\r\n\r\n")), want: second("reset")},
 		{what: "half a status line, then FIN", in: both, behaviours: first(raw("HTTP/1.1 20"), fin), want: second("reset")},
 		{what: "half a status line, then RST", in: both, behaviours: first(raw("HTTP/1.1 20"), pause(50*time.Millisecond), reset), want: second("reset")},
 		{what: "half of the headers, then FIN", in: both, behaviours: first(raw("HTTP/1.1 200 OK\r\ncontent-type: te"), fin), want: second("reset")},
@@ -48,7 +48,7 @@ func unreachable() group {
 			want: own(noneInTime, "A timeout, B timeout, C timeout, D timeout").within(clocks.total, 7*time.Second)},
 		{what: "silence; five more do the same: `total_timeout` ends it", in: in(chatStream, messagesStream), behaviours: slices.Repeat(only(silence), 6),
 			want: own(noneBegan, "A timeout, B timeout, C timeout, D refused").within(clocks.total, 7*time.Second),
-			but:  "the log blames the gateway for D: `refused`, in place of `timeout`"},
+			but:  "the log has `refused` for D instead of `timeout`"},
 	}}
 }
 
@@ -72,7 +72,7 @@ func statuses() group {
 	faults = append(faults,
 		fault{what: "500; B answers 429", in: every, behaviours: []behaviour{does(status(500)), does(status(429, "retry-after: 7"))},
 			want: want{from: "B", status: 429, header: map[string]string{"retry-after": "7"}, log: "A 500 status_5xx, B 429 rate_limit"}},
-		fault{what: "503 in HTML, and nobody else is in the plan", in: both,
+		fault{what: "503 in HTML; A is the only provider", in: both,
 			behaviours: only(headers("503 Busy", "content-type: text/html", "content-length: 11"), data("<p>busy</p>")),
 			want:       want{from: "A", status: 503, header: map[string]string{"content-type": "text/html"}, log: "A 503 status_5xx"}},
 		fault{what: "500; B refuses the connection", in: both, behaviours: []behaviour{does(status(500)), refuses},
@@ -81,7 +81,7 @@ func statuses() group {
 			want: want{from: "B", status: 500, log: "A connect_failure, B 500 status_5xx"}},
 		fault{what: "500; B is silent", in: both, behaviours: []behaviour{does(status(500)), does(silence)},
 			want: own(noneInTime, "A 500 status_5xx, B timeout").within(time.Second, 4*time.Second)},
-		fault{what: "503, and a body that never comes", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), silence),
+		fault{what: "503, and a body that never arrives", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), silence),
 			want: second("503 status_5xx")},
 		fault{what: "503, and a cut in its body", in: both, behaviours: first(headers("503 Busy", "content-type: application/json", "content-length: 100"), data("{"), pause(time.Second), fin),
 			want: second("503 status_5xx")},
@@ -90,13 +90,13 @@ func statuses() group {
 			want: want{from: "A", log: "A 401 auth, A 200"}},
 		fault{what: "500; ten more do the same: a plan has ten attempts", in: both, behaviours: slices.Repeat(only(status(500)), 11),
 			want: want{from: "J", status: 500, log: strings.Join(strings.Split("ABCDEFGHIJ", ""), " 500 status_5xx, ") + " 500 status_5xx"}},
-		fault{what: "429, `retry-after: 3600`: nobody waits", in: both, behaviours: first(status(429, "retry-after: 3600")),
+		fault{what: "429, `retry-after: 3600`: the gateway does not wait", in: both, behaviours: first(status(429, "retry-after: 3600")),
 			want: want{from: "B", header: map[string]string{"retry-after": ""}, log: "A 429 rate_limit, B 200"}},
-		fault{what: "503, `retry-after` is a date: nobody waits", in: both, behaviours: first(status(503, "retry-after: Fri, 31 Dec 2100 23:59:59 GMT")),
+		fault{what: "503, `retry-after` is a date: the gateway does not wait", in: both, behaviours: first(status(503, "retry-after: Fri, 31 Dec 2100 23:59:59 GMT")),
 			want: want{from: "B", header: map[string]string{"retry-after": ""}, log: "A 503 status_5xx, B 200"}},
-		fault{what: "429, `x-envoy-ratelimited: true`: what another gateway says to its own Envoy", in: both, behaviours: first(status(429, "x-envoy-ratelimited: true")),
+		fault{what: "429, `x-envoy-ratelimited: true`: as another gateway sends it to its own Envoy", in: both, behaviours: first(status(429, "x-envoy-ratelimited: true")),
 			want: second("429 rate_limit")},
-		fault{what: "503, `retry-after: 3600`, and nobody else is in the plan", in: both, behaviours: only(status(503, "retry-after: 3600")),
+		fault{what: "503, `retry-after: 3600`; A is the only provider", in: both, behaviours: only(status(503, "retry-after: 3600")),
 			want: want{from: "A", status: 503, header: map[string]string{"retry-after": "3600"}, log: "A 503 status_5xx"}},
 	)
 	return group{title: "Error statuses", on: usual, faults: faults}

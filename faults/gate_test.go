@@ -5,48 +5,48 @@ import (
 	"time"
 )
 
-const gateText = "While the plan has another attempt, an answer is held until it says something: of a stream until the first event with content, of\n" +
-	"any other answer until the first bytes of a well-formed body. What comes instead is a failed attempt."
+const gateText = "While the plan has another attempt, a response is held until it has content: a stream until the first event with content, any other\n" +
+	"response until the first bytes of a well-formed body. Anything else is a failed attempt."
 
 // nonAnswers: status 200, and no answer.
 func nonAnswers() group {
 	stalled := second("timeout").within(time.Second, 4*time.Second)
 	held := 50 * time.Millisecond // a cut must not overtake what was sent before
-	return group{title: "An answer that is none", about: gateText, on: usual, faults: []fault{
+	return group{title: "Failures disguised as success", about: gateText, on: usual, faults: []fault{
 		{what: "an error is the first event", in: streams, behaviours: first(head, broken, end), want: second("200 error_answer")},
 		{what: "an error after events without content", in: streams, behaviours: first(head, opening, broken, end), want: second("200 error_answer")},
 		{what: "an error is the first event, and the stream stays open", in: streams, behaviours: first(head, broken, silence), want: second("200 error_answer")},
 		{what: "`response.failed` after events without content", in: in(responsesStream), behaviours: first(head, opening, refused, end), want: second("200 error_answer")},
 		{what: "an error in pieces", in: streams, behaviours: first(head, inPieces(func(m *mode) string { return m.broken }), end), want: second("200 error_answer")},
 		{what: "an error object", in: unaries, behaviours: first(wholeBroken), want: second("200 error_answer")},
-		{what: "an error behind what says nothing", in: in(chat), behaviours: first(whole(document, `{"id":"1","object":"chat.completion","model":"m","error":{"message":"@ is overloaded"}}`)), want: second("200 error_answer")},
+		{what: "an error after fields without content", in: in(chat), behaviours: first(whole(document, `{"id":"1","object":"chat.completion","model":"m","error":{"message":"@ is overloaded"}}`)), want: second("200 error_answer")},
 		{what: "a response that failed", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","status":"failed","error":{"code":"server_error","message":"no"},"output":[]}`)), want: second("200 error_answer")},
 		{what: "an end with `finish_reason: error`", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"error"`)), last, end), want: second("200 error_answer")},
 		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second("200 error_answer")},
 		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second("200 error_answer")},
 		// What comes over HTTP/2 is not held: see RATIONALE.md, "Why is a response held
 		// only between HTTP/1.1 connections?".
-		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: asItCame(), but: "nothing that comes over HTTP/2 is held"},
+		{what: "HTTP/2: an error is the first event", in: streams, behaviours: []behaviour{overHTTP2(head, broken), answers}, want: asItCame(), but: "a response over HTTP/2 is not held"},
 
-		{what: "`[DONE]` alone", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second("200 empty_answer")},
+		{what: "only `[DONE]`", in: in(chatStream), behaviours: first(head, data("data: [DONE]\n\n"), end), want: second("200 empty_answer")},
 		{what: "events without content, then the end", in: streams, behaviours: first(head, opening, end), want: second("200 empty_answer")},
-		{what: "the model stops before it has said anything", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"stop"`)), last, end), want: second("200 empty_answer")},
-		{what: "the model stops before it has said anything", in: in(messagesStream),
+		{what: "the model stops without content", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"stop"`)), last, end), want: second("200 empty_answer")},
+		{what: "the model stops without content", in: in(messagesStream),
 			behaviours: first(head, opening, data(event("content_block_stop", `"index":0`), event("message_delta", `"delta":{"stop_reason":"end_turn"}`)), last, end), want: second("200 empty_answer")},
-		{what: "the response is complete before it has said anything", in: in(responsesStream), behaviours: first(head, opening, last, end), want: second("200 empty_answer")},
+		{what: "the response completes without content", in: in(responsesStream), behaviours: first(head, opening, last, end), want: second("200 empty_answer")},
 		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second("200 empty_answer")},
 		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second("200 empty_answer")},
 		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second("200 empty_answer")},
 		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second("204 empty_answer")},
 		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second("200 wrong_answer")},
-		{what: "text that is no JSON, called JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
-		{what: "a stream, for a client that asked for none", in: in(chat), behaviours: first(headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"), data(chatStream.answer()...), end),
+		{what: "text that is not JSON, labelled as JSON", in: unaries, behaviours: first(whole(document, "upstream connect error")), want: second("200 wrong_answer")},
+		{what: "a stream for a request without `stream`", in: in(chat), behaviours: first(headers("200 OK", "content-type: "+eventStream, "transfer-encoding: chunked"), data(chatStream.answer()...), end),
 			want: second("200 wrong_answer")},
 		{what: "HTML without a content type", in: both, behaviours: first(headers("200 OK", "content-length: 10"), data("<p>Welcome")), want: second("200 wrong_answer")},
-		{what: "an error object, called text", in: both, behaviours: first(whole("text/plain", chat.broken)), want: second("200 error_answer")},
-		{what: "a first event that is no JSON", in: streams, behaviours: first(head, data("data: {\"broken\n\n"), content, rest, last, end), want: second("200 wrong_answer")},
+		{what: "an error object, labelled as text", in: both, behaviours: first(whole("text/plain", chat.broken)), want: second("200 error_answer")},
+		{what: "a first event that is not JSON", in: streams, behaviours: first(head, data("data: {\"broken\n\n"), content, rest, last, end), want: second("200 wrong_answer")},
 		{what: "an error as the first event, without its blank line", in: streams, behaviours: first(head, func(x *exchange) { data(strings.TrimSuffix(x.mode.broken, "\n"))(x) }, end), want: second("200 empty_answer")},
-		{what: "spaces alone, called JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
+		{what: "only spaces, labelled as JSON", in: in(chat), behaviours: first(whole(document, " \r\n\t ")), want: second("200 empty_answer")},
 
 		{what: "silence after the headers", in: every, behaviours: first(head, silence), want: stalled},
 		{what: "silence after events without content", in: streams, behaviours: first(head, opening, silence), want: stalled},
@@ -60,14 +60,14 @@ func nonAnswers() group {
 		{what: "RST in the middle of the first event", in: streams, behaviours: first(head, halfEvent, pause(held), reset), want: second("reset")},
 		{what: "FIN in the middle of the first event", in: streams, behaviours: first(head, halfEvent, fin), want: second("reset")},
 		{what: "spaces, then FIN", in: unaries, behaviours: first(head, data(" \n "), fin), want: second("reset")},
-		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: cutShort("reset"), but: "nothing that comes over HTTP/2 is held"},
-		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("reset")},
+		{what: "HTTP/2: resets the stream after the headers", in: both, behaviours: []behaviour{overHTTP2(head, reset), answers}, want: cutShort("reset"), but: "a response over HTTP/2 is not held"},
+		{what: "a chunk whose size is not a number", in: streams, behaviours: first(head, raw("zz\r\ndata: {}\r\n")), want: second("reset")},
 
-		{what: "an error is the first event; B does the same, and is the last: its answer passes", in: streams, behaviours: []behaviour{does(head, broken, end), does(head, broken, end)},
+		{what: "an error is the first event; B does the same, and is the last: its response passes", in: streams, behaviours: []behaviour{does(head, broken, end), does(head, broken, end)},
 			want: want{from: "B", log: "A 200 error_answer, B 200"}},
 		{what: "an error object; B answers 500", in: unaries, behaviours: []behaviour{does(wholeBroken), does(status(500))},
 			want: want{from: "B", status: 500, log: "A 200 error_answer, B 500 status_5xx"}},
-		{what: "an error is the first event; B is silent after the headers; C answers", in: streams,
+		{what: "an error is the first event; B is silent after the headers; C responds", in: streams,
 			behaviours: []behaviour{does(head, broken, end), does(head, silence), answers},
 			want:       want{from: "C", log: "A 200 error_answer, B timeout, C 200"}.within(time.Second, 4*time.Second)},
 	}}
@@ -91,9 +91,9 @@ func committed() group {
 	passes := func(what string, m *mode, said ...string) fault {
 		return fault{what: what + " is content", in: in(m), behaviours: first(head, opening, data(said...), clientHas, last, end), want: asItCame()}
 	}
-	return group{title: "An answer that is one", about: "B is in the plan, and is not asked.", on: usual, faults: []fault{
-		{what: "events without content, then content: the client has it before more comes", in: streams, behaviours: first(head, opening, content, clientHas, rest, last, end), want: asItCame()},
-		{what: "half of an answer: the client has it before more comes", in: unaries, behaviours: first(head, content, clientHas, rest), want: asItCame()},
+	return group{title: "Responses that pass", about: "B is in the plan, and is not tried.", on: usual, faults: []fault{
+		{what: "events without content, then content: the client has it before more arrives", in: streams, behaviours: first(head, opening, content, clientHas, rest, last, end), want: asItCame()},
+		{what: "half of a response: the client has it before more arrives", in: unaries, behaviours: first(head, content, clientHas, rest), want: asItCame()},
 		passes("an argument of a tool call", chatStream, toolCall, argument),
 		passes("a refusal", chatStream, chunk(`{"refusal":"No"}`, "null")),
 		passes("reasoning", chatStream, chunk(`{"reasoning_content":"Hm"}`, "null")),
@@ -105,11 +105,11 @@ func committed() group {
 		passes("an end for the length", chatStream, chunk(`{}`, `"length"`)),
 		passes("an end for the content filter", chatStream, chunk(`{}`, `"content_filter"`)),
 		passes("an end for the length", messagesStream, event("message_delta", `"delta":{"stop_reason":"max_tokens"}`)),
-		passes("a word beside an error that is null", chatStream, strings.Replace(chunk(`{"content":"I"}`, "null"), `{"id"`, `{"error":null,"id"`, 1)),
-		passes("a word about an error", chatStream, chunk(`{"content":"{\"error\":{\"message\":\"no\"}}"}`, "null")),
+		passes("text next to an error that is null", chatStream, strings.Replace(chunk(`{"content":"I"}`, "null"), `{"id"`, `{"error":null,"id"`, 1)),
+		passes("text about an error", chatStream, chunk(`{"content":"{\"error\":{\"message\":\"no\"}}"}`, "null")),
 		{what: "content and an error in one packet", in: streams, behaviours: first(head, func(x *exchange) { data(x.mode.content[0] + x.mode.broken)(x) }, end), want: asItCame()},
 		{what: "an error that is null", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","error":null,"status":"completed","output":[]}`)), want: asItCame()},
-		{what: "nothing to say: no choices, no output", in: unaries, behaviours: first(empty), want: asItCame()},
+		{what: "no choices, no output", in: unaries, behaviours: first(empty), want: asItCame()},
 		{what: "one JSON document for a stream", in: in(chatStream), behaviours: first(whole(document, strings.Join(chat.answer(), ""))), want: asItCame()},
 		{what: "70 KiB of comments, then content", in: streams, behaviours: first(head, data(strings.Repeat(": wait\n\n", 70<<10/8)), clientHas, opening, content, rest, last, end), want: asItCame()},
 		{what: "a first event of 70 KiB", in: streams, behaviours: first(head, data(": "+strings.Repeat("x", 70<<10)+"\n\n"), opening, content, rest, last, end), want: asItCame()},
@@ -119,18 +119,18 @@ func committed() group {
 		{what: "`data:` without a space", in: in(chatStream), behaviours: first(head, data(strings.ReplaceAll(chatStream.content[0], "data: ", "data:")), clientHas, rest, last, end), want: asItCame()},
 		{what: "spaces, then a document", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), data(" \n", "\t"), data(chat.answer()...), end), want: asItCame()},
 		{what: "no content type", in: both, behaviours: first(headers("200 OK", "transfer-encoding: chunked"), opening, content, rest, last, end), want: asItCame()},
-		{what: "HTTP/2: an answer", in: every, behaviours: []behaviour{overHTTP2(head, opening, content, clientHas, rest, last), answers}, want: asItCame()},
+		{what: "HTTP/2: a response", in: every, behaviours: []behaviour{overHTTP2(head, opening, content, clientHas, rest, last), answers}, want: asItCame()},
 	}}
 }
 
 // lastAttempts: nobody is left to ask.
 func lastAttempts() group {
-	return group{title: "The last of a plan", about: "With nobody left to ask, what comes passes.", on: usual, faults: ungatedFaults(only)}
+	return group{title: "The last attempt of a plan", about: "No further attempt is possible, so A's response passes.", on: usual, faults: ungatedFaults(only)}
 }
 
 // gateOff: `response_gate: off`.
 func gateOff() group {
-	return group{title: "With `response_gate: off`", about: "What comes with a status of success passes.", on: ungated, faults: ungatedFaults(first)}
+	return group{title: "With `response_gate: off`", about: "A response with a status of success passes.", on: ungated, faults: ungatedFaults(first)}
 }
 
 func ungatedFaults(plan func(...step) []behaviour) []fault {
@@ -139,7 +139,7 @@ func ungatedFaults(plan func(...step) []behaviour) []fault {
 		{what: "an error object", in: unaries, behaviours: plan(wholeBroken), want: asItCame()},
 		{what: "an empty body", in: both, behaviours: plan(whole(document, "")), want: asItCame()},
 		{what: "HTML", in: both, behaviours: plan(whole("text/html", "<p>Welcome")), want: asItCame()},
-		{what: "text that is no JSON, called JSON", in: in(chat), behaviours: plan(whole(document, "upstream connect error")), want: asItCame()},
+		{what: "text that is not JSON, labelled as JSON", in: in(chat), behaviours: plan(whole(document, "upstream connect error")), want: asItCame()},
 		{what: "events without content, then the end", in: streams, behaviours: plan(head, opening, end), want: asItCame()},
 		{what: "RST after events without content", in: streams, behaviours: plan(head, opening, clientHas, reset), want: cutShort("reset")},
 		{what: "FIN after the headers", in: both, behaviours: plan(head, fin), want: cutShort("reset")},
@@ -159,9 +159,9 @@ func redirects() group {
 		}
 		nowhere := map[string]string{"location": ""}
 		faults = append(faults,
-			fault{what: code + " to C, which nobody asked for", in: both, behaviours: []behaviour{does(to("C")), answers, answers}, spare: 1,
+			fault{what: code + " to C, which the plan did not choose", in: both, behaviours: []behaviour{does(to("C")), answers, answers}, spare: 1,
 				want: want{from: "B", log: "A " + code + " redirect, B 200", header: nowhere}},
-			fault{what: code + " to B, which nobody asked for", in: inShapes, behaviours: []behaviour{does(to("B")), answers}, spare: 1,
+			fault{what: code + " to B, which the plan did not choose", in: inShapes, behaviours: []behaviour{does(to("B")), answers}, spare: 1,
 				want: want{own: &redirected, status: 502, log: "A " + code + " redirect", header: nowhere}})
 	}
 	return group{title: "Redirects", on: usual, faults: faults}

@@ -26,7 +26,7 @@ var anotherName = behaviour{place: func(t testing.TB, p *provider) string {
 	return "base_url: " + r.URL() + ", tls: {ca_file: " + r.CA().File(t) + "}"
 }}
 
-// noTLS speaks HTTP where TLS is expected.
+// noTLS sends HTTP where TLS is expected.
 var noTLS = behaviour{place: func(t testing.TB, p *provider) string {
 	p.scripts = [][]step{{answer}}
 	p.host = recorder.StartRaw(t, p.serve)

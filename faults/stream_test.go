@@ -9,17 +9,17 @@ import (
 // cuts: what happens once the client has a part of the answer cannot be made
 // undone, and must not look whole.
 func cuts() group {
-	return group{title: "A cut in an answer", about: "The client has a part of A's answer: nobody else is asked, and the client sees that it is not whole. One that speaks HTTP/1.1\nsees it 1 s after the cut: Envoy keeps the connection for that long before it closes it.", on: usual, faults: []fault{
+	return group{title: "Responses that are cut off", about: "The client has a part of A's response: no other provider is tried, and the client sees that the response is incomplete. A client that\nuses HTTP/1.1 sees it 1 s after the cut: Envoy keeps the connection for that long before it closes it.", on: usual, faults: []fault{
 		{what: "RST in the middle", in: every, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "FIN in the middle", in: every, behaviours: first(head, opening, content, clientHas, fin), want: cutShort("reset")},
 		{what: "FIN in the middle of a chunk", in: streams, behaviours: first(head, opening, content, partial(": half"), clientHas, fin), want: cutShort("reset")},
 		{what: "FIN in the middle of an event", in: streams, behaviours: first(head, opening, content, data("data: {"), clientHas, fin), want: cutShort("reset")},
 		{what: "FIN after `[DONE]`, without the last chunk", in: in(chatStream), behaviours: first(head, opening, content, rest, last, clientHas, fin), want: cutShort("reset")},
-		{what: "a chunk whose size is no number", in: streams, behaviours: first(head, opening, content, clientHas, raw("zz\r\n: x\r\n")), want: cutShort("*")},
+		{what: "a chunk whose size is not a number", in: streams, behaviours: first(head, opening, content, clientHas, raw("zz\r\n: x\r\n")), want: cutShort("*")},
 		{what: "HTTP/2: resets the stream in the middle", in: every, behaviours: []behaviour{overHTTP2(head, opening, content, clientHas, reset), answers}, want: cutShort("reset")},
-		{what: "RST in the middle; the client speaks HTTP/2", in: both, http2: true, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
+		{what: "RST in the middle; the client uses HTTP/2", in: both, http2: true, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "half close in the middle", in: both, behaviours: first(head, opening, content, clientHas, halfClose), want: cutShort("reset")},
-		{what: "RST in the middle of B's answer, after A's 500", in: streams, behaviours: []behaviour{does(status(500)), does(head, opening, content, clientHas, reset), answers},
+		{what: "RST in the middle of B's response, after A's 500", in: streams, behaviours: []behaviour{does(status(500)), does(head, opening, content, clientHas, reset), answers},
 			want: want{from: "B", cut: true, log: "A 500 status_5xx, B 200 reset"}},
 	}}
 }
@@ -37,7 +37,7 @@ var truncated = refusal{502, "stream_truncated", "api_error", "the provider ende
 func strictEnds() group {
 	faults := []fault{
 		{what: "its API's last event", in: streams, behaviours: first(answer), want: asItCame()},
-		{what: "an answer in one piece", in: unaries, behaviours: first(answer), want: asItCame()},
+		{what: "a response that is not a stream", in: unaries, behaviours: first(answer), want: asItCame()},
 		{what: "an error after content", in: streams, behaviours: first(head, opening, content, broken, end), want: asItCame()},
 		{what: "RST in the middle", in: streams, behaviours: first(head, opening, content, clientHas, reset), want: cutShort("reset")},
 		{what: "500", in: streams, behaviours: first(status(500)), want: second("500 status_5xx")},
@@ -57,7 +57,7 @@ func strictEnds() group {
 				behaviours: first(headers("200 OK", "content-type: "+eventStream, "content-encoding: identity", "transfer-encoding: chunked"), opening, content, rest, end)},
 			fault{what: "HTTP/2: no last event, and trailers", in: in(m), behaviours: []behaviour{overHTTP2(head, opening, content, rest, trailers), answers}, want: want{from: "A", cut: true, log: "A 200"}},
 			fault{what: "the end in the middle of an event", in: in(m), behaviours: first(head, opening, content, halfEvent, end), want: ended("\n\n", 3)},
-			fault{what: "no last event, and nobody else is in the plan", in: in(m), behaviours: only(head, opening, content, rest, end), want: ended("", 4)})
+			fault{what: "no last event; A is the only provider", in: in(m), behaviours: only(head, opening, content, rest, end), want: ended("", 4)})
 	}
 	return group{title: "With `strict_stream_end: true`", on: strict, faults: faults}
 }
@@ -69,21 +69,21 @@ func oddities() group {
 		return fault{what: what, in: modes, behaviours: first(steps...), want: asItCame()}
 	}
 	long := `{"content":"` + strings.Repeat("long ", 2<<20/5) + `"}`
-	return group{title: "Odd, and passed on", about: "B is in the plan, and is not asked.", on: usual, faults: []fault{
+	return group{title: "Unusual responses that pass", about: "B is in the plan, and is not tried.", on: usual, faults: []fault{
 		odd("no last event", streams, head, opening, content, rest, end),
 		odd("an error after content", streams, head, opening, content, broken, end),
 		odd("`response.failed` after content", in(responsesStream), head, opening, content, refused, end),
-		odd("an event that is no JSON", streams, head, opening, content, data("data: {\"broken\n\n"), rest, last, end),
-		odd("bytes that are no UTF-8", streams, head, opening, content, data("data: \xff\xfe\n\n"), rest, last, end),
+		odd("an event that is not JSON", streams, head, opening, content, data("data: {\"broken\n\n"), rest, last, end),
+		odd("bytes that are not UTF-8", streams, head, opening, content, data("data: \xff\xfe\n\n"), rest, last, end),
 		odd("the last event twice", streams, head, opening, content, rest, last, last, end),
-		odd("events after the last", streams, head, opening, content, rest, last, content, end),
+		odd("events after the last event", streams, head, opening, content, rest, last, content, end),
 		odd("comments between events", streams, head, opening, content, data(": wait\n\n"), rest, data(":\n\n"), last, end),
-		odd("CRLF", streams, head, func(x *exchange) {
+		odd("line ends of CRLF", streams, head, func(x *exchange) {
 			for _, e := range x.mode.answer() {
 				data(strings.ReplaceAll(e, "\n", "\r\n"))(x)
 			}
 		}, end),
-		odd("CR alone", in(chatStream), head, func(x *exchange) {
+		odd("line ends of CR", in(chatStream), head, func(x *exchange) {
 			for _, e := range x.mode.answer() {
 				data(strings.ReplaceAll(e, "\n", "\r"))(x)
 			}
@@ -106,7 +106,7 @@ func oddities() group {
 		odd("a stream with a length", in(chatStream), func(x *exchange) { whole(eventStream, strings.Join(x.mode.answer(), ""))(x) }),
 		odd("a stream in a content type without parameters, in capitals", in(chatStream), headers("200 OK", "Content-Type: TEXT/EVENT-STREAM", "Transfer-Encoding: chunked"),
 			opening, content, rest, last, end),
-		odd("a status text of its own", both, func(x *exchange) {
+		odd("an unusual status text", both, func(x *exchange) {
 			headers("200 Everything is fine", "content-type: "+x.mode.kind, "transfer-encoding: chunked")(x)
 		}, opening, content, rest, last, end),
 	}}

@@ -10,21 +10,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const preface = `# The fault wall
+const preface = `# The fault table
 
-What providers do wrong, byte by byte, and what becomes of it. Every row is run against the built Weir and a real Envoy:
-` + "`make faults`" + ` runs them and fails where this page differs from what it saw; ` + "`make faults-table`" + ` writes the page.
+Look up what the client gets when a provider fails in a certain way. Every row is run against the built Weir and a real Envoy:
+` + "`make faults`" + ` runs them, and fails if this page differs from what it saw; ` + "`make faults-table`" + ` writes the page.
 
-A, B and C are the providers of a plan, in its order. The first column says what A does, and what B and C do if it is not to
-answer. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and what is sent is sent as it is written.
+A, B and C are the providers of a plan, in its order. The first column is what A does; B and C respond unless the row says something
+else. They are raw sockets: a cut is a TCP reset (RST) or a close (FIN), and they send the bytes exactly as the test writes them.
 
 Where a row waits for a timer, ` + "`per_request_timeout`" + ` is 1 s, ` + "`total_timeout`" + ` 3.9 s and ` + "`stream_idle_timeout`" + ` 2 s, unless a title
-says something else. All other answers have to be complete within 5 s, on a busy machine, with timers of 30 s and more.
-"As it came" is byte for byte.
+says something else. All other responses must be complete within 5 s, on a busy machine, with timers of 30 s and more.
+"Unchanged" means byte for byte.
 
-The APIs are chat completions, responses, messages and embeddings, each in one piece or as a stream. The last column is what
+The APIs are chat completions, responses, messages and embeddings, each with and without streaming. The last column is what
 was seen: the status, the length of the body that the client got, in the order of the APIs, the requests that each provider
-received, and the attempts in the access log with their status and cause. **But** says what is right only in part.
+received, and the attempts in the access log with their status and cause. **But** marks a result that is only partly right, with
+the reason.
 `
 
 // render writes the page. A fault that came to the same in several APIs has
@@ -55,7 +56,7 @@ func render(groups []group, rows []*row) string {
 			}
 		}
 	}
-	fmt.Fprintf(&out, "\n%d rows, counting each API; %d are right only in part.\n", len(rows), but)
+	fmt.Fprintf(&out, "\n%d rows, counting each API; %d are only partly right.\n", len(rows), but)
 	return out.String()
 }
 
@@ -94,16 +95,16 @@ func cell(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").R
 func (w want) gets() string {
 	switch {
 	case w.left:
-		return "nothing: it left, and no provider is asked any more"
+		return "nothing: it left, and no further provider is tried"
 	case w.own != nil:
 		return fmt.Sprintf("%d `%s`", w.status, w.own.code)
 	}
-	out := w.from + "'s answer"
+	out := w.from + "'s response"
 	if w.status != 0 {
 		out = fmt.Sprintf("%s's %d", w.from, w.status)
 	}
 	if w.from == "A" {
-		out += " as it came"
+		out += ", unchanged"
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.header)) {
 		if value := w.header[name]; value != "" {
@@ -113,7 +114,7 @@ func (w want) gets() string {
 		}
 	}
 	if w.cut {
-		out += ", then an error: it broke off"
+		out += ", then an error: it breaks off"
 	}
 	if w.tail != "" {
 		out += ", then an error event"
@@ -137,7 +138,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 
 // text is what was seen, in words that are the same in every run.
 func (s *seen) text(size string) string {
-	out := "no answer"
+	out := "no response"
 	if s.status != 0 {
 		out = fmt.Sprintf("%d, %s bytes", s.status, size)
 	}
