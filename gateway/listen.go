@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"weir/policy"
+	"weir/policy/config"
 )
 
 // addresses decides where Envoy listens for clients and where operators are
@@ -34,8 +35,12 @@ type addresses struct {
 }
 
 func newAddresses(listen []string, admin string) *addresses {
+	clients := make([]string, len(listen))
+	for i, address := range listen {
+		clients[i] = string(config.ParseAddress(address))
+	}
 	return &addresses{
-		listen: listen, admin: admin,
+		listen: clients, admin: string(config.ParseAddress(admin)),
 		everywhere: sync.OnceValue(func() bool { return bindable(netip.IPv6Unspecified()) }),
 		loopback:   sync.OnceValue(func() bool { return bindable(netip.IPv6Loopback()) }),
 		ports:      map[string]uint16{},

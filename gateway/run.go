@@ -228,7 +228,7 @@ func (g *Gateway) firstServed(ctx context.Context) error {
 		}
 		told = refused.Error()
 		problems := g.publisher.located(g.current.Load(), refused)
-		g.status.currentRefused(problems)
 		g.log.Error("configuration rejected by envoy: not ready until it is corrected", "config", g.options.ConfigFile, "reason", problems)
+		g.status.currentRefused(problems)
 	}
 }

@@ -45,7 +45,7 @@ func (l *loader) listen() []string {
 
 // adminListen checks the address for operators.
 func (l *loader) adminListen(clients []string) string {
-	address := l.cfg.Admin.Listen
+	address := string(l.cfg.Admin.Listen)
 	if address == "" {
 		address = config.DefaultAdminListen
 	}

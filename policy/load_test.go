@@ -221,6 +221,22 @@ on_http_request:
 	}
 }
 
+// A port alone is one of 127.0.0.1; with a colon before it, it is one of every address.
+func TestListenPort(t *testing.T) {
+	f := func(listen, want string) {
+		t.Helper()
+		p := newWorld().load(t, "allow_anonymous: true\nlisten: "+listen+"\nadmin: {listen: 9000}")
+		if got := strings.Join(p.Listen, " "); got != want || p.AdminListen != "127.0.0.1:9000" {
+			t.Errorf("listen: %s is %s, want %s; admin %s", listen, got, want, p.AdminListen)
+		}
+	}
+	f("8080", "127.0.0.1:8080")
+	f(`"8080"`, "127.0.0.1:8080")
+	f("0", "127.0.0.1:0")
+	f("[8080, '8082', '[::1]:8080']", "127.0.0.1:8080 127.0.0.1:8082 [::1]:8080")
+	f("':8080'", ":8080")
+}
+
 func TestFailover(t *testing.T) {
 	f := func(list, want string) {
 		t.Helper()

@@ -248,7 +248,7 @@ func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
 // it shows no secret.
 func (p *Policy) Effective() config.Config {
 	c := *p.Config
-	c.Listen, c.Admin.Listen = p.Listen, p.AdminListen
+	c.Listen, c.Admin.Listen = p.Listen, config.Address(p.AdminListen)
 	c.Limits = p.effectiveLimits()
 	c.MaxBodyBytes, c.ShutdownTimeout = int64(p.MaxBodyBytes), p.ShutdownTimeout
 	c.Limits.MaxRequests, c.Limits.MaxBufferedBodyBytes = p.Limits.Total.Requests, p.Limits.Total.BodyBytes

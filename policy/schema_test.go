@@ -164,7 +164,7 @@ func TestSchemaRefuses(t *testing.T) {
 	f(provider("models: [{id: m, price: {}}]"), "providers/0/models/0")
 	f("access_keys: [{name: k, value: 0123456789abcdef, configuration: {router: {}}}]", "access_keys/0/configuration")
 	// Types.
-	f("listen: 8080", "listen")
+	f("listen: 99999", "listen")
 	f("max_body_bytes: 32MiB", "max_body_bytes")
 	f("max_body_bytes: 2048.5", "max_body_bytes")
 	f(`allow_anonymous: "true"`, "allow_anonymous")

@@ -11,8 +11,8 @@ import (
 // The field names are the file's.
 type Config struct {
 	// Address for clients, as host:port, or a list of addresses. Envoy listens there.
-	// An empty host, or [::], is every address of IPv4 and IPv6; localhost is both
-	// loopback addresses. An address that other machines can reach needs access_keys
+	// A port alone, such as 8080, is one of 127.0.0.1. An empty host, or [::], is every
+	// address of IPv4 and IPv6; localhost is both loopback addresses. An address that other machines can reach needs access_keys
 	// or allow_anonymous.
 	Listen Addresses `yaml:"listen,omitempty"`
 	// Clients reach the gateway by TLS. Without it, by plain HTTP.
@@ -62,8 +62,9 @@ type Config struct {
 
 // AdminConfig is the listener for operators.
 type AdminConfig struct {
-	// Address for operators, as host:port. It is not reloaded.
-	Listen string `yaml:"listen,omitempty"`
+	// Address for operators, as host:port; a port alone is one of 127.0.0.1. It is not
+	// reloaded.
+	Listen Address `yaml:"listen,omitempty"`
 }
 
 // EnvoyConfig says how `weir run` runs Envoy and where `weir serve` meets it.

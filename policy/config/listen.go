@@ -1,15 +1,46 @@
 package config
 
-import "go.yaml.in/yaml/v4"
+import (
+	"strconv"
+	"strings"
 
-// Addresses are one or more addresses to listen on, as host:port.
+	"go.yaml.in/yaml/v4"
+)
+
+// Address is an address to listen on, as host:port.
+type Address string
+
+// ParseAddress returns the address that a text means: a port alone, such as 8080, is
+// one of 127.0.0.1. Everything else is returned unchanged; :8080 is the port of every
+// address.
+func ParseAddress(text string) Address {
+	if text != "" && strings.Trim(text, "0123456789") == "" {
+		text = "127.0.0.1:" + text
+	}
+	return Address(text)
+}
+
+// decodeNode takes host:port, or a port as a number or a string.
+func (a *Address) decodeNode(d *decoder, n *yaml.Node, path string) {
+	switch {
+	case n.Tag == intTag:
+		*a = ParseAddress(strconv.FormatInt(d.integer(n, path, 32), 10))
+	case isText(n):
+		*a = ParseAddress(n.Value)
+	default:
+		d.mismatch(n, path, "be host:port or a port")
+	}
+}
+
+// Addresses are one or more addresses to listen on.
 type Addresses []string
 
-// decodeNode takes a string, or a list of strings.
+// decodeNode takes an address, or a list of addresses.
 func (a *Addresses) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.ScalarNode && n.Tag != nullTag {
-		if address := d.text(n, path); address != "" {
-			*a = Addresses{address}
+		var one Address
+		if one.decodeNode(d, n, path); one != "" {
+			*a = Addresses{string(one)}
 		}
 		return
 	}
@@ -17,9 +48,15 @@ func (a *Addresses) decodeNode(d *decoder, n *yaml.Node, path string) {
 		d.mismatch(n, path, "be an address or a list of addresses")
 		return
 	}
-	var list []string
+	var list []Address
 	d.value(n, path, &list)
-	*a = list
+	if list == nil {
+		return
+	}
+	*a = make(Addresses, len(list))
+	for i, one := range list {
+		(*a)[i] = string(one)
+	}
 }
 
 // MarshalYAML writes one address as a string.

@@ -23,7 +23,7 @@ import (
 type schema = map[string]any
 
 const (
-	addressPattern = `^(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$`
+	addressPattern = `^((localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])?:)?[0-9]{1,5}$`
 	baseURLPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`
 )
 
@@ -31,17 +31,21 @@ const (
 var customTypes = map[reflect.Type]schema{
 	durationType: {"type": "string", "pattern": `^\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, "examples": []string{"500ms", "30s", "1m30s"}},
 
-	reflect.TypeFor[RawValue]():    {},
-	reflect.TypeFor[Template]():    {"type": "string"},
-	reflect.TypeFor[llm.Format]():  {"type": "string", "enum": []llm.Format{llm.OpenAI, llm.Anthropic}},
-	reflect.TypeFor[llm.Surface](): {"type": "string", "enum": append(surfacesOf(llm.OpenAI), surfacesOf(llm.Anthropic)...)},
-	reflect.TypeFor[Addresses](): {"anyOf": []schema{
-		{"type": "string", "pattern": addressPattern},
-		{"type": "array", "minItems": 1, "items": schema{"type": "string", "pattern": addressPattern}},
-	}},
+	reflect.TypeFor[RawValue]():       {},
+	reflect.TypeFor[Template]():       {"type": "string"},
+	reflect.TypeFor[llm.Format]():     {"type": "string", "enum": []llm.Format{llm.OpenAI, llm.Anthropic}},
+	reflect.TypeFor[llm.Surface]():    {"type": "string", "enum": append(surfacesOf(llm.OpenAI), surfacesOf(llm.Anthropic)...)},
+	reflect.TypeFor[Address]():        {"anyOf": address},
+	reflect.TypeFor[Addresses]():      {"anyOf": append([]schema{{"type": "array", "minItems": 1, "items": schema{"anyOf": address}}}, address...)},
 	reflect.TypeFor[FailoverConfig](): {"type": "array", "items": failure},
 	reflect.TypeFor[UserList]():       {"type": "array", "items": systemUser},
 	reflect.TypeFor[NamesConfig]():    {"anyOf": []schema{{"const": "all"}, {"type": "array", "items": schema{"type": "string", "minLength": 1}}}},
+}
+
+// address is host:port, or a port: 8080 and "8080" are the same.
+var address = []schema{
+	{"type": "string", "pattern": addressPattern},
+	{"type": "integer", "minimum": 0, "maximum": 65535},
 }
 
 // failure is an entry of failover_on: 429 and "429" are the same.
@@ -74,7 +78,7 @@ var schemaRules = map[string]schema{
 		"if":   schema{"required": []string{"on_http_request"}, "properties": schema{"on_http_request": schema{"minItems": 1}}},
 		"then": schema{"properties": schema{"providers": false}},
 	},
-	"Config.listen":           {"default": DefaultListen, "examples": []any{":8080", []string{"10.0.0.1:8080", "[fd00::1]:8080"}}},
+	"Config.listen":           {"default": DefaultListen, "examples": []any{8080, ":8080", []string{"10.0.0.1:8080", "[fd00::1]:8080"}}},
 	"Config.allow_http_hosts": {"items": schema{"type": "string", "pattern": `^[^/?#@]+$`}, "examples": [][]string{{"models.example.com"}}},
 	"Config.max_body_bytes":   {"minimum": 1024, "maximum": MaxMaxBodyBytes, "default": DefaultMaxBodyBytes},
 	"Config.connect_to": {
@@ -109,7 +113,7 @@ var schemaRules = map[string]schema{
 	"LimitsConfig.client_idle_timeout":                {"default": written(DefaultClientIdleTimeout)},
 	"LimitsConfig.max_client_connection_age":          {"default": written(DefaultMaxClientConnectionAge)},
 
-	"AdminConfig.listen":          {"pattern": addressPattern, "default": DefaultAdminListen},
+	"AdminConfig.listen":          {"default": DefaultAdminListen},
 	"ListenTLSConfig.cert_file":   {"minLength": 1},
 	"ListenTLSConfig.key_file":    {"minLength": 1},
 	"Config.trusted_proxies":      {"items": schema{"type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}, "examples": [][]string{{"10.0.0.0/8", "fd00::/8"}}},
