@@ -45,7 +45,7 @@ func TestBoot(t *testing.T) {
 	go func() {
 		g := gateway.New(gateway.Options{
 			Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Getenv: os.Getenv, Stdout: io.Discard, Stderr: io.Discard,
-			Source: gateway.FileSource(file, os.Getenv), ConfigFile: file,
+			Source: gateway.FileSource(file, os.Getenv), ConfigFile: file, Watch: true,
 			Stop: stop, OnReady: func(a gateway.Addresses) { ready <- a },
 		})
 		ended <- g.Run(ctx, "")

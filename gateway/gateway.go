@@ -35,9 +35,10 @@ type Options struct {
 	Log *slog.Logger
 	// Source reads the configuration. It is called again for each reload.
 	Source func() (policy.Source, error)
-	// ConfigFile is the file that Source reads. It is watched, with the files that
-	// it names. Empty: the configuration does not change.
+	// ConfigFile is the name of what Source reads. With Watch, a change of that file
+	// or of a file that it names is a reload.
 	ConfigFile string
+	Watch      bool
 	// Listen and Admin take the place of the configuration's addresses.
 	Listen []string
 	Admin  string

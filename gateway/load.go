@@ -10,15 +10,21 @@ import (
 	"weir/xds"
 )
 
-// FileSource returns a function that reads a configuration file. An empty file
-// would be a valid configuration; it is far more likely one that is being written.
+// FileSource returns a function that reads a configuration file.
 func FileSource(file string, getenv func(string) string) func() (policy.Source, error) {
+	return Source(file, func() ([]byte, error) { return os.ReadFile(file) }, getenv)
+}
+
+// Source returns a function that reads a configuration. name is its file name in
+// messages; other files are found relative to it. An empty file would be a valid
+// configuration; it is far more likely one that is being written.
+func Source(name string, read func() ([]byte, error), getenv func(string) string) func() (policy.Source, error) {
 	return func() (policy.Source, error) {
-		data, err := os.ReadFile(file)
+		data, err := read()
 		if err == nil && len(bytes.TrimSpace(data)) == 0 {
-			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", file)
+			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", name)
 		}
-		return policy.Source{File: file, Data: data, Getenv: getenv, ReadFile: os.ReadFile, Own: thisMachine(), Check: xds.Check}, err
+		return policy.Source{File: name, Data: data, Getenv: getenv, ReadFile: os.ReadFile, Own: thisMachine(), Check: xds.Check}, err
 	}
 }
 

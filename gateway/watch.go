@@ -56,7 +56,7 @@ func (in *inputs) folders() map[string]bool {
 // watch asks for a reload when an input changes. It watches folders, because
 // files are replaced rather than written.
 func (g *Gateway) watch(ctx context.Context) error {
-	if g.options.ConfigFile == "" {
+	if !g.options.Watch {
 		return nil
 	}
 	watcher, err := fsnotify.NewWatcher()

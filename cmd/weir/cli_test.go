@@ -81,7 +81,7 @@ func weir(t *testing.T, env map[string]string, args ...string) (code int, stdout
 func TestHelp(t *testing.T) {
 	var got strings.Builder
 	for _, args := range [][]string{
-		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"explain", "--help"}, {"schema", "--help"}, {"version", "--help"},
+		{"--help"}, {"run", "--help"}, {"serve", "--help"}, {"bootstrap", "--help"}, {"check", "--help"}, {"explain", "--help"}, {"schema", "--help"}, {"completion", "--help"}, {"version", "--help"}, {"help", "--help"},
 	} {
 		code, stdout, stderr := weir(t, nil, args...)
 		if code != 0 || stderr != "" {
@@ -116,11 +116,20 @@ func TestWrongCommandLine(t *testing.T) {
 		{[]string{"run", "--nope"}, "unknown flag --nope"},
 		{[]string{"run", "extra"}, "unexpected argument extra"},
 		{[]string{"serve"}, "missing flags: --config=FILE"},
-		{[]string{"check"}, "missing flags: --config=FILE"},
+		{[]string{"explain"}, "missing flags: --config=FILE"},
+		{[]string{"explain", "-c", "-"}, "explain: standard input cannot be both the configuration and the request"},
+		{[]string{"check"}, "check: missing configuration: write weir check FILE"},
+		{[]string{"check", "a.yaml", "-c", "b.yaml"}, "check: two configurations, a.yaml and b.yaml: check one at a time"},
+		{[]string{"check", "a.yaml", "b.yaml"}, "unexpected argument b.yaml"},
 		{[]string{"check", "-c"}, "--config: expected string value"},
 		{[]string{"run", "--log-format", "xml"}, `--log-format must be one of "text","json" but got "xml"`},
 		{[]string{"run", "--log-level", "loud"}, "--log-level must be one of"},
-		{[]string{"--version"}, "unknown flag --version"},
+		{[]string{"chekc"}, `unexpected argument chekc, did you mean "check"?`},
+		{[]string{"run", "--lisen", "8080"}, `unknown flag --lisen, did you mean "--listen"?`},
+		{[]string{"help", "chekc"}, `unexpected argument chekc, did you mean "check"?`},
+		{[]string{"help", "fly"}, "unexpected argument fly"},
+		{[]string{"completion"}, `expected "<shell>"`},
+		{[]string{"completion", "ksh"}, `<shell> must be one of "bash","zsh","fish" but got "ksh"`},
 	}
 	for _, c := range cases {
 		code, stdout, stderr := weir(t, nil, c.args...)
@@ -131,12 +140,28 @@ func TestWrongCommandLine(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	code, stdout, stderr := weir(t, nil, "version")
-	lines := strings.Split(stdout, "\n")
-	if code != 0 || stderr != "" || len(lines) != 3 ||
-		!strings.HasPrefix(lines[0], "weir ") || !strings.HasSuffix(lines[0], " ("+runtime.GOOS+"/"+runtime.GOARCH+", "+runtime.Version()+")") ||
-		lines[1] != "envoy "+envoy.Version {
-		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	for _, args := range [][]string{{"version"}, {"--version"}, {"run", "--version"}} {
+		code, stdout, stderr := weir(t, nil, args...)
+		lines := strings.Split(stdout, "\n")
+		if code != 0 || stderr != "" || len(lines) != 3 ||
+			!strings.HasPrefix(lines[0], "weir ") || !strings.HasSuffix(lines[0], " ("+runtime.GOOS+"/"+runtime.GOARCH+", "+runtime.Version()+")") ||
+			lines[1] != "envoy "+envoy.Version {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestHelpCommand: weir help x is weir x --help.
+func TestHelpCommand(t *testing.T) {
+	for _, command := range []string{"", "run", "check", "help"} {
+		flag, help := []string{"--help"}, []string{"help"}
+		if command != "" {
+			flag, help = []string{command, "--help"}, []string{"help", command}
+		}
+		_, want, _ := weir(t, nil, flag...)
+		if code, got, stderr := weir(t, nil, help...); code != 0 || stderr != "" || got != want {
+			t.Errorf("%v: exit code %d, %q, %q", help, code, got, stderr)
+		}
 	}
 }
 

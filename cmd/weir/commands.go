@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -22,18 +23,23 @@ import (
 	"weir/policy/config"
 )
 
-func (c schemaCmd) run(sys system) error {
+func (c schemaCmd) Run(sys system) error {
 	_, err := io.WriteString(sys.stdout, config.Schema())
 	return err
 }
 
-func (c versionCmd) run(sys system) error {
-	_, err := fmt.Fprintf(sys.stdout, "weir %s (%s/%s, %s)\nenvoy %s\n", gateway.Version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), envoy.Version)
+func (c versionCmd) Run(sys system) error {
+	_, err := fmt.Fprintln(sys.stdout, versions())
 	return err
 }
 
-func (c checkCmd) run(sys system) error {
-	src, err := gateway.FileSource(c.Config, sys.getenv)()
+// versions are those of Weir and of the Envoy that it runs.
+func versions() string {
+	return fmt.Sprintf("weir %s (%s/%s, %s)\nenvoy %s", gateway.Version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), envoy.Version)
+}
+
+func (c checkCmd) Run(sys system) error {
+	src, err := sys.source(c.file())()
 	if err != nil {
 		return err
 	}
@@ -44,13 +50,13 @@ func (c checkCmd) run(sys system) error {
 	count := len(problems)
 	if count == 0 {
 		if err := checkOpenFiles(p); err != nil {
-			fmt.Fprintf(sys.stdout, "%s: %v\n", c.Config, err)
+			fmt.Fprintf(sys.stdout, "%s: %v\n", src.File, err)
 			count = 1
 		}
 	}
 	if count > 0 {
-		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", c.Config, counted(count, "problem"))
-		return errReported
+		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", src.File, counted(count, "problem"))
+		return exitCode(1)
 	}
 	for _, warning := range p.Warnings(time.Now()) {
 		fmt.Fprintln(sys.stderr, "warning:", warning)
@@ -60,7 +66,7 @@ func (c checkCmd) run(sys system) error {
 		enc.SetIndent(2)
 		return errors.Join(enc.Encode(p.Effective()), enc.Close())
 	}
-	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", c.Config)
+	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", src.File)
 	return err
 }
 
@@ -75,7 +81,7 @@ func checkOpenFiles(p *policy.Policy) error {
 	return err
 }
 
-// counted gives "1 problem", "2 problems".
+// counted returns "1 problem", "2 problems".
 func counted(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -83,10 +89,10 @@ func counted(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-func (c bootstrapCmd) run(sys system) error {
+func (c bootstrapCmd) Run(sys system) error {
 	socket, first := c.Socket, &policy.Policy{Config: &config.Config{}}
 	if c.Config != "" {
-		src, err := gateway.FileSource(c.Config, sys.getenv)()
+		src, err := sys.source(c.Config)()
 		if err != nil {
 			return err
 		}
@@ -111,20 +117,35 @@ func (c bootstrapCmd) run(sys system) error {
 	return err
 }
 
-// options returns those of a gateway that reads file.
-func (sys system) options(log *slog.Logger, file string, listen []string, admin string) gateway.Options {
-	return gateway.Options{
-		Log: log, Source: gateway.FileSource(file, sys.getenv), ConfigFile: file, Listen: given(listen), Admin: admin,
+// source returns a function that reads a configuration: that of a file, or for "-"
+// that of standard input, which is read once.
+func (sys system) source(file string) func() (policy.Source, error) {
+	if file != "-" {
+		return gateway.FileSource(file, sys.getenv)
+	}
+	return gateway.Source("stdin", sync.OnceValues(func() ([]byte, error) { return io.ReadAll(sys.stdin) }), sys.getenv)
+}
+
+// options returns those of a gateway.
+func (sys system) options(log *slog.Logger, file string, flags gatewayFlags) gateway.Options {
+	empty := func(s string) bool { return s == "" }
+	options := gateway.Options{
+		Log: log, Source: sys.source(file), ConfigFile: file, Watch: true,
+		Listen: slices.DeleteFunc(slices.Clone(flags.Listen), empty), Admin: flags.Admin,
 		Getenv: sys.getenv, Stdout: sys.stdout, Stderr: sys.stderr, Stop: sys.stop, Reload: sys.reload, Reopen: sys.reopen,
 	}
+	if file == "-" {
+		options.ConfigFile, options.Watch = "stdin", false
+	}
+	return options
 }
 
-func (c serveCmd) run(ctx context.Context, sys system) error {
-	return gateway.New(sys.options(c.logger(sys), c.Config, c.Listen, c.Admin)).Serve(ctx, c.Socket)
+func (c serveCmd) Run(ctx context.Context, sys system) error {
+	return gateway.New(sys.options(c.logger(sys), c.Config, c.gatewayFlags)).Serve(ctx, c.Socket)
 }
 
-func (c runCmd) run(ctx context.Context, sys system) error {
-	options := sys.options(c.logger(sys), c.Config, c.Listen, c.Admin)
+func (c runCmd) Run(ctx context.Context, sys system) error {
+	options := sys.options(c.logger(sys), c.Config, c.gatewayFlags)
 	if c.Config == "" {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -132,14 +153,9 @@ func (c runCmd) run(ctx context.Context, sys system) error {
 		}
 		defer listener.Close()
 		found := lookAround(ctx, sys, listener.Addr().String())
-		options.Source = found.source
+		options.Source, options.Watch = found.source, false
 		options.Services = append(options.Services, func(ctx context.Context) error { return gateway.ServeHTTP(ctx, listener, demo.Handler()) })
 		options.OnReady = func(at gateway.Addresses) { fmt.Fprint(sys.stdout, found.welcome(at.Listen[0])) }
 	}
 	return gateway.New(options).Run(ctx, c.Envoy)
-}
-
-// given returns the values of a flag, without empty ones.
-func given(flag []string) []string {
-	return slices.DeleteFunc(slices.Clone(flag), func(s string) bool { return s == "" })
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,7 +114,35 @@ on_http_request:
 	}
 }
 
-// TestCheckPrint loads what is printed, and compares.
+// TestCheckForms: the file is an argument or a flag, and - is standard input. Other
+// files are found from the current directory then.
+func TestCheckForms(t *testing.T) {
+	good := file(t, "weir.yaml", checked)
+	for _, c := range []struct {
+		args  []string
+		stdin string
+		code  int
+		want  string
+	}{
+		{[]string{good}, "", 0, good + ": ok\n"},
+		{[]string{"--config=" + good}, "", 0, good + ": ok\n"},
+		{[]string{"-"}, checked, 0, "stdin: ok\n"},
+		{[]string{"-c", "-"}, checked, 0, "stdin: ok\n"},
+		{[]string{"-"}, "a: 1\n", 1, "stdin:1: unknown field \"a\"\n"},
+		{[]string{"-"}, "tls: {cert_file: no.crt, key_file: no.key}\n", 1, "stdin:1: tls.cert_file: open no.crt: no such file or directory\nstdin:1: tls.key_file: open no.key: no such file or directory\n"},
+	} {
+		o := newOutside(checkedEnv, append([]string{"check"}, c.args...)...)
+		o.stdin = strings.NewReader(c.stdin)
+		if code := run(t.Context(), o.system); code != c.code || o.stdout.String() != c.want {
+			t.Errorf("%v: exit code %d, %q, %q, want %q", c.args, code, o.stdout.String(), o.stderr.String(), c.want)
+		}
+	}
+	o := newOutside(nil, "check", "-")
+	if code := run(t.Context(), o.system); code != 1 || o.stderr.String() != "weir: stdin: is empty (a configuration without any key is {})\n" {
+		t.Errorf("empty: exit code %d, %q", code, o.stderr.String())
+	}
+}
+
 // Limits that contradict each other are found without a start.
 func TestCheckOpenFiles(t *testing.T) {
 	const providers = "\nproviders: [{id: a, base_url: 'http://localhost:1'}]\n"
@@ -129,6 +159,7 @@ func TestCheckOpenFiles(t *testing.T) {
 	}
 }
 
+// TestCheckPrint loads what is printed, and compares.
 func TestCheckPrint(t *testing.T) {
 	load := func(path string) *policy.Policy {
 		t.Helper()
@@ -211,6 +242,7 @@ func TestBootstrap(t *testing.T) {
 		{nil, []string{"path: " + fallback, "id: envoy"}},
 		{[]string{"-c", config}, []string{"path: /run/of/file.sock"}},
 		{[]string{"-c", config, "--socket", "/run/of/flag.sock"}, []string{"path: /run/of/flag.sock"}},
+		{[]string{"-c", "-"}, []string{"path: /run/of/stdin.sock"}},
 		{[]string{"--node", "edge-1", "--envoy-admin", "127.0.0.1:9901"}, []string{"id: edge-1", "port_value: 9901"}},
 	}
 	path, err := envoy.Find(t.Context(), envoy.FindOptions{})
@@ -218,7 +250,10 @@ func TestBootstrap(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		code, stdout, stderr := weir(t, map[string]string{"XDG_RUNTIME_DIR": runtimeDir}, append([]string{"bootstrap"}, c.args...)...)
+		o := newOutside(map[string]string{"XDG_RUNTIME_DIR": runtimeDir}, append([]string{"bootstrap"}, c.args...)...)
+		o.stdin = strings.NewReader("envoy: {socket: /run/of/stdin.sock}\n")
+		code := run(t.Context(), o.system)
+		stdout, stderr := o.stdout.String(), o.stderr.String()
 		if code != 0 || stderr != "" {
 			t.Errorf("%v: exit code %d, %s", c.args, code, stderr)
 		}
@@ -285,5 +320,26 @@ func TestStartFails(t *testing.T) {
 	}
 	if _, err := os.Stat(good); err != nil {
 		t.Error("the file that is no socket is gone")
+	}
+}
+
+// TestRunFromStandardInput: the configuration is read once; SIGHUP applies it again.
+func TestRunFromStandardInput(t *testing.T) {
+	o := newOutside(nil, "run", "-c", "-", "--listen", "0", "--admin", "0")
+	o.stdin = strings.NewReader("telemetry: {access_log: off}\nproviders: [{id: a, base_url: http://127.0.0.1:1}]\n")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, o.system) }()
+	log := func(text string, times int) {
+		t.Helper()
+		waitFor(t, text, func() bool { return strings.Count(o.stderr.String(), text) >= times })
+	}
+	log(`msg=ready listen=127.0.0.1:`, 1)
+	o.reload <- syscall.SIGHUP
+	log(`msg="configuration in force" config=stdin`, 2)
+	o.stop <- syscall.SIGTERM
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d\n%s", got, o.stderr.String())
 	}
 }

@@ -4,16 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"weir/admin"
-	"weir/gateway"
 	"weir/metadata"
 	"weir/policy"
 )
 
-func (c explainCmd) run(sys system) error {
-	src, err := gateway.FileSource(c.Config, sys.getenv)()
+func (c explainCmd) Run(sys system) error {
+	src, err := sys.source(c.Config)()
 	if err != nil {
 		return err
 	}
@@ -21,7 +21,16 @@ func (c explainCmd) run(sys system) error {
 	if len(problems) > 0 {
 		return problems
 	}
-	body, err := io.ReadAll(io.LimitReader(sys.stdin, int64(p.MaxBodyBytes)+1))
+	input := sys.stdin
+	if c.Body != "-" {
+		file, err := os.Open(c.Body)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		input = file
+	}
+	body, err := io.ReadAll(io.LimitReader(input, int64(p.MaxBodyBytes)+1))
 	if err != nil {
 		return err
 	}

@@ -114,6 +114,19 @@ plan  at most 3m0s for an attempt, 6m0s for all
 	}
 }
 
+// TestExplainBody: the request may be a file, and then the configuration may come on
+// standard input.
+func TestExplainBody(t *testing.T) {
+	o := newOutside(nil, "explain", "-c", "-", "--body", file(t, "request.json", `{"model":"llama3.2"}`), "--key", "team-a")
+	o.stdin = strings.NewReader(explained)
+	if code := run(t.Context(), o.system); code != 0 || !strings.Contains(o.stdout.String(), "1. ollama, model llama3.2\n") {
+		t.Errorf("exit code %d, %s%s", code, o.stdout.String(), o.stderr.String())
+	}
+	if code, _, stderr := weir(t, nil, "explain", "-c", file(t, "weir.yaml", explained), "--body", "/does/not/exist"); code != 1 || !strings.Contains(stderr, "open /does/not/exist: no such file") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
 // TestExplainURL: a key in a base URL is a key.
 func TestExplainURL(t *testing.T) {
 	config := file(t, "weir.yaml", `providers: [{id: p, base_url: "https://p.internal/v1?api-version=1&api_key=sk-in-the-url"}]`)

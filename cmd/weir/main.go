@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 )
 
@@ -42,21 +43,25 @@ type system struct {
 	localServers []localServer
 }
 
-// run gives the exit code: 0, 1 for a failure, 2 for a wrong command line.
+// run returns the exit code: 0, 1 for a failure, 2 for a wrong command line.
 func run(ctx context.Context, sys system) int {
-	command, code, done := parse(sys)
-	if done {
+	command, code := parse(ctx, sys)
+	if command == nil {
 		return code
 	}
-	err := command(ctx)
-	if err == nil {
+	err := command()
+	var exit exitCode
+	switch {
+	case err == nil:
 		return 0
+	case errors.As(err, &exit):
+		return int(exit)
 	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintln(sys.stderr, "weir:", err)
-	}
+	fmt.Fprintln(sys.stderr, "weir:", err)
 	return 1
 }
 
-// errReported is a failure that its command has already described.
-var errReported = errors.New("reported")
+// exitCode ends a command that has printed what there is to say.
+type exitCode int
+
+func (c exitCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
