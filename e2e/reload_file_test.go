@@ -80,7 +80,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 			config + ":6: on_http_request[0].config.providers[0].base_url: ", config + ":7: max_body_bytes: must be from 1024",
 		}},
 		{"an unknown field", "listn: x\n" + good.String(), []string{config + `:1: unknown field "listn"`}},
-		{"not YAML", "\"on_http\n", []string{config + ":2: not valid YAML"}},
+		{"not YAML", "\"on_http\n", []string{config + ":1: not valid YAML"}},
 		{"a missing secret", strings.ReplaceAll(good.String(), "key-of-alpha", `"${secrets.get('store', 'key')}"`), []string{
 			config + `:6: on_http_request[0].config.providers[0].api_keys[0].value: secret "key" of store "store" is missing`,
 		}},
