@@ -27,8 +27,8 @@ type Gateway interface {
 	Health() Health
 	// Ready returns nil if clients can be served, or why not.
 	Ready() error
-	// Policy returns the current policy.
-	Policy() *policy.Policy
+	// Basis returns what the next request will be decided with.
+	Basis() Basis
 }
 
 // Handler returns the handler of the operators' listener.
@@ -48,7 +48,7 @@ func Handler(g Gateway, registry prometheus.Gatherer) http.Handler {
 		}
 		_, _ = w.Write([]byte("ready\n"))
 	})
-	mux.HandleFunc("POST /explain", func(w http.ResponseWriter, r *http.Request) { explain(g.Policy(), w, r) })
+	mux.HandleFunc("POST /explain", func(w http.ResponseWriter, r *http.Request) { explain(g.Basis(), w, r) })
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		g.Refresh(r.Context())

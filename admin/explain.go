@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
@@ -31,10 +32,17 @@ type Question struct {
 	Body    []byte
 }
 
-// Explain plans a request with a policy. It returns an error for a request that
-// is refused before it is planned.
-func Explain(p *policy.Policy, q Question) (policy.Explanation, error) {
+// Basis is what requests are decided with.
+type Basis struct {
+	Policy *policy.Policy
+	Keys   *identity.Index
+}
+
+// Explain plans a request. It returns an error for a request that is refused before
+// it is planned.
+func Explain(b Basis, q Question) (policy.Explanation, error) {
 	var none policy.Explanation
+	p := b.Policy
 	route, err := llm.FindRoute("POST", q.Path)
 	switch {
 	case err != nil:
@@ -55,9 +63,9 @@ func Explain(p *policy.Policy, q Question) (policy.Explanation, error) {
 	if _, err := p.Hop(valueOf(headers, metadata.HopHeader)); err != nil {
 		return none, err
 	}
-	key, err := p.KeyNamed(q.Key)
-	if err != nil {
-		if key, err = p.Authenticate(q.Key); err != nil {
+	key := b.Keys.Named(q.Key)
+	if key == nil {
+		if key, err = p.Authenticate(b.Keys, q.Key); err != nil {
 			return none, err
 		}
 	}
@@ -121,8 +129,8 @@ func valueOf(headers []policy.ExplainedHeader, name string) string {
 
 // explain serves POST /explain?path=…&key=…&header=…&ip=…: it explains the request
 // in the body with a policy and its current numbers.
-func explain(current *policy.Policy, w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(current.MaxBodyBytes)))
+func explain(current Basis, w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(current.Policy.MaxBodyBytes)))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return

@@ -22,13 +22,13 @@ on_http_request:
       providers: [{id: openai, api_keys: [{value: sk-first-secret}, {value: sk-second-secret}], models: [{id: gpt-4o}]}]
       api_key_selection: {strategy: ["ai.keys.filter(k, k.id != 'openai#1')"]}
 `
-	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	p, keys, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
 	if problems != nil {
 		t.Fatal(problems)
 	}
 	ask := func(query, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		explain(p, w, httptest.NewRequest(http.MethodPost, "/explain?"+query, strings.NewReader(body)))
+		explain(Basis{Policy: p, Keys: keys.Index}, w, httptest.NewRequest(http.MethodPost, "/explain?"+query, strings.NewReader(body)))
 		return w
 	}
 	w := ask("key=team-a&header=x-a:%20b", `{"model":"openai:gpt-4o"}`)

@@ -24,14 +24,25 @@ type Health struct {
 	Limits []limits.Reached `json:"limits"`
 }
 
+// ConfigHealth is the current configuration, and what is wrong with the one that was
+// read last.
 type ConfigHealth struct {
-	File     string     `json:"file"`
-	Version  string     `json:"version"`
-	Since    time.Time  `json:"since"`
-	Problems []string   `json:"problems,omitempty"`
-	Failed   *time.Time `json:"failed,omitempty"`
+	File string `json:"file"`
+	// Version identifies everything but the access keys, which have their own.
+	Version    string           `json:"version"`
+	Since      time.Time        `json:"since"`
+	AccessKeys AccessKeysHealth `json:"access_keys"`
+	Problems   []string         `json:"problems,omitempty"`
+	Failed     *time.Time       `json:"failed,omitempty"`
 	// Warnings are those of the configuration in force.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// AccessKeysHealth is the current access keys.
+type AccessKeysHealth struct {
+	Count   int       `json:"count"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
 }
 
 type ConnectedEnvoy struct {

@@ -163,7 +163,7 @@ func TestNames(t *testing.T) {
 // this machine.
 func resources(t *testing.T, config setup, resolver uint32) xds.Set {
 	t.Helper()
-	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config.String()), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	p, _, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config.String()), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

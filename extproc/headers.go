@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/extproc/wire"
+	"weir/identity"
 	"weir/llm"
 	"weir/metadata"
 	"weir/policy"
@@ -16,7 +17,7 @@ type request struct {
 	llm.Route
 	credential  string
 	credentials [3]string // every one that was sent, by ClientCredentials
-	key         *policy.AccessKey
+	key         *identity.Key
 	boundary    string
 	length      int64 // of the body, as it is declared; -1 if it is not
 	id          string
@@ -31,7 +32,7 @@ type request struct {
 
 // readHeaders checks everything about a request that its headers tell. The
 // Route's Format is right even with an error.
-func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
+func readHeaders(current *policy.Policy, keys *identity.Index, in *wire.Request) (request, error) {
 	var method, path, authority, origin, contentType, encoding, length, hops string
 	req := request{length: -1}
 	credentials := &req.credentials
@@ -93,7 +94,7 @@ func readHeaders(current *policy.Policy, in *wire.Request) (request, error) {
 	if err = current.AdmitPage(authority, origin); err != nil {
 		return req, err
 	}
-	if req.key, err = current.Authenticate(req.credential); err != nil {
+	if req.key, err = current.Authenticate(keys, req.credential); err != nil {
 		return req, err
 	}
 	if req.Models {

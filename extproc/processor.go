@@ -14,6 +14,7 @@ import (
 
 	"weir/extproc/admit"
 	"weir/extproc/wire"
+	"weir/identity"
 	"weir/internal/sample"
 	"weir/llm"
 	"weir/llm/body"
@@ -34,7 +35,7 @@ type Plans interface {
 
 // Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
 type Processor struct {
-	policy  func() *policy.Policy
+	current func() (*policy.Policy, *identity.Index)
 	log     *slog.Logger
 	metrics *Metrics
 	limiter *admit.Limiter
@@ -49,13 +50,13 @@ type Processor struct {
 	failed, refused sample.Sampler
 }
 
-// New makes a Processor. current gives the policy in force; it is asked once
-// for each request. limiter counts running requests, reached those that it
+// New makes a Processor. current returns the current policy and access keys; it is
+// asked once for each request. limiter counts running requests, reached those that it
 // refuses; plans keeps the clusters that they need. past returns the credentials
 // that requests to a cluster may carry beside those of the current policy.
-func New(current func() *policy.Policy, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, past func(cluster string) []string) *Processor {
+func New(current func() (*policy.Policy, *identity.Index), log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, past func(cluster string) []string) *Processor {
 	return &Processor{
-		policy: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, past: past, now: time.Now,
+		current: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, past: past, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
 }
@@ -143,10 +144,10 @@ func ended(err error) error {
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
 	defer func() { p.metrics.answered(p.now().Sub(began)) }()
-	current := p.policy()
+	current, keys := p.current()
 	p.plans.Enter(current)
 	defer p.plans.Leave(current)
-	req, err := readHeaders(current, &x.in)
+	req, err := readHeaders(current, keys, &x.in)
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}

@@ -37,6 +37,7 @@ import (
 	"weir/extproc"
 	"weir/extproc/admit"
 	"weir/extproc/wire"
+	"weir/identity"
 	"weir/metadata"
 	"weir/policy"
 	"weir/telemetry/limits"
@@ -167,7 +168,7 @@ func (p *plans) Plan(id string, _ *policy.Policy, attempts []policy.Attempt) boo
 
 func newConversation(t *testing.T, config []byte) *conversation {
 	t.Helper()
-	current, problems := policy.Load(policy.Source{
+	current, keys, problems := policy.Load(policy.Source{
 		File: "weir.yaml", Data: config,
 		Getenv: func(string) string { return "" },
 		ReadFile: func(name string) ([]byte, error) {
@@ -189,7 +190,7 @@ func newConversation(t *testing.T, config []byte) *conversation {
 	reached := limits.New(slog.New(slog.DiscardHandler), time.Now)
 	c.registry.MustRegister(reached)
 	processor := extproc.New(
-		func() *policy.Policy { return current }, log, extproc.NewMetrics(c.registry),
+		func() (*policy.Policy, *identity.Index) { return current, keys.Index }, log, extproc.NewMetrics(c.registry),
 		c.limiter, extproc.NewReached(reached, c.limiter.Usage), &c.plans, func(string) []string { return c.past },
 	)
 	listener := bufconn.Listen(1 << 20)

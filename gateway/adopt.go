@@ -11,10 +11,11 @@ import (
 	"weir/xds"
 )
 
-// adopt makes a policy the current one, make before break: every Envoy has what it
+// adopt makes a configuration the current one, make before break: every Envoy has what it
 // needs before the first request is planned with it, and keeps what the policy
 // before it needs until the last request with that can have ended.
-func (g *Gateway) adopt(ctx context.Context, next *policy.Policy) error {
+func (g *Gateway) adopt(ctx context.Context, c configuration) error {
+	next := c.policy
 	previous := g.current.Load()
 	var old []*policy.Policy
 	if previous != nil {
@@ -40,7 +41,7 @@ func (g *Gateway) adopt(ctx context.Context, next *policy.Policy) error {
 		return err
 	}
 	g.book.Adopt(next)
-	g.health.Adopt(next)
+	g.health.Adopt(next, c.keys.Index)
 	g.ejections.retain(next)
 	g.admission.adopt(next)
 	g.adoptPeers(next)
@@ -48,12 +49,12 @@ func (g *Gateway) adopt(ctx context.Context, next *policy.Policy) error {
 	if previous != nil {
 		g.credentials.Keep(previous, next, retire.Longest(previous))
 	}
-	g.current.Store(next)
+	g.current.store(c)
 	g.publisher.adopted()
 	g.reloading.refused = ""
-	g.status.adopted(next)
+	g.status.adopted(c)
 	g.metrics.reload(true)
-	g.log.Info("configuration in force", "config", g.options.ConfigFile, "version", next.Version, "clusters", len(next.Clusters))
+	g.logInForce(c)
 	for _, warning := range next.Warnings(time.Now()) {
 		g.log.Warn("configuration", "warning", warning.String())
 	}

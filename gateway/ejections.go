@@ -27,7 +27,7 @@ func (g *Gateway) ejected() []admin.Ejected {
 						continue
 					}
 				}
-				out = append(out, admin.Ejected{Provider: c.Provider, ProviderKey: c.Key, Cluster: c.Name, Model: e.Model, AccessKey: p.AccessKeyName(e.Key), Cause: e.Cause, Since: e.Since, Until: e.Until})
+				out = append(out, admin.Ejected{Provider: c.Provider, ProviderKey: c.Key, Cluster: c.Name, Model: e.Model, AccessKey: g.current.keyName(e.Key), Cause: e.Cause, Since: e.Since, Until: e.Until})
 			}
 		}
 	}
@@ -38,7 +38,7 @@ func (g *Gateway) ejected() []admin.Ejected {
 // series as the configuration has providers, keys and models of them, and for
 // all other models one.
 type ejections struct {
-	current func() *policy.Policy
+	current *current
 	inForce func(cluster string) []*policy.Ejection
 	log     *slog.Logger
 	total   *prometheus.CounterVec
@@ -50,7 +50,7 @@ type ejections struct {
 	counted map[string]bool // the providers in total and keys
 }
 
-func newEjections(registry prometheus.Registerer, log *slog.Logger, current func() *policy.Policy, inForce func(cluster string) []*policy.Ejection) *ejections {
+func newEjections(registry prometheus.Registerer, log *slog.Logger, current *current, inForce func(cluster string) []*policy.Ejection) *ejections {
 	e := &ejections{
 		counted: map[string]bool{},
 		current: current, log: log, inForce: inForce,
@@ -77,7 +77,7 @@ func (e *ejections) Describe(to chan<- *prometheus.Desc) {
 // Collect gives a provider's clusters with the same key, for several base URLs,
 // as one: the most that is to be said of them.
 func (e *ejections) Collect(to chan<- prometheus.Metric) {
-	p := e.current()
+	p := e.current.Load()
 	if p == nil || p.OutlierDetection == nil {
 		return
 	}
@@ -129,7 +129,7 @@ func (e *ejections) count(provider string) {
 // tell counts and logs a change.
 func (e *ejections) tell(event health.Event) {
 	provider, key, label := policy.ProviderOf(event.Cluster), "", ""
-	if p := e.current(); p != nil {
+	if p := e.current.Load(); p != nil {
 		key, label = p.ProviderKeyOf(event.Cluster), modelLabel(p, provider, event.Model)
 	}
 	what, fields := "provider", []any{"provider", provider, "provider_key", key}
@@ -137,11 +137,7 @@ func (e *ejections) tell(event health.Event) {
 		what, fields = "model", append(fields, "model", event.Model)
 	}
 	if event.Key != "" {
-		name := ""
-		if p := e.current(); p != nil {
-			name = p.AccessKeyName(event.Key)
-		}
-		fields = append(fields, "for_access_key", name)
+		fields = append(fields, "for_access_key", e.current.keyName(event.Key))
 	}
 	if event.Ejection == nil {
 		e.log.Info(what+" in use again", fields...)

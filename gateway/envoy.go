@@ -24,10 +24,11 @@ import (
 // Run runs the gateway with an Envoy of its own, until it is asked to stop. path is
 // the Envoy to run; empty: the configuration's, or one that is found or installed.
 func (g *Gateway) Run(ctx context.Context, path string) error {
-	first, err := g.loader.load(nil)
+	loaded, err := g.loader.load(configuration{})
 	if err != nil {
 		return err
 	}
+	first := loaded.policy
 	sockets, err := g.addresses.sockets(first)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 		DrainTime: first.ShutdownTimeout, LogFlush: xds.LogFlush, Now: g.stopping.now, Log: g.log.With("from", "envoy"),
 		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everServed.Load,
 	}
-	return g.run(ctx, first, socket, private.Users{}, func(ctx context.Context) error {
+	return g.run(ctx, loaded, socket, private.Users{}, func(ctx context.Context) error {
 		g.log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
 		g.log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "go_memory_bytes", m.weir)
 		return envoy.Run(ctx, run)

@@ -62,7 +62,7 @@ type Options struct {
 //
 //	loader      reads it and compiles it to a policy      (load.go, watch.go)
 //	publisher   sends its resources to every Envoy        (publish.go)
-//	current     is the policy of new requests             (adopt.go, reload.go)
+//	current     is the policy and the keys of new requests (current.go, adopt.go, reload.go)
 //	book        knows what replaced policies still need   (retire.go)
 type Gateway struct {
 	options  Options
@@ -74,7 +74,7 @@ type Gateway struct {
 	addresses *addresses
 	loader    *loader
 	publisher *publisher
-	current   atomic.Pointer[policy.Policy]
+	current   current
 	reloading reloading
 	book      *retire.Book
 	// credentials are those that requests in flight may carry.
@@ -113,11 +113,11 @@ func New(options Options) *Gateway {
 	g.envoyLimits = newEnvoyLimits(g.limits)
 	g.peers = newPeers(g.limits)
 	g.admission = newAdmission(g.limits, g.registry)
-	g.ejections = newEjections(g.registry, g.log, g.current.Load, func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) })
+	g.ejections = newEjections(g.registry, g.log, &g.current, func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) })
 	g.health = health.New(time.Now, g.ejections.tell)
 	g.loader = newLoader(options.Source, options.ConfigFile, g.addresses, g.health)
 	g.publisher = newPublisher(g.log, g.addresses)
-	g.metrics = newMetrics(g.registry, &g.status, g.publisher.server.Nodes, g.current.Load)
+	g.metrics = newMetrics(g.registry, &g.status, g.publisher.server.Nodes, &g.current)
 	return g
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"weir/admin"
-	"weir/policy"
 )
 
 // Health returns the body of /healthz.
@@ -51,8 +50,11 @@ func (g *Gateway) Ready() error {
 	return nil
 }
 
-// Policy returns the current policy.
-func (g *Gateway) Policy() *policy.Policy { return g.current.Load() }
+// Basis returns what the next request will be decided with.
+func (g *Gateway) Basis() admin.Basis {
+	p, keys := g.current.forRequest()
+	return admin.Basis{Policy: p, Keys: keys}
+}
 
 // Refresh reads what metrics and /healthz do not count by themselves: the counters of
 // the Envoy that this gateway runs, and what is in use of limits.

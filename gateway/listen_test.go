@@ -101,7 +101,7 @@ func TestListenFlag(t *testing.T) {
 			return policy.Source{File: "weir.yaml", Data: []byte(test.config), Getenv: func(string) string { return "" }}, nil
 		}})
 		got := ""
-		if _, err := g.loader.load(nil); err != nil {
+		if _, err := g.loader.load(configuration{}); err != nil {
 			got = err.Error()
 		}
 		if got != test.want {

@@ -44,28 +44,26 @@ func newLoader(source func() (policy.Source, error), file string, a *addresses, 
 	}
 }
 
-// load returns the policy of the configuration, or its problems. It returns known,
-// unless that is nil, if nothing has changed.
-func (l *loader) load(known *policy.Policy) (*policy.Policy, error) {
+// load returns what the configuration is compiled to, or its problems. What has not
+// changed is that of known, which may be empty.
+func (l *loader) load(known configuration) (configuration, error) {
+	var none configuration
 	files := []string{l.file}
 	defer func() { l.inputs.set(files) }()
 	src, err := l.source()
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	readFile := src.ReadFile
 	src.ReadFile = func(name string) ([]byte, error) {
 		files = append(files, name)
 		return readFile(name)
 	}
-	if known != nil && known.MadeFrom(src) {
-		return known, nil
-	}
 	l.numbers.bring(&src)
 	src.Own.Listen, src.Own.Admin = l.addresses.inUse, l.addresses.adminInUse
-	p, problems := policy.Load(src)
+	p, keys, problems := policy.Reload(src, known.policy, known.keys)
 	if len(problems) > 0 {
-		return nil, problems
+		return none, problems
 	}
-	return p, l.addresses.check(p)
+	return configuration{p, keys}, l.addresses.check(p)
 }

@@ -10,14 +10,21 @@ import (
 
 // metrics are those of the process; extproc has its own.
 type metrics struct {
-	reloads *prometheus.CounterVec
+	reloads    *prometheus.CounterVec
+	keyChanges prometheus.Counter
 }
 
-func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.NodeStatus, current func() *policy.Policy) *metrics {
-	m := &metrics{reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "weir_config_reloads_total",
-		Help: "Configurations that were put in force (accepted) or turned down (rejected).",
-	}, []string{"result"})}
+func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.NodeStatus, current *current) *metrics {
+	m := &metrics{
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_config_reloads_total",
+			Help: "Configurations that were put in force (accepted) or turned down (rejected).",
+		}, []string{"result"}),
+		keyChanges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_access_key_changes_total",
+			Help: "Accepted reloads that changed access keys alone. They send nothing to Envoy.",
+		}),
+	}
 	count := func(which func(xds.NodeStatus) bool) func() float64 {
 		return func() float64 {
 			n := 0
@@ -29,7 +36,7 @@ func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.No
 			return float64(n)
 		}
 	}
-	registry.MustRegister(m.reloads, configInfo{s}, certificates{current},
+	registry.MustRegister(m.reloads, m.keyChanges, configInfo{s}, certificates{current.Load},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
 		}, count(func(xds.NodeStatus) bool { return true })),
@@ -44,6 +51,9 @@ func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.No
 			}
 			return 0
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_access_keys", Help: "Access keys in force.",
+		}, func() float64 { return float64(s.report().AccessKeys.Count) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_build_info", Help: "Always 1.",
 			ConstLabels: prometheus.Labels{"version": Version(), "envoy": envoy.Version},

@@ -53,24 +53,28 @@ func (g *Gateway) await(ctx context.Context) {
 // reload reads the configuration again. A bad one changes nothing. Unless always is
 // set, a configuration that is already known, good or bad, is not applied again.
 func (g *Gateway) reload(ctx context.Context, always bool) {
-	current := g.current.Load()
-	known := current
-	if always {
-		known = nil
-	}
-	next, err := g.loader.load(known)
+	current := g.current.load()
+	next, err := g.loader.load(current)
 	if err == nil {
+		same := next.policy.Version == current.policy.Version
 		switch {
+		case same && next.keys.Version != current.keys.Version:
+			g.adoptKeys(configuration{current.policy, next.keys})
+			return
+		case always && same:
+			next, err = g.loader.load(configuration{})
 		case always:
-		case next.Version == current.Version:
+		case same:
 			g.reloading.refused = ""
 			if g.status.recovered() {
-				g.log.Info("configuration in force", "config", g.options.ConfigFile, "version", current.Version, "clusters", len(current.Clusters))
+				g.logInForce(current)
 			}
 			return
-		case next.Version == g.reloading.refused:
+		case next.policy.Version == g.reloading.refused:
 			return
 		}
+	}
+	if err == nil {
 		err = g.adopt(ctx, next)
 	}
 	if err == nil || ctx.Err() != nil {

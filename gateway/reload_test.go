@@ -257,7 +257,7 @@ func TestReload(t *testing.T) {
 	check("at first", version, 1, 0)
 	b.reload(t.Context(), false)
 	check("nothing changed", version, 1, 0)
-	if p, err := b.loader.load(b.current.Load()); err != nil || p != b.current.Load() {
+	if p, err := b.loader.load(b.current.load()); err != nil || p != b.current.load() {
 		t.Errorf("what has not changed is another policy (%v)", err)
 	}
 	b.reload(t.Context(), true)

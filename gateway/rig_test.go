@@ -62,7 +62,7 @@ func newRig(t *testing.T, config string) *rig {
 		},
 	})
 	b.book = retire.New(func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) })
-	first, err := b.loader.load(nil)
+	first, err := b.loader.load(configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}

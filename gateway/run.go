@@ -37,10 +37,11 @@ func ElsewhereShare(p *policy.Policy, openFiles int) (envoy.Share, error) {
 // Serve runs the gateway for Envoys that somebody else starts, until it is asked to
 // stop. socket is where they connect; empty: the configuration's, or the default.
 func (g *Gateway) Serve(ctx context.Context, socket string) error {
-	first, err := g.loader.load(nil)
+	loaded, err := g.loader.load(configuration{})
 	if err != nil {
 		return err
 	}
+	first := loaded.policy
 	memoryOf(first, memory.Available(), false).limitWeir(g.options.Getenv)
 	if _, err := envoy.RaiseOpenFiles(); err != nil {
 		g.log.Warn("the limit of open files stays as it is", "reason", err)
@@ -56,7 +57,7 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 	if err := socketFolder(socket, users); err != nil {
 		return err
 	}
-	return g.run(ctx, first, socket, users, func(ctx context.Context) error {
+	return g.run(ctx, loaded, socket, users, func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	})
@@ -65,7 +66,8 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 // run serves until it is asked to stop. beside runs next to the services and returns
 // when its context ends. Only then do the services end: what beside runs (an Envoy that
 // drains) still needs them.
-func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, users private.Users, beside func(context.Context) error) error {
+func (g *Gateway) run(ctx context.Context, loaded configuration, socket string, users private.Users, beside func(context.Context) error) error {
+	first := loaded.policy
 	if err := envoy.NoCoreDumps(); err != nil {
 		g.log.Warn("a crash may leave a core dump, with keys in it", "reason", err)
 	}
@@ -81,7 +83,7 @@ func (g *Gateway) run(ctx context.Context, first *policy.Policy, socket string, 
 	g.addresses.operators.Store(&bound)
 	sockets, err := g.addresses.sockets(first)
 	if err == nil {
-		err = g.adopt(ctx, first)
+		err = g.adopt(ctx, loaded)
 	}
 	if err != nil {
 		return errors.Join(err, listener.Close(), operators.Close())
@@ -172,7 +174,7 @@ func (g *Gateway) grpcServer() *grpc.Server {
 	g.publisher.server.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.Load, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.credentials.Of))
+	wire.Register(server, extproc.New(g.current.forRequest, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.credentials.Of))
 	return server
 }
 

@@ -17,6 +17,7 @@ type status struct {
 	mu      sync.Mutex
 	version string
 	since   time.Time
+	keys    admin.AccessKeysHealth
 	// problems are those of the last attempt to change the configuration, if that
 	// failed.
 	problems []string
@@ -26,11 +27,23 @@ type status struct {
 	refused bool
 }
 
-func (s *status) adopted(p *policy.Policy) {
+func (s *status) adopted(c configuration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version, s.since = p.Version, time.Now()
+	s.version, s.since = c.policy.Version, time.Now()
 	s.problems, s.failed, s.refused = nil, time.Time{}, false
+	if c.keys.Version != s.keys.Version {
+		s.keys = admin.AccessKeysHealth{Count: c.keys.Len(), Version: c.keys.Version, Since: s.since}
+	}
+}
+
+// adoptedKeys notes that access keys are the current ones, and that the rest of the
+// configuration is the current one again.
+func (s *status) adoptedKeys(keys *policy.AccessKeys) {
+	s.recovered()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys = admin.AccessKeysHealth{Count: keys.Len(), Version: keys.Version, Since: time.Now()}
 }
 
 // rejected notes why a configuration is not applied. It reports whether that is new.
@@ -89,7 +102,7 @@ func (s *status) recovered() bool {
 func (s *status) report() admin.ConfigHealth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := admin.ConfigHealth{Version: s.version, Since: s.since, Problems: s.problems}
+	h := admin.ConfigHealth{Version: s.version, Since: s.since, AccessKeys: s.keys, Problems: s.problems}
 	if !s.failed.IsZero() {
 		failed := s.failed
 		h.Failed = &failed

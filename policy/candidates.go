@@ -22,39 +22,46 @@ func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 	return out
 }
 
-// scopes notes which models each limited key may use: to look all of them up
-// takes longer than most strategies.
-func (p *Policy) scopes() {
-	for _, key := range p.keys {
-		if !key.limited() {
-			continue
-		}
-		key.scope = make([]uint64, p.strategies.known/64+1)
-		for _, owner := range p.providers {
-			if owner.disabled || !key.allowsProvider(owner.id) {
-				continue
-			}
-			for _, m := range owner.models {
-				if key.allowsModel(owner.id, m.id) {
-					key.scope[m.number/64] |= 1 << (m.number % 64)
-				}
-			}
-		}
-	}
-}
-
-// offers are the models that may serve the request, in configuration order.
+// offers are the models that may serve the request, in configuration order. Those
+// that a key lists are marked first: to look up each of a thousand models in its
+// list takes longer than most strategies.
 func (r *Request) offers(p *Policy) []*expression.Model {
 	all := p.strategies.offered[r.Endpoint.Index]
-	if !r.Key.limited() {
+	if !r.Key.Limited() {
 		return all
 	}
+	listed := r.listed(p)
+	r.candidates = r.candidates[:0]
+	var owner *provider
+	allowed := false
 	for _, view := range all {
-		if n := view.Tag.(*model).number; r.Key.scope[n/64]>>(n%64)&1 == 1 {
+		m := view.Tag.(*model)
+		if m.provider != owner {
+			owner, allowed = m.provider, r.Key.AllowsProvider(m.provider.id)
+		}
+		if allowed && (listed == nil || listed[m.number/64]>>(m.number%64)&1 == 1) {
 			r.candidates = append(r.candidates, view)
 		}
 	}
 	return r.candidates
+}
+
+// listed has a bit for each model.number that the request's key lists; nil: it
+// lists none, and may use all.
+func (r *Request) listed(p *Policy) []uint64 {
+	if r.Key.Scope.Models == nil {
+		return nil
+	}
+	if n := p.strategies.known/64 + 1; len(r.marks) < n {
+		r.marks = make([]uint64, n)
+	}
+	clear(r.marks)
+	for _, h := range r.Key.Scope.Models {
+		if n, ok := p.strategies.numbers[h]; ok {
+			r.marks[n/64] |= 1 << (n % 64)
+		}
+	}
+	return r.marks
 }
 
 // room is memory for what one name stands for; hold keeps what was found there.

@@ -28,7 +28,7 @@ func source(file string) policy.Source {
 // A configuration is compiled as a whole: every problem is reported at once, each
 // with its line and path.
 func ExampleLoad() {
-	_, problems := policy.Load(source(`
+	_, _, problems := policy.Load(source(`
 on_http_request:
   - type: ai-gateway
     config:
@@ -48,7 +48,7 @@ on_http_request:
 // A plan is the ordered attempts of one request. The first changes the client's
 // body; a later one changes what the first made of it.
 func ExamplePolicy_Plan() {
-	p, problems := policy.Load(source(`
+	p, _, problems := policy.Load(source(`
 providers:
   - id: my-ollama
     base_url: http://ollama.internal:11434

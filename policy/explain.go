@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,16 +226,6 @@ func (p *Plan) passing(n int, client []ExplainedHeader) []ExplainedHeader {
 		}
 	}
 	return out
-}
-
-// KeyNamed finds an access key by its name in the configuration.
-func (p *Policy) KeyNamed(name string) (*AccessKey, error) {
-	for _, k := range p.keys {
-		if k.Name == name {
-			return k, nil
-		}
-	}
-	return nil, errors.New("there is no access key of this name")
 }
 
 // Trace notes how a plan comes about. A nil Trace notes nothing.

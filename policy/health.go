@@ -3,6 +3,7 @@ package policy
 import (
 	"time"
 
+	"weir/identity"
 	"weir/metadata"
 	"weir/policy/config"
 )
@@ -41,11 +42,19 @@ type OutlierDetection struct {
 
 // Ejection is the cluster's or the model's for an access key, nil where they are
 // in use or nothing is known of them.
-func (c *Cluster) Ejection(key *AccessKey, model string) *Ejection {
+func (c *Cluster) Ejection(key *identity.Key, model string) *Ejection {
 	if c.health == nil {
 		return nil
 	}
-	return c.health.Ejection(key.id(), model)
+	return c.health.Ejection(keyID(key), model)
+}
+
+// keyID is the id of a key, empty for the anonymous client.
+func keyID(key *identity.Key) string {
+	if key == nil {
+		return ""
+	}
+	return key.ID
 }
 
 // try is an attempt before anything is made for it.
@@ -58,7 +67,7 @@ type try struct {
 // behind the others; both keep their order. Only that with which the request
 // would start otherwise is a probe: at a later place it might never be made. An
 // explanation probes nothing.
-func order(tries []try, choices []choice, key *AccessKey, now time.Time, t *Trace) {
+func order(tries []try, choices []choice, key *identity.Key, now time.Time, t *Trace) {
 	if len(tries) < 2 {
 		return
 	}
@@ -68,7 +77,7 @@ func order(tries []try, choices []choice, key *AccessKey, now time.Time, t *Trac
 	for _, s := range tries {
 		model := choices[s.choice].sent
 		out := s.cluster.Ejection(key, model) != nil
-		if out && front == 0 && t == nil && s.cluster.health.Probe(key.id(), model, now) {
+		if out && front == 0 && t == nil && s.cluster.health.Probe(keyID(key), model, now) {
 			out = false
 		}
 		if out {

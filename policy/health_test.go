@@ -63,7 +63,7 @@ func withHealth(t testing.TB, config string) (*Policy, map[string]*fakeHealth) {
 		byCluster[cluster] = &fakeHealth{}
 		return byCluster[cluster]
 	}
-	p, problems := Load(src)
+	p, _, problems := Load(src)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestPlanEjected(t *testing.T) {
 		if due != "" {
 			health[due].due = true
 		}
-		r := newPlanRequest(t, p, "", `{"model":"m","models":["`+models+`"],"x":1}`, true)
+		r := newPlanRequest(t, p, "", `{"model":"m","models":["`+models+`"],"x":1}`, nil)
 		plan := r.plan(t)
 		var got []string
 		for _, a := range plan.Attempts {
@@ -134,7 +134,7 @@ func TestPlanProbes(t *testing.T) {
 		t.Helper()
 		p, health := withHealth(t, threeProviders)
 		eject(health, ejected)
-		newPlanRequest(t, p, "", body, true).plan(t)
+		newPlanRequest(t, p, "", body, nil).plan(t)
 		key, _, _ := strings.Cut(ejected, ":")
 		if got := strings.Join(health[key].probes, " "); got != want {
 			t.Errorf("%s, %s ejected: asked about %q, want %q", body, ejected, got, want)
@@ -168,7 +168,7 @@ func TestExplainEjected(t *testing.T) {
 	since := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	health["a#1"].ejection = &Ejection{Cause: "timeout", Since: since, Until: since.Add(5 * time.Second)}
 	health["a#1"].due = true
-	r := newPlanRequest(t, p, "", `{"model":"m"}`, true)
+	r := newPlanRequest(t, p, "", `{"model":"m"}`, nil)
 	e := p.Explain(&r.request, nil)
 	if len(health["a#1"].probes) > 0 {
 		t.Error("the explanation is a probe")
@@ -192,7 +192,7 @@ func TestExplainEjected(t *testing.T) {
 // Budgets of the request path hold with a cluster that is ejected, and a model.
 func TestEjectedAllocations(t *testing.T) {
 	p, health := withHealth(t, threeProviders)
-	r := newPlanRequest(t, p, "", `{"model":"m"}`, true)
+	r := newPlanRequest(t, p, "", `{"model":"m"}`, nil)
 	before := testing.AllocsPerRun(100, func() { r.plan(t) })
 	eject(health, "a#1")
 	eject(health, "b#1:m")

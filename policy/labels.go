@@ -11,6 +11,9 @@ const (
 	AutoLabel  = "weir/auto"
 )
 
+// modelRef is a model by its provider's id and a name.
+type modelRef struct{ provider, model string }
+
 // labels are the names that may be labels of metrics: their number
 // is bounded by the configuration, whatever clients send.
 type labels struct {

@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
 
+	"weir/identity"
 	"weir/policy/config"
 )
 
@@ -41,7 +43,7 @@ func (l *loader) limits(p *Policy) {
 	}
 	p.Limits.Total = total
 	half := RequestLimits{max(1, total.Requests/2), max(body, total.BodyBytes/2)}
-	p.Limits.PerKey = l.keyLimits(p, "limits.max_requests_per_key", "limits.max_buffered_body_bytes_per_key",
+	p.Limits.PerKey = l.keyLimits(total, p.MaxBodyBytes, "limits.max_requests_per_key", "limits.max_buffered_body_bytes_per_key",
 		config.KeyLimitsConfig{MaxRequests: c.MaxRequestsPerKey, MaxBufferedBodyBytes: c.MaxBufferedBodyBytesPerKey}, half)
 	l.connectionLimits(p)
 	p.Limits.MaxWait = config.DefaultMaxWait
@@ -54,17 +56,17 @@ func (l *loader) limits(p *Policy) {
 }
 
 // keyLimits reads the limits of a key, or of keys without their own.
-func (l *loader) keyLimits(p *Policy, atRequests, atBytes string, c config.KeyLimitsConfig, otherwise RequestLimits) RequestLimits {
+func (l *loader) keyLimits(total RequestLimits, maxBodyBytes int, atRequests, atBytes string, c config.KeyLimitsConfig, otherwise RequestLimits) RequestLimits {
 	out := otherwise
 	if c.MaxRequests != 0 {
 		out.Requests = c.MaxRequests
-		if most := p.Limits.Total.Requests; c.MaxRequests < 1 || c.MaxRequests > most {
+		if most := total.Requests; c.MaxRequests < 1 || c.MaxRequests > most {
 			l.problem(atRequests, "must be from 1 to limits.max_requests, which is %d", most)
 		}
 	}
 	if c.MaxBufferedBodyBytes != 0 {
 		out.BodyBytes = c.MaxBufferedBodyBytes
-		l.bufferedBytes(atBytes, c.MaxBufferedBodyBytes, int64(p.MaxBodyBytes), p.Limits.Total.BodyBytes, "limits.max_buffered_body_bytes")
+		l.bufferedBytes(atBytes, c.MaxBufferedBodyBytes, int64(maxBodyBytes), total.BodyBytes, "limits.max_buffered_body_bytes")
 	}
 	return out
 }
@@ -99,9 +101,10 @@ func Subject(keyID, clientIP string) string {
 }
 
 // LimitsOf returns the limits of an access key; nil is a client without one.
-func (p *Policy) LimitsOf(key *AccessKey) RequestLimits {
-	if key == nil {
-		return p.Limits.PerKey
+func (p *Policy) LimitsOf(key *identity.Key) RequestLimits {
+	out := p.Limits.PerKey
+	if key != nil {
+		out = RequestLimits{cmp.Or(key.Limits.Requests, out.Requests), cmp.Or(key.Limits.BodyBytes, out.BodyBytes)}
 	}
-	return key.Limits
+	return out
 }

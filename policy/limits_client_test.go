@@ -9,7 +9,8 @@ import (
 
 func TestClientLimits(t *testing.T) {
 	load := func(limits string) (*Policy, config.Problems) {
-		return Load(Source{File: "weir.yaml", Data: []byte("limits: {" + limits + "}"), Getenv: func(string) string { return "" }})
+		p, _, problems := Load(Source{File: "weir.yaml", Data: []byte("limits: {" + limits + "}"), Getenv: func(string) string { return "" }})
+		return p, problems
 	}
 	p, problems := load("")
 	if problems != nil {

@@ -31,19 +31,15 @@ func TestLimits(t *testing.T) {
 			if c.key != "" {
 				key = "access_keys: [{name: a, value: a-key-that-is-long-enough, limits: " + c.key + "}]\n"
 			}
-			p, problems := Load(newWorld().source(key + c.config))
+			p, keys, problems := Load(newWorld().source(key + c.config))
 			got := ""
 			if len(problems) > 0 {
 				got = problems[0].Path + ": " + problems[0].Message
 			} else {
-				a, err := p.Authenticate("a-key-that-is-long-enough")
-				if err != nil {
-					t.Fatal(err)
-				}
-				l := p.Limits
-				got = fmt.Sprintf("%d %d, %d %d, a %d %d, %s", l.Total.Requests, l.Total.BodyBytes, l.PerKey.Requests, l.PerKey.BodyBytes, a.Limits.Requests, a.Limits.BodyBytes, l.MaxWait)
-				if p.LimitsOf(a) != a.Limits || p.LimitsOf(nil) != l.PerKey {
-					t.Errorf("limits of the key are %v, without one %v", p.LimitsOf(a), p.LimitsOf(nil))
+				a, l := p.LimitsOf(keys.Find("a-key-that-is-long-enough")), p.Limits
+				got = fmt.Sprintf("%d %d, %d %d, a %d %d, %s", l.Total.Requests, l.Total.BodyBytes, l.PerKey.Requests, l.PerKey.BodyBytes, a.Requests, a.BodyBytes, l.MaxWait)
+				if p.LimitsOf(nil) != l.PerKey {
+					t.Errorf("limits without a key are %v", p.LimitsOf(nil))
 				}
 			}
 			if got != c.want {

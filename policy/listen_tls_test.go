@@ -68,7 +68,7 @@ func TestListenTLSKeys(t *testing.T) {
 	} {
 		w := newWorld()
 		w.files["cert.pem"], w.files["key.pem"] = issued(t, test.key, time.Now(), time.Now().Add(time.Hour))
-		p, problems := Load(w.source("tls: {cert_file: cert.pem, key_file: key.pem}"))
+		p, _, problems := Load(w.source("tls: {cert_file: cert.pem, key_file: key.pem}"))
 		if got := problems.Error(); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}

@@ -37,22 +37,34 @@ type Source struct {
 	Own Own
 }
 
-// Load turns a configuration into a Policy, or gives every problem in it.
-func Load(src Source) (*Policy, config.Problems) {
-	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, files: map[string]bool{}, inputs: map[string]string{}, paths: map[string]string{}}
+// Load compiles a configuration, or returns every problem in it.
+func Load(src Source) (*Policy, *AccessKeys, config.Problems) { return Reload(src, nil, nil) }
+
+// Reload is Load. It returns what was loaded before as far as that has not changed:
+// of a configuration that changed in its access keys alone, the same Policy.
+func Reload(src Source, policy *Policy, keys *AccessKeys) (*Policy, *AccessKeys, config.Problems) {
+	if policy != nil && keys.file == digest(string(src.Data)) && keys.inputs.same(src) && policy.inputs.same(src) {
+		return policy, keys, nil
+	}
+	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, files: map[string]bool{}, inputs: inputs{}, paths: map[string]string{}}
 	l.pos, l.problems = config.Decode(src.File, src.Data, l.cfg)
 	l.decoded = l.problems[:len(l.problems):len(l.problems)]
 	l.src = l.recording(src)
-	p := l.policy()
-	p.places = l.places()
-	if len(l.problems) == 0 && src.Check != nil {
-		l.invalid(src.Check(p))
+	l.store = l.secretStore()
+	if policy != nil && len(l.problems) == 0 && l.version(policy.inputs) == policy.Version && policy.inputs.same(src) {
+		keys = l.accessKeys(policy.Limits, policy.MaxBodyBytes)
+	} else {
+		policy, keys = l.policy()
+		policy.places = l.places()
+		if len(l.problems) == 0 && src.Check != nil {
+			l.invalid(src.Check(policy))
+		}
 	}
 	if len(l.problems) > 0 {
 		l.problems.Sort()
-		return nil, l.problems
+		return nil, nil, l.problems
 	}
-	return p, nil
+	return policy, keys, nil
 }
 
 // Invalid is a part of a policy that Envoy would refuse.
@@ -109,9 +121,12 @@ type loader struct {
 
 	files    map[string]bool // that were asked for, there or not
 	expiries []Expiry
-	inputs   map[string]string // hashes of what came from outside of the file
-	returned map[string]bool   // the names of response headers that providers add
+	inputs   inputs
+	returned map[string]bool // the names of response headers that providers add
 }
+
+// inputs are the hashes of what came from outside of the file, by its names.
+type inputs map[string]string
 
 // What an input's name begins with.
 const (
@@ -161,10 +176,9 @@ func (l *loader) recording(src Source) Source {
 	return src
 }
 
-// MadeFrom says whether nothing changed of what a policy was made from: Load
-// would make the same again. It costs a reading of the files.
-func (p *Policy) MadeFrom(src Source) bool {
-	for input, before := range p.inputs {
+// same reports whether the inputs are what they were. It reads the files.
+func (in inputs) same(src Source) bool {
+	for input, before := range in {
 		var now string
 		if name, ok := strings.CutPrefix(input, inputEnv); ok {
 			now = src.Getenv(name)
@@ -176,7 +190,14 @@ func (p *Policy) MadeFrom(src Source) bool {
 			return false
 		}
 	}
-	return contentHash([]any{string(src.Data), p.inputs}) == p.Version
+	return true
+}
+
+// version returns the version of the policy that is made of the file and these
+// inputs. The access keys are left out, but not whether there are any.
+func (l *loader) version(in inputs) string {
+	start, end := l.pos.Section(l.src.Data, accessKeysField)
+	return contentHash([]any{string(l.src.Data[:start]), string(l.src.Data[end:]), len(l.cfg.AccessKeys) == 0, in})
 }
 
 func digest(s string) string {
@@ -202,14 +223,16 @@ func (l *loader) relative(name string) string {
 	return filepath.Join(filepath.Dir(l.src.File), name)
 }
 
-func (l *loader) policy() *Policy {
-	cfg := l.cfg
-	dir := cfg.Secrets.Dir
+func (l *loader) secretStore() config.SecretStore {
+	dir := l.cfg.Secrets.Dir
 	if dir != "" {
 		dir = l.relative(dir)
 	}
-	l.store = config.SecretStore{Getenv: l.src.Getenv, ReadFile: l.src.ReadFile, Dir: dir}
+	return config.SecretStore{Getenv: l.src.Getenv, ReadFile: l.src.ReadFile, Dir: dir}
+}
 
+func (l *loader) policy() (*Policy, *AccessKeys) {
+	cfg := l.cfg
 	p := &Policy{Config: cfg, Secrets: map[string]config.Secret{}, Certificates: map[string]Certificate{}}
 	p.Listen = l.listen()
 	p.AdminListen = l.adminListen(p.Listen)
@@ -226,7 +249,8 @@ func (l *loader) policy() *Policy {
 	p.ShutdownTimeout = l.duration("shutdown_timeout", cfg.ShutdownTimeout, config.DefaultShutdownTimeout)
 	l.limits(p)
 	l.telemetry(p)
-	l.accessKeys(p)
+	l.anonymous(p)
+	keys := l.accessKeys(p.Limits, p.MaxBodyBytes)
 	l.envoy()
 	l.httpHosts()
 	l.connectTo()
@@ -247,9 +271,10 @@ func (l *loader) policy() *Policy {
 	p.Expiries = l.expiries
 	p.Files = slices.Sorted(maps.Keys(l.files))
 	p.inputs = l.inputs
-	p.Version = contentHash([]any{string(l.src.Data), p.inputs})
+	p.Version = l.version(p.inputs)
 	p.hop = hopName(p.Version)
-	return p
+	cfg.AccessKeys = nil // they change without the policy
+	return p, keys
 }
 
 func (l *loader) duration(path string, value, fallback time.Duration) time.Duration {

@@ -1,21 +1,38 @@
 package policy
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/policy/config"
 )
 
-func (l *loader) accessKeys(p *Policy) {
-	p.keys = map[[sha256.Size]byte]*AccessKey{}
-	names := map[string]bool{}
+// accessKeysField is the field of the access keys.
+const accessKeysField = "access_keys"
+
+// AccessKeys are the access keys of a configuration. They are apart from its
+// Policy, because they may be many and change often: a change of them compiles
+// nothing and needs nothing of Envoy.
+type AccessKeys struct {
+	*identity.Index
+	// Version identifies the access keys by their content.
+	Version string
+
+	file   string // digest of the whole configuration file
+	inputs inputs
+}
+
+// accessKeys reads the access keys of a policy with these limits.
+func (l *loader) accessKeys(limits Limits, maxBodyBytes int) *AccessKeys {
+	others := l.inputs
+	l.inputs = inputs{}
+	keys, names := map[identity.Hash]*identity.Key{}, map[string]bool{}
 	for i, k := range l.cfg.AccessKeys {
-		at := fmt.Sprintf("access_keys[%d]", i)
+		at := config.IndexPath(accessKeysField, i)
 		switch {
 		case k.Name == "":
 			l.problem(at+".name", "is missing")
@@ -25,27 +42,42 @@ func (l *loader) accessKeys(p *Policy) {
 			l.problem(at+".name", "has a control character")
 		}
 		names[k.Name] = true
-		key := l.accessKey(k, at)
+		key := &identity.Key{Name: k.Name, Metadata: k.Metadata, Scope: l.scope(k, at)}
 		hash, ok := l.keyHash(k, at)
 		if !ok {
 			continue
 		}
-		if other := p.keys[hash]; other != nil {
+		if other := keys[hash]; other != nil {
 			l.problem(at, "is the same key as %q", llm.Clip(other.Name))
 			continue
 		}
-		key.ID = "key_" + hex.EncodeToString(hash[:6])
-		key.Limits = l.keyLimits(p, at+".limits.max_requests", at+".limits.max_buffered_body_bytes", k.Limits, p.Limits.PerKey)
-		p.keys[hash] = key
+		key.ID = hash.ID()
+		own := l.keyLimits(limits.Total, maxBodyBytes, at+".limits.max_requests", at+".limits.max_buffered_body_bytes", k.Limits, RequestLimits{})
+		key.Limits = identity.Limits(own)
+		keys[hash] = key
 	}
+	section := l.src.Data
+	if start, end := l.pos.Section(l.src.Data, accessKeysField); start < end {
+		section = section[start:end]
+	}
+	out := &AccessKeys{
+		Index: identity.NewIndex(keys), Version: contentHash([]any{string(section), l.inputs}),
+		file: digest(string(l.src.Data)), inputs: l.inputs,
+	}
+	l.inputs = others
+	return out
+}
+
+// anonymous finds out whether clients need a key.
+func (l *loader) anonymous(p *Policy) {
 	p.anonymous = len(l.cfg.AccessKeys) == 0
-	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable("access_keys") {
+	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable(accessKeysField) {
 		l.problem("listen", "%s can be reached from other machines, and there are no access_keys: add one, listen on 127.0.0.1, or set allow_anonymous: true", address)
 	}
 }
 
 // keyHash gives what a key is known by.
-func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash [sha256.Size]byte, ok bool) {
+func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash identity.Hash, ok bool) {
 	switch {
 	case (k.SHA256 == "") == (k.Value == ""):
 		l.problem(at, "set either sha256 or value")
@@ -56,7 +88,7 @@ func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash [sha256.Size
 			l.problem(at+".sha256", "must be 64 hexadecimal digits: the SHA-256 of the key")
 			return hash, false
 		}
-		return [sha256.Size]byte(b), true
+		return identity.Hash(b), true
 	}
 	v, err := k.Value.Expand(l.store)
 	if err != nil {
@@ -67,34 +99,32 @@ func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash [sha256.Size
 		l.problem(at+".value", "is too short for a key: use at least %d characters, better 32 random bytes", config.MinKeyLength)
 		return hash, false
 	}
-	return sha256.Sum256([]byte(v.Reveal())), true
+	return identity.HashOf(v.Reveal()), true
 }
 
-// accessKey reads what a key may use.
-func (l *loader) accessKey(k config.AccessKeyConfig, at string) *AccessKey {
-	key := &AccessKey{Name: k.Name, Metadata: k.Metadata}
+// scope reads what a key may use.
+func (l *loader) scope(k config.AccessKeyConfig, at string) identity.Scope {
 	if k.Configuration == nil {
-		return key
+		return identity.Scope{}
 	}
 	at += ".configuration.access."
+	var providers []string
 	if list := k.Configuration.Access.Providers; list != nil {
-		key.providers = map[string]bool{}
-		for _, id := range l.allowed(list, at+"providers") {
-			key.providers[id] = true
-		}
+		providers = append([]string{}, l.allowed(list, at+"providers")...)
 	}
+	var models []identity.Model
 	if list := k.Configuration.Access.Models; list != nil {
-		key.models = map[modelRef]bool{}
+		models = make([]identity.Model, 0, len(list.Allow))
 		for i, entry := range l.allowed(list, at+"models") {
 			// No provider's id has a colon, so the first one ends it.
 			provider, model, ok := strings.Cut(entry, ":")
 			if !ok || provider == "" || model == "" {
 				l.problem(fmt.Sprintf("%smodels.allow[%d]", at, i), "invalid model %q: write provider:model", llm.Clip(entry))
 			}
-			key.models[modelRef{provider, model}] = true
+			models = append(models, identity.Model{Provider: provider, ID: model})
 		}
 	}
-	return key
+	return identity.NewScope(providers, models)
 }
 
 // allowed reads a list that must be there: of `providers: {}` nobody could
@@ -104,4 +134,21 @@ func (l *loader) allowed(list *config.AllowConfig, at string) []string {
 		l.problem(at+".allow", "is missing: list what is allowed, or [] for nothing")
 	}
 	return list.Allow
+}
+
+// Authenticate returns the access key of a credential. Without access keys, the
+// gateway serves everybody, and the key is nil. That it has none is the policy's to
+// say: an index without keys lets nobody in.
+func (p *Policy) Authenticate(keys *identity.Index, credential string) (*identity.Key, error) {
+	if p.anonymous {
+		return nil, nil
+	}
+	if credential == "" {
+		return nil, llm.Errorf(llm.InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
+	}
+	key := keys.Find(credential)
+	if key == nil {
+		return nil, llm.Errorf(llm.InvalidAPIKey, "unknown access key: check that it was copied completely and has not been revoked")
+	}
+	return key, nil
 }

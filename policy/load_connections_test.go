@@ -24,7 +24,7 @@ func TestConnections(t *testing.T) {
 		{"base_url: http://p.internal, max_connection_duration: 25h", Connections{}, "providers[0].max_connection_duration: 25h0m0s is out of range: write a duration from 1s to 24h"},
 		{"base_url: http://p.internal, http2: maybe", Connections{}, "providers[0].http2: "},
 	} {
-		p, problems := Load(newWorld().source("providers: [{id: p, " + c.fields + "}]"))
+		p, _, problems := Load(newWorld().source("providers: [{id: p, " + c.fields + "}]"))
 		if c.err != "" {
 			if err := problems.Err(); err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: %v, want %s", c.fields, err, c.err)

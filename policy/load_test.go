@@ -54,11 +54,17 @@ func (w world) source(config string) Source {
 
 func (w world) load(t testing.TB, config string) *Policy {
 	t.Helper()
-	p, problems := Load(w.source(config))
+	p, _ := w.loadAll(t, config)
+	return p
+}
+
+func (w world) loadAll(t testing.TB, config string) (*Policy, *AccessKeys) {
+	t.Helper()
+	p, keys, problems := Load(w.source(config))
 	if err := problems.Err(); err != nil {
 		t.Fatalf("%v\n%s", err, config)
 	}
-	return p
+	return p, keys
 }
 
 var testCertificate = sync.OnceValues(func() (cert, key string) {
@@ -133,7 +139,7 @@ func golden(t *testing.T, pattern string, check func(t *testing.T, w world, name
 // TestLoad: a configuration and its problems.
 func TestLoad(t *testing.T) {
 	golden(t, "testdata/load/*.txtar", func(_ *testing.T, w world, _, config string) string {
-		_, problems := Load(w.source(config))
+		_, _, problems := Load(w.source(config))
 		var b strings.Builder
 		for _, p := range problems {
 			fmt.Fprintln(&b, p)
@@ -154,7 +160,7 @@ func TestLoadSeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, document := range bytes.Split(data, []byte("\n---\n"))[1:] {
-		p, problems := Load(w.source(string(document)))
+		p, _, problems := Load(w.source(string(document)))
 		if problems != nil || p == nil {
 			t.Errorf("%v\n%s", problems, document)
 		}
@@ -264,7 +270,8 @@ func TestFailover(t *testing.T) {
 func TestVersion(t *testing.T) {
 	const config = `
 secrets: {dir: secrets}
-access_keys: [{name: k, value: "${secrets.get('clients', 'k')}"}]
+access_keys:
+  - {name: k, value: "${secrets.get('clients', 'k')}"}
 providers:
   - {id: a, base_url: https://a.internal, api_keys: [{value: "${secrets.get('a', 'file')}"}, {value: "${secrets.get('a', 'env')}"}]}
   - {id: b, base_url: https://b.internal, tls: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem}}
@@ -274,37 +281,60 @@ providers:
 	w.files["secrets/a/file"] = "one"
 	w.files["secrets/clients/k"] = "a client's long key"
 	w.files["unrelated"] = "one"
-	first := w.load(t, config)
-	version := first.Version
-	if again := w.load(t, config).Version; again != version {
+	first, firstKeys := w.loadAll(t, config)
+	if again, keys := w.loadAll(t, config); again.Version != first.Version || keys.Version != firstKeys.Version {
 		t.Error("the same configuration has two versions")
 	}
-	f := func(what string, m map[string]string, name, value string, changes bool) {
+	// check holds what changes with a configuration, for one that is loaded anew and
+	// for one that is loaded again.
+	check := func(what, config string, changes, keysChange bool) {
 		t.Helper()
-		old := m[name]
+		for _, again := range []bool{false, true} {
+			p, keys, problems := Load(w.source(config))
+			if again {
+				p, keys, problems = Reload(w.source(config), first, firstKeys)
+			}
+			if problems != nil {
+				t.Fatal(problems)
+			}
+			if kept := p == first; kept && !again || again && kept == changes {
+				t.Errorf("%s, again %v: the policy is the one before: %v", what, again, kept)
+			}
+			if got := p.Version; got != first.Version != changes {
+				t.Errorf("%s, again %v: version %s, before %s", what, again, got, first.Version)
+			}
+			if got := keys.Version; got != firstKeys.Version != keysChange {
+				t.Errorf("%s, again %v: version of the keys %s, before %s", what, again, got, firstKeys.Version)
+			}
+		}
+	}
+	f := func(what string, m map[string]string, name, value string, changes, keysChange bool) {
+		t.Helper()
+		old, had := m[name]
 		m[name] = value
-		if got := w.load(t, config).Version; got != version != changes {
-			t.Errorf("%s: version %s, before %s", what, got, version)
+		check(what, config, changes, keysChange)
+		if m[name] = old; !had {
+			delete(m, name)
 		}
-		if got := first.MadeFrom(w.source(config)); got == changes {
-			t.Errorf("%s: made from the same: %v", what, got)
-		}
-		m[name] = old
 	}
-	f("a secret in a file", w.files, "secrets/a/file", "two", true)
-	f("a secret in the environment", w.env, "WEIR_SECRET_A_ENV", "two", true)
-	f("an access key", w.files, "secrets/clients/k", "another long key", true)
-	f("a CA", w.files, "ca.pem", w.files["ca.pem"]+"\n", true)
-	f("a client certificate", w.files, "cert.pem", w.files["cert.pem"]+"\n", true)
-	f("its key", w.files, "key.pem", w.files["key.pem"]+"\n", true)
-	f("the system's roots", w.files, rootFiles[0], w.files[rootFiles[0]]+"\n", true)
-	f("where the roots are", w.env, "SSL_CERT_FILE", "ca.pem", true)
-	f("a secret that now stands first", w.env, "WEIR_SECRET_A_FILE", "two", true)
-	f("the same secret, elsewhere", w.env, "WEIR_SECRET_A_FILE", "one", true)
-	f("an unrelated file", w.files, "unrelated", "two", false)
-	if got := w.load(t, config+"#").Version; got == version || first.MadeFrom(w.source(config+"#")) {
-		t.Error("the file changed, the version did not")
-	}
+	f("a secret in a file", w.files, "secrets/a/file", "two", true, false)
+	f("a secret in the environment", w.env, "WEIR_SECRET_A_ENV", "two", true, false)
+	f("an access key", w.files, "secrets/clients/k", "another long key", false, true)
+	f("an access key that is elsewhere now", w.env, "WEIR_SECRET_CLIENTS_K", "another long key", false, true)
+	f("a CA", w.files, "ca.pem", w.files["ca.pem"]+"\n", true, false)
+	f("a client certificate", w.files, "cert.pem", w.files["cert.pem"]+"\n", true, false)
+	f("its key", w.files, "key.pem", w.files["key.pem"]+"\n", true, false)
+	f("the system's roots", w.files, rootFiles[0], w.files[rootFiles[0]]+"\n", true, false)
+	f("where the roots are", w.env, "SSL_CERT_FILE", "ca.pem", true, false)
+	f("a secret that now stands first", w.env, "WEIR_SECRET_A_FILE", "two", true, false)
+	f("the same secret, elsewhere", w.env, "WEIR_SECRET_A_FILE", "one", true, false)
+	f("an unrelated file", w.files, "unrelated", "two", false, false)
+	check("a comment", config+"#", true, false)
+	replaced := func(old, with string) string { return strings.Replace(config, old, with, 1) }
+	check("the name of an access key", replaced("name: k", "name: l"), false, true)
+	check("metadata of an access key", replaced("name: k", "name: k, metadata: {a: b}"), false, true)
+	check("another access key", replaced("access_keys:\n", "access_keys:\n  - {name: m, value: 0123456789abcdef}\n"), false, true)
+	check("no access key", replaced("  - {name: k, value: \"${secrets.get('clients', 'k')}\"}\n", "  []\n"), true, true)
 }
 
 // TestLoadFiles: every file that a policy was made from is watched, in order.
@@ -347,7 +377,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	w := newWorld()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, problems := Load(w.source(string(data)))
+		p, _, problems := Load(w.source(string(data)))
 		if (p == nil) != (len(problems) > 0) {
 			t.Fatalf("policy %v, problems %v", p, problems)
 		}

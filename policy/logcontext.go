@@ -1,13 +1,14 @@
 package policy
 
 import (
+	"weir/identity"
 	"weir/llm/body"
 	"weir/metadata"
 )
 
 // LogContextOf says what is logged of a request, as far as it was read: body
 // and plan may be nil.
-func LogContextOf(id, operation string, key *AccessKey, body *body.Body, plan *Plan) metadata.LogContext {
+func LogContextOf(id, operation string, key *identity.Key, body *body.Body, plan *Plan) metadata.LogContext {
 	c := metadata.LogContext{ID: id, Operation: operation}
 	if key != nil {
 		c.KeyID, c.Key = key.ID, key.Name

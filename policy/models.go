@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"strings"
 
+	"weir/identity"
 	"weir/llm"
 )
 
 // Models answers GET /v1/models, or GET /v1/models/{id} where id is not
 // empty, for a key: every model that it could ask for, as provider:model.
 // The shapes are those of the OpenAI and the Anthropic API references.
-func (p *Policy) Models(key *AccessKey, id string, format llm.Format) ([]byte, error) {
+func (p *Policy) Models(key *identity.Key, id string, format llm.Format) ([]byte, error) {
 	if id != "" {
 		m, ok := p.lookup(key, id)
 		if !ok {
@@ -76,7 +77,7 @@ func (l listed) in(f llm.Format) any {
 	return openaiModel{l.id, "model", 0, l.owner}
 }
 
-func (p *Policy) visible(key *AccessKey) []listed {
+func (p *Policy) visible(key *identity.Key) []listed {
 	var out []listed
 	for _, owner := range p.providers {
 		if owner.disabled {
@@ -92,7 +93,7 @@ func (p *Policy) visible(key *AccessKey) []listed {
 }
 
 // usable reports whether admit allows a model for at least one endpoint.
-func (p *Policy) usable(owner *provider, id string, configured bool, key *AccessKey) bool {
+func (p *Policy) usable(owner *provider, id string, configured bool, key *identity.Key) bool {
 	for i := range llm.Endpoints() {
 		c := choice{provider: owner, id: id}
 		if p.admit(&c, configured, &llm.Endpoints()[i], key) == "" {
@@ -117,7 +118,7 @@ func listing(id string, owner *provider, m *model) listed {
 }
 
 // lookup returns the model that a client would get for a name, under that name.
-func (p *Policy) lookup(key *AccessKey, id string) (listed, bool) {
+func (p *Policy) lookup(key *identity.Key, id string) (listed, bool) {
 	for i := range llm.Endpoints() {
 		choices, _ := p.resolve(nil, 1, id, &llm.Endpoints()[i], key, nil)
 		if len(choices) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/identity"
 	"weir/llm"
 )
 
@@ -32,9 +33,9 @@ providers:
 func TestModels(t *testing.T) {
 	f := func(config, key, want string) {
 		t.Helper()
-		p := newWorld().load(t, config)
+		p, keys := newWorld().loadAll(t, config)
 		for _, format := range []llm.Format{llm.OpenAI, llm.Anthropic} {
-			body, err := p.Models(keyNamed(p, key), "", format)
+			body, err := p.Models(keys.Named(key), "", format)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,21 +65,12 @@ func TestModels(t *testing.T) {
 	f(only("only_allow_configured_models: true"), "", "deepseek:mine deepseek:deepseek-chat")
 }
 
-func keyNamed(p *Policy, name string) *AccessKey {
-	for _, key := range p.keys {
-		if key.Name == name {
-			return key
-		}
-	}
-	return nil
-}
-
 // TestModel: one model by any name that a request could use, or the error.
 func TestModel(t *testing.T) {
-	p := newWorld().load(t, modelsConfig)
+	p, keys := newWorld().loadAll(t, modelsConfig)
 	f := func(key, id, want string) {
 		t.Helper()
-		body, err := p.Models(keyNamed(p, key), id, llm.OpenAI)
+		body, err := p.Models(keys.Named(key), id, llm.OpenAI)
 		got := string(body)
 		if err != nil {
 			got = err.Error()
@@ -106,10 +98,10 @@ func TestModel(t *testing.T) {
 
 // The whole shapes, as the SDKs read them.
 func TestModelShapes(t *testing.T) {
-	p := newWorld().load(t, modelsConfig)
+	p, keys := newWorld().loadAll(t, modelsConfig)
 	f := func(key, id string, format llm.Format, want string) {
 		t.Helper()
-		body, err := p.Models(keyNamed(p, key), id, format)
+		body, err := p.Models(keys.Named(key), id, format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,8 +162,8 @@ func TestModelShapes(t *testing.T) {
 
 // Every name in the list can be asked for.
 func TestListedModelsResolve(t *testing.T) {
-	p := newWorld().load(t, modelsConfig)
-	for _, key := range append([]*AccessKey{nil}, keyNamed(p, "a-only"), keyNamed(p, "one-model")) {
+	p, keys := newWorld().loadAll(t, modelsConfig)
+	for _, key := range append([]*identity.Key{nil}, keys.Named("a-only"), keys.Named("one-model")) {
 		for _, m := range p.visible(key) {
 			if _, err := p.Models(key, m.id, llm.OpenAI); err != nil {
 				t.Errorf("%s: %v", m.id, err)

@@ -20,7 +20,7 @@ func TestOwnListener(t *testing.T) {
 		w := newWorld()
 		src := w.source(fmt.Sprintf("listen: %q\nallow_anonymous: true\nproviders: [{id: p, base_url: %q}]", listen, base))
 		src.Own = own
-		_, problems := Load(src)
+		_, _, problems := Load(src)
 		got := strings.Contains(fmt.Sprint(problems), "leads back to this gateway")
 		if got != refused || len(problems) > 1 || len(problems) == 1 && problems[0].Path != "providers[0].base_url" {
 			t.Errorf("listen %s, base_url %s: refused %v, want %v: %v", listen, base, got, refused, problems)
@@ -61,7 +61,7 @@ func TestOwnListenerElsewhere(t *testing.T) {
 		t.Helper()
 		src := newWorld().source(config)
 		src.Own = own
-		_, problems := Load(src)
+		_, _, problems := Load(src)
 		if len(problems) != 1 || problems[0].Path != path || !strings.Contains(problems[0].String(), "leads back to this gateway") {
 			t.Errorf("%s:\n%v", config, problems)
 		}

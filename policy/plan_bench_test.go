@@ -5,12 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/metadata"
 )
 
 // manyProviders has a thousand providers with a model each.
-func manyProviders(t testing.TB) *Policy {
+func manyProviders(t testing.TB) (*Policy, *identity.Key) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("access_keys: [{name: k, value: 0123456789abcdef, configuration: {access: {models: {allow: [\"p-7:model-7\"")
@@ -21,15 +22,26 @@ func manyProviders(t testing.TB) *Policy {
 	for i := range 1000 {
 		fmt.Fprintf(&b, "  - {id: p-%d, base_url: 'http://p-%d.internal/v1', api_keys: [{value: k%d}], models: [{id: model-%d, provider_model_id: org/model-%d}]}\n", i, i, i, i, i)
 	}
-	return newWorld().load(t, b.String())
+	p, keys := newWorld().loadAll(t, b.String())
+	return p, keys.Named("k")
 }
 
-// planCases are what is measured, with the most allocations that each may make.
-var planCases = []struct {
+type planCase struct {
 	name, query, body string
 	key               bool
 	allocs            float64
-}{
+}
+
+// scoped is the key of a case: this one, or none.
+func (c *planCase) scoped(key *identity.Key) *identity.Key {
+	if c.key {
+		return key
+	}
+	return nil
+}
+
+// planCases are what is measured, with the most allocations that each may make.
+var planCases = []planCase{
 	{"single", "", `{"model":"model-500","messages":[{"role":"user","content":"Hello"}],"stream":true}`, false, 2},
 	{"prefixed", "", `{"model":"p-500:model-500","messages":[{"role":"user","content":"Hello"}]}`, false, 2},
 	{"scoped", "", `{"model":"p-500/model-500","messages":[{"role":"user","content":"Hello"}]}`, true, 2},
@@ -51,22 +63,15 @@ type planRequest struct {
 	request Request
 }
 
-func newPlanRequest(t testing.TB, p *Policy, query, bodyText string, scoped bool) *planRequest {
-	r := &planRequest{policy: p, request: Request{Endpoint: &llm.Endpoints()[0], Query: query, Body: readBody(t, bodyText), Now: testNow}}
-	if scoped {
-		key, err := p.Authenticate("0123456789abcdef")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.request.Key = key
-	}
+func newPlanRequest(t testing.TB, p *Policy, query, bodyText string, key *identity.Key) *planRequest {
+	r := &planRequest{policy: p, request: Request{Endpoint: &llm.Endpoints()[0], Query: query, Body: readBody(t, bodyText), Now: testNow, Key: key}}
 	return r
 }
 
 func BenchmarkPlan(b *testing.B) {
-	p := manyProviders(b)
+	p, key := manyProviders(b)
 	for _, c := range planCases {
-		r := newPlanRequest(b, p, c.query, c.body, c.key)
+		r := newPlanRequest(b, p, c.query, c.body, c.scoped(key))
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -86,8 +91,8 @@ func BenchmarkPlan(b *testing.B) {
 }
 
 func BenchmarkDecodeRetry(b *testing.B) {
-	p := manyProviders(b)
-	plan := newPlanRequest(b, p, "", planCases[3].body, false).plan(b)
+	p, _ := manyProviders(b)
+	plan := newPlanRequest(b, p, "", planCases[3].body, nil).plan(b)
 	encoded := plan.Encode()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -99,9 +104,9 @@ func BenchmarkDecodeRetry(b *testing.B) {
 
 // Budgets of the request path.
 func TestPlanAllocations(t *testing.T) {
-	p := manyProviders(t)
+	p, key := manyProviders(t)
 	for _, c := range planCases {
-		r := newPlanRequest(t, p, c.query, c.body, c.key)
+		r := newPlanRequest(t, p, c.query, c.body, c.scoped(key))
 		if got := testing.AllocsPerRun(100, func() { r.plan(t) }); got > c.allocs {
 			t.Errorf("%s: %v allocations, the budget is %v", c.name, got, c.allocs)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
@@ -19,7 +20,7 @@ import (
 var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // planned plans a request that can be served.
-func planned(t testing.TB, p *Policy, e *llm.Endpoint, query string, key *AccessKey, bodyText string) *Plan {
+func planned(t testing.TB, p *Policy, e *llm.Endpoint, query string, key *identity.Key, bodyText string) *Plan {
 	t.Helper()
 	plan, err := p.Plan(&Request{Endpoint: e, Query: query, Key: key, Body: readBody(t, bodyText), Now: testNow})
 	if err != nil {
@@ -39,15 +40,16 @@ func TestPlan(t *testing.T) { goldenPlans(t, "testdata/plan/*.txtar") }
 
 func goldenPlans(t *testing.T, pattern string) {
 	var p *Policy
+	var keys *AccessKeys
 	golden(t, pattern, func(t *testing.T, w world, name, input string) string {
 		if strings.HasSuffix(name, ".yaml") {
-			p = w.load(t, input)
+			p, keys = w.loadAll(t, input)
 			return input
 		}
 		var blocks []string
 		for line := range strings.Lines(input) {
 			if request, ok := strings.CutPrefix(line, "> "); ok {
-				blocks = append(blocks, line+answer(t, p, strings.TrimSpace(request)))
+				blocks = append(blocks, line+answer(t, p, keys, strings.TrimSpace(request)))
 			}
 		}
 		return strings.Join(blocks, "\n")
@@ -55,7 +57,7 @@ func goldenPlans(t *testing.T, pattern string) {
 }
 
 // answer plans a request as TestPlan writes it.
-func answer(t *testing.T, p *Policy, request string) string {
+func answer(t *testing.T, p *Policy, keys *AccessKeys, request string) string {
 	t.Helper()
 	path, bodyText, found := strings.Cut(request, "{")
 	if !found {
@@ -80,12 +82,7 @@ func answer(t *testing.T, p *Policy, request string) string {
 			target = word
 			continue
 		}
-		for _, key := range p.keys {
-			if key.Name == name {
-				req.Key = key
-			}
-		}
-		if req.Key == nil {
+		if req.Key = keys.Named(name); req.Key == nil {
 			t.Fatalf("there is no key %q", name)
 		}
 	}

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -14,7 +13,8 @@ import (
 // Policy is a validated configuration, ready to plan requests. It is never
 // changed after it was built.
 type Policy struct {
-	// Version identifies the configuration by its content.
+	// Version identifies the configuration by its content. The access keys are no
+	// part of it: see AccessKeys.
 	Version string
 	Config  *config.Config
 	// Files are the files that were asked for beside the configuration, there
@@ -64,7 +64,7 @@ type Policy struct {
 	// NeedsClientAddress says that an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
-	inputs                  map[string]string         // see MadeFrom
+	inputs                  inputs
 	places                  map[string]config.Problem // where the file has what; see ProblemOf
 	hop                     string                    // this gateway's name in HopHeader
 	gateway                 *config.GatewayConfig
@@ -81,8 +81,7 @@ type Policy struct {
 	byModel   map[string][]*model
 	// Names for "did you mean", as they are written.
 	providerNames, modelNames []string
-	keys                      map[[sha256.Size]byte]*AccessKey
-	anonymous                 bool
+	anonymous                 bool // there are no access keys
 	labels                    labels
 	strip                     map[string]bool // what every Cluster.Strip lists
 	strategies                strategies
@@ -166,86 +165,8 @@ func (p *provider) serves(e *llm.Endpoint) *surface {
 	return whole
 }
 
-// AccessKey is a client's credential, known by its hash.
-type AccessKey struct {
-	// ID tells keys apart and does not change with the name: it is made of the
-	// hash. Metadata is the operator's own.
-	ID       string
-	Name     string
-	Metadata map[string]any
-	// Limits bound what the key may take of the gateway at once.
-	Limits RequestLimits
-	// providers and models are the allowed ones; nil is no limit.
-	providers map[string]bool
-	models    map[modelRef]bool
-	// scope has a bit for each model.number that both allow, where there are
-	// strategies.
-	scope []uint64
-}
-
-// id is the key's, empty for the anonymous client (nil).
-func (k *AccessKey) id() string {
-	if k == nil {
-		return ""
-	}
-	return k.ID
-}
-
-// AccessKeyIDs are the ids of all access keys that clients are told apart by.
-func (p *Policy) AccessKeyIDs() map[string]bool {
-	ids := map[string]bool{}
-	if !p.anonymous {
-		for _, k := range p.keys {
-			ids[k.ID] = true
-		}
-	}
-	return ids
-}
-
-// AccessKeyName is the name of the access key with an id; empty if there is none.
-func (p *Policy) AccessKeyName(id string) string {
-	for _, k := range p.keys {
-		if k.ID == id {
-			return k.Name
-		}
-	}
-	return ""
-}
-
-// modelRef is what a key's configuration writes as provider:model.
-type modelRef struct{ provider, model string }
-
-// limited says whether a scope leaves anything out.
-func (k *AccessKey) limited() bool { return k != nil && (k.providers != nil || k.models != nil) }
-
-// allowsProvider and allowsModel hold a key's scope. The anonymous client
-// (nil) may use everything.
-func (k *AccessKey) allowsProvider(id string) bool {
-	return k == nil || k.providers == nil || k.providers[id]
-}
-
-func (k *AccessKey) allowsModel(provider, model string) bool {
-	return k == nil || k.models == nil || k.models[modelRef{provider, model}]
-}
-
-// Authenticate finds the access key of a credential. Only the hash of the
-// credential is looked up, so timing tells nothing of a key.
-func (p *Policy) Authenticate(credential string) (*AccessKey, error) {
-	if p.anonymous {
-		return nil, nil
-	}
-	if credential == "" {
-		return nil, llm.Errorf(llm.InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
-	}
-	key, ok := p.keys[sha256.Sum256([]byte(credential))]
-	if !ok {
-		return nil, llm.Errorf(llm.InvalidAPIKey, "unknown access key: check that it was copied completely and has not been revoked")
-	}
-	return key, nil
-}
-
-// Effective is the configuration with its defaults written out. Marshalled,
-// it shows no secret.
+// Effective is the configuration with its defaults written out, without access
+// keys. Marshalled, it shows no secret.
 func (p *Policy) Effective() config.Config {
 	c := *p.Config
 	c.Listen, c.Admin.Listen = p.Listen, config.Address(p.AdminListen)

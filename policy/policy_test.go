@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"weir/identity"
 	"weir/llm"
 )
 
@@ -26,7 +27,8 @@ func TestAuthenticate(t *testing.T) {
 		{keys, "0123456789abcde", "401"},
 		{"{allow_anonymous: true, " + keys + "}", "unused", "401"},
 	} {
-		key, err := newWorld().load(t, c.config).Authenticate(c.credential)
+		p, keys := newWorld().loadAll(t, c.config)
+		key, err := p.Authenticate(keys.Index, c.credential)
 		got := "anonymous"
 		switch {
 		case err != nil:
@@ -40,6 +42,15 @@ func TestAuthenticate(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s with %q: got %s, want %s", c.config, c.credential, got, c.want)
 		}
+	}
+}
+
+// A policy that asks for a key never takes an index without keys for leave to
+// enter.
+func TestAuthenticateWithoutKeys(t *testing.T) {
+	p := newWorld().load(t, "access_keys: [{name: plain, value: 0123456789abcdef}]")
+	if key, err := p.Authenticate(identity.NewIndex(nil), "0123456789abcdef"); err == nil {
+		t.Errorf("let in as %+v", key)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestTLSMaterial(t *testing.T) {
 		for name, text := range files {
 			w.files[name] = text
 		}
-		_, problems := Load(w.source(fmt.Sprintf("providers: [{id: p, base_url: 'https://p.internal', tls: {%s}}]", tls)))
+		_, _, problems := Load(w.source(fmt.Sprintf("providers: [{id: p, base_url: 'https://p.internal', tls: {%s}}]", tls)))
 		if got := fmt.Sprint(problems); want == "" && len(problems) > 0 || !strings.Contains(got, want) || len(problems) > 1 {
 			t.Errorf("%s: %v, want %q", tls, problems, want)
 		}
@@ -96,7 +96,7 @@ func TestTLSMaterialIsRewritten(t *testing.T) {
 	w.files["own.crt"] = described(good) + junk
 	w.files["own.key"] = good + described(key) + junk
 	w.files["old.crt"] = strings.ReplaceAll(good, " CERTIFICATE", " X509 CERTIFICATE")
-	p, problems := Load(w.source(`
+	p, _, problems := Load(w.source(`
 tls: {cert_file: own.crt, key_file: own.key, client_ca_file: old.crt}
 providers: [{id: p, base_url: 'https://p.internal', tls: {ca_file: ca.crt, cert_file: own.crt, key_file: own.key}}]`))
 	if err := problems.Err(); err != nil {
@@ -132,7 +132,7 @@ func TestReturnedNames(t *testing.T) {
 			}
 			b.WriteString("]}}\n")
 		}
-		_, problems := Load(newWorld().source(b.String()))
+		_, _, problems := Load(newWorld().source(b.String()))
 		if got := fmt.Sprint(problems); want == "" && len(problems) > 0 || !strings.Contains(got, want) || len(problems) > 1 {
 			t.Errorf("%d: %.300s, want %q", sizes, got, want)
 		}
@@ -147,7 +147,7 @@ func TestHeaderLimits(t *testing.T) {
 		t.Helper()
 		w := newWorld()
 		w.env["WEIR_SECRET_S_LONG"] = strings.Repeat("k", 17000)
-		_, problems := Load(w.source("providers: [{id: p, base_url: 'http://p.internal', " + provider + "}]"))
+		_, _, problems := Load(w.source("providers: [{id: p, base_url: 'http://p.internal', " + provider + "}]"))
 		if got := fmt.Sprint(problems); want == "" && len(problems) > 0 || !strings.Contains(got, want) || len(problems) > 1 {
 			t.Errorf("%.40s: %v, want %q", provider, problems, want)
 		}
@@ -180,13 +180,13 @@ func TestInvalid(t *testing.T) {
 		}
 		return out
 	}
-	_, problems := Load(src)
+	_, _, problems := Load(src)
 	const want = "weir.yaml:1: Envoy would reject the resources made from this: of none\nweir.yaml:3: providers[1]: Envoy would reject the resources made from this: of b"
 	if got := problems.Error(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	src.Check = nil
-	p, _ := Load(src)
+	p, _, _ := Load(src)
 	for name, want := range map[string]string{
 		"weir/b/0123": "weir.yaml:3: providers[1]: x", "weir/gone/0123": `weir.yaml: provider "gone": x`, "weir": "weir.yaml:1: listen: x",
 	} {

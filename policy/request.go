@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/expression"
@@ -14,7 +15,7 @@ import (
 type Request struct {
 	Endpoint *llm.Endpoint
 	Query    string
-	Key      *AccessKey
+	Key      *identity.Key
 	Body     *body.Body
 	Now      time.Time
 	// Presented are the credentials that the client sent.
@@ -36,6 +37,7 @@ type Request struct {
 	// for every request.
 	candidates []*expression.Model
 	places     places
+	marks      []uint64 // see listed
 	found      []choice // what the client's names stand for
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
@@ -53,7 +54,7 @@ func (r rejection) worsens(code llm.Code) bool {
 
 // resolve finds who may serve one entry of the client's list. It appends to
 // dst, up to a length of most; the rejection is the reason if there is nobody.
-func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *AccessKey, t *Trace) ([]choice, rejection) {
+func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
 	if offers := p.byModel[name]; len(offers) > 0 {
@@ -112,15 +113,15 @@ func (p *Policy) owner(entry, name string) (owner *provider, rest, low string) {
 
 // admit returns the first reason why a model may not serve the request, or an empty
 // code. It fills in the choice's surface.
-func (p *Policy) admit(c *choice, configured bool, e *llm.Endpoint, key *AccessKey) llm.Code {
+func (p *Policy) admit(c *choice, configured bool, e *llm.Endpoint, key *identity.Key) llm.Code {
 	switch {
 	case p.onlyConfiguredProviders && !c.provider.configured:
 		return llm.ProviderNotAllowed
-	case !key.allowsProvider(c.provider.id):
+	case !key.AllowsProvider(c.provider.id):
 		return llm.ProviderNotAllowed
 	case p.onlyConfiguredModels && !configured:
 		return llm.ModelNotAllowed
-	case !key.allowsModel(c.provider.id, c.id):
+	case !key.AllowsModel(identity.Model{Provider: c.provider.id, ID: c.id}):
 		return llm.ModelNotAllowed
 	}
 	c.surface = c.provider.serves(e)
@@ -157,7 +158,7 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 
 // auto returns the models that may serve a request which names none, in configuration
 // order, up to the length of a plan.
-func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *AccessKey, t *Trace) []choice {
+func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *identity.Key, t *Trace) []choice {
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
@@ -178,7 +179,7 @@ func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *AccessKey, t *Trace) [
 }
 
 // err makes the client's error of a rejection.
-func (r rejection) err(p *Policy, e *llm.Endpoint, key *AccessKey) *llm.Error {
+func (r rejection) err(p *Policy, e *llm.Endpoint, key *identity.Key) *llm.Error {
 	switch r.code {
 	// Only the client's own words: it must not learn who offers what its key may not
 	// use.
@@ -203,7 +204,7 @@ func (r rejection) err(p *Policy, e *llm.Endpoint, key *AccessKey) *llm.Error {
 
 // atOnlyProvider returns how to ask the only configured provider for a model that
 // nobody lists; empty where there are several, or where the key may not use it.
-func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *AccessKey) string {
+func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *identity.Key) string {
 	only := ""
 	for _, candidate := range p.providers {
 		if candidate.configured && !candidate.disabled {
@@ -224,7 +225,7 @@ func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *AccessKey) s
 }
 
 // near returns the nearest names that this very key could use.
-func (p *Policy) near(entry string, e *llm.Endpoint, key *AccessKey) []string {
+func (p *Policy) near(entry string, e *llm.Endpoint, key *identity.Key) []string {
 	const most = 3
 	var usable []string
 	try := func(name string) {

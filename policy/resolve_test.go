@@ -41,8 +41,8 @@ func TestSuggestionsAreUsable(t *testing.T) {
 			}
 			config.WriteString("]}\n")
 		}
-		p := newWorld().load(t, config.String())
-		key := keyNamed(p, "k")
+		p, keys := newWorld().loadAll(t, config.String())
+		key := keys.Named("k")
 		for range 50 {
 			asked := pick(r, models)
 			if r.IntN(2) == 0 {
@@ -91,8 +91,8 @@ func TestReasons(t *testing.T) {
 	f := func(want llm.Code, order ...string) {
 		t.Helper()
 		for range 2 {
-			p := newWorld().load(t, config(order...))
-			if _, why := p.resolve(nil, metadata.MaxAttempts, "m", &llm.Endpoints()[0], keyNamed(p, "k"), nil); why.code != want {
+			p, keys := newWorld().loadAll(t, config(order...))
+			if _, why := p.resolve(nil, metadata.MaxAttempts, "m", &llm.Endpoints()[0], keys.Named("k"), nil); why.code != want {
 				t.Errorf("%v: %s, want %s", order, why.code, want)
 			}
 			slices.Reverse(order)

@@ -109,7 +109,7 @@ func TestSchemaAndLoader(t *testing.T) {
 				continue // not a file, or one in which keys stand twice
 			}
 			_, unreadable := config.Decode("weir.yaml", section.Data, &config.Config{})
-			_, problems = Load(w.source(text))
+			_, _, problems = Load(w.source(text))
 			switch err := validate(v); {
 			case unreadable != nil && err == nil:
 				t.Errorf("%s: %s: the schema takes it, the decoder says\n%v", file, section.Name, unreadable)
@@ -136,7 +136,7 @@ func TestSchemaRefuses(t *testing.T) {
 	validate := validator(t)
 	f := func(file, at string) {
 		t.Helper()
-		if _, problems := Load(newWorld().source(file)); problems == nil {
+		if _, _, problems := Load(newWorld().source(file)); problems == nil {
 			t.Errorf("%s: the loader takes it", file)
 		}
 		v, _ := instance(file)

@@ -8,7 +8,7 @@ import (
 // refuseSelectors keeps a key with a scope from choosing, behind a provider,
 // what its scope does not have.
 func refuseSelectors(plan *Plan, req *Request) error {
-	if !req.Key.limited() {
+	if !req.Key.Limited() {
 		return nil
 	}
 	for _, m := range req.Body.Members {

@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"unique"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/metadata"
 	"weir/policy/config"
@@ -22,7 +24,8 @@ type strategies struct {
 	// Their source, for an explanation.
 	modelSource, keySource []string
 	world                  *expression.World
-	known                  int // how many models are in it
+	known                  int                                   // how many models are in it
+	numbers                map[unique.Handle[identity.Model]]int // model.number
 	// offered are the models that an endpoint's requests may be served by, by
 	// Endpoint.index, for keys whose scope leaves none out.
 	offered [][]*expression.Model
@@ -66,7 +69,6 @@ func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 		for i := range llm.Endpoints() {
 			s.offered[i] = p.offers(&llm.Endpoints()[i])
 		}
-		p.scopes()
 	}
 }
 
@@ -95,6 +97,7 @@ func (l *loader) world(p *Policy) {
 	var models []*expression.Model
 	var providers []*expression.Provider
 	sent := map[modelRef]bool{}
+	p.strategies.numbers = map[unique.Handle[identity.Model]]int{}
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
@@ -117,6 +120,7 @@ func (l *loader) world(p *Policy) {
 				m.view.Metrics = modelNumbers{numbers.Model(owner.id, m.id)}
 			}
 			models = append(models, m.view)
+			p.strategies.numbers[unique.Make(identity.Model{Provider: owner.id, ID: m.id})] = m.number
 		}
 	}
 	p.strategies.world, p.strategies.known = expression.NewWorld(models, providers), len(models)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
@@ -40,7 +41,7 @@ var strategyRequests = []struct{ name, key, body string }{
 }
 
 // thousandModels has a thousand models of twenty providers, with live numbers.
-func thousandModels(t testing.TB, strategy string) *Policy {
+func thousandModels(t testing.TB, strategy string) (*Policy, *AccessKeys) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("access_keys: [{name: k, value: 0123456789abcdef, configuration: {access: {providers: {allow: [openai, ollama, ollama-gpu-1, ollama-gpu-2")
@@ -68,7 +69,7 @@ func thousandModels(t testing.TB, strategy string) *Policy {
 	numbers := rolling.New(time.Minute)
 	src := newWorld().source(b.String())
 	src.Metrics = func(time.Duration) *rolling.Store { return numbers }
-	p, problems := Load(src)
+	p, keys, problems := Load(src)
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func thousandModels(t testing.TB, strategy string) *Policy {
 		}
 	}
 	numbers.Tick(testNow)
-	return p
+	return p, keys
 }
 
 // decide does what is done with the body of a request.
@@ -105,16 +106,10 @@ func (c *planRequest) decide(t testing.TB, parsed *body.Body, bytes []byte, rand
 // eachStrategy runs over all strategies and requests.
 func eachStrategy(t testing.TB, run func(name string, decide func() *Plan)) {
 	for _, s := range strategyCases {
-		p := thousandModels(t, s.source)
+		p, keys := thousandModels(t, s.source)
 		for _, r := range strategyRequests {
 			c, body, random := &planRequest{policy: p}, new(body.Body), rand.New(rand.NewPCG(1, 2))
-			if r.key != "" {
-				key, err := p.Authenticate(r.key)
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.request.Key = key
-			}
+			c.request.Key = keys.Find(r.key)
 			run(s.name+"/"+r.name, func() *Plan { return c.decide(t, body, []byte(r.body), random) })
 		}
 	}
@@ -183,7 +178,7 @@ func TestFirstOfAll(t *testing.T) {
 	for i := range metadata.MaxAttempts {
 		same += fmt.Sprintf("{id: same-%d, provider_model_id: one, pricing: {input: '0.1'}}, ", i)
 	}
-	policies := []*Policy{newWorld().load(t, `
+	policies, keys := []*Policy{newWorld().load(t, `
 on_http_request:
   - type: ai-gateway
     config:
@@ -193,18 +188,15 @@ on_http_request:
         - id: a
           base_url: http://a.internal
           models: [`+same+`{id: dear, pricing: {input: "2"}}]
-`)}
+`)}, []*AccessKeys{{Index: identity.NewIndex(nil)}}
 	for _, s := range strategyCases {
-		policies = append(policies, thousandModels(t, s.source))
+		p, k := thousandModels(t, s.source)
+		policies, keys = append(policies, p), append(keys, k)
 	}
-	for _, p := range policies {
+	for i, p := range policies {
 		for _, r := range strategyRequests {
 			request := func() *Request {
-				req := &Request{Endpoint: &llm.Endpoints()[0], Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
-				if key, err := p.Authenticate(r.key); err == nil {
-					req.Key = key
-				}
-				return req
+				return &Request{Endpoint: &llm.Endpoints()[0], Key: keys[i].Find(r.key), Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4))}
 			}
 			var got, want []string
 			plan, err := p.Plan(request())

@@ -25,7 +25,7 @@ func TestEnvoyUsers(t *testing.T) {
 		"[\"envoy\\u001b\"]":  `is not the name`,
 		`[envoy, {uid: 101}]`: "!envoy.users[1]",
 	} {
-		p, problems := Load(Source{File: "weir.yaml", Data: []byte("envoy: {users: " + list + "}\nproviders: [{id: a, base_url: \"http://127.0.0.1:1\"}]\n"), Getenv: func(string) string { return "" }})
+		p, _, problems := Load(Source{File: "weir.yaml", Data: []byte("envoy: {users: " + list + "}\nproviders: [{id: a, base_url: \"http://127.0.0.1:1\"}]\n"), Getenv: func(string) string { return "" }})
 		if wrong, ok := strings.CutPrefix(want, "!"); ok || len(problems) > 0 {
 			if !slices.ContainsFunc(problems, func(p config.Problem) bool {
 				return strings.Contains(p.String(), wrong) && strings.Contains(p.String(), "envoy.users")

@@ -75,7 +75,7 @@ func TestBreakers(t *testing.T) {
 
 func load(t *testing.T, config string) *policy.Policy {
 	t.Helper()
-	p, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
+	p, _, problems := policy.Load(policy.Source{File: "weir.yaml", Data: []byte(config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -13,7 +13,7 @@ import (
 // says which cluster it belongs to.
 func TestCheck(t *testing.T) {
 	load := func() *policy.Policy {
-		p, problems := policy.Load(policy.Source{
+		p, _, problems := policy.Load(policy.Source{
 			File: "weir.yaml", Data: []byte("providers: [{id: a, base_url: http://a.internal, api_keys: [{value: k}]}, {id: b, base_url: http://b.internal}]"),
 			Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return nil, nil },
 		})

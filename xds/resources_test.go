@@ -18,7 +18,7 @@ import (
 // TestEnvoyGetsWhatWasBuilt: what is kept of the clusters is not the messages,
 // but Envoy gets the bytes of these.
 func TestEnvoyGetsWhatWasBuilt(t *testing.T) {
-	p, problems := policy.Load(policy.Source{File: "weir.yaml", Getenv: func(string) string { return "" }, ReadFile: os.ReadFile, Data: []byte(`
+	p, _, problems := policy.Load(policy.Source{File: "weir.yaml", Getenv: func(string) string { return "" }, ReadFile: os.ReadFile, Data: []byte(`
 allow_http_hosts: [192.0.2.1]
 on_http_request:
 - type: ai-gateway

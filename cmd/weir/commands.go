@@ -43,7 +43,7 @@ func (c checkCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	p, problems := policy.Load(src)
+	p, _, problems := policy.Load(src)
 	for _, problem := range problems {
 		fmt.Fprintln(sys.stdout, problem)
 	}
@@ -62,9 +62,12 @@ func (c checkCmd) Run(sys system) error {
 		fmt.Fprintln(sys.stderr, "warning:", warning)
 	}
 	if c.Print {
+		effective, file := p.Effective(), config.Config{}
+		config.Decode(src.File, src.Data, &file)
+		effective.AccessKeys = file.AccessKeys
 		enc := yaml.NewEncoder(sys.stdout)
 		enc.SetIndent(2)
-		return errors.Join(enc.Encode(p.Effective()), enc.Close())
+		return errors.Join(enc.Encode(effective), enc.Close())
 	}
 	_, err = fmt.Fprintf(sys.stdout, "%s: ok\n", src.File)
 	return err
@@ -96,7 +99,7 @@ func (c bootstrapCmd) Run(sys system) error {
 		if err != nil {
 			return err
 		}
-		p, problems := policy.Load(src)
+		p, _, problems := policy.Load(src)
 		if len(problems) > 0 {
 			return problems
 		}

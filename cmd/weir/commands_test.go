@@ -167,7 +167,7 @@ func TestCheckPrint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, problems := policy.Load(src)
+		p, _, problems := policy.Load(src)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}

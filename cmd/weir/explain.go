@@ -17,7 +17,7 @@ func (c explainCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	p, problems := policy.Load(src)
+	p, keys, problems := policy.Load(src)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -34,7 +34,7 @@ func (c explainCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	e, err := admin.Explain(p, admin.Question{Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
+	e, err := admin.Explain(admin.Basis{Policy: p, Keys: keys.Index}, admin.Question{Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
 	if err != nil {
 		return err
 	}

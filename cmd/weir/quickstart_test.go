@@ -68,7 +68,7 @@ func TestLookAround(t *testing.T) {
 	if strings.Contains(string(src.Data), "sk-of-openai") {
 		t.Errorf("the configuration shows a key:\n%s", src.Data)
 	}
-	p, problems := policy.Load(src)
+	p, _, problems := policy.Load(src)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}

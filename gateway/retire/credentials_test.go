@@ -11,7 +11,7 @@ import (
 
 func TestCredentials(t *testing.T) {
 	load := func(key, provider string) *policy.Policy {
-		p, problems := policy.Load(policy.Source{
+		p, _, problems := policy.Load(policy.Source{
 			File: "weir.yaml", Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return nil, nil },
 			Data: fmt.Appendf(nil, "providers: [{id: %s, base_url: http://a.internal, api_keys: [{value: %s}]}, {id: other, base_url: http://b.internal, api_keys: [{value: same}]}]", provider, key),
 		})

@@ -29,7 +29,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) adopt() *policy.Policy {
 	w.t.Helper()
 	w.n++
-	p, problems := policy.Load(policy.Source{
+	p, _, problems := policy.Load(policy.Source{
 		File: "weir.yaml", Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return nil, nil },
 		Data: fmt.Appendf(nil, "providers: [{id: a, base_url: http://a%[1]d.internal, api_keys: [{value: k}]}, {id: b, base_url: http://b%[1]d.internal}]", w.n),
 	})

@@ -13,6 +13,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// byteOrderMark may be before the text of a file, and is no part of it.
+var byteOrderMark = []byte("\ufeff")
+
 // parseFile returns the root value of a file, nil where it is empty or cannot
 // be read.
 func parseFile(file string, data []byte) (*yaml.Node, Problems) {
@@ -25,7 +28,7 @@ func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 	if at := invalidUTF8(data); at >= 0 {
 		return fail(lineOf(data, at), "is not UTF-8")
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	// JSON is not quite YAML: the library refuses surrogate escapes.
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) > 0 && (first[0] == '{' || first[0] == '[') && json.Valid(data) {
 		return jsonNodes(data), nil

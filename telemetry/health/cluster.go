@@ -182,8 +182,8 @@ func (c *Cluster) keep(key string, now time.Time) *view {
 	return v
 }
 
-// retain forgets the views of all access keys but these.
-func (c *Cluster) retain(ids map[string]bool) {
+// retain forgets the views of access keys that are not to be known, by their ids.
+func (c *Cluster) retain(known func(id string) bool) {
 	c.kept.Lock()
 	defer c.kept.Unlock()
 	keys := c.keys.Load()
@@ -191,7 +191,7 @@ func (c *Cluster) retain(ids map[string]bool) {
 		return
 	}
 	next := maps.Clone(*keys)
-	maps.DeleteFunc(next, func(id string, _ *view) bool { return !ids[id] })
+	maps.DeleteFunc(next, func(id string, _ *view) bool { return !known(id) })
 	if len(next) == 0 {
 		c.keys.Store(nil)
 	} else {

@@ -57,7 +57,8 @@ func TestOneProbe(t *testing.T) {
 // Everything at the same time: nothing that is learnt is lost.
 func TestConcurrent(t *testing.T) {
 	w := newWorld(t, "")
-	c, p := w.cluster(), load(t, "")
+	c := w.cluster()
+	p, keys := load(t, "")
 	for round := range 100 {
 		w.now = start.Add(time.Duration(round) * time.Hour)
 		for i := range 5 {
@@ -81,7 +82,7 @@ func TestConcurrent(t *testing.T) {
 					w.Ejections(w.a)
 				}
 			})
-			wg.Go(func() { w.Adopt(p) })
+			wg.Go(func() { w.Adopt(p, keys) })
 		}
 		wg.Wait()
 		if c.all.ejection() == nil || c.ofModel("x").ejection() == nil {

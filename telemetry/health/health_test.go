@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/identity"
 	"weir/policy"
 	"weir/telemetry/accesslog"
 )
@@ -22,18 +23,21 @@ on_http_request:
       providers: [{id: a, base_url: http://a.internal}, {id: b, base_url: http://b.internal}]
 `
 
-func load(t testing.TB, field string) *policy.Policy { t.Helper(); return loadWith(t, "", field) }
-
-func loadWith(t testing.TB, keys, field string) *policy.Policy {
+func load(t testing.TB, field string) (*policy.Policy, *identity.Index) {
 	t.Helper()
-	p, problems := policy.Load(policy.Source{
+	return loadWith(t, "", field)
+}
+
+func loadWith(t testing.TB, keys, field string) (*policy.Policy, *identity.Index) {
+	t.Helper()
+	p, index, problems := policy.Load(policy.Source{
 		File: "weir.yaml", Data: fmt.Appendf(nil, config, keys, field),
 		Getenv: func(string) string { return "" }, ReadFile: func(string) ([]byte, error) { return nil, nil },
 	})
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p, index.Index
 }
 
 // world is a tracker with a clock of its own, and what it told.
@@ -67,13 +71,15 @@ func newWorldWith(t testing.TB, keys, field string) *world {
 			fmt.Fprint(&w.told, e.Ejection.Cause, " ")
 		}
 	})
-	p := loadWith(t, keys, field)
-	for id := range p.AccessKeyIDs() {
-		w.keys[p.AccessKeyName(id)] = id
+	p, index := loadWith(t, keys, field)
+	for _, name := range []string{"a", "b", "c"} {
+		if k := index.Named(name); k != nil {
+			w.keys[name] = k.ID
+		}
 	}
 	w.a = p.Clusters[0].Name
 	w.Cluster(w.a)
-	w.Adopt(p)
+	w.Adopt(p, index)
 	return w
 }
 

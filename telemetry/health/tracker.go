@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/identity"
 	"weir/policy"
 	"weir/telemetry/accesslog"
 )
@@ -64,24 +65,20 @@ func (t *Tracker) Cluster(name string) policy.Health {
 	return c
 }
 
-// Adopt goes by a policy that is now in force, and forgets clusters and access
-// keys that it does not have.
-func (t *Tracker) Adopt(p *policy.Policy) {
+// Adopt goes by a policy and access keys that are now in force, and forgets other
+// clusters and keys.
+func (t *Tracker) Adopt(p *policy.Policy, keys *identity.Index) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := map[string]*Cluster{}
 	if p.OutlierDetection == nil {
 		t.settings.Store(nil)
 	} else {
-		ids := p.AccessKeyIDs()
-		single := len(ids) < 2
-		if single {
-			clear(ids)
-		}
+		single := keys.Len() < 2
 		t.settings.Store(&settings{p.Failover, *p.OutlierDetection, single})
 		for _, c := range p.Clusters {
 			if k, ok := t.known[c.Name]; ok {
-				k.retain(ids)
+				k.retain(func(id string) bool { return !single && keys.ByID(id) != nil })
 				next[c.Name] = k
 			}
 		}

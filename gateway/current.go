@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"weir/identity"
+	"weir/policy"
+)
+
+// configuration is what the configuration was compiled to.
+type configuration struct {
+	policy *policy.Policy
+	keys   *policy.AccessKeys
+}
+
+// current is the configuration of new requests. Its policy and its access keys
+// change in one step: no request meets a policy that asks for keys with the keys of
+// one that asked for none.
+type current struct {
+	pointer atomic.Pointer[configuration]
+}
+
+// load returns the configuration; it is empty before the first.
+func (c *current) load() configuration {
+	if now := c.pointer.Load(); now != nil {
+		return *now
+	}
+	return configuration{}
+}
+
+// Load returns the policy; nil: there is none yet.
+func (c *current) Load() *policy.Policy { return c.load().policy }
+
+// forRequest returns what a request is decided with.
+func (c *current) forRequest() (*policy.Policy, *identity.Index) {
+	now := c.pointer.Load() // no request comes before the first
+	return now.policy, now.keys.Index
+}
+
+// keyName returns the name of the access key with an id; empty: there is none.
+func (c *current) keyName(id string) string {
+	if keys := c.load().keys; keys != nil {
+		if k := keys.ByID(id); k != nil {
+			return k.Name
+		}
+	}
+	return ""
+}
+
+func (c *current) store(next configuration) { c.pointer.Store(&next) }
+
+// adoptKeys makes access keys the current ones. Envoys know nothing of access keys:
+// nothing is compiled, sent or waited for. Requests that run go on.
+func (g *Gateway) adoptKeys(next configuration) {
+	g.current.store(next)
+	g.health.Adopt(next.policy, next.keys.Index)
+	g.reloading.refused = ""
+	g.status.adoptedKeys(next.keys)
+	g.metrics.reload(true)
+	g.metrics.keyChanges.Inc()
+	g.logInForce(next, "changed", "access keys")
+}
+
+// logInForce logs that a configuration is the current one.
+func (g *Gateway) logInForce(c configuration, more ...any) {
+	g.log.Info("configuration in force", append([]any{
+		"config", g.options.ConfigFile, "version", c.policy.Version, "clusters", len(c.policy.Clusters), "access_keys", c.keys.Len(),
+	}, more...)...)
+}
