@@ -87,6 +87,12 @@ var clients = []struct {
 		"Authorization",
 		[]string{"AuthenticationError", "NotFoundError", "APIError", "BadRequestError", "InternalServerError", "InternalServerError"},
 	},
+	{
+		script{"node-anthropic", anthropicEnv, node("run_anthropic.mjs")},
+		[]string{"messages", "messages_stream", "count_tokens"},
+		"X-Api-Key",
+		[]string{"AuthenticationError", "NotFoundError", "ContentTooLargeError", "BadRequestError", "InternalServerError", "GatewayTimeoutError"},
+	},
 }
 
 // Every client runs twice, first straight at the provider: through the gateway,
@@ -141,7 +147,7 @@ on_http_request:
 			p.Reset()
 
 			through := steps(c.name + ":m")
-			lists := slices.Contains([]string{"python-openai", "python-anthropic", "node-openai"}, c.name)
+			lists := slices.Contains([]string{"python-openai", "python-anthropic", "node-openai", "node-anthropic"}, c.name)
 			if lists {
 				through = append(through, step{Op: "models"}, step{Op: "model", Model: c.name + ":listed"})
 			}
@@ -173,7 +179,7 @@ on_http_request:
 			for i, f := range refusals(c.name, c.ops[0]) {
 				want := f.want
 				want.Class = c.classes[i]
-				if c.name == "python-anthropic" {
+				if strings.HasSuffix(c.name, "-anthropic") {
 					want.Code = "" // the API has none
 				}
 				if diff := cmp.Diff(result{Error: &want}, got[i]); diff != "" {
