@@ -42,10 +42,10 @@ race: ## Run the tests that need no Envoy under the race detector.
 e2e: prometheus ## Run only the end-to-end tests.
 	go test -count=1 ./e2e/... ./examples/...
 
-faults: ## Run the fault wall: what providers do wrong, and what becomes of it.
+faults: ## Run every row of docs/faults.md, the faults of providers, against a real Envoy.
 	go test -count=1 ./faults
 
-faults-table: ## Write docs/faults.md, the fault wall's rows and what was seen of each.
+faults-table: ## Write docs/faults.md: every fault, and what the client gets.
 	go test -count=1 ./faults -update
 
 schema: ## Write policy/config/schema.json, the schema of the configuration, from its Go types.
