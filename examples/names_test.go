@@ -3,11 +3,14 @@ package examples
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"weir/internal/gatewaytest"
 )
 
 // source calls f with every Go file of the repository that is no test.
@@ -68,6 +71,40 @@ func TestDocumentedNames(t *testing.T) {
 		for _, name := range strings.Split(m[1], ", ") {
 			if !metrics[strings.Trim(name, "`")] {
 				t.Errorf("docs/metrics.md has %s, which the code has not", name)
+			}
+		}
+	}
+}
+
+// TestCommandLine: docs/cli.md has every command, and under each its flags.
+func TestCommandLine(t *testing.T) {
+	page := documents(t, "docs/cli.md")["docs/cli.md"]
+	help := func(args ...string) string {
+		out, err := exec.Command(gatewaytest.Binary(t), append(args, "--help")...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	_, commands, _ := strings.Cut(help(), "\nCommands:\n")
+	names := regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(commands, -1)
+	if len(names) < 8 {
+		t.Errorf("found only %v", names)
+	}
+	flag := regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z-]+)`)
+	for _, m := range names {
+		if !strings.Contains(page, "| `weir "+m[1]+"`") {
+			t.Errorf("the table does not have weir %s", m[1])
+		}
+		_, section, _ := strings.Cut(page, "\n## `weir "+m[1]+"`\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		documented := map[string]bool{"--help": true, "--version": true}
+		for _, f := range regexp.MustCompile("`(--[a-z-]+)`").FindAllStringSubmatch(section, -1) {
+			documented[f[1]] = true
+		}
+		for _, f := range flag.FindAllStringSubmatch(help(m[1]), -1) {
+			if !documented[f[1]] {
+				t.Errorf("weir %s has %s, which the page does not", m[1], f[1])
 			}
 		}
 	}
