@@ -53,7 +53,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	// As a failure: what Envoy logs of attempts goes by their status.
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":status", Value: metadata.JudgedStatus},
-		wire.SetHeader{Key: metadata.CauseHeader, Value: metadata.EncodeCause(verdict.Cause(), status)},
+		wire.SetHeader{Key: metadata.CauseHeader, Value: metadata.Cause{Name: verdict.Cause(), Status: status}.Encode()},
 	)
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set}}
 	return stream.Send(&x.out)

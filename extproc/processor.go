@@ -261,10 +261,28 @@ func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body 
 	return x.replyError(stream, p.count(err), req.Format, x.logged(req, body, nil))
 }
 
-// logged is what the access log will tell of a request.
+// logged returns what the access log will say of a request, as far as it was read:
+// body and plan may be nil.
 func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire.Field {
-	c := policy.LogContextOf(req.id, req.Operation, req.key, body, plan)
+	c := metadata.LogContext{ID: req.id, Operation: req.Operation}
+	if req.key != nil {
+		c.KeyID, c.Key = req.key.ID, req.key.Name
+	}
+	switch {
+	case body == nil:
+	case body.HasModel:
+		c.Asked = body.Model
+	case len(body.Models) > 0:
+		c.Asked = body.Models[0]
+	}
 	c.Asked = x.plan.Presented.Scrub(c.Asked)
+	if plan != nil {
+		c.Stream = plan.Stream
+		c.Attempts = make([]metadata.LoggedAttempt, len(plan.Attempts))
+		for i := range plan.Attempts {
+			c.Attempts[i] = metadata.LoggedAttempt{Cluster: plan.Attempts[i].Cluster.Name, Model: plan.Attempts[i].Model}
+		}
+	}
 	return wire.Field{Key: metadata.LogField, Value: wire.String(c.Encode())}
 }
 

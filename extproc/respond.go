@@ -64,7 +64,9 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	} else {
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
 		meta = append(meta, x.chainMetadata(plan))
-		fields = append(fields, wire.Field{Key: metadata.PlanField, Value: wire.String(plan.Encode())})
+		var retries [metadata.MaxAttempts]metadata.Attempt
+		later := metadata.Plan{Deadline: plan.Deadline, Length: first.Length, Attempts: plan.Retries(retries[:0])}
+		fields = append(fields, wire.Field{Key: metadata.PlanField, Value: wire.String(later.Encode())})
 	}
 	if len(plan.Rejected) > 0 {
 		fields = append(fields, wire.Field{Key: metadata.RejectedField, Value: wire.String(metadata.HeaderList(plan.Rejected))})

@@ -1,86 +1,75 @@
 package metadata
 
-import "strings"
-
-// LogContext is what the access log tells of a request beside what Envoy knows
-// of it. It travels as metadata, so that whoever receives the log needs no
-// memory of the decision.
+// LogContext is what the access log says of a request in addition to what Envoy knows.
+// It travels as metadata, so that whoever receives the log needs no memory of the
+// decision.
 type LogContext struct {
-	// ID is the id of the request when it was decided on: its header may be
-	// another when it is logged, where one is configured.
+	// ID is the id of the request when it was decided on. Its header may be another
+	// one when it is logged, where the configuration sets it.
 	ID string
-	// Operation is what was asked for, as Endpoint.Operation.
+	// Operation is that of the endpoint.
 	Operation string
-	// Asked is the first model name that the client wrote; empty where it wrote
-	// none.
-	Asked    string
-	KeyID    string
-	Key      string
-	Stream   bool
-	Attempts []LoggedAttempt
+	// Asked is the first model name of the client, empty where it sent none.
+	Asked string
+	// KeyID and Key are the id and the name of the access key.
+	KeyID, Key string
+	Stream     bool
+	Attempts   []LoggedAttempt
 }
 
-// LoggedAttempt says where an attempt goes: Envoy's log of a cluster that looks
-// its host up names the host's cluster.
+// LoggedAttempt says where an attempt goes. The log of a cluster that looks its host
+// up names the host's cluster instead.
 type LoggedAttempt struct {
 	Cluster string
 	Model   string // what the provider is asked for
 }
 
-// logSeparator cannot occur in a field: control characters are refused in
-// model names and in the names of keys.
-const logSeparator = "\n"
-
-const streamed = "stream"
-
-// Encode writes the context as one metadata value: a line for each field, and
-// two lines for each attempt.
-func (c *LogContext) Encode() string {
-	var b strings.Builder
-	n := len(c.ID) + len(c.Operation) + len(c.Asked) + len(c.KeyID) + len(c.Key) + len(streamed) + 5
-	for _, a := range c.Attempts {
-		n += len(a.Cluster) + len(a.Model) + 2
+func (l *LogContext) fields(c *coder) {
+	c.text(&l.ID) // first: see LoggedID
+	c.text(&l.Operation)
+	c.text(&l.Asked)
+	c.text(&l.KeyID)
+	c.text(&l.Key)
+	c.flag(&l.Stream)
+	if n := c.length(len(l.Attempts), MaxAttempts); n > 0 {
+		l.Attempts = make([]LoggedAttempt, n)
 	}
-	b.Grow(n)
-	for i, field := range [...]string{c.ID, c.Operation, c.Asked, c.KeyID, c.Key} {
-		if i > 0 {
-			b.WriteString(logSeparator)
-		}
-		b.WriteString(field)
+	for i := range l.Attempts {
+		c.text(&l.Attempts[i].Cluster)
+		c.text(&l.Attempts[i].Model)
 	}
-	b.WriteString(logSeparator)
-	if c.Stream {
-		b.WriteString(streamed)
-	}
-	for _, a := range c.Attempts {
-		b.WriteString(logSeparator)
-		b.WriteString(a.Cluster)
-		b.WriteString(logSeparator)
-		b.WriteString(a.Model)
-	}
-	return b.String()
 }
 
-// DecodeLogContext reads what Encode wrote, without copying it. It is given
-// only what this process or another Weir wrote; of anything else it makes what
-// it can.
+// size is about the length of the encoded context.
+func (l *LogContext) size() int {
+	n := len(l.ID) + len(l.Operation) + len(l.Asked) + len(l.KeyID) + len(l.Key) + 8*overhead
+	for i := range l.Attempts {
+		n += len(l.Attempts[i].Cluster) + len(l.Attempts[i].Model) + 2*overhead
+	}
+	return n
+}
+
+// Encode returns the context as one metadata value.
+func (l *LogContext) Encode() string {
+	var c coder
+	c.begin(l.size())
+	l.fields(&c)
+	return c.written()
+}
+
+// DecodeLogContext reads what Encode wrote. Its strings share the memory of s.
+// Anything else is an empty context.
 func DecodeLogContext(s string) LogContext {
-	var c LogContext
-	next := func() string {
-		field, rest, _ := strings.Cut(s, logSeparator)
-		s = rest
-		return field
+	var l LogContext
+	c := newReader(s)
+	if l.fields(&c); c.end() != nil {
+		return LogContext{}
 	}
-	c.ID, c.Operation, c.Asked, c.KeyID, c.Key = next(), next(), next(), next(), next()
-	c.Stream = next() == streamed
-	for s != "" && len(c.Attempts) < MaxAttempts {
-		c.Attempts = append(c.Attempts, LoggedAttempt{next(), next()})
-	}
-	return c
+	return l
 }
 
-// LoggedID reads the ID of what Encode wrote.
+// LoggedID returns the ID of an encoded context, without reading the rest.
 func LoggedID(s string) string {
-	id, _, _ := strings.Cut(s, logSeparator)
-	return id
+	c := newReader(s)
+	return c.next()
 }

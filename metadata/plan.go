@@ -1,7 +1,6 @@
 package metadata
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -9,91 +8,137 @@ import (
 	"weir/llm/body"
 )
 
-// HeaderChange is what a later attempt does to a header of the request as the
-// first attempt sent it. An empty value removes it.
-type HeaderChange struct{ Name, Value string }
-
 // MaxAttempts is the longest plan.
 const MaxAttempts = 10
 
-// encodedPlan is what Encode writes.
-type encodedPlan struct {
-	Deadline int64            `json:"deadline"` // Unix milliseconds
-	Length   int              `json:"length"`   // of the first attempt's body
-	Attempts []encodedAttempt `json:"attempts"` // from the second on
+// maxChanges bounds the edits and the header changes of an attempt that are read.
+const maxChanges = 1000
+
+// Plan is what the later attempts of a request need: everything that was decided when
+// the request arrived, except its body, which Envoy keeps as the first attempt sent
+// it. It holds no credential.
+type Plan struct {
+	// Deadline bounds when an attempt may start.
+	Deadline time.Time
+	// Length is that of the first attempt's body.
+	Length int
+	// Attempts are the attempts from the second on.
+	Attempts []Attempt
 }
 
-type encodedAttempt struct {
-	Cluster   string        `json:"cluster"`
-	Model     string        `json:"model"`
-	Path      string        `json:"path"`
-	Authority string        `json:"authority"`
-	Edits     []encodedEdit `json:"edits"`
-	// Headers are those that change; values are base64, as they need not be UTF-8.
-	Headers []encodedHeader `json:"headers"`
-}
-
-type encodedHeader struct {
-	Name  string `json:"name"`
-	Value []byte `json:"value"`
-}
-
-type encodedEdit struct {
-	At   int    `json:"at"`
-	Len  int    `json:"len"`
-	With string `json:"with"`
-}
-
-// Retry is a later attempt as an encoded plan tells it.
-type Retry struct {
-	Model     string
-	Path      string
-	Authority string
-	Edits     []body.Edit
-	Length    int // of the body after the edits
-	// Headers are the changes to the headers of the request.
+// Attempt is a later attempt of a request.
+type Attempt struct {
+	Cluster, Model, Path, Authority string
+	// Edits turn the body of the first attempt into that of this one.
+	Edits   []body.Edit
 	Headers []HeaderChange
-	// Expired says that the time for all attempts is over, Last that no attempt
-	// is left after this one.
+}
+
+// HeaderChange is what a later attempt changes about a header of the first. An empty
+// value removes it.
+type HeaderChange struct{ Name, Value string }
+
+func (p *Plan) fields(c *coder) {
+	c.moment(&p.Deadline)
+	c.integer(&p.Length)
+	if n := c.length(len(p.Attempts), MaxAttempts); n > 0 {
+		p.Attempts = make([]Attempt, n)
+	}
+	for i := range p.Attempts {
+		p.Attempts[i].fields(c)
+	}
+}
+
+func (a *Attempt) fields(c *coder) {
+	c.text(&a.Cluster)
+	c.text(&a.Model)
+	c.text(&a.Path)
+	c.text(&a.Authority)
+	if n := c.length(len(a.Edits), maxChanges); n > 0 {
+		a.Edits = make([]body.Edit, n)
+	}
+	for i := range a.Edits {
+		e := &a.Edits[i]
+		c.integer(&e.At)
+		c.integer(&e.Len)
+		c.content(&e.With)
+	}
+	if n := c.length(len(a.Headers), maxChanges); n > 0 {
+		a.Headers = make([]HeaderChange, n)
+	}
+	for i := range a.Headers {
+		c.text(&a.Headers[i].Name)
+		c.octets(&a.Headers[i].Value)
+	}
+}
+
+// size is about the length of the encoded plan.
+func (p *Plan) size() int {
+	n := 64
+	for i := range p.Attempts {
+		a := &p.Attempts[i]
+		n += len(a.Cluster) + len(a.Model) + len(a.Path) + len(a.Authority) + 6*overhead
+		for _, e := range a.Edits {
+			n += len(e.With) + 4*overhead
+		}
+		for _, h := range a.Headers {
+			n += len(h.Name) + 2*len(h.Value) + 2*overhead
+		}
+	}
+	return n
+}
+
+// Encode returns the plan as one metadata value.
+func (p *Plan) Encode() string {
+	var c coder
+	c.begin(p.size())
+	p.fields(&c)
+	return c.written()
+}
+
+// Retry is a later attempt, checked against what Envoy is about to do.
+type Retry struct {
+	Attempt
+	// Length is that of the body after the edits.
+	Length int
+	// Expired is set where the time for all attempts is over, Last where no attempt
+	// follows this one.
 	Expired, Last bool
 }
 
-// DecodeRetry reads attempt n (counted from 1, as Envoy counts) of an encoded
-// plan. It refuses when the plan does not fit what Envoy is about to do:
-// another cluster than planned, or a body of another length.
+// DecodeRetry reads attempt n of an encoded plan, counted from 1 as Envoy does. It
+// fails if the plan does not fit what Envoy is about to do: another cluster than
+// planned, or a body of another length.
 func DecodeRetry(encoded string, n int, cluster string, length int, now time.Time) (Retry, error) {
-	var e encodedPlan
-	if err := json.Unmarshal([]byte(encoded), &e); err != nil {
+	var p Plan
+	c := newReader(encoded)
+	p.fields(&c)
+	if err := c.end(); err != nil {
 		return Retry{}, fmt.Errorf("plan: %w", err)
 	}
-	if n < 2 || n-2 >= len(e.Attempts) {
+	if n < 2 || n-2 >= len(p.Attempts) {
 		return Retry{}, fmt.Errorf("plan has no attempt %d", n)
 	}
-	a := e.Attempts[n-2]
-	if a.Cluster != cluster {
-		return Retry{}, fmt.Errorf("attempt %d is planned for cluster %q, Envoy chose %q", n, a.Cluster, cluster)
+	r := Retry{Attempt: p.Attempts[n-2], Expired: now.UnixMilli() > p.Deadline.UnixMilli(), Last: n-1 == len(p.Attempts)}
+	if r.Cluster != cluster {
+		return Retry{}, fmt.Errorf("attempt %d is planned for cluster %q, Envoy chose %q", n, r.Cluster, cluster)
 	}
-	if e.Length != length {
-		return Retry{}, fmt.Errorf("attempt %d has a body of %d bytes, the plan was made for %d", n, length, e.Length)
+	if p.Length != length {
+		return Retry{}, fmt.Errorf("attempt %d has a body of %d bytes, the plan was made for %d", n, length, p.Length)
 	}
-	r := Retry{Model: a.Model, Path: a.Path, Authority: a.Authority, Expired: now.UnixMilli() > e.Deadline, Last: n-1 == len(e.Attempts)}
 	at := 0
-	for _, ed := range a.Edits {
-		if ed.At < at || ed.At > length || ed.Len < 0 || ed.Len > length-ed.At {
+	for _, e := range r.Edits {
+		if e.At < at || e.At > length || e.Len < 0 || e.Len > length-e.At {
 			return Retry{}, fmt.Errorf("attempt %d has an edit outside of its body", n)
 		}
-		at = ed.At + ed.Len
-		r.Edits = append(r.Edits, body.Edit{At: ed.At, Len: ed.Len, With: []byte(ed.With)})
+		at = e.At + e.Len
 	}
 	r.Length = body.EditedLen(length, r.Edits)
-	for _, h := range a.Headers {
-		r.Headers = append(r.Headers, HeaderChange{h.Name, string(h.Value)})
-	}
 	return r, nil
 }
 
-// HeaderList writes names that clients sent as the value of one header: a
-// list, with everything escaped that could end a name or the header.
+// HeaderList writes names that clients sent as the value of one header: a list, with
+// everything escaped that could end a name or the header.
 func HeaderList(names []string) string {
 	var b strings.Builder
 	for i, name := range names {

@@ -1,10 +1,8 @@
 package policy
 
 import (
-	"encoding/base64"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -272,63 +270,14 @@ func textOf(edits []body.Edit) int {
 	return n
 }
 
-// Encode gives the later attempts of a plan for the request's metadata, or
-// nothing where there is only one attempt. It is JSON, so that it can be read
-// in a dump: encodedPlan. It holds no credential.
-func (p *Plan) Encode() string {
-	if len(p.Attempts) < 2 {
-		return ""
+// Retries appends to dst what the attempts from the second on need, for the metadata
+// of the request. It holds no credential.
+func (p *Plan) Retries(dst []metadata.Attempt) []metadata.Attempt {
+	for i := 1; i < len(p.Attempts); i++ {
+		a := &p.Attempts[i]
+		dst = append(dst, metadata.Attempt{
+			Cluster: a.Cluster.Name, Model: a.Model, Path: a.Path, Authority: a.Authority, Edits: a.Edits, Headers: p.changes(i),
+		})
 	}
-	size := 64
-	for i := range p.Attempts[1:] {
-		a := &p.Attempts[i+1]
-		for _, h := range p.mixed {
-			size += len(h.name) + len(h.value) + 32
-		}
-		size += len(a.Cluster.Name) + len(a.Model) + len(a.Path) + len(a.Authority) + textOf(a.Edits) + 64 + 64*len(a.Edits)
-	}
-	b := make([]byte, 0, size)
-	b = strconv.AppendInt(append(b, `{"deadline":`...), p.Deadline.UnixMilli(), 10)
-	b = strconv.AppendInt(append(b, `,"length":`...), int64(p.Attempts[0].Length), 10)
-	b = append(b, `,"attempts":[`...)
-	for i := range p.Attempts[1:] {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = p.Attempts[i+1].encode(b, p.changes(i+1))
-	}
-	return string(append(b, "]}"...))
-}
-
-func (a *Attempt) encode(b []byte, headers []metadata.HeaderChange) []byte {
-	b = body.AppendJSONString(append(b, `{"cluster":`...), a.Cluster.Name)
-	b = body.AppendJSONString(append(b, `,"model":`...), a.Model)
-	b = body.AppendJSONString(append(b, `,"path":`...), a.Path)
-	b = body.AppendJSONString(append(b, `,"authority":`...), a.Authority)
-	for i, e := range a.Edits {
-		if i == 0 {
-			b = append(b, `,"edits":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(append(b, `{"at":`...), int64(e.At), 10)
-		b = strconv.AppendInt(append(b, `,"len":`...), int64(e.Len), 10)
-		b = append(body.AppendJSONString(append(b, `,"with":`...), string(e.With)), '}')
-		if i == len(a.Edits)-1 {
-			b = append(b, ']')
-		}
-	}
-	for i, h := range headers {
-		if i == 0 {
-			b = append(b, `,"headers":[`...)
-		} else {
-			b = append(b, ',')
-		}
-		b = body.AppendJSONString(append(b, `{"name":`...), h.Name)
-		b = append(body.AppendJSONString(append(b, `,"value":`...), base64.StdEncoding.EncodeToString([]byte(h.Value))), '}')
-		if i == len(headers)-1 {
-			b = append(b, ']')
-		}
-	}
-	return append(b, '}')
+	return dst
 }

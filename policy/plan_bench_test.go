@@ -84,7 +84,7 @@ func BenchmarkPlan(b *testing.B) {
 		b.Run(c.name+"/encoded", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				r.plan(b).Encode()
+				encode(r.plan(b))
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func BenchmarkPlan(b *testing.B) {
 func BenchmarkDecodeRetry(b *testing.B) {
 	p, _ := manyProviders(b)
 	plan := newPlanRequest(b, p, "", planCases[3].body, nil).plan(b)
-	encoded := plan.Encode()
+	encoded := encode(plan)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := metadata.DecodeRetry(encoded, 3, plan.Attempts[2].Cluster.Name, plan.Attempts[0].Length, testNow); err != nil {
@@ -111,7 +111,7 @@ func TestPlanAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, the budget is %v", c.name, got, c.allocs)
 		}
 		plan := r.plan(t)
-		if got := testing.AllocsPerRun(100, func() { plan.Encode() }); got > 2 {
+		if got := testing.AllocsPerRun(100, func() { encode(plan) }); got > 2 {
 			t.Errorf("%s: Encode makes %v allocations, the budget is 2", c.name, got)
 		}
 	}

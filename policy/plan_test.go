@@ -318,7 +318,7 @@ providers:
 	f(maxPlanText, 1)
 	// What all attempts send need not travel, however large it is.
 	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
-	if encoded := plan.Encode(); len(plan.Attempts) != 4 || len(encoded) > 2000 {
+	if encoded := encode(plan); len(plan.Attempts) != 4 || len(encoded) > 2000 {
 		t.Errorf("%d attempts in %d bytes", len(plan.Attempts), len(encoded))
 	}
 }

@@ -125,7 +125,7 @@ providers:
 		}
 	}
 	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
-	if text := fmt.Sprintf("%+v", plan.Attempts) + plan.Encode(); strings.Contains(text, "STAYS") {
+	if text := fmt.Sprintf("%+v", plan.Attempts) + encode(plan); strings.Contains(text, "STAYS") {
 		t.Error(text)
 	}
 }

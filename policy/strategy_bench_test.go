@@ -96,7 +96,7 @@ func (c *planRequest) decide(t testing.TB, parsed *body.Body, bytes []byte, rand
 	}
 	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &llm.Endpoints()[0], parsed, testNow, random
 	plan := c.plan(t)
-	plan.Encode()
+	encode(plan)
 	key := c.request.Key
 	c.request.Reset()
 	c.request.Key = key

@@ -206,8 +206,8 @@ func (e *entry) response(f *protofield.Fields) {
 		key, value := mapEntry(f.Bytes)
 		if string(key) != metadata.CauseHeader {
 			e.quota.Set(string(key), string(value))
-		} else if c, status := metadata.DecodeCause(string(value)); c == CauseErrorAnswer || c == CauseEmptyAnswer || c == CauseWrongAnswer {
-			e.judged, e.judgedStatus = c, status
+		} else if c := metadata.DecodeCause(string(value)); c.Name == CauseErrorAnswer || c.Name == CauseEmptyAnswer || c.Name == CauseWrongAnswer {
+			e.judged, e.judgedStatus = c.Name, c.Status
 		}
 	case f.Is(6, protowire.BytesType):
 		e.details = string(f.Bytes)

@@ -72,7 +72,8 @@ func TestPresenceInOrder(t *testing.T) {
 	var got followed
 	r := New(&sink{}, &got, func() Names { return noNames{} })
 	running, ended := "DownstreamPeriodic 0 1 ::1 ", "DownstreamEnd 200 1 ::1 "
-	b := encode(t, export(running+"a\nchat", running+"b\nchat", ended+"a\nchat", ended+"b\nchat"))
+	of := func(id string) string { return (&metadata.LogContext{ID: id, Operation: "chat"}).Encode() }
+	b := encode(t, export(running+of("a"), running+of("b"), ended+of("a"), ended+of("b")))
 	if err := (presence{r}).ReadMessage(b); err != nil {
 		t.Fatal(err)
 	}

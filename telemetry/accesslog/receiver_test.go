@@ -239,6 +239,11 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
+// twoAttempts is what was planned for the requests of the tests below.
+var twoAttempts = &metadata.LogContext{
+	ID: "a", Operation: "chat", Asked: "m", Attempts: []metadata.LoggedAttempt{{Cluster: "c1", Model: "m1"}, {Cluster: "c2", Model: "m2"}},
+}
+
 // The record of an attempt that has no entry begins where the one before ended,
 // and says of the provider's answer what the request's entry says.
 func TestAnsweringAttempt(t *testing.T) {
@@ -246,7 +251,7 @@ func TestAnsweringAttempt(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	failed := &entry{requestID: "a", start: start.Add(20 * ms), duration: 80 * ms, status: 500}
 	answer := entry{
-		requestID: "a", start: start, status: 200, attempts: 1, context: "a\nchat\nm\n\n\n\nc1\nm1\nc2\nm2",
+		requestID: "a", start: start, status: 200, attempts: 1, context: twoAttempts.Encode(),
 		received: 10 * ms, sent: 110 * ms, firstByte: 150 * ms, lastByte: 300 * ms, duration: 301 * ms,
 		quota: QuotaHeaders{retryAfter: "1"},
 	}
@@ -297,7 +302,7 @@ func TestAnsweringAttempt(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var got []string
 	r := New(progress{keep{new([]Attempt)}, &got}, nofollow{}, func() Names { return noNames{} })
-	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: "a\nchat\nm\n\n\n\nc1\nm1\nc2\nm2"}
+	running := entry{requestID: "a", running: true, status: 200, attempts: 2, context: twoAttempts.Encode()}
 	failing := running
 	failing.status = 429
 	r.take(metadata.RequestLog, &running)
