@@ -33,10 +33,10 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	judge.Reset(g.Response, g.MayStream)
 	verdict := judge.Headers(status, contentType, encoding, x.in.EndOfStream)
 	var late alarm
-	if verdict == gate.Hold && g.Stream {
+	if verdict == llm.Undecided && g.Stream {
 		late.set(g.Deadline.Sub(p.now()), func() { p.giveUp(stream, g.Response.Format()) })
 	}
-	for verdict == gate.Hold {
+	for verdict == llm.Undecided {
 		if err := stream.Recv(&x.in); err != nil {
 			late.stop()
 			return ended(err)

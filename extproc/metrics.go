@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"weir/extproc/gate"
 	"weir/llm"
 )
 
@@ -63,7 +62,7 @@ func (m *Metrics) retried() { m.retries.Inc() }
 
 func (m *Metrics) truncated() { m.cut.Inc() }
 
-func (m *Metrics) judged(v gate.Verdict) {
+func (m *Metrics) judged(v llm.Verdict) {
 	verdict := "passed"
 	if v.Failed() {
 		verdict = v.Cause()

@@ -153,8 +153,10 @@ type plans struct {
 }
 
 func (p *plans) Enter(*policy.Policy) { p.entered++ }
+
 func (p *plans) Leave(*policy.Policy) { p.entered-- }
-func (p *plans) Done(id string)       { delete(p.needed, id) }
+
+func (p *plans) Done(id string) { delete(p.needed, id) }
 
 func (p *plans) Plan(id string, _ *policy.Policy, attempts []policy.Attempt) bool {
 	for _, a := range attempts {

@@ -1,9 +1,9 @@
 package llm
 
-// Answer is a kind of answers, by what they look like.
+// ResponseKind is what successful responses of an operation look like.
 type ResponseKind string
 
-// The kinds. AnyAnswer may be of any type: sound, text, subtitles.
+// The kinds. KindAny may be of any media type: audio, text, subtitles.
 const (
 	KindAny       ResponseKind = ""
 	KindJSON      ResponseKind = "json"
@@ -12,9 +12,9 @@ const (
 	KindMessages  ResponseKind = "messages"
 )
 
-// Format is that of the API that answers so.
-func (a ResponseKind) Format() Format {
-	if a == KindMessages {
+// Format returns the format of the API with such responses.
+func (k ResponseKind) Format() Format {
+	if k == KindMessages {
 		return Anthropic
 	}
 	return OpenAI
@@ -25,13 +25,13 @@ func (a ResponseKind) Format() Format {
 const CountedStream = "chat-counted"
 
 // Stream returns what a stream of this kind looks like, empty where it has no last
-// event. counted reports whether the client asked for tokens in every event.
-func (a ResponseKind) Stream(counted bool) string {
-	switch {
-	case a == KindChat && counted:
+// event. counted says that the client asked for tokens in every event.
+func (k ResponseKind) Stream(counted bool) string {
+	switch _, ends := k.LastEvents(); {
+	case !ends:
+		return ""
+	case k == KindChat && counted:
 		return CountedStream
-	case a == KindChat, a == KindResponses, a == KindMessages:
-		return string(a)
 	}
-	return ""
+	return string(k)
 }

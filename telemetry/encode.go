@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"weir/llm"
 	"weir/telemetry/accesslog"
 )
 
@@ -109,7 +110,7 @@ func appendStatus(b []byte, status int) []byte {
 	return strconv.AppendInt(b, int64(status), 10)
 }
 
-func appendTokens(b []byte, t *accesslog.Tokens) []byte {
+func appendTokens(b []byte, t *llm.Tokens) []byte {
 	if !t.Known {
 		return append(b, `,"tokens":null`...)
 	}

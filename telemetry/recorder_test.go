@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"weir/internal/sample"
+	"weir/llm"
 	"weir/telemetry/accesslog"
 	"weir/telemetry/rolling"
 )
@@ -56,7 +57,7 @@ func request() *accesslog.Request {
 		RequestID: "0f6b7f2e-9f7c-4a57-8a4e-5b3a6f8d1c11", Start: start, Key: "team-a", KeyID: "aigk_1", ClientIP: "203.0.113.9", Operation: "chat",
 		Asked: "gpt-x", AskedLabel: "gpt-x", Provider: "azure", Model: "gpt-x-2026", ModelLabel: "gpt-x-2026", Status: 200, Attempts: 2,
 		Stream: true, Duration: 2016 * msec, FirstByte: 316 * msec, LastByte: 2015 * msec, BytesIn: 812, BytesOut: 20480,
-		Tokens: accesslog.Tokens{Known: true, OutputKnown: true, Input: 100, Output: 51, Total: 151, CachedInput: 64, Reasoning: 20},
+		Tokens: llm.Tokens{Known: true, OutputKnown: true, Input: 100, Output: 51, Total: 151, CachedInput: 64, Reasoning: 20},
 	}
 }
 
@@ -130,7 +131,7 @@ func (f *fixture) exposed(t *testing.T) string {
 func truncated() *accesslog.Request {
 	r := request()
 	r.Cause, r.Truncated = accesslog.CauseTruncated, true
-	r.Tokens = accesslog.Tokens{Known: true, Cut: true, Input: 100, Total: 100, CachedInput: 64}
+	r.Tokens = llm.Tokens{Known: true, Cut: true, Input: 100, Total: 100, CachedInput: 64}
 	return r
 }
 
@@ -142,20 +143,20 @@ func TestMetrics(t *testing.T) {
 	f.Request(refused())
 
 	unknown := request()
-	unknown.Tokens, unknown.Stream = accesslog.Tokens{}, false
+	unknown.Tokens, unknown.Stream = llm.Tokens{}, false
 	f.Request(unknown)
 
 	gone := request()
-	gone.Tokens, gone.Cause, gone.ClientGone = accesslog.Tokens{}, accesslog.CauseClientGone, true
+	gone.Tokens, gone.Cause, gone.ClientGone = llm.Tokens{}, accesslog.CauseClientGone, true
 	f.Request(gone)
 
 	broken := request()
-	broken.Cause, broken.Status, broken.Tokens, broken.FirstByte = accesslog.CauseConnectFailure, 502, accesslog.Tokens{}, 0
+	broken.Cause, broken.Status, broken.Tokens, broken.FirstByte = accesslog.CauseConnectFailure, 502, llm.Tokens{}, 0
 	broken.Code = "provider_unreachable"
 	f.Request(broken)
 
 	embed := request()
-	embed.Operation, embed.Stream, embed.Tokens = "embeddings", false, accesslog.Tokens{Known: true, Input: 8, Total: 8}
+	embed.Operation, embed.Stream, embed.Tokens = "embeddings", false, llm.Tokens{Known: true, Input: 8, Total: 8}
 	f.Request(embed)
 
 	f.Request(truncated())

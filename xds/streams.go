@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"strings"
 
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
@@ -73,7 +74,7 @@ const endScript = `
 local find, sub, lower = string.find, string.sub, string.lower
 
 local function ended(text)
-  if find(text, '"error"', 1, true) and (find(text, '[\r\n]event: ?error') or find(text, '[\r\n]data: ?{%s*"error"') or find(text, '"type"%s*:%s*"error"')) then
+  if find(text, '"ERROR"', 1, true) and (find(text, '[\r\n]event: ?ERROR') or find(text, '[\r\n]data: ?{%s*"error"') or find(text, '"type"%s*:%s*"ERROR"')) then
     return true
   end
   ENDED
@@ -113,31 +114,32 @@ function envoy_on_response(handle)
 end
 `
 
-const endOfChat = `if find(text, "[DONE]", 1, true) and find(text, "[\r\n]data: ?%[DONE%]") then return true end`
-
-// endOfType is for an API whose last event has one of these types.
-func endOfType(types ...string) string {
+// endsLua is the body of the script's function ended, for a kind of streams.
+func endsLua(last llm.LastEvents) string {
+	escape := strings.NewReplacer(".", "%.", "[", "%[", "]", "%]").Replace
 	var out strings.Builder
-	for _, t := range types {
-		pattern := strings.ReplaceAll(t, ".", "%.")
-		out.WriteString(`if find(text, "` + t + `", 1, true) and (find(text, "[\r\n]event: ?` + pattern + `[\r\n]") or find(text, '"type"%s*:%s*"` + pattern + `"')) then return true end` + "\n")
+	if last.Data != "" {
+		fmt.Fprintf(&out, `if find(text, "%s", 1, true) and find(text, "[\r\n]data: ?%s") then return true end`+"\n", last.Data, escape(last.Data))
+	}
+	for _, t := range last.Types {
+		fmt.Fprintf(&out, `if find(text, "%s", 1, true) and (find(text, "[\r\n]event: ?%s[\r\n]") or find(text, '"type"%%s*:%%s*"%s"')) then return true end`+"\n", t, escape(t), escape(t))
 	}
 	return out.String()
 }
 
 // streamEnd looks for the last event of streams.
 func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
-	chat := b.endScript(endOfChat)
-	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
-		string(llm.KindChat):      chat,
-		llm.CountedStream:         chat,
-		string(llm.KindMessages):  b.endScript(endOfType("message_stop")),
-		string(llm.KindResponses): b.endScript(endOfType("response.completed", "response.incomplete", "response.failed", "response.cancelled")),
-	})
+	filters := map[string]*corev3.TypedExtensionConfig{}
+	for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindMessages, llm.KindResponses} {
+		last, _ := kind.LastEvents()
+		filters[string(kind)] = b.endScript(last)
+	}
+	filters[llm.CountedStream] = filters[string(llm.KindChat)]
+	return b.byAnswer(filters)
 }
 
-func (b *builder) endScript(ended string) *corev3.TypedExtensionConfig {
-	script := strings.NewReplacer("ENDED", ended, "NAMESPACE", metadata.EndNamespace, "FIELD", metadata.TruncatedField).Replace(endScript)
+func (b *builder) endScript(last llm.LastEvents) *corev3.TypedExtensionConfig {
+	script := strings.NewReplacer("ENDED", endsLua(last), "ERROR", llm.ErrorEvent, "NAMESPACE", metadata.EndNamespace, "FIELD", metadata.TruncatedField).Replace(endScript)
 	return b.extension("envoy.filters.http.lua", &luav3.Lua{
 		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}},
 		ClearRouteCache:   boolean(false),

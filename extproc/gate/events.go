@@ -1,12 +1,10 @@
 package gate
 
-import "bytes"
+import (
+	"bytes"
 
-// event is a server-sent event. Its strings are good until the next one.
-type event struct {
-	name []byte
-	data []byte
-}
+	"weir/llm"
+)
 
 // events takes a stream of server-sent events apart, however it is cut into
 // pieces and whichever line ends it uses.
@@ -26,7 +24,7 @@ func (r *events) reset() {
 }
 
 // each calls f for every event that ends in b, until f has a verdict.
-func (r *events) each(b []byte, f func(event) Verdict) Verdict {
+func (r *events) each(b []byte, f func(llm.Event) llm.Verdict) llm.Verdict {
 	for len(b) > 0 {
 		if r.cr {
 			r.cr = false
@@ -50,22 +48,22 @@ func (r *events) each(b []byte, f func(event) Verdict) Verdict {
 			continue
 		}
 		if r.some {
-			if v := f(event{r.name, r.data}); v != Hold {
+			if v := f(llm.Event{Name: r.name, Data: r.data}); v != llm.Undecided {
 				return v
 			}
 		}
 		r.name, r.data, r.some = r.name[:0], r.data[:0], false
 	}
-	return Hold
+	return llm.Undecided
 }
 
 // pending gives the event that has begun, if it has data. Of a line that has not
 // ended only [DONE] is taken for data: anything else may be half of it.
-func (r *events) pending() (event, bool) {
+func (r *events) pending() (llm.Event, bool) {
 	if string(r.line) == "data: [DONE]" || string(r.line) == "data:[DONE]" {
-		return event{r.name, r.line[len("data:"):]}, !r.some
+		return llm.Event{Name: r.name, Data: r.line[len("data:"):]}, !r.some
 	}
-	return event{r.name, r.data}, r.some
+	return llm.Event{Name: r.name, Data: r.data}, r.some
 }
 
 // add adds to the line, as far as there is room.

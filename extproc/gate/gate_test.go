@@ -8,7 +8,7 @@ import (
 	"weir/llm"
 )
 
-var names = map[string]Verdict{"hold": Hold, "pass": Pass, "error": ErrorAnswer, "empty": EmptyAnswer, "wrong": WrongAnswer}
+var names = map[string]llm.Verdict{"hold": llm.Undecided, "pass": llm.Accepted, "error": llm.ErrorResponse, "empty": llm.EmptyResponse, "wrong": llm.InvalidResponse}
 
 // Each case is a body, fed whole, byte by byte and in two halves.
 func TestJudge(t *testing.T) {
@@ -116,17 +116,17 @@ func TestJudge(t *testing.T) {
 				var j Judge
 				j.Reset(c.kind, c.stream)
 				v := j.Headers(200, c.media, "", false)
-				if v != Hold {
+				if v != llm.Undecided {
 					t.Fatalf("headers: %v", v)
 				}
-				for rest := c.body; rest != "" && v == Hold; {
+				for rest := c.body; rest != "" && v == llm.Undecided; {
 					n := min(size, len(rest))
 					v, rest = j.Data([]byte(rest[:n]), false), rest[n:]
 				}
 				if v != names[c.want] {
 					t.Fatalf("in pieces of %d: verdict %d, want %s", size, v, c.want)
 				}
-				if v == Hold {
+				if v == llm.Undecided {
 					if v = j.Data(nil, true); v != names[c.ended] {
 						t.Errorf("in pieces of %d: at the end verdict %d, want %s", size, v, c.ended)
 					}
@@ -191,7 +191,7 @@ func TestHeldIsBounded(t *testing.T) {
 		j.Reset("chat", true)
 		j.Headers(200, "text/event-stream", "", false)
 		n := 0
-		for j.Data([]byte(piece), false) == Hold {
+		for j.Data([]byte(piece), false) == llm.Undecided {
 			n += len(piece)
 		}
 		if n < MaxHeld-len(piece) || n > MaxHeld {
@@ -218,7 +218,7 @@ func TestJudgedAtTheLimit(t *testing.T) {
 		var j Judge
 		j.Reset("chat", true)
 		v := j.Headers(200, c.media, "", false)
-		for i := 0; i < len(c.pieces) && v == Hold; i++ {
+		for i := 0; i < len(c.pieces) && v == llm.Undecided; i++ {
 			v = j.Data([]byte(c.pieces[i]), i == len(c.pieces)-1)
 		}
 		if v != names[c.want] {
@@ -294,7 +294,7 @@ func TestManyPieces(t *testing.T) {
 		j.Headers(200, "application/json", "", false)
 		v := j.Data([]byte(`{"id":"`), false)
 		read := 0
-		for v == Hold {
+		for v == llm.Undecided {
 			before := j.next
 			if v = j.Data([]byte(piece), false); j.next != before && len(j.body) > 1<<10 {
 				read++
@@ -320,11 +320,11 @@ func FuzzJudge(f *testing.F) {
 			media = "text/event-stream"
 		}
 		for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindResponses, llm.KindMessages, llm.KindJSON} {
-			judge := func(size int) Verdict {
+			judge := func(size int) llm.Verdict {
 				var j Judge
 				j.Reset(kind, stream)
 				v := j.Headers(200, media, "", false)
-				for rest := body; v == Hold; {
+				for rest := body; v == llm.Undecided; {
 					n := min(size, len(rest))
 					v = j.Data([]byte(rest[:n]), n == len(rest))
 					if rest = rest[n:]; rest == "" {

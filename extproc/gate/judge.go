@@ -44,33 +44,33 @@ func again(b []byte) []byte {
 }
 
 // Headers judges status and headers. end says that there is no body.
-func (j *Judge) Headers(status int, contentType, encoding string, end bool) Verdict {
+func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.Verdict {
 	if status < 200 || status > 299 {
-		return Pass // the status says it, and Envoy decides by it
+		return llm.Accepted // the status says it, and Envoy decides by it
 	}
-	media, verdict := media(contentType), Hold
+	media, verdict := media(contentType), llm.Undecided
 	switch {
 	case media == "text/event-stream":
 		if !j.stream && j.kind != llm.KindAny {
-			return WrongAnswer
+			return llm.InvalidResponse
 		}
 		j.events = true
 	case media == "", media == "text/plain", media == "application/octet-stream", isJSON(media):
 		if j.kind == llm.KindAny && !isJSON(media) {
-			verdict = Pass // the bytes may be anything
+			verdict = llm.Accepted // the bytes may be anything
 		}
 	case media == "text/html" && j.kind == llm.KindAny:
 		j.page = true // some servers say so of plain text
 	case j.kind != llm.KindAny:
-		return WrongAnswer
+		return llm.InvalidResponse
 	default:
-		verdict = Pass
+		verdict = llm.Accepted
 	}
 	switch {
 	case end:
-		return EmptyAnswer
+		return llm.EmptyResponse
 	case !llm.Plain(encoding):
-		return Pass // unreadable
+		return llm.Accepted // unreadable
 	}
 	return verdict
 }
@@ -81,11 +81,11 @@ func isJSON(media string) bool {
 }
 
 // Data judges a piece of the body. end says that it is the last.
-func (j *Judge) Data(b []byte, end bool) Verdict {
+func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 	j.held += len(b)
-	v := Hold
+	v := llm.Undecided
 	if j.events {
-		v = j.reader.each(b, func(e event) Verdict { return e.judge(j.kind) })
+		v = j.reader.each(b, func(e llm.Event) llm.Verdict { return e.Judge(j.kind) })
 	} else {
 		j.body = append(j.body, b...)
 		// However small the pieces are: the whole is read a few times at most.
@@ -97,40 +97,40 @@ func (j *Judge) Data(b []byte, end bool) Verdict {
 		}
 	}
 	switch {
-	case v != Hold:
+	case v != llm.Undecided:
 		return v
 	case end:
-		return EmptyAnswer
+		return llm.EmptyResponse
 	case j.held > MaxHeld:
-		return Pass
+		return llm.Accepted
 	}
-	return Hold
+	return llm.Undecided
 }
 
 // document judges an answer in one piece by its first keys.
-func (j *Judge) document(end bool) Verdict {
+func (j *Judge) document(end bool) llm.Verdict {
 	body := bytes.TrimLeft(bytes.TrimPrefix(j.body, byteOrderMark), " \t\r\n")
 	if len(body) == 0 || !end && bytes.HasPrefix(byteOrderMark, body) {
-		return Hold
+		return llm.Undecided
 	}
 	if j.page {
 		if body[0] == '<' {
-			return WrongAnswer
+			return llm.InvalidResponse
 		}
-		return Pass
+		return llm.Accepted
 	}
 	if j.stream { // these may be events, although nothing said so
 		for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
 			switch {
 			case bytes.HasPrefix(body, []byte(field)):
 				j.events, j.body = true, nil
-				return j.reader.each(body, func(e event) Verdict { return e.judge(j.kind) })
+				return j.reader.each(body, func(e llm.Event) llm.Verdict { return e.Judge(j.kind) })
 			case !end && bytes.HasPrefix([]byte(field), body):
-				return Hold
+				return llm.Undecided
 			}
 		}
 	}
-	return judgeDocument(body, end, j.kind == llm.KindAny)
+	return llm.JudgeDocument(body, end, j.kind == llm.KindAny)
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")

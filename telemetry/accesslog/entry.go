@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"weir/internal/protofield"
+	"weir/llm"
 	"weir/metadata"
 )
 
@@ -47,7 +48,7 @@ type entry struct {
 	context  string // metadata.LogContext, encoded
 	refused  bool
 	rejected string // models
-	tokens   Tokens
+	tokens   llm.Tokens
 	usage    bool   // Envoy has read the whole answer for tokens
 	early    string // the usage object that a stream told before its end
 	// The stream ended without the last event of its API.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"weir/llm"
 	"weir/metadata"
 )
 
@@ -121,12 +122,12 @@ func TestEntryFields(t *testing.T) {
 			InputTokenDetails:  &aiv3.InputTokenDetails{CachedTokens: n(4), CacheCreationTokens: n(3), ToolUseTokens: n(2)},
 			OutputTokenDetails: &aiv3.OutputTokenDetails{ReasoningTokens: n(1)},
 			ExtractionStatus:   aiv3.TokenUsage_COMPLETE,
-		}), want: entry{usage: true, tokens: Tokens{Known: true, OutputKnown: true, Input: 10, Output: 5, Total: 15, CachedInput: 4, Reasoning: 1}}},
-		"usage of zero":        {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(0), OutputTokens: n(0)}), want: entry{usage: true, tokens: Tokens{Known: true, OutputKnown: true}}},
-		"input alone":          {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3)}), want: entry{usage: true, tokens: Tokens{Known: true, Input: 3, Total: 3}}},
+		}), want: entry{usage: true, tokens: llm.Tokens{Known: true, OutputKnown: true, Input: 10, Output: 5, Total: 15, CachedInput: 4, Reasoning: 1}}},
+		"usage of zero":        {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(0), OutputTokens: n(0)}), want: entry{usage: true, tokens: llm.Tokens{Known: true, OutputKnown: true}}},
+		"input alone":          {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3)}), want: entry{usage: true, tokens: llm.Tokens{Known: true, Input: 3, Total: 3}}},
 		"input alone, broken":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3), ExtractionStatus: aiv3.TokenUsage_PARTIAL}), want: entry{usage: true}},
 		"a total alone":        {common: usageOf(t, &aiv3.TokenUsage{ProviderTotalTokens: n(12)}), want: entry{usage: true, totalTokens: 12}},
-		"too many tokens":      {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(maxTokens + 1), OutputTokens: n(1)}), want: entry{usage: true}},
+		"too many tokens":      {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(llm.MaxTokens + 1), OutputTokens: n(1)}), want: entry{usage: true}},
 		"tokens until the end": {common: inNamespace(metadata.EarlyNamespace, map[string]any{metadata.EarlyField: `{"input_tokens":3}`, "x": "y"}), want: entry{early: `{"input_tokens":3}`}},
 		"truncated":            {common: inNamespace(metadata.EndNamespace, map[string]any{metadata.TruncatedField: 1}), want: entry{truncated: true}},
 		"far too many tokens":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(1), OutputTokens: n(math.MaxUint64)}), want: entry{usage: true}},

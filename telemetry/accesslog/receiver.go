@@ -346,8 +346,8 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
 	}
-	if e.totalTokens > 0 && withoutOutput[c.Operation] {
-		out.Tokens = Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
+	if e.totalTokens > 0 && llm.CountsInputOnly[c.Operation] {
+		out.Tokens = llm.Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
 	// Where Weir could add no error to the end of a stream, it ended the request.
 	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
@@ -356,7 +356,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	// At a clean end without the last event, Envoy gives as final what was told
 	// until then.
 	if e.early != "" && (!e.usage || e.truncated) {
-		out.Tokens = readEarly(e.early)
+		out.Tokens = llm.ReadEarlyUsage(e.early)
 	}
 	if planned := nth(c, e.attempts); planned != nil {
 		out.Provider, out.Model = policy.ProviderOf(planned.Cluster), planned.Model

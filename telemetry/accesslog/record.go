@@ -3,6 +3,7 @@ package accesslog
 import (
 	"time"
 
+	"weir/llm"
 	"weir/policy"
 )
 
@@ -105,21 +106,6 @@ type Attempt struct {
 	Quota QuotaHeaders
 }
 
-// Tokens are what a provider says it counted for a request. A provider can say
-// anything: a request of more than a thousand million tokens, or with a number
-// that is negative or none, counts as one that does not say.
-type Tokens struct {
-	Known       bool // false: the answer did not say, and the numbers mean nothing
-	OutputKnown bool // false: the answer said no output, as that of embeddings
-	// Cut says that the answer was, and that the numbers are what it told until
-	// then. Total is that of what is known.
-	Cut bool
-
-	Input, Output, Total int64
-	CachedInput          int64 // part of Input
-	Reasoning            int64 // part of Output
-}
-
 // Request is a whole request, from the client's first byte to the last byte
 // that it was sent.
 type Request struct {
@@ -153,7 +139,7 @@ type Request struct {
 	BytesIn, BytesOut int64 // bodies
 
 	Rejected   string // why Envoy itself turned the request away, from a closed set; else empty
-	Tokens     Tokens
+	Tokens     llm.Tokens
 	ClientGone bool // the client left before the answer was complete
 	Truncated  bool // as CauseTruncated, which another cause goes before
 }

@@ -2,11 +2,9 @@ package accesslog
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
-)
 
-// maxTokens bounds what is taken for a number of tokens: it is a hundred times
-// the largest request that any provider takes.
-const maxTokens = 1_000_000_000
+	"weir/llm"
+)
 
 // partial is the extraction_status of an answer of whose usage Envoy could not
 // read everything.
@@ -17,7 +15,7 @@ const partial = 2
 // numbers, fractions, and what is greater than 2^53.
 //
 // total is all that a provider said which says no more; 0 if that is nothing.
-func readUsage(b []byte) (t Tokens, total int64) {
+func readUsage(b []byte) (t llm.Tokens, total int64) {
 	var input, output, all, cached, reasoning count
 	status := uint64(0)
 	for f := fields(b); f.Next(); {
@@ -38,22 +36,18 @@ func readUsage(b []byte) (t Tokens, total int64) {
 	}
 	switch {
 	case !input.sane() || !output.sane() || !all.sane():
-		return Tokens{}, 0
+		return llm.Tokens{}, 0
 	case !input.known && !output.known && status != partial:
-		return Tokens{}, all.n
+		return llm.Tokens{}, all.n
 	case !input.known || !output.known && status == partial:
-		return Tokens{}, 0 // what is missing was said, and makes no sense
+		return llm.Tokens{}, 0 // what is missing was said, and makes no sense
 	}
-	return Tokens{
+	return llm.Tokens{
 		Known: true, OutputKnown: output.known,
 		Input: input.n, Output: output.n, Total: input.n + output.n,
 		CachedInput: min(cached.n, input.n), Reasoning: min(reasoning.n, output.n),
 	}, 0
 }
-
-// withoutOutput are the operations of which all tokens are input. Some of
-// their providers say a total and nothing else.
-var withoutOutput = map[string]bool{"embeddings": true, "rerank": true}
 
 // count is a number that a provider may not have said.
 type count struct {
@@ -61,13 +55,13 @@ type count struct {
 	known bool
 }
 
-func (c count) sane() bool { return c.n <= maxTokens }
+func (c count) sane() bool { return c.n <= llm.MaxTokens }
 
 // readCount reads a UInt64Value.
 func readCount(b []byte) count {
 	n := wrapped(b)
-	if n > maxTokens {
-		n = maxTokens + 1
+	if n > llm.MaxTokens {
+		n = llm.MaxTokens + 1
 	}
 	return count{int64(n), true}
 }

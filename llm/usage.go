@@ -1,17 +1,17 @@
-package accesslog
+package llm
 
 import "encoding/json"
 
-// readEarly reads the usage object that a stream told before it was cut, as the
-// provider wrote it. Chat completions tell what they have counted until then;
-// messages tell their input at the beginning and their output at the end, so
-// that what they tell of output is left out.
+// ReadEarlyUsage reads the last usage object of a stream that was cut, as the provider
+// wrote it. That of chat completions has what was counted until then. Messages count
+// their input at the beginning and their output at the end, so that their output is
+// left out.
 //
 //   - https://docs.vllm.ai/en/latest/api/vllm/entrypoints/openai/protocol.html,
 //     continuous_usage_stats
 //   - https://docs.anthropic.com/en/docs/build-with-claude/streaming,
 //     message_start
-func readEarly(text string) Tokens {
+func ReadEarlyUsage(text string) Tokens {
 	var u struct {
 		PromptTokens     *int64 `json:"prompt_tokens"`
 		CompletionTokens *int64 `json:"completion_tokens"`
@@ -47,12 +47,34 @@ func readEarly(text string) Tokens {
 		return Tokens{}
 	}
 	for _, n := range parts {
-		if n < 0 || n > maxTokens {
+		if n < 0 || n > MaxTokens {
 			return Tokens{}
 		}
 	}
-	if t.Total = t.Input + t.Output; t.Total > 2*maxTokens {
+	if t.Total = t.Input + t.Output; t.Total > 2*MaxTokens {
 		return Tokens{}
 	}
 	return t
 }
+
+// Tokens are the tokens that a provider counted for a request. Numbers that make no
+// sense (negative, or above MaxTokens) are treated as absent.
+type Tokens struct {
+	Known       bool // false: the answer did not say, and the numbers mean nothing
+	OutputKnown bool // false: the answer said no output, as that of embeddings
+	// Cut says that the answer was, and that the numbers are what it told until
+	// then. Total is that of what is known.
+	Cut bool
+
+	Input, Output, Total int64
+	CachedInput          int64 // part of Input
+	Reasoning            int64 // part of Output
+}
+
+// maxTokens bounds what is taken for a number of tokens: it is a hundred times
+// the largest request that any provider takes.
+const MaxTokens = 1_000_000_000
+
+// withoutOutput are the operations of which all tokens are input. Some of
+// their providers say a total and nothing else.
+var CountsInputOnly = map[string]bool{"embeddings": true, "rerank": true}

@@ -1,4 +1,4 @@
-package gate
+package llm
 
 import (
 	"bytes"
@@ -6,45 +6,43 @@ import (
 	"errors"
 	"io"
 	"strings"
-
-	"weir/llm"
 )
 
 // judge says what an event means for an answer that has had no content yet.
-func (e event) judge(kind llm.ResponseKind) Verdict {
-	data := bytes.TrimSpace(e.data)
-	failed := string(e.name) == "error"
+func (e Event) Judge(kind ResponseKind) Verdict {
+	data := bytes.TrimSpace(e.Data)
+	failed := string(e.Name) == "error"
 	var m message
 	err := json.Unmarshal(data, &m)
 	var form *json.UnmarshalTypeError
 	switch {
 	case err == nil, errors.As(err, &form) && data[0] == '{': // the rest of it was read
 	case failed:
-		return ErrorAnswer
+		return ErrorResponse
 	case bytes.HasPrefix(data, []byte("{")):
 		if errors.Is(json.NewDecoder(bytes.NewReader(data)).Decode(&m), io.ErrUnexpectedEOF) {
-			return WrongAnswer // broken off
+			return InvalidResponse // broken off
 		}
-		return Pass // JSON of a sort that Go does not read, as with NaN
+		return Accepted // JSON of a sort that Go does not read, as with NaN
 	default:
-		return Hold // [DONE], or a sign of life
+		return Undecided // [DONE], or a sign of life
 	}
 	if m.Type == "" {
-		m.Type = string(e.name)
+		m.Type = string(e.Name)
 	}
 	switch {
 	case failed, reported(m.Error), m.Object == "error", m.Type == "error", m.Type == "response.failed":
 		return m.refusal()
 	case err != nil:
-		return Pass
-	case kind == llm.KindChat:
+		return Accepted
+	case kind == KindChat:
 		return m.chat()
-	case kind == llm.KindResponses:
+	case kind == KindResponses:
 		return m.responses()
-	case kind == llm.KindMessages:
+	case kind == KindMessages:
 		return m.messages()
 	}
-	return Pass
+	return Accepted
 }
 
 // message is what is read of an event of any of the APIs.
@@ -93,13 +91,13 @@ func (m *message) refusal() Verdict {
 	}
 	for _, code := range append(codes, m.Code) {
 		if ofRequest[strings.Trim(string(code), `"`)] {
-			return Pass
+			return Accepted
 		}
 	}
 	if ofRequest[m.Type] {
-		return Pass
+		return Accepted
 	}
-	return ErrorAnswer
+	return ErrorResponse
 }
 
 // ofRequest are codes and types of errors that say that the request is wrong.
@@ -111,19 +109,19 @@ var ofRequest = map[string]bool{
 
 func (m *message) chat() Verdict {
 	if m.Choices == nil {
-		return Pass
+		return Accepted
 	}
 	for _, c := range m.Choices {
 		switch {
 		case c.Finish == "error":
-			return ErrorAnswer
+			return ErrorResponse
 		case c.Text != nil && (*c.Text != "" || c.Finish != ""), anyBut(c.Delta, "role"), anyBut(c.Message, "role"):
-			return Pass // an empty completion is a frequent one
+			return Accepted // an empty completion is a frequent one
 		case c.Finish != "" && c.Finish != "stop":
-			return Pass // cut short, or filtered: that is an answer
+			return Accepted // cut short, or filtered: that is an answer
 		}
 	}
-	return Hold
+	return Undecided
 }
 
 // progress are the events of the responses API that tell of an answer and hold
@@ -137,38 +135,38 @@ var progress = map[string]bool{
 func (m *message) responses() Verdict {
 	switch {
 	case m.Response.Background, m.Item.Type != "" && m.Item.Type != "message":
-		return Pass // at work: it may take longer than an attempt until the first text
+		return Accepted // at work: it may take longer than an attempt until the first text
 	case progress[m.Type]:
-		return Hold
+		return Undecided
 	case m.Type == "response.completed" && len(m.Response.Output) == 0:
-		return Hold
+		return Undecided
 	case strings.HasSuffix(m.Type, ".delta") && !present(m.Delta):
-		return Hold
+		return Undecided
 	}
-	return Pass
+	return Accepted
 }
 
 func (m *message) messages() Verdict {
 	switch m.Type {
 	case "message_start", "ping", "content_block_stop", "message_stop":
-		return Hold
+		return Undecided
 	case "content_block_start":
 		if m.ContentBlock.Type != "text" || m.ContentBlock.Text != "" {
-			return Pass // thinking and tools are content before they say anything
+			return Accepted // thinking and tools are content before they say anything
 		}
-		return Hold
+		return Undecided
 	case "content_block_delta":
 		if anyBut(m.delta(), "type") {
-			return Pass
+			return Accepted
 		}
-		return Hold
+		return Undecided
 	case "message_delta":
 		if reason := m.delta()["stop_reason"]; present(reason) && string(reason) != `"end_turn"` {
-			return Pass
+			return Accepted
 		}
-		return Hold
+		return Undecided
 	}
-	return Pass
+	return Accepted
 }
 
 func (m *message) delta() map[string]json.RawMessage {
@@ -218,19 +216,19 @@ const maxFrame = 32
 
 // judgeDocument reads a JSON answer up to the first key that tells. loose says
 // that it need not be an object.
-func judgeDocument(b []byte, end, loose bool) Verdict {
+func JudgeDocument(b []byte, end, loose bool) Verdict {
 	failed := false
 	d := json.NewDecoder(bytes.NewReader(b))
 	t, err := d.Token()
 	if err == nil && t != json.Delim('{') {
 		if loose || t == json.Delim('[') {
-			return Pass
+			return Accepted
 		}
-		return WrongAnswer
+		return InvalidResponse
 	}
 	for keys := 0; err == nil && d.More(); keys++ {
 		if keys == maxFrame && !failed {
-			return Pass
+			return Accepted
 		}
 		var key json.Token
 		if key, err = d.Token(); err != nil {
@@ -238,7 +236,7 @@ func judgeDocument(b []byte, end, loose bool) Verdict {
 		}
 		name, _ := key.(string)
 		if !failed && !frame[name] && name != "error" && name != "type" && name != "status" {
-			return Pass
+			return Accepted
 		}
 		var value json.RawMessage
 		if err = d.Decode(&value); err != nil {
@@ -261,11 +259,11 @@ func judgeDocument(b []byte, end, loose bool) Verdict {
 		_ = json.NewDecoder(bytes.NewReader(b)).Decode(&m)
 		return m.refusal()
 	case err == nil: // nothing but a frame
-		return EmptyAnswer
+		return EmptyResponse
 	case !end && !errors.As(err, &syntax):
-		return Hold
+		return Undecided
 	case failed:
-		return ErrorAnswer
+		return ErrorResponse
 	}
-	return WrongAnswer
+	return InvalidResponse
 }
