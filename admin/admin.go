@@ -1,8 +1,9 @@
 // Package admin serves operators: /healthz, /readyz, /metrics and /explain.
 //
-// It reports, and changes nothing. It refuses requests of web pages that reach it
-// under a name of their own (DNS rebinding). What it reports comes through the
-// Gateway interface; the package does not know how the gateway runs.
+// It reports and changes nothing. It refuses requests of web pages that reach it under
+// a host name of their own (DNS rebinding). The Gateway interface is everything that it
+// knows of the gateway. It may import the rules and what is counted, but neither gRPC nor
+// Envoy's API.
 package admin
 
 import (
@@ -18,14 +19,14 @@ import (
 	"weir/policy"
 )
 
-// Gateway is what operators can ask of a running gateway. Its methods may be called
-// at the same time.
+// Gateway is a running gateway as operators see it. Its methods may be called at the
+// same time.
 type Gateway interface {
-	// Refresh reads what the gateway otherwise reads only from time to time.
+	// Refresh updates what the gateway otherwise reads only from time to time.
 	Refresh(context.Context)
 	// Health returns the body of /healthz.
 	Health() Health
-	// Ready returns nil if clients can be served, or why not.
+	// Ready returns nil if clients can be served, or the reason why not.
 	Ready() error
 	// Basis returns what the next request will be decided with.
 	Basis() Basis
@@ -57,13 +58,14 @@ func Handler(g Gateway, registry prometheus.Gatherer) http.Handler {
 	return toOperators(mux)
 }
 
-// toOperators keeps web pages from reading what only this machine may: see
+// toOperators refuses requests to a loopback address under a name that is not one of
+// loopback: a web page could have made that name resolve to 127.0.0.1. See
 // policy.AdmitPage.
 func toOperators(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		if at != nil && policy.Loopback(at.String()) && !policy.NamedInside(r.Host) {
-			http.Error(w, fmt.Sprintf("%.64q may be the name of someone else: use http://127.0.0.1", r.Host), http.StatusForbidden)
+			http.Error(w, fmt.Sprintf("host %.64q is not a name of this machine: use http://127.0.0.1", r.Host), http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestAdminNames: a page whose name leads to 127.0.0.1 reads nothing there.
+// TestAdminNames: a web page whose host name resolves to 127.0.0.1 can read nothing.
 func TestAdminNames(t *testing.T) {
 	admin := toOperators(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	f := func(at, host string, want int) {
@@ -29,5 +29,5 @@ func TestAdminNames(t *testing.T) {
 	f("127.0.0.1:8081", "evil.example:8081", 403)
 	f("[::1]:8081", "evil.example", 403)
 	f("[::ffff:127.0.0.1]:8081", "evil.example", 403)
-	f("10.0.0.2:8081", "weir.example.com:8081", 200) // where operators chose that others reach it
+	f("10.0.0.2:8081", "weir.example.com:8081", 200) // operators chose that others may reach it
 }

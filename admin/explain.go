@@ -101,7 +101,8 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 	return p.Explain(&req, headers), nil
 }
 
-// clientHeaders are the headers of a client that sends JSON.
+// clientHeaders returns header lines as headers, with a content-type of JSON if there
+// is none.
 func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
 	var out []policy.ExplainedHeader
 	for _, h := range lines {
@@ -117,7 +118,7 @@ func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
 	return out, nil
 }
 
-// valueOf is the value of a header, empty where there is none.
+// valueOf returns the value of a header, or "" if there is none.
 func valueOf(headers []policy.ExplainedHeader, name string) string {
 	for _, h := range headers {
 		if h.Name == name {
@@ -157,5 +158,5 @@ func explain(current Basis, w http.ResponseWriter, r *http.Request) {
 	_ = enc.Encode(e)
 }
 
-// defaultExplained is the path of a request that says none.
+// defaultExplained is the path of a question without one.
 const defaultExplained = "/v1/chat/completions"

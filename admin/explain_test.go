@@ -11,8 +11,8 @@ import (
 	"weir/policy"
 )
 
-// TestExplainOnAdmin: the endpoint answers with the policy in force, and says
-// what is wrong with a question.
+// TestExplainOnAdmin: the endpoint explains with the current policy, and reports what
+// is wrong with a question.
 func TestExplainOnAdmin(t *testing.T) {
 	const config = `
 access_keys: [{name: team-a, value: team-a-team-a-team-a}]

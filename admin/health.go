@@ -8,19 +8,18 @@ import (
 
 // Health is the body of /healthz. Times are RFC 3339.
 type Health struct {
-	Status  string       `json:"status"` // ok, or degraded: see problems, envoys and limits
+	Status  string       `json:"status"` // ok or degraded: see problems, envoy, envoys and limits
 	Version string       `json:"version"`
 	Ready   bool         `json:"ready"`
 	Config  ConfigHealth `json:"config"`
 	// Listen are the sockets for clients.
 	Listen []string `json:"listen"`
-	// Envoy is the one that `weir run` keeps running; Envoys are those that are
-	// connected.
+	// Envoy is the process that `weir run` keeps running. Envoys are the connected ones.
 	Envoy  *EnvoyProcess    `json:"envoy,omitempty"`
 	Envoys []ConnectedEnvoy `json:"envoys"`
 	// Ejected are the providers that are tried after all others.
 	Ejected []Ejected `json:"ejected"`
-	// Limits are those that were reached since the start.
+	// Limits are the limits that were reached since the start.
 	Limits []limits.Reached `json:"limits"`
 }
 
@@ -34,7 +33,7 @@ type ConfigHealth struct {
 	AccessKeys AccessKeysHealth `json:"access_keys"`
 	Problems   []string         `json:"problems,omitempty"`
 	Failed     *time.Time       `json:"failed,omitempty"`
-	// Warnings are those of the configuration in force.
+	// Warnings are those of the current configuration.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
@@ -59,20 +58,21 @@ type EnvoyProcess struct {
 	State string    `json:"state"` // starting, running, or restarting
 	Since time.Time `json:"since"`
 	PID   int       `json:"pid,omitempty"`
-	// Deaths counts those since the start; the others are of the last one.
+	// Deaths counts unexpected exits since the start. The fields below describe the
+	// last one.
 	Deaths    int        `json:"deaths"`
 	LastDeath *time.Time `json:"last_death,omitempty"`
 	LastError string     `json:"last_error,omitempty"`
 	RestartAt *time.Time `json:"restart_at,omitempty"`
 }
 
-// Ejected is an ejected cluster, or model of it, in /healthz.
+// Ejected is an ejected cluster, or an ejected model of it, in /healthz.
 type Ejected struct {
 	Provider    string    `json:"provider"`
-	ProviderKey string    `json:"provider_key,omitempty"` // its id
-	Cluster     string    `json:"cluster"`                // Envoy's
-	Model       string    `json:"model,omitempty"`        // of which alone it is, as it is sent
-	AccessKey   string    `json:"access_key,omitempty"`   // the name of the one for which alone it is
+	ProviderKey string    `json:"provider_key,omitempty"` // id of the provider's key
+	Cluster     string    `json:"cluster"`                // name in Envoy
+	Model       string    `json:"model,omitempty"`        // if only this model is ejected, as the provider calls it
+	AccessKey   string    `json:"access_key,omitempty"`   // if it is ejected for this access key only: its name
 	Cause       string    `json:"cause"`
 	Since       time.Time `json:"since"`
 	Until       time.Time `json:"until"`

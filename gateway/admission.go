@@ -11,11 +11,11 @@ import (
 	"weir/telemetry/limits"
 )
 
-// admission counts running requests against their limits.
+// admission limits how many requests run and how many bytes their bodies hold.
 type admission struct {
 	limiter *admit.Limiter
 	reached *extproc.Reached
-	// refreshed is what the metrics show.
+	// refreshed is what was in use at the last refresh.
 	refreshed atomic.Pointer[admit.Usage]
 }
 
@@ -24,19 +24,19 @@ func newAdmission(r *limits.Registry, registry prometheus.Registerer) *admission
 	a.reached = extproc.NewReached(r, a.usage)
 	registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_requests_running", Help: "Requests that are being decided on or were passed on, and have not ended.",
+			Name: "weir_requests_running", Help: "Requests that have been accepted and have not ended.",
 		}, func() float64 { return float64(a.usage().Requests) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_requests_waiting", Help: "Requests that wait for room because a limit is reached.",
+			Name: "weir_requests_waiting", Help: "Requests that wait because a limit is reached.",
 		}, func() float64 { return float64(a.usage().Waiting) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "weir_requests_lost_total", Help: "Requests that no longer count because Envoy has not reported them for 6 seconds.",
+			Name: "weir_requests_lost_total", Help: "Requests that are no longer counted as running because Envoy has not reported them for 6 seconds.",
 		}, func() float64 { return float64(a.usage().Lost) }),
 	)
 	return a
 }
 
-// usage returns what was in use at the last refresh.
+// usage returns what was in use at the last refresh, for metrics.
 func (a *admission) usage() admit.Usage {
 	if u := a.refreshed.Load(); u != nil {
 		return *u
@@ -51,16 +51,16 @@ func (a *admission) refresh() {
 	a.refreshed.Store(&u)
 }
 
-// adopt goes by the limits of a policy. Requests that run go on to count.
+// adopt applies the limits of a policy. Running requests still count.
 func (a *admission) adopt(p *policy.Policy) {
 	a.reached.SetValues(p.Limits)
 	a.limiter.Configure(admit.Settings{Total: admit.Limits(p.Limits.Total), MaxWait: p.Limits.MaxWait})
 }
 
-// Running tells of a request that goes on.
+// Running notes that a request is running.
 func (a *admission) Running(id, keyID, clientIP string, bodyBytes int64) {
 	a.limiter.Running(admit.Request{ID: id, Subject: policy.Subject(keyID, clientIP), BodyBytes: bodyBytes})
 }
 
-// Ended tells of a request that is over.
+// Ended notes that a request has ended.
 func (a *admission) Ended(id string) { a.limiter.Ended(id) }

@@ -12,8 +12,8 @@ import (
 	"weir/telemetry/health"
 )
 
-// maxEjectedKeys bounds what /healthz lists of ejections for single access keys;
-// weir_ejected_keys counts all.
+// maxEjectedKeys bounds how many ejections for single access keys /healthz lists;
+// weir_ejected_keys counts all of them.
 const maxEjectedKeys = 100
 
 func (g *Gateway) ejected() []admin.Ejected {
@@ -34,9 +34,9 @@ func (g *Gateway) ejected() []admin.Ejected {
 	return out
 }
 
-// ejections are the metrics of ejected clusters and models. There are as many
-// series as the configuration has providers, keys and models of them, and for
-// all other models one.
+// ejections are the metrics of ejected clusters and models. Their series are bounded by
+// the providers, provider keys and models of the configuration; all other models share
+// one label.
 type ejections struct {
 	current *current
 	inForce func(cluster string) []*policy.Ejection
@@ -47,7 +47,7 @@ type ejections struct {
 	ofKeys  *prometheus.Desc
 
 	mu      sync.Mutex
-	counted map[string]bool // the providers in total and keys
+	counted map[string]bool // providers with series in total or keys
 }
 
 func newEjections(registry prometheus.Registerer, log *slog.Logger, current *current, inForce func(cluster string) []*policy.Ejection) *ejections {
@@ -56,14 +56,14 @@ func newEjections(registry prometheus.Registerer, log *slog.Logger, current *cur
 		current: current, log: log, inForce: inForce,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ejections_total",
-			Help: "Ejections of a provider with one of its keys, or of one model there, for all clients, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
+			Help: "Ejections of a provider and key, or of one model there, for all clients, by the cause of the last failed attempt. An ejection that a failed probe prolongs counts again.",
 		}, []string{"provider", "model", "cause"}),
 		keys: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_key_ejections_total",
-			Help: "Ejections of a provider with one of its keys, or of one model there, for one access key alone, by the cause of the last failed attempt. One that a failed probe prolongs counts again.",
+			Help: "Ejections of a provider and key, or of one model there, for a single access key, by the cause of the last failed attempt. An ejection that a failed probe prolongs counts again.",
 		}, []string{"provider", "cause"}),
-		ejected: prometheus.NewDesc("weir_ejected", "1 for a provider with one of its keys that is tried after all others, else 0. With a model: 1 for as long as that one is. For all clients.", []string{"provider", "provider_key", "model"}, nil),
-		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Access keys for which alone a provider with one of its keys, or a model there, is tried after all others.", []string{"provider", "provider_key"}, nil),
+		ejected: prometheus.NewDesc("weir_ejected", "1 if a provider and key are ejected, that is, tried after all others, for all clients; else 0. With a model: 1 while only that model is ejected.", []string{"provider", "provider_key", "model"}, nil),
+		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Access keys with an ejection of a provider and key, or of a model there, that applies to that access key only.", []string{"provider", "provider_key"}, nil),
 	}
 	registry.MustRegister(e.total, e.keys, e)
 	return e
@@ -74,8 +74,8 @@ func (e *ejections) Describe(to chan<- *prometheus.Desc) {
 	to <- e.ofKeys
 }
 
-// Collect gives a provider's clusters with the same key, for several base URLs,
-// as one: the most that is to be said of them.
+// Collect reports a provider's clusters with the same key, for several base URLs, as
+// one: it is ejected if one of them is.
 func (e *ejections) Collect(to chan<- prometheus.Metric) {
 	p := e.current.Load()
 	if p == nil || p.OutlierDetection == nil {
@@ -86,7 +86,7 @@ func (e *ejections) Collect(to chan<- prometheus.Metric) {
 	values, keys := map[of]float64{}, map[byKey]map[string]bool{}
 	for _, c := range p.Clusters {
 		at := byKey{c.Provider, c.Key}
-		values[of{c.Provider, c.Key, ""}] += 0 // there in any case
+		values[of{c.Provider, c.Key, ""}] += 0 // the series always exists
 		if keys[at] == nil {
 			keys[at] = map[string]bool{}
 		}
@@ -106,7 +106,7 @@ func (e *ejections) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// retain forgets the counts of providers that are not in a policy.
+// retain deletes the series of providers that are not in a policy.
 func (e *ejections) retain(p *policy.Policy) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -119,14 +119,14 @@ func (e *ejections) retain(p *policy.Policy) {
 	}
 }
 
-// count notes that a provider has counts.
+// count notes that a provider has series.
 func (e *ejections) count(provider string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.counted[strings.Clone(provider)] = true
 }
 
-// tell counts and logs a change.
+// tell counts and logs an event.
 func (e *ejections) tell(event health.Event) {
 	provider, key, label := policy.ProviderOf(event.Cluster), "", ""
 	if p := e.current.Load(); p != nil {
@@ -152,7 +152,7 @@ func (e *ejections) tell(event health.Event) {
 	e.log.Warn(what+" ejected", append(fields, "cause", event.Ejection.Cause, "until", event.Ejection.Until)...)
 }
 
-// modelLabel is the model of an ejection as a label; empty: it is of no model.
+// modelLabel returns the label of an ejected model, or "" for an ejection of all models.
 func modelLabel(p *policy.Policy, provider, sent string) string {
 	if sent == "" {
 		return ""

@@ -11,8 +11,8 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// What is ejected is counted, logged and listed with the model where it is a
-// model that is; names that clients invent are no labels.
+// TestEjectionsShown: ejections are counted, logged and listed, with the model if only
+// a model is ejected. Model names that clients invent are not labels.
 func TestEjectionsShown(t *testing.T) {
 	b := newRig(t, `on_http_request: [{type: ai-gateway, config: {outlier_detection: {max_ejection_time: 1h}, providers: [
   {id: a, base_url: "http://127.0.0.1:1", api_keys: [{value: k1}, {value: k2}], models: [{id: m, provider_model_id: long/name}]}]}}]`)
@@ -67,7 +67,7 @@ func TestEjectionsShown(t *testing.T) {
 	}
 }
 
-// ejectionMetrics are those of ejections, each with its labels.
+// ejectionMetrics returns the metrics of ejections, each with its labels.
 func (b *rig) ejectionMetrics() map[string]float64 {
 	b.t.Helper()
 	families, err := b.registry.Gather()

@@ -21,8 +21,8 @@ import (
 	"weir/xds"
 )
 
-// Run runs the gateway with an Envoy of its own, until it is asked to stop. path is
-// the Envoy to run; empty: the configuration's, or one that is found or installed.
+// Run runs the gateway with an Envoy of its own until it is asked to stop. path is the
+// Envoy to run; if it is empty, the configured one, or one that envoy.Find finds.
 func (g *Gateway) Run(ctx context.Context, path string) error {
 	loaded, err := g.loader.load(configuration{})
 	if err != nil {
@@ -62,7 +62,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	}
 	g.process = newEnvoyProcess(g.registry, g.log, path)
 	g.envoyLimits.follow(envoy.NewAdmin(filepath.Join(dir, "envoy.sock")), g.process.current)
-	// Not in the function below, which would keep the first policy for ever.
+	// Not in the closure below, which would keep the first policy in memory.
 	run := envoy.Config{
 		Path: path, Bootstrap: bootstrap, Dir: dir,
 		Concurrency: first.Config.Envoy.Concurrency, LogLevel: first.Config.Envoy.LogLevel,
@@ -70,14 +70,14 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 		Started: g.process.started, Died: func(cause error, wait time.Duration) { g.process.dead(cause, wait); g.peers.Reset() }, Served: g.everServed.Load,
 	}
 	return g.run(ctx, loaded, socket, private.Users{}, func(ctx context.Context) error {
-		g.log.Info("connections fit the open files", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
+		g.log.Info("file descriptors are divided", "open_files", openFiles, "clients", share.Clients, "providers", share.Providers)
 		g.log.Info("memory is limited", "envoy_heap_bytes", m.envoyHeap, "go_memory_bytes", m.weir)
 		return envoy.Run(ctx, run)
 	})
 }
 
-// shareFiles raises the limit of open files and divides what an Envoy of ours
-// may have, which it returns first.
+// shareFiles raises the limit of open files and divides what Envoy may open. It returns
+// that number, and the shares.
 func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err error) {
 	openFiles, err = envoy.RaiseOpenFiles()
 	if err != nil {
@@ -91,7 +91,7 @@ func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err err
 	return openFiles, share, err
 }
 
-// envoyProcess follows the Envoy that `weir run` keeps running, for /healthz,
+// envoyProcess is the state of the Envoy that `weir run` keeps running, for /healthz,
 // /readyz and metrics.
 type envoyProcess struct {
 	log  *slog.Logger
@@ -106,15 +106,16 @@ type envoyProcess struct {
 	restart time.Time
 }
 
-// newEnvoyProcess registers the metrics of an Envoy that is not started yet.
+// newEnvoyProcess returns the state of an Envoy that is not started yet, and registers
+// its metrics.
 func newEnvoyProcess(registry prometheus.Registerer, log *slog.Logger, path string) *envoyProcess {
 	e := &envoyProcess{log: log, path: path, since: time.Now()}
 	registry.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "weir_envoy_restarts_total", Help: "How often the Envoy of weir run died and was started again.",
+			Name: "weir_envoy_restarts_total", Help: "Restarts of the Envoy of weir run after it exited unexpectedly.",
 		}, func() float64 { e.mu.Lock(); defer e.mu.Unlock(); return float64(e.deaths) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_envoy_up", Help: "1 while the Envoy of weir run is running, else 0.",
+			Name: "weir_envoy_up", Help: "1 if the Envoy of weir run is running, else 0.",
 		}, func() float64 {
 			if e.running() {
 				return 1
@@ -127,7 +128,7 @@ func newEnvoyProcess(registry prometheus.Registerer, log *slog.Logger, path stri
 
 func (e *envoyProcess) running() bool { return e.current() != 0 }
 
-// current returns the process id, 0 if none runs.
+// current returns the process id, or 0 if Envoy is not running.
 func (e *envoyProcess) current() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

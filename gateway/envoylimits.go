@@ -13,26 +13,26 @@ import (
 	"weir/telemetry/limits"
 )
 
-// envoyLimits counts what Envoy refuses because of a limit of connections or of
-// its heap. The log tells of requests. Of connections, only the counters of Envoy's admin
-// interface do, which Weir reads from an Envoy of its own.
+// envoyLimits counts what Envoy refuses because of a limit on connections or on its
+// heap. Requests are reported in Envoy's access log. Connections are only in the counters
+// of Envoy's admin interface, which Weir reads from the Envoy that it runs.
 type envoyLimits struct {
 	clients, providers, waiting, heap *limits.Counter
 
 	mu    sync.Mutex
-	admin *envoy.Admin // nil: not ours
+	admin *envoy.Admin // nil if this gateway runs no Envoy
 	pid   func() int
-	of    int // the process that seen is of
+	of    int // the process whose counters are seen
 	seen  map[*limits.Counter]uint64
-	last  time.Time // of a reading
+	last  time.Time // when the counters were read
 }
 
 const (
-	// limitsInterval is how often the counters are read without being asked for.
+	// limitsInterval is how often the counters are read.
 	limitsInterval = 10 * time.Second
-	// limitsRest is how long a reading counts as new.
+	// limitsRest is how long the counters are not read again, whoever asks.
 	limitsRest = 500 * time.Millisecond
-	// limitsTimeout bounds one reading.
+	// limitsTimeout bounds one read.
 	limitsTimeout = 2 * time.Second
 	// limitCounters are the counters that are read.
 	limitCounters = `^listener\..*\.downstream_(global_cx_overflow|cx_overload_reject)$|^cluster\..*\.upstream_cx_overflow$`
@@ -60,16 +60,16 @@ func newEnvoyLimits(r *limits.Registry) *envoyLimits {
 	}
 }
 
-// adopt states the limits of a policy: connections of clients, and to one host
-// of a provider.
+// adopt sets the limits of a policy: connections of clients, and connections to one
+// host of a provider.
 func (e *envoyLimits) adopt(clients, perHost int) {
 	e.clients.SetValue(int64(clients))
 	e.providers.SetValue(int64(perHost))
 	e.waiting.SetValue(int64(perHost))
 }
 
-// warnFixedLimits logs which changed limits have no effect before a restart: they are
-// in the bootstrap of Envoy.
+// warnFixedLimits logs which changed limits take effect only after a restart, because
+// they are in Envoy's bootstrap.
 func warnFixedLimits(log *slog.Logger, previous, next *policy.Policy) {
 	for _, l := range []struct {
 		name            string
@@ -84,8 +84,8 @@ func warnFixedLimits(log *slog.Logger, previous, next *policy.Policy) {
 	}
 }
 
-// follow reads the counters of an Envoy from now on. pid tells one process from
-// the next, whose counters begin with zeros; 0: none runs.
+// follow makes read use the admin interface of an Envoy. pid returns its process id, or
+// 0 if it is not running: the counters of a new process begin at zero.
 func (e *envoyLimits) follow(admin *envoy.Admin, pid func() int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,7 +115,7 @@ func (e *envoyLimits) run(ctx context.Context) error {
 	}
 }
 
-// read counts what is new. An Envoy that does not answer has nothing new.
+// read adds what the counters have grown by. An Envoy that does not answer adds nothing.
 func (e *envoyLimits) read(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,7 +149,7 @@ func (e *envoyLimits) read(ctx context.Context) {
 		}
 	}
 	for counter, value := range now {
-		// A cluster that was taken away takes its counters along.
+		// The counters of a removed cluster are gone.
 		if before := e.seen[counter]; value > before {
 			counter.Add(value - before)
 		}

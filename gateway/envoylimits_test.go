@@ -12,8 +12,8 @@ import (
 	"weir/telemetry/limits"
 )
 
-// TestEnvoyCounters: what is new of Envoy's counters counts, once, and a new
-// Envoy begins with zeros.
+// TestEnvoyCounters: the growth of Envoy's counters counts once, and the counters of a
+// new Envoy begin at zero.
 func TestEnvoyCounters(t *testing.T) {
 	stats, pid := "", 1
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,7 +28,7 @@ func TestEnvoyCounters(t *testing.T) {
 
 	r := limits.New(slog.New(slog.DiscardHandler), time.Now)
 	e := newEnvoyLimits(r)
-	e.read(t.Context()) // of no Envoy
+	e.read(t.Context()) // without an Envoy
 	e.follow(envoy.NewAdmin(l.Addr().String()), func() int { return pid })
 	stat := func(name string, value int) string { return fmt.Sprintf(`{"name":%q,"value":%d}`, name, value) }
 	check := func(what, now string, want map[string]uint64) {

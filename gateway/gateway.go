@@ -1,9 +1,16 @@
 // Package gateway is the running product. It loads a configuration, publishes its
-// resources to Envoys, adopts it for the requests to come, and retires what the
-// configuration before it needed. It owns every goroutine of the process.
+// resources to Envoys, adopts it for new requests, and retires what only the previous
+// configuration needed. It owns every goroutine of the process.
 //
-// Decisions are made elsewhere: package policy compiles a configuration and plans
-// requests, xds builds Envoy's resources, extproc answers Envoy.
+// It makes no decisions about requests: package policy compiles a configuration and
+// plans requests, xds builds Envoy's resources, and extproc answers Envoy. It may
+// import all of them; only cmd/weir and tests import it:
+//
+//	g := gateway.New(gateway.Options{
+//		Log: log, Source: gateway.FileSource("weir.yaml", os.Getenv), Getenv: os.Getenv,
+//		Stdout: os.Stdout, Stderr: os.Stderr,
+//	})
+//	err := g.Run(ctx, "") // with an Envoy of its own
 package gateway
 
 import (
@@ -24,46 +31,44 @@ import (
 	"weir/telemetry/limits"
 )
 
-// Addresses are where a gateway is reached, as host:port.
+// Addresses are the sockets of a gateway, as host:port.
 type Addresses struct {
-	Listen []string // by clients
-	Admin  string   // by operators
+	Listen []string // for clients
+	Admin  string   // for operators
 }
 
-// Options are what a gateway takes from outside.
+// Options configure a gateway.
 type Options struct {
 	Log *slog.Logger
 	// Source reads the configuration. It is called again for each reload.
 	Source func() (policy.Source, error)
-	// ConfigFile is the name of what Source reads. With Watch, a change of that file
-	// or of a file that it names is a reload.
+	// ConfigFile is the name of what Source reads, for messages. With Watch, the
+	// gateway reloads when that file changes, or a file that it names.
 	ConfigFile string
 	Watch      bool
-	// Listen and Admin take the place of the configuration's addresses.
+	// Listen and Admin override the addresses of the configuration.
 	Listen []string
 	Admin  string
 	Getenv func(string) string
-	// Stdout and Stderr are where an access log may go.
+	// Stdout and Stderr receive the access log if it is configured to go there.
 	Stdout, Stderr io.Writer
 
-	// Stop asks for an orderly end, a second time for an immediate one. Reload asks
-	// for the configuration to be read again, Reopen for the log file to be opened
-	// again.
+	// Stop asks for a graceful stop, and the second time for an immediate one. Reload
+	// asks to read the configuration again, Reopen to open the log file again.
 	Stop, Reload, Reopen <-chan os.Signal
 
-	// Services run from the start to the end, after that of Envoy. They return when
-	// their context ends.
+	// Services run until Envoy has stopped. They must return when their context ends.
 	Services []func(context.Context) error
-	// OnReady is called once, when an Envoy serves the first configuration.
+	// OnReady is called once, when an Envoy serves the current configuration.
 	OnReady func(Addresses)
 }
 
 // Gateway is the running product. Its parts follow the stages of a configuration:
 //
-//	loader      reads it and compiles it to a policy      (load.go, watch.go)
-//	publisher   sends its resources to every Envoy        (publish.go)
-//	current     is the policy and the keys of new requests (current.go, adopt.go, reload.go)
-//	book        knows what replaced policies still need   (retire.go)
+//	loader      reads it and compiles it to a policy         (load.go, watch.go)
+//	publisher   sends the policy's resources to every Envoy  (publish.go)
+//	current     is the policy and the keys of new requests   (current.go, adopt.go, reload.go)
+//	book        knows what requests need of replaced ones    (retire.go)
 type Gateway struct {
 	options  Options
 	log      *slog.Logger
@@ -77,10 +82,10 @@ type Gateway struct {
 	current   current
 	reloading reloading
 	book      *retire.Book
-	// credentials are those that requests in flight may carry.
+	// credentials are those of other policies that requests in flight may carry.
 	credentials *retire.Credentials
 
-	// What is counted while requests run, and what follows from it.
+	// What is counted while requests run.
 	limits      *limits.Registry
 	admission   *admission
 	peers       *peers.Limiter
@@ -91,12 +96,12 @@ type Gateway struct {
 
 	// process is the Envoy that this gateway runs; nil if it runs none.
 	process *envoyProcess
-	// everServed is set once an Envoy had what the current policy needs.
+	// everServed is set once an Envoy has had everything that a policy needs.
 	everServed atomic.Bool
 	stopping   stopping
 }
 
-// New returns a gateway that does not run yet.
+// New returns a gateway that is not running.
 func New(options Options) *Gateway {
 	g := &Gateway{
 		options: options, log: options.Log,
@@ -121,9 +126,9 @@ func New(options Options) *Gateway {
 	return g
 }
 
-// stopping is the state of an orderly end.
+// stopping is the state of a graceful stop.
 type stopping struct {
 	asked atomic.Bool
-	// now is closed when it was asked for a second time: nothing is waited for.
+	// now is closed when a stop is asked for again: nothing is waited for any more.
 	now chan struct{}
 }

@@ -36,8 +36,8 @@ func (g *Gateway) Health() admin.Health {
 	return h
 }
 
-// Ready returns nil if an Envoy has acknowledged the current policy and nobody
-// asked the gateway to stop. The error is for operators.
+// Ready returns nil if an Envoy has acknowledged the current policy and the gateway is
+// not stopping. The error is for operators.
 func (g *Gateway) Ready() error {
 	switch {
 	case g.stopping.asked.Load():
@@ -45,7 +45,7 @@ func (g *Gateway) Ready() error {
 	case g.envoyDown():
 		return errors.New("envoy is not running; see /healthz")
 	case !g.publisher.served(g.publisher.server.Nodes()):
-		return errors.New("no envoy has acknowledged the configuration in force; see /healthz")
+		return errors.New("no envoy has acknowledged the current configuration; see /healthz")
 	}
 	return nil
 }
@@ -56,8 +56,8 @@ func (g *Gateway) Basis() admin.Basis {
 	return admin.Basis{Policy: p, Keys: keys}
 }
 
-// Refresh reads what metrics and /healthz do not count by themselves: the counters of
-// the Envoy that this gateway runs, and what is in use of limits.
+// Refresh reads what is not counted as it happens: the counters of the Envoy that this
+// gateway runs, and how much of each limit is in use.
 func (g *Gateway) Refresh(ctx context.Context) {
 	g.envoyLimits.read(ctx)
 	g.admission.refresh()
@@ -68,6 +68,6 @@ func (g *Gateway) envoyDown() bool { return g.process != nil && !g.process.runni
 
 // listed returns the sockets for clients.
 func (g *Gateway) listed() []string {
-	sockets, _ := g.addresses.sockets(g.current.Load()) // an error would have kept the policy from becoming the current one
+	sockets, _ := g.addresses.sockets(g.current.Load()) // it has been checked when the policy was adopted
 	return texts(sockets)
 }

@@ -18,20 +18,19 @@ import (
 // addresses decides where Envoy listens for clients and where operators are
 // served.
 type addresses struct {
-	// listen and admin are those of the command line, if it has any. They take the
-	// place of the configuration's.
+	// listen and admin are the addresses of the command line, if it has any. They
+	// override the configuration's.
 	listen []string
 	admin  string
-	// operators is where operators are served, once that is bound.
+	// operators is the bound address for operators; nil before it is bound.
 	operators atomic.Pointer[string]
 
-	// everywhere and loopback report whether this machine has IPv6, for [::] and
-	// for localhost. They are asked once, so that a listener does not change by
-	// itself.
+	// everywhere and loopback report whether this machine has IPv6, for [::] and for
+	// localhost. The answer is kept, so that a listener does not change by itself.
 	everywhere, loopback func() bool
 
 	mu    sync.Mutex
-	ports map[string]uint16 // what port 0 of an address became
+	ports map[string]uint16 // the ports chosen for addresses with port 0
 }
 
 func newAddresses(listen []string, admin string) *addresses {
@@ -75,9 +74,8 @@ func (a *addresses) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
 	return a.resolve(a.forClients(p.Listen))
 }
 
-// inUse returns the addresses in use for the addresses for clients in the
-// configuration. It chooses no port: port 0 of an address that is not in use
-// yet stays.
+// inUse returns the addresses that are used for the configured addresses for clients.
+// It chooses no port: an address that is not in use yet keeps port 0.
 func (a *addresses) inUse(configured []string) []string {
 	configured = a.forClients(configured)
 	a.mu.Lock()
@@ -92,8 +90,8 @@ func (a *addresses) inUse(configured []string) []string {
 	return out
 }
 
-// adminInUse returns the address in use for the configuration's address for
-// operators. Once it is bound, it stays.
+// adminInUse returns the address that is used for the configured address for
+// operators. Once it is bound, it does not change.
 func (a *addresses) adminInUse(configured string) string {
 	if bound := a.operators.Load(); bound != nil {
 		return *bound
@@ -121,9 +119,8 @@ func bind(socket netip.AddrPort) (net.Listener, error) {
 	return net.Listen(network, socket.String())
 }
 
-// resolve returns the sockets for addresses that the configuration allows.
-// Port 0 is given a number once, so that a restarted Envoy comes back on the
-// same one.
+// resolve returns the sockets of valid addresses. A port is chosen for port 0 once, so
+// that a restarted Envoy listens on the same one.
 func (a *addresses) resolve(list []string) ([]netip.AddrPort, error) {
 	var all []netip.AddrPort
 	for _, address := range list {
@@ -153,8 +150,8 @@ func (a *addresses) resolve(list []string) ([]netip.AddrPort, error) {
 	return all, nil
 }
 
-// ips returns the IP addresses of a host to listen on. Where the machine has no
-// IPv6, [::] means every address of IPv4.
+// ips returns the IP addresses of a host to listen on. On a machine without IPv6, [::]
+// is every IPv4 address.
 func (a *addresses) ips(host string) ([]netip.Addr, error) {
 	v4 := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	switch {
@@ -172,7 +169,7 @@ func (a *addresses) ips(host string) ([]netip.Addr, error) {
 	return []netip.Addr{ip.Unmap()}, err
 }
 
-// choose finds a port that is free at every one of these IP addresses.
+// choose returns a port that is free on each of these IP addresses.
 func (a *addresses) choose(address string, ips []netip.Addr) (uint16, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -207,9 +204,9 @@ func freePort(ips []netip.Addr) (uint16, error) {
 	return port, nil
 }
 
-// free returns an error if somebody listens on one of the sockets. Envoy shares
-// its ports (SO_REUSEPORT), so a second gateway would take half of the first
-// one's clients: these binds are exclusive.
+// free returns an error if another process listens on one of the sockets. It binds them
+// exclusively: Envoy shares its ports (SO_REUSEPORT), so a second gateway would otherwise
+// take half of the first one's clients.
 func free(sockets []netip.AddrPort) error {
 	for _, socket := range sockets {
 		if err := tryListen(socket); err != nil {
@@ -219,7 +216,7 @@ func free(sockets []netip.AddrPort) error {
 	return nil
 }
 
-// texts returns how sockets are written.
+// texts returns the sockets as text.
 func texts(sockets []netip.AddrPort) []string {
 	out := make([]string, len(sockets))
 	for i, s := range sockets {
@@ -228,5 +225,5 @@ func texts(sockets []netip.AddrPort) []string {
 	return out
 }
 
-// written is a list of sockets, for the log.
+// written returns a list of sockets as text, for the log.
 func written(sockets []netip.AddrPort) string { return strings.Join(texts(sockets), ", ") }

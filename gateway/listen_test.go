@@ -40,7 +40,7 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// Port 0 is given a number once for each address, the same for all of its
+// A port is chosen once for each address with port 0, and is the same for all of its
 // sockets.
 func TestSocketsPortZero(t *testing.T) {
 	l := newAddresses(nil, "")
@@ -80,7 +80,7 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// What the command line says is held to the same rules as the file.
+// Addresses of the command line must follow the rules of the file.
 func TestListenFlag(t *testing.T) {
 	for _, test := range []struct {
 		config, admin, want string

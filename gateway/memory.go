@@ -13,15 +13,15 @@ import (
 	"weir/policy"
 )
 
-// memoryLimits are what Envoy and Weir may take. 0 is no limit.
+// memoryLimits are the bytes that Envoy's heap and Weir may use. 0 is no limit.
 type memoryLimits struct {
 	envoyHeap, weir uint64
 }
 
-// memoryOf divides the memory that there is. Envoy's heap gets half: beside it,
-// Envoy has buffers in the kernel, and what its allocator keeps. Weir gets a
-// quarter; most of it is for the bodies that it reads. Where Weir has a control
-// group of its own, because Envoy runs elsewhere, most of that is Weir's.
+// memoryOf divides the available memory. Envoy's heap gets half: Envoy also needs
+// kernel buffers, and memory that its allocator keeps. Weir gets a quarter, most of it for
+// the bodies that it reads. If Envoy runs elsewhere and Weir has a control group of its
+// own, Weir gets most of that.
 func memoryOf(p *policy.Policy, available memory.Limit, withEnvoy bool) memoryLimits {
 	weir := available.Bytes / 4
 	if available.Cgroup && !withEnvoy {
@@ -37,33 +37,32 @@ func memoryOf(p *policy.Policy, available memory.Limit, withEnvoy bool) memoryLi
 	}
 }
 
-// limitWeir sets the soft limit of Go's memory, unless the operator did.
+// limitWeir sets the soft memory limit of the Go runtime, unless GOMEMLIMIT does.
 func (m memoryLimits) limitWeir(getenv func(string) string) {
 	if m.weir > 0 && getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(m.weir))
 	}
 }
 
-// freeMemory returns memory that is no longer used to the system. It is for the rare
-// times when much more was used than is kept: building and sending the resources of a
-// whole configuration takes several times what is kept of it. It stops the world for a
-// garbage collection, so nothing that happens often may call it.
+// freeMemory returns unused memory to the system. It is for the rare times when much
+// more was used than is kept: building and sending the resources of a whole configuration
+// takes several times what is kept of them. It forces a garbage collection, so nothing
+// that happens often may call it.
 func freeMemory() { debug.FreeOSMemory() }
 
 const (
-	// giveBackInterval is how often Weir looks whether it has memory that it no
-	// longer needs.
+	// giveBackInterval is how often Weir checks whether it holds unused memory.
 	giveBackInterval = 5 * time.Second
-	// muchUnused is how much more than after the last time is worth giving back,
-	// and quietAllocation how much may be allocated in an interval that counts as
-	// quiet: under load, Go collects garbage by itself.
+	// muchUnused is the growth that is worth giving back. quietAllocation is the most
+	// that may be allocated in an interval that counts as quiet: under load, Go collects
+	// garbage by itself.
 	muchUnused      = 32 << 20
 	quietAllocation = 8 << 20
 )
 
-// giveBack gives memory back to the system when the load is over, until ctx ends.
-// An idle Go process would keep it: it collects garbage every two minutes, and the
-// buffers of bodies are gone after the second time.
+// giveBack returns memory to the system when the load is over, until ctx ends. An idle
+// Go process would keep it for minutes: it collects garbage every two minutes, and a
+// sync.Pool drops its buffers at the second collection.
 func giveBack(ctx context.Context) error {
 	sample := []gometrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"},

@@ -8,7 +8,7 @@ import (
 	"weir/xds"
 )
 
-// metrics are those of the process; extproc has its own.
+// metrics are those of the configuration and of the connected Envoys.
 type metrics struct {
 	reloads    *prometheus.CounterVec
 	keyChanges prometheus.Counter
@@ -18,11 +18,11 @@ func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.No
 	m := &metrics{
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_config_reloads_total",
-			Help: "Configurations that were put in force (accepted) or turned down (rejected).",
+			Help: "Configurations that were applied (accepted) or rejected.",
 		}, []string{"result"}),
 		keyChanges: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_access_key_changes_total",
-			Help: "Accepted reloads that changed access keys alone. They send nothing to Envoy.",
+			Help: "Accepted reloads that changed only access keys. They send nothing to Envoy.",
 		}),
 	}
 	count := func(which func(xds.NodeStatus) bool) func() float64 {
@@ -41,10 +41,10 @@ func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.No
 			Name: "weir_envoys_connected", Help: "Envoys connected to the control plane.",
 		}, count(func(xds.NodeStatus) bool { return true })),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_envoys_synced", Help: "Envoys that have acknowledged the configuration in force.",
+			Name: "weir_envoys_synced", Help: "Envoys that have acknowledged the current configuration.",
 		}, count(func(n xds.NodeStatus) bool { return n.Synced })),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_config_last_reload_successful", Help: "1 if the last configuration was put in force, 0 if it was turned down.",
+			Name: "weir_config_last_reload_successful", Help: "1 if the last configuration was applied, 0 if it was rejected.",
 		}, func() float64 {
 			if s.report().Failed == nil {
 				return 1
@@ -52,20 +52,20 @@ func newMetrics(registry prometheus.Registerer, s *status, nodes func() []xds.No
 			return 0
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_access_keys", Help: "Access keys in force.",
+			Name: "weir_access_keys", Help: "Current access keys.",
 		}, func() float64 { return float64(s.report().AccessKeys.Count) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_build_info", Help: "Always 1.",
+			Name: "weir_build_info", Help: "The versions of Weir and Envoy. Always 1.",
 			ConstLabels: prometheus.Labels{"version": Version(), "envoy": envoy.Version},
 		}, func() float64 { return 1 }),
 	)
 	return m
 }
 
-// configInfo tells the version of the configuration in force.
+// configInfo collects the version of the current configuration.
 type configInfo struct{ status *status }
 
-var configVersion = prometheus.NewDesc("weir_config_info", "The configuration in force, by its content's version. Always 1.", []string{"version"}, nil)
+var configVersion = prometheus.NewDesc("weir_config_info", "The version of the current configuration, which is a hash of its content. Always 1.", []string{"version"}, nil)
 
 // Describe implements prometheus.Collector.
 func (configInfo) Describe(to chan<- *prometheus.Desc) { to <- configVersion }
@@ -83,11 +83,11 @@ func (m *metrics) reload(accepted bool) {
 	m.reloads.WithLabelValues(result).Inc()
 }
 
-// certificates tells when the certificates of the current policy expire.
+// certificates collects when the certificates of the current policy expire.
 type certificates struct{ current func() *policy.Policy }
 
 var certificateExpiry = prometheus.NewDesc("weir_certificate_expiry_timestamp_seconds",
-	"When the certificates of a file expire, as a Unix time.", []string{"file"}, nil)
+	"When the certificate in a file expires, as a Unix time.", []string{"file"}, nil)
 
 // Describe implements prometheus.Collector.
 func (certificates) Describe(to chan<- *prometheus.Desc) { to <- certificateExpiry }

@@ -8,13 +8,14 @@ import (
 	"weir/telemetry/rolling"
 )
 
-// numbers are what strategies read of the life of the process.
+// numbers are what strategies read: rolling numbers, and health. They live as long as
+// the process.
 type numbers struct {
-	store  *rolling.Store // from the first configuration on
+	store  *rolling.Store // nil before the first configuration
 	health *health.Tracker
 }
 
-// of returns the store. Its window is that of the first configuration.
+// of returns the store. The window of the first configuration stays.
 func (n *numbers) of(window time.Duration) *rolling.Store {
 	if n.store == nil {
 		n.store = rolling.New(window)
@@ -22,7 +23,7 @@ func (n *numbers) of(window time.Duration) *rolling.Store {
 	return n.store
 }
 
-// bring lets a policy read the numbers.
+// bring makes the numbers readable for the policy of a source.
 func (n *numbers) bring(src *policy.Source) {
 	src.Metrics, src.Health = n.of, n.health.Cluster
 }

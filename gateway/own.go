@@ -10,11 +10,11 @@ import (
 	"weir/policy"
 )
 
-// hostsFile has the names that lead to an address without DNS.
+// hostsFile lists names that resolve without DNS.
 const hostsFile = "/etc/hosts"
 
-// thisMachine is what is known of the machine's addresses and names. Envoy
-// shares a socket with Weir, and so the machine.
+// thisMachine returns the addresses and names of this machine. Envoy runs on it too: it
+// shares a Unix socket with Weir.
 func thisMachine() policy.Own {
 	own := policy.Own{Names: map[string][]netip.Addr{}}
 	addresses, _ := net.InterfaceAddrs()

@@ -20,7 +20,7 @@ import (
 // hang, and the others must not wait for it forever.
 const ackTimeout = 20 * time.Second
 
-// publisher sends Envoys what policies need.
+// publisher sends Envoys the resources that policies need.
 type publisher struct {
 	log       *slog.Logger
 	server    *xds.Server
@@ -59,13 +59,13 @@ func (u *publisher) publish(ctx context.Context, p *policy.Policy, old []*policy
 	err = u.server.Publish(bounded, set)
 	var rejected *xds.Rejected
 	if err != nil && !errors.As(err, &rejected) && ctx.Err() == nil && bounded.Err() != nil {
-		u.log.Warn("not every envoy has taken the configuration in time", "reason", err)
+		u.log.Warn("not every envoy has acknowledged the configuration in time", "reason", err)
 		return nil
 	}
 	return err
 }
 
-// clusterNames are the names of the clusters of policies, sorted.
+// clusterNames returns the names of the clusters of policies, sorted.
 func clusterNames(policies []*policy.Policy) []string {
 	var names []string
 	for _, p := range policies {

@@ -18,8 +18,8 @@ import (
 	"weir/xds"
 )
 
-// TestTwoEnvoys: both get everything, a change waits for both, and one that
-// hangs holds it up for as long as is bounded.
+// TestTwoEnvoys: both get everything, and a change waits for both. For an Envoy that
+// hangs, it waits for a bounded time.
 func TestTwoEnvoys(t *testing.T) {
 	b := newRig(t, provider("first", "http://127.0.0.1:1"))
 	b.serve()
@@ -58,7 +58,7 @@ func TestTwoEnvoys(t *testing.T) {
 		t.Errorf("version %s, nodes %+v", got, b.publisher.server.Nodes())
 	}
 
-	// One that hangs is not waited for forever.
+	// It does not wait forever.
 	send(t, pid, syscall.SIGSTOP)
 	b.publisher.timeout = 500 * time.Millisecond
 	b.config = provider("third", "http://127.0.0.1:1")
@@ -91,8 +91,8 @@ func TestTwoEnvoys(t *testing.T) {
 	}
 }
 
-// TestNotReadyWithoutAcknowledgement: the only Envoy hangs, so nobody has what
-// is in force.
+// TestNotReadyWithoutAcknowledgement: the only Envoy hangs, so none has the current
+// configuration.
 func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 	b := newRig(t, provider("first", "http://127.0.0.1:1"))
 	b.serve()
@@ -119,8 +119,8 @@ func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestRetire takes the clusters of an old policy away when its last request
-// can have begun its last attempt; what still runs on them goes on.
+// TestRetire: the clusters of an old policy are removed when its last request must have
+// begun its last attempt. A response that still runs on them continues.
 func TestRetire(t *testing.T) {
 	t.Run("by address", func(t *testing.T) { testRetire(t, "127.0.0.1") })
 	t.Run("by name", func(t *testing.T) { testRetire(t, "retire.localhost") })
@@ -170,7 +170,7 @@ func testRetire(t *testing.T, host string) {
 }
 
 // TestRotatedKeyOfRequestsInFlight: a response may repeat the key that its request
-// was sent with, also when nothing else of the old policy is needed any more.
+// was sent with, even when nothing else of the old policy is needed any more.
 func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
 	const one, two = "sk-one-0123456789", "sk-two-0123456789"
 	p := recorder.Start(t)
@@ -217,7 +217,7 @@ func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
 	}
 }
 
-// TestReloadOfFixedLimits: what only a start can change says so.
+// TestReloadOfFixedLimits: a change that needs a restart is logged.
 func TestReloadOfFixedLimits(t *testing.T) {
 	b := newRig(t, "limits: {client_idle_timeout: 1m}\n")
 	b.config = "limits: {client_idle_timeout: 2m}\n"
@@ -293,8 +293,8 @@ func TestReload(t *testing.T) {
 	check("the file is back", version, 5, 4)
 }
 
-// TestRefusedOnce: what Envoy has turned down is not sent again because
-// something else in the folder changed.
+// TestRefusedOnce: a configuration that Envoy has rejected is not sent again when
+// something else in the folder changes.
 func TestRefusedOnce(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -321,7 +321,7 @@ func TestRefusedOnce(t *testing.T) {
 			t.Errorf("%d: published %v", i, published)
 		}
 	}
-	// The way back is no other: the one before is in force everywhere.
+	// Going back is not another configuration: every Envoy has the previous one.
 	b.wait("the Envoy to be synced", func(nodes []xds.NodeStatus) bool { return nodes[0].Synced })
 	b.config = "# better\nlisten: 127.0.0.1:0\n" + good
 	b.reload(t.Context(), false)

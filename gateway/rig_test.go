@@ -40,7 +40,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// rig is a gateway in this process, whose reload loop is the test.
+// rig is a gateway in this process. The test takes the place of its reload loop.
 type rig struct {
 	*Gateway
 	t         *testing.T
@@ -48,7 +48,7 @@ type rig struct {
 	log       output
 	socket    string
 	operators *httptest.Server
-	// later moves the clock of what is retired.
+	// later moves the clock of the book.
 	later atomic.Int64
 }
 
@@ -77,7 +77,7 @@ func newRig(t *testing.T, config string) *rig {
 	return b
 }
 
-// serve opens what Envoys and operators connect to.
+// serve opens the listeners for Envoys and operators.
 func (b *rig) serve() {
 	b.t.Helper()
 	b.socket = filepath.Join(b.t.TempDir(), "weir.sock")
@@ -139,7 +139,7 @@ func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
 	}
 }
 
-// get asks the admin listener.
+// get reads a path of the admin listener.
 func (b *rig) get(path string) (int, string) {
 	b.t.Helper()
 	resp, err := http.Get(b.operators.URL + path)

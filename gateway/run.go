@@ -24,18 +24,19 @@ import (
 	"weir/xds"
 )
 
-// elsewhereWorkers is the assumed number of threads of an Envoy that Weir does
+// elsewhereWorkers is the assumed number of worker threads of an Envoy that Weir does
 // not start, unless envoy.concurrency is set.
 const elsewhereWorkers = 32
 
-// ElsewhereShare divides the open files of an Envoy that Weir does not start.
+// ElsewhereShare divides the file descriptors of an Envoy that Weir does not start.
+// openFiles overrides the configuration, unless it is 0.
 func ElsewhereShare(p *policy.Policy, openFiles int) (envoy.Share, error) {
 	openFiles = cmp.Or(openFiles, p.Limits.OpenFiles, config.DefaultOpenFiles)
 	return envoy.Divide(openFiles, cmp.Or(p.Config.Envoy.Concurrency, elsewhereWorkers), p.Limits.MaxClientConnections)
 }
 
-// Serve runs the gateway for Envoys that somebody else starts, until it is asked to
-// stop. socket is where they connect; empty: the configuration's, or the default.
+// Serve runs the gateway for existing Envoys until it is asked to stop. socket is where
+// they connect; if it is empty, the configured one or DefaultSocket.
 func (g *Gateway) Serve(ctx context.Context, socket string) error {
 	loaded, err := g.loader.load(configuration{})
 	if err != nil {
@@ -44,7 +45,7 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 	first := loaded.policy
 	memoryOf(first, memory.Available(), false).limitWeir(g.options.Getenv)
 	if _, err := envoy.RaiseOpenFiles(); err != nil {
-		g.log.Warn("the limit of open files stays as it is", "reason", err)
+		g.log.Warn("cannot raise the limit of open files", "reason", err)
 	}
 	if g.publisher.share, err = ElsewhereShare(first, 0); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"weir/internal/sample"
 )
 
-// DefaultSocket returns where `weir serve` listens and `weir bootstrap` points unless
-// another socket is configured.
+// DefaultSocket returns the Unix socket of `weir serve` and `weir bootstrap` if none is
+// configured.
 func DefaultSocket(getenv func(string) string) string {
 	if os.Getuid() == 0 {
 		return "/run/weir/weir.sock"
@@ -27,9 +27,8 @@ func DefaultSocket(getenv func(string) string) string {
 	return filepath.Join(os.TempDir(), "weir-"+strconv.Itoa(os.Getuid()), "weir.sock")
 }
 
-// socketFolder makes or checks the folder of the socket of `serve`. A user who
-// can write there could replace Weir's socket, and would then get every request
-// from Envoy.
+// socketFolder creates or checks the folder of the socket of `weir serve`. A user who
+// can write there could replace Weir's socket and receive every request from Envoy.
 func socketFolder(socket string, users private.Users) error {
 	mode := fs.FileMode(0o700)
 	if users.Others() {
@@ -49,11 +48,11 @@ func socketFolder(socket string, users private.Users) error {
 	return nil
 }
 
-// listenForEnvoy makes the Unix socket on which Envoy gets its configuration,
-// with all provider keys, and asks for decisions. Only this user, root and the
-// users of the configuration may connect, whatever the modes of files say; If
-// the configuration lists users, the mode of the socket lets everybody open it;
-// access to its folder and the peer credentials from the kernel then decide.
+// listenForEnvoy creates the Unix socket on which Envoy gets its configuration, with
+// all provider keys, and asks for decisions. Only this user, root and the users in
+// envoy.users may connect, whatever the file modes are. If there are such users, the mode
+// of the socket lets everybody open it; access to its folder and the peer credentials
+// from the kernel decide.
 func listenForEnvoy(socket string, users private.Users, log *slog.Logger, registry prometheus.Registerer) (*private.Guarded, error) {
 	mode := fs.FileMode(0o600)
 	if users.Others() {
@@ -65,7 +64,7 @@ func listenForEnvoy(socket string, users private.Users, log *slog.Logger, regist
 	}
 	refused := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_socket_connections_refused_total",
-		Help: "Connections to the socket for Envoy that were closed because of the user at their other end.",
+		Help: "Connections to the socket for Envoy that were closed because their user may not connect.",
 	})
 	registry.MustRegister(refused)
 	var samples sample.Sampler
@@ -75,7 +74,7 @@ func listenForEnvoy(socket string, users private.Users, log *slog.Logger, regist
 		switch {
 		case !ok:
 		case err != nil:
-			log.Warn("connection to the socket for Envoy refused: its user is not known", "reason", err, "suppressed", suppressed)
+			log.Warn("connection to the socket for Envoy refused: its user is unknown", "reason", err, "suppressed", suppressed)
 		default:
 			log.Warn("connection to the socket for Envoy refused: list the user in envoy.users if this is your Envoy", "uid", p.UID, "pid", p.PID, "suppressed", suppressed)
 		}

@@ -20,9 +20,9 @@ import (
 	"weir/telemetry/rolling"
 )
 
-// observer takes in what Envoy tells of requests.
+// observer makes metrics, log lines and rolling numbers of what Envoy reports.
 type observer struct {
-	// Those of the first configuration. Its policy is not kept.
+	// These are from the first configuration. Later ones do not change them.
 	accessLog string
 	window    time.Duration
 
@@ -31,19 +31,19 @@ type observer struct {
 	receiver *accesslog.Receiver
 	limiter  *admit.Limiter
 	events   *slog.Logger
-	file     *telemetry.File // of the log; nil: it is none
+	file     *telemetry.File // nil if the log is not a file
 }
 
-// newObserver opens the access log. Where it goes and what the rolling window
-// is are those of the first configuration: later ones change neither.
+// newObserver opens the access log. The first configuration determines where it goes,
+// and the rolling window.
 func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.loader.numbers.of(first.Window), limiter: g.admission.limiter, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
 	case "stdout":
-		// A shipper of logs that dies must not take the gateway along: with a
-		// handler for the signal, the write fails and the lines are counted.
+		// A log shipper that dies must not stop the gateway: with a handler for the
+		// signal, the write fails instead, and the lost lines are counted.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		out = g.options.Stdout
 	case "stderr":
@@ -60,8 +60,8 @@ func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 	return o, nil
 }
 
-// adopted forgets the numbers of what a policy no longer has, and says what of
-// it has no effect before a restart. Before the start there is nothing to do.
+// adopted drops the numbers of what a policy no longer has, and logs which changes need
+// a restart. It does nothing before the start.
 func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
 	if o == nil {
 		return
@@ -71,14 +71,14 @@ func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
 		return p.HasProvider(provider) && (model == "" || p.HasModel(provider, model))
 	})
 	if p.AccessLog != o.accessLog {
-		log.Warn("telemetry.access_log is that of the start until weir is restarted", "in_force", o.accessLog, "configured", p.AccessLog)
+		log.Warn("telemetry.access_log has changed: restart weir to apply it", "in_force", o.accessLog, "configured", p.AccessLog)
 	}
 	if p.Window != o.window {
-		log.Warn("telemetry.window is that of the start until weir is restarted", "in_force", o.window.String(), "configured", p.Window.String())
+		log.Warn("telemetry.window has changed: restart weir to apply it", "in_force", o.window.String(), "configured", p.Window.String())
 	}
 }
 
-// run keeps the numbers moving until ctx ends.
+// run advances the numbers until ctx ends.
 func (o *observer) run(ctx context.Context) error {
 	ticks := time.NewTicker(o.rolling.Interval())
 	defer ticks.Stop()
@@ -98,8 +98,8 @@ func (o *observer) run(ctx context.Context) error {
 	}
 }
 
-// reopens opens the log file again on request, until ctx ends: log rotation has
-// moved it away. If that fails, lines still go to the open file.
+// reopens opens the log file again on request, until ctx ends: log rotation moves it
+// away. If that fails, lines still go to the open file.
 func (o *observer) reopens(ctx context.Context, asked <-chan os.Signal) error {
 	for {
 		select {
@@ -119,7 +119,7 @@ func (o *observer) reopens(ctx context.Context, asked <-chan os.Signal) error {
 	}
 }
 
-// close writes what is left of the log.
+// close writes the rest of the log.
 func (o *observer) close() {
 	o.receiver.Flush()
 	if err := o.recorder.Close(); err != nil {

@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// TestObserverAfterReload: numbers of what a configuration no longer has are
-// forgotten, and those of what it still has are kept. What only a restart
-// changes is said.
+// TestObserverAfterReload: numbers of what a configuration no longer has are dropped,
+// and the others are kept. Changes that need a restart are logged.
 func TestObserverAfterReload(t *testing.T) {
 	config := func(providers ...string) string {
 		return "on_http_request: [{type: ai-gateway, config: {model_selection: {strategy: [ai.models.random()]}, providers: [" + strings.Join(providers, ", ") + "]}}]\n"
@@ -39,8 +38,8 @@ func TestObserverAfterReload(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`level=WARN msg="telemetry.access_log is that of the start until weir is restarted" in_force=stdout configured=off`,
-		`level=WARN msg="telemetry.window is that of the start until weir is restarted" in_force=1m0s configured=5m0s`,
+		`level=WARN msg="telemetry.access_log has changed: restart weir to apply it" in_force=stdout configured=off`,
+		`level=WARN msg="telemetry.window has changed: restart weir to apply it" in_force=1m0s configured=5m0s`,
 	} {
 		if strings.Count(b.log.String(), want) != 1 {
 			t.Errorf("not logged once: %s\n%s", want, b.log.String())

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// settle is how long files must be quiet before they are read: editors and
+	// settle is how long files must be unchanged before they are read: editors and
 	// Kubernetes write in several steps.
 	settle = 100 * time.Millisecond
-	// longestSettle bounds that where something in the folder never is quiet.
+	// longestSettle bounds that wait, for folders in which something always changes.
 	longestSettle = 2 * time.Second
 )
 
-// inputs are the files that the last reading of the configuration asked for,
-// be they there or not: one that is missing may come.
+// inputs are the files that the last load of the configuration tried to read. A missing
+// file is one of them: it may appear.
 type inputs struct {
 	mu      sync.Mutex
 	files   []string
@@ -40,7 +40,7 @@ func (in *inputs) set(files []string) {
 	}
 }
 
-// folders are those in which a change can change an input.
+// folders returns the folders in which a change can change an input.
 func (in *inputs) folders() map[string]bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -53,8 +53,8 @@ func (in *inputs) folders() map[string]bool {
 	return dirs
 }
 
-// watch asks for a reload when an input changes. It watches folders, because
-// files are replaced rather than written.
+// watch asks for a reload when an input changes. It watches folders, because files are
+// often replaced rather than written.
 func (g *Gateway) watch(ctx context.Context) error {
 	if !g.options.Watch {
 		return nil
@@ -66,7 +66,7 @@ func (g *Gateway) watch(ctx context.Context) error {
 	defer watcher.Close()
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
-	var since time.Time // of the first event that was not acted upon
+	var since time.Time // of the first event that is not handled yet
 	changed := func() {
 		if since.IsZero() {
 			since = time.Now()
@@ -74,8 +74,8 @@ func (g *Gateway) watch(ctx context.Context) error {
 		quiet.Reset(min(settle, time.Until(since.Add(longestSettle))))
 	}
 	for {
-		// Before a folder was watched, a file in it may have changed after it
-		// was read.
+		// A file may have changed after it was read and before its folder was
+		// watched.
 		if follow(watcher, g.loader.inputs.folders()) {
 			changed()
 		}
@@ -98,8 +98,8 @@ func (g *Gateway) watch(ctx context.Context) error {
 	}
 }
 
-// follow watches these folders and no others, and says whether one is new. The
-// watcher itself forgets a folder that is deleted or moved.
+// follow watches these folders and no others. It reports whether one is new. The
+// watcher itself drops a folder that is deleted or moved.
 func follow(watcher *fsnotify.Watcher, dirs map[string]bool) (added bool) {
 	watched := map[string]bool{}
 	for _, dir := range watcher.WatchList() {
@@ -116,12 +116,12 @@ func follow(watcher *fsnotify.Watcher, dirs map[string]bool) (added bool) {
 	return added
 }
 
-// foldersOf gives the folders in which a change can make a path lead to
-// another file: the one that holds the file, and those that hold a link on the
-// way to it. Kubernetes changes what it mounts by moving such a link. Where
-// the way ends early, it is the folder in which it could go on.
+// foldersOf returns the folders in which a change can make a path lead to another
+// file: the folder of the file, and those of the symbolic links on the way to it.
+// Kubernetes updates what it mounts by replacing such a link. If a part of the path does
+// not exist, the last one is the folder in which it would be created.
 func foldersOf(path string) []string {
-	const maxLinks = 40 // as Linux has it
+	const maxLinks = 40 // Linux's limit
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil
@@ -141,7 +141,7 @@ func foldersOf(path string) []string {
 			dirs[at] = true
 			target, err := os.Readlink(next)
 			if err != nil {
-				break // it was there a moment ago: its folder is watched
+				break // it has just been removed: its folder is watched
 			}
 			if filepath.IsAbs(target) {
 				at = "/"
@@ -156,7 +156,7 @@ func foldersOf(path string) []string {
 	return slices.Sorted(maps.Keys(dirs))
 }
 
-// steps are the names in a path; ".." stays one of them.
+// steps returns the names in a path; ".." is kept.
 func steps(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." })
 }

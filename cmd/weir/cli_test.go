@@ -17,9 +17,9 @@ import (
 	"weir/policy/config"
 )
 
-var update = flag.Bool("update", false, "write testdata/help.txt anew")
+var update = flag.Bool("update", false, "write testdata/help.txt")
 
-// outside is what a command sees of the world, with nothing in it.
+// outside is a process for a command, with an empty environment.
 type outside struct {
 	system
 	stdout, stderr output
@@ -76,8 +76,8 @@ func weir(t *testing.T, env map[string]string, args ...string) (code int, stdout
 	return code, o.stdout.String(), o.stderr.String()
 }
 
-// TestHelp compares with testdata/help.txt; go test ./cmd/weir -update writes
-// it.
+// TestHelp compares with testdata/help.txt; go test ./cmd/weir -update writes the
+// file.
 func TestHelp(t *testing.T) {
 	var got strings.Builder
 	for _, args := range [][]string{

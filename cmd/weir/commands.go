@@ -33,7 +33,7 @@ func (c versionCmd) Run(sys system) error {
 	return err
 }
 
-// versions are those of Weir and of the Envoy that it runs.
+// versions returns the versions of Weir and of the Envoy that it runs.
 func versions() string {
 	return fmt.Sprintf("weir %s (%s/%s, %s)\nenvoy %s", gateway.Version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), envoy.Version)
 }
@@ -120,8 +120,8 @@ func (c bootstrapCmd) Run(sys system) error {
 	return err
 }
 
-// source returns a function that reads a configuration: that of a file, or for "-"
-// that of standard input, which is read once.
+// source returns a function that reads a configuration: a file, or standard input if
+// file is "-". Standard input is read once.
 func (sys system) source(file string) func() (policy.Source, error) {
 	if file != "-" {
 		return gateway.FileSource(file, sys.getenv)
@@ -129,7 +129,7 @@ func (sys system) source(file string) func() (policy.Source, error) {
 	return gateway.Source("stdin", sync.OnceValues(func() ([]byte, error) { return io.ReadAll(sys.stdin) }), sys.getenv)
 }
 
-// options returns those of a gateway.
+// options returns the options of a gateway that reads file.
 func (sys system) options(log *slog.Logger, file string, flags gatewayFlags) gateway.Options {
 	empty := func(s string) bool { return s == "" }
 	options := gateway.Options{

@@ -19,7 +19,7 @@ import (
 	"weir/policy/config"
 )
 
-// file writes a file into a folder of the test's own.
+// file writes a file into a new folder.
 func file(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -85,8 +85,8 @@ on_http_request:
         - base_url: https://b.internal
 `)
 	code, stdout, stderr = weir(t, nil, "check", "-c", bad)
-	// The messages are policy's business; here it is that all of them come,
-	// each with its place.
+	// The messages are tested elsewhere. Here, all of them must be printed, each with
+	// its place.
 	places := []string{
 		bad + ":1: listen: ", bad + ":2: ", bad + ":6: on_http_request[0].config.per_request_timeout: ",
 		bad + ":9: on_http_request[0].config.providers[0].base_url: ",
@@ -143,7 +143,7 @@ func TestCheckForms(t *testing.T) {
 	}
 }
 
-// Limits that contradict each other are found without a start.
+// TestCheckOpenFiles: limits that contradict each other are found without a start.
 func TestCheckOpenFiles(t *testing.T) {
 	const providers = "\nproviders: [{id: a, base_url: 'http://localhost:1'}]\n"
 	for limits, want := range map[string]string{
@@ -159,7 +159,7 @@ func TestCheckOpenFiles(t *testing.T) {
 	}
 }
 
-// TestCheckPrint loads what is printed, and compares.
+// TestCheckPrint loads the printed configuration and compares it with the original.
 func TestCheckPrint(t *testing.T) {
 	load := func(path string) *policy.Policy {
 		t.Helper()
@@ -211,7 +211,7 @@ func TestCheckPrint(t *testing.T) {
 		t.Errorf("policy (-original +printed):\n%s", diff)
 	}
 
-	// What is written literally may be a secret, wherever a secret can stand.
+	// A literal value may be a secret, wherever a secret can be written.
 	literal := file(t, "weir.yaml", `
 access_keys: [{name: a, value: literal-access-key-of-a}]
 providers:
@@ -274,7 +274,7 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// TestStartFails: what keeps a gateway from starting is said at once.
+// TestStartFails: a problem that keeps a gateway from starting is reported at once.
 func TestStartFails(t *testing.T) {
 	good := file(t, "weir.yaml", "providers: [{id: a, base_url: http://127.0.0.1:1}]\n")
 	taken, err := private.Listen(filepath.Join(t.TempDir(), "taken.sock"), 0o600)
@@ -302,7 +302,7 @@ func TestStartFails(t *testing.T) {
 			}
 		})
 	}
-	// A socket that a killed weir left behind is no obstacle.
+	// A socket that a killed weir left behind is replaced.
 	left := filepath.Join(t.TempDir(), "left.sock")
 	l, err := private.Listen(left, 0o600)
 	if err != nil {

@@ -48,7 +48,7 @@ func (c explainCmd) Run(sys system) error {
 	return err
 }
 
-// readable is an explanation for a person.
+// readable returns an explanation as text for people.
 func readable(e policy.Explanation) string {
 	var b strings.Builder
 	asked := "nothing in particular: the gateway chooses"
@@ -75,7 +75,7 @@ func readable(e policy.Explanation) string {
 	}
 	strategySteps(&b, e)
 	if e.Error != nil {
-		fmt.Fprintf(&b, "\nanswer  %d %s\n  %s\n", e.Error.Status, e.Error.Code, e.Error.Message)
+		fmt.Fprintf(&b, "\nresponse  %d %s\n  %s\n", e.Error.Status, e.Error.Code, e.Error.Message)
 		if e.Error.Cause != "" {
 			fmt.Fprintf(&b, "  because: %s\n", strings.ReplaceAll(e.Error.Cause, "\n", "\n           "))
 		}
@@ -93,7 +93,7 @@ func readable(e policy.Explanation) string {
 		fmt.Fprintf(&b, "\n   POST %s\n", a.URL)
 		for _, h := range a.Headers {
 			if strings.HasPrefix(h, metadata.HopHeader+":") {
-				continue // the same for all, and of no use to a reader
+				continue // the same for all requests
 			}
 			fmt.Fprintf(&b, "   %s\n", h)
 		}
@@ -114,7 +114,7 @@ func strategySteps(b *strings.Builder, e policy.Explanation) {
 		case result == "":
 			result = "nothing"
 		case !s.Used:
-			result += " (none of it may be used)"
+			result += " (none of them may be used)"
 		}
 		fmt.Fprintf(b, "  %s\n      %s\n", s.Strategy, result)
 	}

@@ -26,8 +26,8 @@ on_http_request:
       api_key_selection: {strategy: ["ai.keys.filter(k, k.id != 'openai#1')"]}
 `
 
-// TestExplain: every candidate with the reason, the plan, and what providers
-// would get; no credential.
+// TestExplain: every candidate with its reason, the plan, and what providers would
+// receive, without credentials.
 func TestExplain(t *testing.T) {
 	config := file(t, "weir.yaml", explained)
 	ask := func(body string, args ...string) string {
@@ -127,7 +127,7 @@ func TestExplainBody(t *testing.T) {
 	}
 }
 
-// TestExplainURL: a key in a base URL is a key.
+// TestExplainURL: a key in a base URL is redacted.
 func TestExplainURL(t *testing.T) {
 	config := file(t, "weir.yaml", `providers: [{id: p, base_url: "https://p.internal/v1?api-version=1&api_key=sk-in-the-url"}]`)
 	o := newOutside(nil, "explain", "-c", config)
@@ -140,8 +140,8 @@ func TestExplainURL(t *testing.T) {
 	}
 }
 
-// TestExplainTooLarge: a body that the gateway refuses is not explained as one
-// that is cut short.
+// TestExplainTooLarge: a body that is too large is refused, not truncated and
+// explained.
 func TestExplainTooLarge(t *testing.T) {
 	o := newOutside(nil, "explain", "-c", file(t, "weir.yaml", "max_body_bytes: 1024\nallow_anonymous: true\nproviders: [{id: a, base_url: http://a.internal}]\n"))
 	o.stdin = strings.NewReader(`{"model":"a:m","x":"` + strings.Repeat("x", 1024) + `"}`)
@@ -150,8 +150,7 @@ func TestExplainTooLarge(t *testing.T) {
 	}
 }
 
-// TestExplainUntried: a candidate that no attempt is made with is not shown as
-// kept.
+// TestExplainUntried: a candidate without an attempt is not shown as kept.
 func TestExplainUntried(t *testing.T) {
 	config := "allow_anonymous: true\non_http_request: [{type: ai-gateway, config: {only_allow_configured_providers: true, failover_on: [429], api_key_selection: {strategy: [\"ai.keys.filter(k, k.id != 'p1#1')\"]}, providers: ["
 	for i := range 12 {

@@ -1,6 +1,6 @@
 // Command weir is an LLM gateway that works through Envoy.
 //
-// This package reads flags, passes signals on, prints, and chooses the exit code.
+// This package parses flags, passes signals on, prints, and chooses the exit code.
 // Package gateway is the product.
 package main
 
@@ -28,18 +28,16 @@ func main() {
 	}))
 }
 
-// system is everything a command takes from outside, so that a test can be
-// the outside.
+// system is everything that a command uses of its process, so that tests can replace it.
 type system struct {
 	args           []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	// stop asks for an orderly end, a second time for one at once; reload for
-	// the configuration to be read again, reopen for the log file to be opened
-	// again. SIGHUP asks for both; neither waits for the other.
+	// These are the signals of gateway.Options. SIGHUP is both reload and reopen:
+	// neither waits for the other.
 	stop, reload, reopen <-chan os.Signal
-	// localServers are looked for when there is no configuration.
+	// localServers are searched for if there is no configuration.
 	localServers []localServer
 }
 
@@ -61,7 +59,7 @@ func run(ctx context.Context, sys system) int {
 	return 1
 }
 
-// exitCode ends a command that has printed what there is to say.
+// exitCode is the error of a command that has already printed what went wrong.
 type exitCode int
 
 func (c exitCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }

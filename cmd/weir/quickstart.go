@@ -18,20 +18,19 @@ import (
 	"weir/policy/config"
 )
 
-// quickstart is the configuration of `weir run` without a file: a demo
-// provider, and what is there on this machine.
+// quickstart is the configuration of `weir run` without a file: a demo provider, and
+// the providers that are found on this machine.
 type quickstart struct {
 	sys    system
 	config config.Config
-	// found says, for people, what was found where.
+	// found describes, for people, the providers and where they were found.
 	found []string
 }
 
-// localServer is an inference server that a developer may run. base has no
-// path.
+// localServer is an inference server that a developer may run. base has no path.
 type localServer struct{ id, name, base string }
 
-// localServers have these addresses by default.
+// localServers are known inference servers, at their default addresses.
 var localServers = []localServer{
 	{"ollama", "Ollama", "http://localhost:11434"},
 	{"lmstudio", "LM Studio", "http://localhost:1234"},
@@ -43,7 +42,7 @@ var cloudKeys = []struct{ id, env string }{
 	{"anthropic", "ANTHROPIC_API_KEY"},
 }
 
-// lookAround finds providers. Nothing leaves this machine.
+// lookAround finds providers. It sends nothing to other machines.
 func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart {
 	q := &quickstart{sys: sys}
 	providers := []config.ProviderConfig{{
@@ -52,7 +51,7 @@ func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart
 		Surfaces: []config.SurfaceConfig{{Format: llm.OpenAI}, {Format: llm.Anthropic}},
 		Models:   []config.ModelConfig{{ID: "demo"}, {ID: "demo-echo"}},
 	}}
-	q.found = append(q.found, "demo: a built-in demo provider (its answers are canned); models demo, demo-echo")
+	q.found = append(q.found, "demo: a built-in demo provider (with fixed responses); models demo, demo-echo")
 	for _, k := range cloudKeys {
 		if sys.getenv(k.env) == "" {
 			continue
@@ -111,7 +110,7 @@ func modelsOf(ctx context.Context, base string) ([]string, error) {
 	return ids, nil
 }
 
-// source gives the configuration as a file would.
+// source returns the configuration in the form of a file.
 func (q *quickstart) source() (policy.Source, error) {
 	data, err := yaml.Marshal(q.config)
 	if err != nil {
@@ -130,7 +129,7 @@ func (q *quickstart) source() (policy.Source, error) {
 	}}, nil
 }
 
-// welcome is what a person sees who runs Weir for the first time.
+// welcome returns what `weir run` without a file prints when it is ready.
 func (q *quickstart) welcome(address string) string {
 	return fmt.Sprintf(`
 Weir listens on http://%[1]s

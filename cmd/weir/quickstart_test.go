@@ -16,7 +16,7 @@ import (
 	"weir/policy"
 )
 
-// lists answers GET /v1/models with these models, and nothing else.
+// lists responds to GET /v1/models with these models, and to nothing else.
 func lists(ids ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.URL.Path != "/v1/models" {
@@ -53,7 +53,7 @@ func TestLookAround(t *testing.T) {
 	}
 	q := lookAround(t.Context(), o.system, "127.0.0.1:7")
 	want := []string{
-		"demo: a built-in demo provider (its answers are canned); models demo, demo-echo",
+		"demo: a built-in demo provider (with fixed responses); models demo, demo-echo",
 		"openai: with the key in OPENAI_API_KEY",
 		"ollama: Ollama at " + o.localServers[0].base + ", models: llama3.2:1b, qwen2.5-coder",
 		"lmstudio: LM Studio at " + o.localServers[1].base + ", models: ",
@@ -82,8 +82,8 @@ func TestLookAround(t *testing.T) {
 	}
 }
 
-// TestRunWithoutConfiguration is the first minute with Weir: everything found,
-// what is printed works, and it stops when asked to.
+// TestRunWithoutConfiguration is the first minute with Weir: it finds everything, the
+// command that it prints works, and it stops when it is asked to.
 func TestRunWithoutConfiguration(t *testing.T) {
 	ollama := recorder.Start(t, recorder.WithName("ollama"))
 	ollama.Script(func(x *recorder.Exchange) { lists("llama3.2:1b")(x, x.HTTP) })

@@ -8,13 +8,13 @@ import (
 	"weir/policy"
 )
 
-// Credentials knows which credentials requests may carry, or have carried, that
-// the current policy does not have: those of policies that it replaced, and those
-// of the one that takes its place. A provider may repeat them.
+// Credentials knows which credentials requests may carry that the current policy does
+// not have: those of the policies that it replaced, and of the one that is about to
+// replace it. A provider may repeat them in a response.
 //
-// They are kept for longer than the clusters of a Book: a request that runs needs
-// no cluster any more, and its response may still hold the credential. Its methods
-// may be called at the same time.
+// They are kept for longer than the clusters of a Book: a running request no longer
+// needs its cluster, but its response may still contain the credential. The methods may
+// be called at the same time.
 type Credentials struct {
 	now func() time.Time
 
@@ -27,8 +27,7 @@ func NewCredentials(now func() time.Time) *Credentials {
 	return &Credentials{now: now, until: map[string]map[string]time.Time{}}
 }
 
-// Keep keeps the credentials of a policy that another one does not have, for a
-// time.
+// Keep keeps the credentials of a policy that another one does not have, for d.
 func (c *Credentials) Keep(p, other *policy.Policy, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +50,7 @@ func (c *Credentials) Keep(p, other *policy.Policy, d time.Duration) {
 	}
 }
 
-// Of returns the credentials of a cluster that are kept.
+// Of returns the kept credentials of a cluster.
 func (c *Credentials) Of(cluster string) []string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -62,7 +61,7 @@ func (c *Credentials) Of(cluster string) []string {
 	return out
 }
 
-// Sweep forgets those whose time is over.
+// Sweep drops the credentials whose time is over.
 func (c *Credentials) Sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,17 +1,17 @@
 // Package retire knows which clusters of replaced policies requests may still
 // need, so that an Envoy does not keep them for longer.
 //
-// A request that runs on a cluster does not need it: Envoy lets it finish. What
-// needs it is an attempt that is still to begin. So a policy is needed while
-// requests are being decided on with it, and for a short time after the last
-// decision, until its first attempt has begun. After that, a cluster is needed
-// for each request that has it in its plan and whose response has not begun.
-// Envoy's log tells of both: the end of a request, and a response that has begun.
+// A request that runs on a cluster does not need it: Envoy removes the cluster and
+// lets the request finish. Attempts that have not begun need their clusters. So a whole
+// policy is needed while requests are being planned with it, and for Grace after the last
+// plan, until its first attempt has begun. After that, a cluster is needed for each
+// request that has it in its plan and whose response has not begun. Envoy's access log
+// reports both ends: a response that has begun, and a request that has ended.
 //
-// A request of which the log says nothing for a while is forgotten: its Envoy may
-// be gone. Nothing of a policy is kept for longer than Longest.
+// A request that the log has not reported for a while is dropped: its Envoy may be gone.
+// Nothing of a policy is kept for longer than Longest.
 //
-// The package knows no Envoy and starts no goroutine.
+// The package does not know Envoy, and starts no goroutine.
 package retire
 
 import (
@@ -25,28 +25,34 @@ import (
 )
 
 const (
-	// Grace is how long a policy stays whole after it was replaced and after the
-	// last decision with it: time for Envoy to begin the first attempt.
+	// Grace is how long a policy stays whole after it was replaced, and after the last
+	// plan that was made with it: time for Envoy to begin the first attempt.
 	Grace = 5 * time.Second
-	// MaxWhole bounds the replaced policies that stay whole. Of policies with few
-	// clusters there may be more: until they have MaxClusters together, or are
-	// MaxSmall.
+	// MaxWhole bounds the replaced policies that stay whole. Policies with few clusters
+	// may be more: up to MaxSmall, as long as they have at most MaxClusters together.
 	MaxWhole    = 8
 	MaxClusters = 256
 	MaxSmall    = 64
-	// lost is how long a plan counts without news of it. Envoy tells of a running
-	// request every 2 s.
+	// lost is how long a plan counts without a report of its request. Envoy reports a
+	// running request every 2 s.
 	lost = time.Minute
 )
 
 // Longest is how long a policy can be needed after it was replaced. A request
-// keeps the policy that was current when its headers came. Its last attempt begins, at
+// keeps the policy that was current when its headers arrived. Its last attempt begins, at
 // most, a total timeout after its body is complete.
 func Longest(p *policy.Policy) time.Duration {
 	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.PerRequestTimeout
 }
 
-// Book counts what requests need. Its methods may be called at the same time.
+// Book counts what requests need of policies. Its methods may be called at the same
+// time. For each request:
+//
+//	book.Enter(p)                 // it is being planned with p
+//	book.Plan(id, p, attempts)    // it has a plan
+//	book.Leave(p)
+//	book.Running(id)              // Envoy reports it
+//	book.Done(id)                 // its response has begun, or it has ended
 type Book struct {
 	now func() time.Time
 	ids requestkey.Maker
@@ -57,17 +63,17 @@ type Book struct {
 	swept       time.Time
 }
 
-// generation is a policy, and what needs it.
+// generation is a policy and what requests need of it.
 type generation struct {
 	policy   *policy.Policy
 	deciding int
-	last     time.Time // of its replacement, and of decisions after that
-	until    time.Time // when it is dropped, whatever needs it; of a replaced one
-	whole    bool      // nothing of it may go
+	last     time.Time // when it was replaced, or when the last plan after that was made
+	until    time.Time // when a replaced one is dropped, whatever needs it
+	whole    bool      // all of it is needed
 	open     map[*policy.Cluster]int
 }
 
-// plan is a request that may have another attempt.
+// plan is the plan of a request that may make another attempt.
 type plan struct {
 	of       *generation
 	clusters [metadata.MaxAttempts]*policy.Cluster
@@ -95,8 +101,8 @@ func (b *Book) Adopt(p *policy.Policy) {
 	b.generations = append(b.generations, &generation{policy: p, whole: true, open: map[*policy.Cluster]int{}})
 }
 
-// find returns a policy's generation; nil: it is kept no longer. Nearly always it
-// is the last one.
+// find returns a policy's generation, or nil if nothing of the policy is kept. It is
+// nearly always the last one.
 func (b *Book) find(p *policy.Policy) *generation {
 	for _, g := range slices.Backward(b.generations) {
 		if g.policy == p {
@@ -106,7 +112,7 @@ func (b *Book) find(p *policy.Policy) *generation {
 	return nil
 }
 
-// Enter notes that a request is being decided on with p.
+// Enter notes that a request is being planned with p.
 func (b *Book) Enter(p *policy.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,9 +135,8 @@ func (b *Book) Leave(p *policy.Policy) {
 	}
 }
 
-// Plan notes the plan of a request, which Done is to follow. It reports
-// whether the clusters of p are still there: it is false for a request whose body
-// took longer than the replaced policies are kept.
+// Plan notes the plan of a request, until Done. It returns false if clusters of p are
+// gone: the body of the request took longer than replaced policies are kept.
 func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +145,7 @@ func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 		return false
 	}
 	if len(attempts) < 2 {
-		return true // it has no attempt that is still to begin, after Grace
+		return true // its only attempt begins within Grace
 	}
 	k := b.ids.Of(id)
 	b.forget(k)
@@ -153,15 +158,15 @@ func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 	return true
 }
 
-// Done notes that no attempt of a request is still to begin: it is over, or its
-// response has begun.
+// Done notes that a request makes no more attempts: its response has begun, or it has
+// ended.
 func (b *Book) Done(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forget(b.ids.Of(id))
 }
 
-// Running notes that a request goes on.
+// Running notes that a request is still running.
 func (b *Book) Running(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -185,9 +190,8 @@ func (b *Book) forget(k requestkey.Key) {
 	}
 }
 
-// Wait returns how long a further policy should wait for its turn: as long as the
-// replaced ones that stay whole are as many as may be, and the oldest of them is
-// young.
+// Wait returns how long the next policy should wait before it is adopted: until the
+// oldest whole policy is no longer young, if there are as many as there may be.
 func (b *Book) Wait() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,7 +204,7 @@ func (b *Book) Wait() time.Duration {
 	return max(whole[0].last.Add(Grace).Sub(now), 0)
 }
 
-// full reports whether so many replaced policies may not become more.
+// full reports whether there are as many replaced policies as there may be.
 func full(whole []*generation) bool {
 	clusters := 0
 	for _, g := range whole {
@@ -209,7 +213,7 @@ func full(whole []*generation) bool {
 	return len(whole) >= MaxWhole && (clusters > MaxClusters || len(whole) >= MaxSmall)
 }
 
-// replaced are the generations that are whole and not the current one.
+// replaced returns the whole generations, without the current one.
 func (b *Book) replaced() []*generation {
 	var out []*generation
 	for _, g := range b.generations[:max(len(b.generations)-1, 0)] {
@@ -220,7 +224,7 @@ func (b *Book) replaced() []*generation {
 	return out
 }
 
-// settle finds out what is no longer needed.
+// settle drops what is no longer needed.
 func (b *Book) settle(now time.Time) {
 	if now.Sub(b.swept) >= lost/10 {
 		b.swept = now
@@ -254,8 +258,7 @@ func (b *Book) settle(now time.Time) {
 	})
 }
 
-// Kept returns what is still needed of the policies that were replaced, the
-// newest first.
+// Kept returns what is still needed of replaced policies, the newest first.
 func (b *Book) Kept() []*policy.Policy {
 	b.mu.Lock()
 	defer b.mu.Unlock()
