@@ -36,7 +36,7 @@ check: ## Check format, vet, lint and module files.
 	cd tools && go mod tidy -diff
 	cd tools/prometheus && go mod tidy -diff
 
-race: ## Run the tests that need no Envoy under the race detector.
+race: ## Run the tests of the packages under the race detector.
 	CGO_ENABLED=1 go test -race -timeout 15m ./llm/... ./metadata/... ./policy/... ./extproc/... ./xds/... ./gateway/... ./telemetry/... ./demo/... ./internal/recorder/... ./internal/private/... ./internal/sample/...
 
 e2e: prometheus ## Run only the end-to-end tests.

@@ -4,13 +4,7 @@
 //
 // It makes no decisions about requests: package policy compiles a configuration and
 // plans requests, xds builds Envoy's resources, and extproc answers Envoy. It may
-// import all of them; only cmd/weir and tests import it:
-//
-//	g := gateway.New(gateway.Options{
-//		Log: log, Source: gateway.FileSource("weir.yaml", os.Getenv), Getenv: os.Getenv,
-//		Stdout: os.Stdout, Stderr: os.Stderr,
-//	})
-//	err := g.Run(ctx, "") // with an Envoy of its own
+// import all of them. Only cmd/weir and tests import it.
 package gateway
 
 import (

@@ -132,7 +132,7 @@ func (g *Gateway) signals(ctx context.Context, endWork func()) error {
 	case <-ctx.Done():
 		return nil
 	case s := <-g.options.Stop:
-		g.log.Info("stopping: running requests may finish; once more to stop at once", "signal", s.String())
+		g.log.Info("stopping: running requests may finish; send the signal again to stop at once", "signal", s.String())
 		g.stopping.asked.Store(true)
 		endWork()
 	}

@@ -145,9 +145,9 @@ Try it:
 Or with the OpenAI SDK (pip install openai):
   from openai import OpenAI
   client = OpenAI(base_url="http://%[1]s/v1", api_key="unused")
-  answer = client.chat.completions.create(
+  response = client.chat.completions.create(
       model="demo", messages=[{"role": "user", "content": "Hello!"}])
-  print(answer.choices[0].message.content)
+  print(response.choices[0].message.content)
 
 Ctrl-C stops the gateway and its Envoy.
 `, address, strings.Join(q.found, "\n  - "))
