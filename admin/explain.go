@@ -36,6 +36,7 @@ type Question struct {
 type Basis struct {
 	Policy *policy.Policy
 	Keys   *identity.Index
+	Health policy.Health // nil: nothing is known
 }
 
 // Explain plans a request. It returns an error for a request that is refused before
@@ -83,7 +84,7 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 		return none, err
 	}
 	req := policy.Request{
-		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(),
+		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(), Health: b.Health,
 		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.IP,
 		Headers: func(yield func(string, string) bool) {
 			for _, h := range headers {

@@ -33,6 +33,14 @@ type Plans interface {
 	Done(id string)
 }
 
+// Health is what is known of clusters, and who may probe one that is ejected.
+type Health interface {
+	policy.Health
+	// Claim reports whether a request may start at the cluster at now, to find out
+	// whether it is well again. Then it must, and no other may until that is known.
+	Claim(cluster, key, model string, now time.Time) bool
+}
+
 // Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
 type Processor struct {
 	current func() (*policy.Policy, *identity.Index)
@@ -41,6 +49,7 @@ type Processor struct {
 	limiter *admit.Limiter
 	reached *Reached
 	plans   Plans
+	health Health
 	now     func() time.Time
 	// past returns the credentials that requests to a cluster may carry beside those
 	// of the current policy.
@@ -52,11 +61,12 @@ type Processor struct {
 
 // New makes a Processor. current returns the current policy and access keys; it is
 // asked once for each request. limiter counts running requests, reached those that it
-// refuses; plans keeps the clusters that they need. past returns the credentials
+// refuses; plans keeps the clusters that they need; health is what is known of
+// clusters. past returns the credentials
 // that requests to a cluster may carry beside those of the current policy.
-func New(current func() (*policy.Policy, *identity.Index), log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, past func(cluster string) []string) *Processor {
+func New(current func() (*policy.Policy, *identity.Index), log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, health Health, past func(cluster string) []string) *Processor {
 	return &Processor{
-		current: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, past: past, now: time.Now,
+		current: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, health: health, past: past, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
 	}
 }
@@ -226,7 +236,24 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	r.Multiplexed = req.multiplexed
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
-	return current.Plan(r)
+	r.Health, r.Probe = p.health, true
+	plan, err := current.Plan(r)
+	if err == nil && plan.Probe && !p.claim(r, plan) {
+		r.Probe = false
+		plan, err = current.Plan(r)
+	}
+	return plan, err
+}
+
+// claim reports whether the request may make the probe that its plan begins with:
+// another may have claimed it in the meantime.
+func (p *Processor) claim(r *policy.Request, plan *policy.Plan) bool {
+	key := ""
+	if r.Key != nil {
+		key = r.Key.ID
+	}
+	first := &plan.Attempts[0]
+	return p.health.Claim(first.Cluster.Name, key, first.Model, r.Now)
 }
 
 // count notes a refusal.

@@ -193,7 +193,7 @@ func newConversation(t *testing.T, config []byte) *conversation {
 	c.registry.MustRegister(reached)
 	processor := extproc.New(
 		func() (*policy.Policy, *identity.Index) { return current, keys.Index }, log, extproc.NewMetrics(c.registry),
-		c.limiter, extproc.NewReached(reached, c.limiter.Usage), &c.plans, func(string) []string { return c.past },
+		c.limiter, extproc.NewReached(reached, c.limiter.Usage), &c.plans, nil, func(string) []string { return c.past },
 	)
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(wire.ServerOptions(16 << 20)...)

@@ -53,7 +53,7 @@ func (g *Gateway) Ready() error {
 // Basis returns what the next request will be decided with.
 func (g *Gateway) Basis() admin.Basis {
 	p, keys := g.current.forRequest()
-	return admin.Basis{Policy: p, Keys: keys}
+	return admin.Basis{Policy: p, Keys: keys, Health: g.health}
 }
 
 // Refresh reads what is not counted as it happens: the counters of the Envoy that this

@@ -25,5 +25,5 @@ func (n *numbers) of(window time.Duration) *rolling.Store {
 
 // bring makes the numbers readable for the policy of a source.
 func (n *numbers) bring(src *policy.Source) {
-	src.Metrics, src.Health = n.of, n.health.Cluster
+	src.Metrics = n.of
 }

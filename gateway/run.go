@@ -175,7 +175,7 @@ func (g *Gateway) grpcServer() *grpc.Server {
 	g.publisher.server.Register(server)
 	g.observer.receiver.Register(server)
 	g.peers.Register(server)
-	wire.Register(server, extproc.New(g.current.forRequest, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.credentials.Of))
+	wire.Register(server, extproc.New(g.current.forRequest, g.log, extproc.NewMetrics(g.registry), g.admission.limiter, g.admission.reached, g.book, g.health, g.credentials.Of))
 	return server
 }
 

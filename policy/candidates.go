@@ -31,7 +31,6 @@ func (r *Request) offers(p *Policy) []*expression.Model {
 		return all
 	}
 	listed := r.listed(p)
-	r.candidates = r.candidates[:0]
 	var owner *provider
 	allowed := false
 	for _, view := range all {

@@ -36,7 +36,6 @@ type Cluster struct {
 	ResponseHeaders []string `json:",omitempty"`
 
 	forward *forward
-	health  Health // nil: not observed
 }
 
 // Connections describes the connections of a cluster.

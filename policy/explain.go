@@ -131,7 +131,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
 			URL: config.RedactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, i, headers), Body: string(body),
 		}
-		if e := a.Cluster.Ejection(req.Key, a.Model); e != nil {
+		if e := req.ejection(a); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}
 		}
 		out.Attempts = append(out.Attempts, explained)

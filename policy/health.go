@@ -8,18 +8,17 @@ import (
 	"weir/policy/config"
 )
 
-// Health is how a cluster fares, as far as its last attempts tell. Plans are
-// made with it; whoever observes attempts keeps it. Its methods may be called
-// at the same time, and do not wait.
+// Health is what is known of clusters while a request is planned. Reading it changes
+// nothing: whoever makes the plan's first attempt claims the probe that it may be.
+// Methods may be called at the same time, and do not wait. A key is an access key's
+// id, which is empty for clients without one; a model is as it is sent.
 type Health interface {
-	// Ejection says why requests of an access key for a model, as it is sent, are to
-	// start elsewhere; nil: they need not. The key is known by its id, which is
-	// empty where there are no access keys.
-	Ejection(key, model string) *Ejection
-	// Probe reports whether, in spite of that, one request of the key for the model
-	// may start at the cluster at now, to find out. That request must then start
-	// there.
-	Probe(key, model string, now time.Time) bool
+	// Ejection returns why requests of the key for the model start elsewhere than at
+	// the cluster; nil: they need not.
+	Ejection(cluster, key, model string) *Ejection
+	// MayProbe reports whether one of them may start there at now in spite of that, to
+	// find out.
+	MayProbe(cluster, key, model string, now time.Time) bool
 }
 
 // Ejection is the state of a cluster whose attempts go behind those of others,
@@ -40,21 +39,20 @@ type OutlierDetection struct {
 	MaxEjectionTime     time.Duration
 }
 
-// Ejection is the cluster's or the model's for an access key, nil where they are
-// in use or nothing is known of them.
-func (c *Cluster) Ejection(key *identity.Key, model string) *Ejection {
-	if c.health == nil {
-		return nil
-	}
-	return c.health.Ejection(keyID(key), model)
-}
-
 // keyID is the id of a key, empty for the anonymous client.
 func keyID(key *identity.Key) string {
 	if key == nil {
 		return ""
 	}
 	return key.ID
+}
+
+// ejection is why an attempt follows others; nil: it does not.
+func (r *Request) ejection(a *Attempt) *Ejection {
+	if r.Health == nil {
+		return nil
+	}
+	return r.Health.Ejection(a.Cluster.Name, keyID(r.Key), a.Model)
 }
 
 // try is an attempt before anything is made for it.
@@ -65,20 +63,21 @@ type try struct {
 
 // order puts the attempts at ejected clusters, and those with ejected models,
 // behind the others; both keep their order. Only that with which the request
-// would start otherwise is a probe: at a later place it might never be made. An
-// explanation probes nothing.
-func order(tries []try, choices []choice, key *identity.Key, now time.Time, t *Trace) {
-	if len(tries) < 2 {
-		return
+// would start otherwise may be a probe: at a later place it might never be made. It
+// reports whether the first is one.
+func (r *Request) order(tries []try, choices []choice) (probe bool) {
+	if len(tries) < 2 || r.Health == nil {
+		return false
 	}
+	key := keyID(r.Key)
 	ejected := 0
 	var behind [metadata.MaxAttempts]try
 	front := 0
 	for _, s := range tries {
-		model := choices[s.choice].sent
-		out := s.cluster.Ejection(key, model) != nil
-		if out && front == 0 && t == nil && s.cluster.health.Probe(keyID(key), model, now) {
-			out = false
+		name, model := s.cluster.Name, choices[s.choice].sent
+		out := r.Health.Ejection(name, key, model) != nil
+		if out && front == 0 && r.Probe && r.Health.MayProbe(name, key, model, r.Now) {
+			out, probe = false, true
 		}
 		if out {
 			behind[ejected] = s
@@ -89,6 +88,7 @@ func order(tries []try, choices []choice, key *identity.Key, now time.Time, t *T
 		front++
 	}
 	copy(tries[front:], behind[:ejected])
+	return probe
 }
 
 // outlierDetection reads when clusters are ejected. Without telemetry nothing
@@ -112,15 +112,5 @@ func (l *loader) outlierDetection(p *Policy, g *config.GatewayConfig, path strin
 	}
 	if p.Telemetry && !c.Disabled {
 		p.OutlierDetection = d
-	}
-}
-
-// observed gives clusters their health.
-func (l *loader) observed(p *Policy) {
-	if p.OutlierDetection == nil || l.src.Health == nil {
-		return
-	}
-	for _, c := range p.Clusters {
-		c.health = l.src.Health(c.Name)
 	}
 }

@@ -2,38 +2,48 @@ package policy
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// fakeHealth is a cluster's health that a test sets.
+// fakeHealth is the health of one cluster that a test sets.
 type fakeHealth struct {
 	ejection *Ejection
 	models   map[string]*Ejection
 	due      bool
-	probes   []string // the models that were asked about
+	asked    []string // the models for which a probe was asked for
 }
 
-func (h *fakeHealth) Ejection(_, model string) *Ejection {
+// fakes are the health of clusters, by the id of their provider's key.
+type fakes struct {
+	byKey  map[string]*fakeHealth
+	keyOf  map[string]string // by the name of the cluster
+	policy *Policy
+}
+
+func (f *fakes) of(cluster string) *fakeHealth { return f.byKey[f.keyOf[cluster]] }
+
+func (f *fakes) Ejection(cluster, _, model string) *Ejection {
+	h := f.of(cluster)
 	if h.ejection != nil {
 		return h.ejection
 	}
 	return h.models[model]
 }
 
-func (h *fakeHealth) Probe(_, model string, _ time.Time) bool {
-	h.probes = append(h.probes, model)
+func (f *fakes) MayProbe(cluster, _, model string, _ time.Time) bool {
+	h := f.of(cluster)
+	h.asked = append(h.asked, model)
 	return h.due
 }
 
 // eject ejects what is written as the id of a provider's key, or as key:model,
 // as it is sent.
-func eject(health map[string]*fakeHealth, name string) {
+func (f *fakes) eject(name string) {
 	e := &Ejection{Cause: "timeout"}
 	key, model, ok := strings.Cut(name, ":")
-	h := health[key]
+	h := f.byKey[key]
 	if !ok {
 		h.ejection = e
 		return
@@ -46,60 +56,71 @@ func eject(health map[string]*fakeHealth, name string) {
 }
 
 const threeProviders = `
-access_keys: [{name: k, value: 0123456789abcdef}]
 providers:
   - {id: a, base_url: http://a.internal, api_keys: [{value: k1}, {value: k2}], models: [{id: m, provider_model_id: long/name}, {id: n}]}
   - {id: b, base_url: http://b.internal, api_keys: [{value: k1}], models: [{id: m}]}
   - {id: c, base_url: http://c.internal, api_keys: [{value: k1}], models: [{id: m, unsupported_params: [{name: x}]}]}
 `
 
-// withHealth loads a configuration whose clusters' health is in the map, by the
-// id of their provider's key.
-func withHealth(t testing.TB, config string) (*Policy, map[string]*fakeHealth) {
+// withHealth loads a configuration whose clusters' health a test sets.
+func withHealth(t testing.TB, config string) (*Policy, *fakes) {
 	t.Helper()
-	byCluster, byKey := map[string]*fakeHealth{}, map[string]*fakeHealth{}
-	src := newWorld().source(config)
-	src.Health = func(cluster string) Health {
-		byCluster[cluster] = &fakeHealth{}
-		return byCluster[cluster]
+	f := &fakes{map[string]*fakeHealth{}, map[string]string{}, newWorld().load(t, config)}
+	for _, c := range f.policy.Clusters {
+		f.byKey[c.Key], f.keyOf[c.Name] = &fakeHealth{}, c.Key
 	}
-	p, _, problems := Load(src)
-	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range p.Clusters {
-		byKey[c.Key] = byCluster[c.Name]
-	}
-	return p, byKey
+	return f.policy, f
+}
+
+// request is one that may probe.
+func (f *fakes) request(t testing.TB, body string) *planRequest {
+	r := newPlanRequest(t, f.policy, "", body, nil)
+	r.request.Health, r.request.Probe = f, true
+	return r
 }
 
 // Attempts that are ejected go behind the others, and every attempt sends what it
 // would send if there were no other.
 func TestPlanEjected(t *testing.T) {
+	order := func(plan *Plan) string {
+		var out []string
+		for _, a := range plan.Attempts {
+			out = append(out, a.Cluster.Key+":"+a.Model)
+		}
+		return strings.Join(out, " ")
+	}
 	f := func(models, ejected, due, want string) {
 		t.Helper()
 		p, health := withHealth(t, threeProviders)
 		for _, name := range strings.Fields(ejected) {
-			eject(health, name)
+			health.eject(name)
 		}
 		if due != "" {
-			health[due].due = true
+			health.byKey[due].due = true
 		}
-		r := newPlanRequest(t, p, "", `{"model":"m","models":["`+models+`"],"x":1}`, nil)
+		r := health.request(t, `{"model":"m","models":["`+models+`"],"x":1}`)
 		plan := r.plan(t)
-		var got []string
-		for _, a := range plan.Attempts {
-			got = append(got, a.Cluster.Key+":"+a.Model)
-		}
-		if s := strings.Join(got, " "); s != want {
+		if s := order(plan); s != want {
 			t.Errorf("%s ejected, %s due:\n got %s\nwant %s", ejected, due, s, want)
 		}
 		checkRebased(t, p, plan, &r.request)
-		first := plan.Attempts[0].Cluster.Key
-		for key, h := range health {
-			if len(h.probes) > 0 && h.due && key != first {
-				t.Errorf("%s ejected: %s is probed, and %s is first", ejected, key, first)
+		first := &plan.Attempts[0]
+		if plan.Probe != (health.Ejection(first.Cluster.Name, "", first.Model) != nil && due != "") {
+			t.Errorf("%s ejected, %s due: %s is first, a probe: %v", ejected, due, first.Cluster.Key, plan.Probe)
+		}
+		for key, h := range health.byKey {
+			if len(h.asked) > 0 && h.due && key != first.Cluster.Key {
+				t.Errorf("%s ejected: %s is asked for a probe, and %s is first", ejected, key, first.Cluster.Key)
 			}
+		}
+		// A request whose claim fails goes where it would go if no probe were due.
+		r.request.Probe = false
+		refused := r.plan(t)
+		if r.request.Probe = true; due != "" {
+			health.byKey[due].due = false
+		}
+		if without := r.plan(t); refused.Probe || without.Probe || order(refused) != order(without) {
+			t.Errorf("%s ejected, %s due: without a probe %s, want %s", ejected, due, order(refused), order(without))
 		}
 	}
 	f("m", "", "", "a#1:long/name a#2:long/name b#1:m c#1:m")
@@ -132,11 +153,11 @@ func TestPlanEjected(t *testing.T) {
 func TestPlanProbes(t *testing.T) {
 	f := func(body, ejected, want string) {
 		t.Helper()
-		p, health := withHealth(t, threeProviders)
-		eject(health, ejected)
-		newPlanRequest(t, p, "", body, nil).plan(t)
+		_, health := withHealth(t, threeProviders)
+		health.eject(ejected)
+		health.request(t, body).plan(t)
 		key, _, _ := strings.Cut(ejected, ":")
-		if got := strings.Join(health[key].probes, " "); got != want {
+		if got := strings.Join(health.byKey[key].asked, " "); got != want {
 			t.Errorf("%s, %s ejected: asked about %q, want %q", body, ejected, got, want)
 		}
 	}
@@ -155,8 +176,7 @@ func TestUnobserved(t *testing.T) {
 		"telemetry: {disabled: true}\n" + threeProviders,
 		"on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true}, providers: [{id: a, base_url: http://a.internal}]}}]",
 	} {
-		p, health := withHealth(t, config)
-		if p.OutlierDetection != nil || slices.ContainsFunc(p.Clusters, func(c *Cluster) bool { return c.health != nil && health[c.Key] != nil }) {
+		if p := newWorld().load(t, config); p.OutlierDetection != nil {
 			t.Errorf("clusters are observed:\n%s", config)
 		}
 	}
@@ -166,11 +186,12 @@ func TestUnobserved(t *testing.T) {
 func TestExplainEjected(t *testing.T) {
 	p, health := withHealth(t, threeProviders)
 	since := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	health["a#1"].ejection = &Ejection{Cause: "timeout", Since: since, Until: since.Add(5 * time.Second)}
-	health["a#1"].due = true
-	r := newPlanRequest(t, p, "", `{"model":"m"}`, nil)
+	health.byKey["a#1"].ejection = &Ejection{Cause: "timeout", Since: since, Until: since.Add(5 * time.Second)}
+	health.byKey["a#1"].due = true
+	r := health.request(t, `{"model":"m"}`)
+	r.request.Probe = false
 	e := p.Explain(&r.request, nil)
-	if len(health["a#1"].probes) > 0 {
+	if len(health.byKey["a#1"].asked) > 0 {
 		t.Error("the explanation is a probe")
 	}
 	last := e.Attempts[len(e.Attempts)-1]
@@ -181,7 +202,7 @@ func TestExplainEjected(t *testing.T) {
 	if e.Attempts[0].Ejected != nil {
 		t.Error("the first is ejected")
 	}
-	eject(health, "b#1:m")
+	health.eject("b#1:m")
 	e = p.Explain(&r.request, nil)
 	last = e.Attempts[len(e.Attempts)-1]
 	if last.Key != "b#1" || last.Ejected == nil || last.Ejected.Model != "m" || last.Ejected.Cause != "rate_limit" {
@@ -191,11 +212,11 @@ func TestExplainEjected(t *testing.T) {
 
 // Budgets of the request path hold with a cluster that is ejected, and a model.
 func TestEjectedAllocations(t *testing.T) {
-	p, health := withHealth(t, threeProviders)
-	r := newPlanRequest(t, p, "", `{"model":"m"}`, nil)
+	_, health := withHealth(t, threeProviders)
+	r := health.request(t, `{"model":"m"}`)
 	before := testing.AllocsPerRun(100, func() { r.plan(t) })
-	eject(health, "a#1")
-	eject(health, "b#1:m")
+	health.eject("a#1")
+	health.eject("b#1:m")
 	if after := testing.AllocsPerRun(100, func() { r.plan(t) }); after > before {
 		t.Errorf("%v allocations, %v without an ejection", after, before)
 	}

@@ -27,9 +27,6 @@ type Source struct {
 	// Metrics gives the live numbers that strategies read, over the window that
 	// the configuration states. Without it they are all 0.
 	Metrics func(window time.Duration) *rolling.Store
-	// Health gives what is known of a cluster, by its name. Without it nothing
-	// is.
-	Health func(cluster string) Health
 	// Check returns what of the policy Envoy would refuse. Nil: nothing is checked.
 	Check func(*Policy) []Invalid
 	// Own says where the gateway itself is. Without it, only loopback addresses are
@@ -265,7 +262,6 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
 	l.compile(p, gateway, at)
-	l.observed(p)
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Expiries = l.expiries

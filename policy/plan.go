@@ -41,6 +41,10 @@ type Plan struct {
 	Rejected []string
 	// Fields are what clusters' headers take from the request.
 	Fields []Field
+	// Probe says that the first attempt is to find out whether a cluster, or a model
+	// there, is well again. One request at a time does so: whoever makes the attempt
+	// claims the probe first. See Request.Probe.
+	Probe bool
 	// Gate is what is to be done with the first attempt's answer.
 	Gate metadata.Gate
 	// Withheld are the client's headers that the first attempt must not have. See
@@ -60,12 +64,13 @@ func isAuto(name string) bool {
 	return strings.EqualFold(name, "weir/auto") || strings.EqualFold(name, "ngrok/auto")
 }
 
-// Plan decides who serves the request and in which order. It is a function of
-// the policy, the request and what is known at the moment, and changes nothing
-// but that it may be what probes an ejected cluster or model: see Health.
+// Plan decides who serves the request and in which order. It is a pure function of
+// the policy and the request, which brings the time, randomness and what is known of
+// clusters: it changes nothing, and with the same values gives the same plan.
 func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
+	req.candidates, req.found = req.candidates[:0], req.found[:0]
 	if p.inputLimit > 0 && !req.Endpoint.Multipart {
 		if over, n := tokens.Exceeds(req.Body.Bytes, p.inputLimit); over {
 			return nil, llm.Errorf(llm.InputTooLarge, "the input is estimated at %d tokens or more, the limit is %d", n, p.inputLimit)
@@ -189,7 +194,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	if err != nil {
 		return err
 	}
-	order(tries, choices, req.Key, req.Now, t)
+	out.Probe = req.order(tries, choices)
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []body.Edit // of the first attempt, against the client's body

@@ -18,6 +18,10 @@ type Request struct {
 	Key      *identity.Key
 	Body     *body.Body
 	Now      time.Time
+	// Health is what is known of the clusters; nil is nothing. Probe says that the plan
+	// may start with a probe of an ejected one.
+	Health Health
+	Probe  bool
 	// Presented are the credentials that the client sent.
 	Presented Presented
 	// Multiplexed says that the client's connection carries several requests at
@@ -52,7 +56,7 @@ func (r *Request) Reset() {
 	clear(r.found)
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
-	r.Multiplexed = false
+	r.Multiplexed, r.Health, r.Probe = false, nil, false
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
 	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false

@@ -12,9 +12,9 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// Cluster is how one cluster fares: for all clients, and for each access key
-// that has met failures there. It is a policy.Health.
-type Cluster struct {
+// cluster is how one cluster fares: for all clients, and for each access key
+// that has met failures there.
+type cluster struct {
 	view // of all clients
 
 	// keys are the views of access keys, by their ids; nil: none. The map is never
@@ -49,9 +49,12 @@ const (
 	maxKeys      = 1000
 )
 
-// Ejection is why the cluster is not in use for a model and an access key; nil:
-// it is.
-func (c *Cluster) Ejection(key, model string) *policy.Ejection {
+// ejectionFor is why the cluster is not in use for a model and an access key; nil:
+// it is, as far as is known.
+func (c *cluster) ejectionFor(key, model string) *policy.Ejection {
+	if c == nil {
+		return nil
+	}
 	if e := c.ejection(model); e != nil {
 		return e
 	}
@@ -68,19 +71,36 @@ func (v *view) ejection(model string) *policy.Ejection {
 	return v.ofModel(model).ejection()
 }
 
-// Probe reports whether a request of an access key for a model may start at the
-// cluster at now. It may if it may find out about each that is ejected: the
-// cluster and the model, for all clients and for the key.
-func (c *Cluster) Probe(key, model string, now time.Time) bool {
-	circuits := [...]*circuit{c.ofModel(model), &c.all, nil, nil}
+// circuits are what a request of an access key for a model meets: the cluster and
+// the model, for all clients and for the key.
+func (c *cluster) circuits(key, model string) (out [4]*circuit) {
+	out[0], out[1] = c.ofModel(model), &c.all
 	if v := c.ofKey(key); v != nil {
-		circuits[2], circuits[3] = v.ofModel(model), &v.all
+		out[2], out[3] = v.ofModel(model), &v.all
 	}
-	for _, one := range circuits {
+	return out
+}
+
+// mayProbe reports whether claim would let a request start at the cluster at now.
+func (c *cluster) mayProbe(key, model string, now time.Time) bool {
+	if c == nil {
+		return false
+	}
+	for _, one := range c.circuits(key, model) {
 		if !one.open(key, now) {
-			return false // without taking the turn of another
+			return false
 		}
 	}
+	return true
+}
+
+// claim reports whether a request of an access key for a model may start at the
+// cluster at now. It may if it may find out about each circuit that is ejected.
+func (c *cluster) claim(key, model string, now time.Time) bool {
+	if !c.mayProbe(key, model, now) {
+		return false // without taking the turn of another
+	}
+	circuits := c.circuits(key, model)
 	var turns [len(circuits)]turn
 	for i, one := range circuits {
 		t, ok := one.probe(key, now)
@@ -96,7 +116,7 @@ func (c *Cluster) Probe(key, model string, now time.Time) bool {
 }
 
 // ofKey is the view of an access key; nil: it has met no failure.
-func (c *Cluster) ofKey(key string) *view {
+func (c *cluster) ofKey(key string) *view {
 	if keys := c.keys.Load(); keys != nil {
 		return (*keys)[key]
 	}
@@ -115,7 +135,7 @@ func (v *view) ofModel(model string) *circuit {
 
 // observe takes in an attempt. If single is set, nothing tells clients apart.
 // Otherwise it counts for its access key, and with those of other keys for all.
-func (c *Cluster) observe(now time.Time, a attempt, single bool, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
+func (c *cluster) observe(now time.Time, a attempt, single bool, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
 	shared := a
 	shared.alone = single || a.cause == accesslog.CauseConnectFailure
 	c.view.observe(now, shared, d, tell)
@@ -161,7 +181,7 @@ func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell
 
 // keep adds the view of an access key. If there are too many, it replaces a
 // view that is not ejected, or else the one whose ejection ends first.
-func (c *Cluster) keep(key string, now time.Time) *view {
+func (c *cluster) keep(key string, now time.Time) *view {
 	c.kept.Lock()
 	defer c.kept.Unlock()
 	if v := c.ofKey(key); v != nil {
@@ -183,7 +203,7 @@ func (c *Cluster) keep(key string, now time.Time) *view {
 }
 
 // retain forgets the views of access keys that are not to be known, by their ids.
-func (c *Cluster) retain(known func(id string) bool) {
+func (c *cluster) retain(known func(id string) bool) {
 	c.kept.Lock()
 	defer c.kept.Unlock()
 	keys := c.keys.Load()
@@ -256,7 +276,7 @@ func (m *limited) worth(other *limited, now time.Time) int {
 // ejections are those that keep requests of all clients away at now, and after
 // them those of access keys. An ejection of a model, or for a key, whose time
 // is over is not listed: nobody may ever ask for it again.
-func (c *Cluster) ejections(now time.Time) []*policy.Ejection {
+func (c *cluster) ejections(now time.Time) []*policy.Ejection {
 	out := c.view.ejections(nil, now)
 	if keys := c.keys.Load(); keys != nil {
 		for _, id := range slices.Sorted(maps.Keys(*keys)) {

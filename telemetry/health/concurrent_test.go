@@ -13,7 +13,7 @@ import (
 func TestOneProbe(t *testing.T) {
 	out := &state{time: time.Second, max: time.Second}
 	for round := range 6000 {
-		c := &Cluster{}
+		c := &cluster{}
 		models := []*circuit{c.limit("x", true, start), c.limit("y", true, start)}
 		ejected, asked := round%3, []string{"x"}
 		if ejected != 1 {
@@ -33,7 +33,7 @@ func TestOneProbe(t *testing.T) {
 			wg.Go(func() {
 				ready.Done()
 				ready.Wait()
-				if c.Probe("", asked[i%len(asked)], start) {
+				if c.claim("", asked[i%len(asked)], start) {
 					probes.Add(1)
 				}
 			})
@@ -72,13 +72,13 @@ func TestConcurrent(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for i := range 20 {
-					c.Probe("", "x", due)
+					c.claim("", "x", due)
 					late := causes["500"]
 					late.Cluster, late.Model, late.Start = w.a, "x", due.Add(time.Duration(i))
 					w.Attempt(&late)
 					late.Cause, late.Status = accesslog.CauseRateLimit, 429
 					w.Attempt(&late)
-					c.Ejection("", "x")
+					c.ejectionFor("", "x")
 					w.Ejections(w.a)
 				}
 			})
@@ -91,10 +91,10 @@ func TestConcurrent(t *testing.T) {
 		w.now = due.Add(2 * time.Second)
 		for range 4 {
 			wg.Go(func() { w.Answering(w.a, "", "x", due.Add(time.Second)) })
-			wg.Go(func() { c.Probe("", "x", due.Add(time.Hour)) })
+			wg.Go(func() { c.claim("", "x", due.Add(time.Hour)) })
 		}
 		wg.Wait()
-		if c.Ejection("", "x") != nil {
+		if c.ejectionFor("", "x") != nil {
 			t.Fatalf("round %d: still ejected", round)
 		}
 	}

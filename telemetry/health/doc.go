@@ -4,8 +4,9 @@
 // limits, by itself.
 //
 // It learns from what Envoy logs of attempts, and is asked while a request is
-// planned, which takes the load of two pointers, and a look-up in a map for a
-// cluster of which some model was limited. It keeps time by the clock that
-// it is given, starts no goroutine, and keeps nothing: a restart begins with
+// planned, which changes nothing: a look-up of the cluster in a map, the load of two
+// pointers, and another look-up for a cluster of which some model was limited.
+// Whoever makes the attempt claims the probe. It keeps time by the clock that it is
+// given, starts no goroutine, and keeps nothing: a restart begins with
 // all clusters in use. It knows no Envoy and no metrics.
 package health

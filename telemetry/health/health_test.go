@@ -78,13 +78,17 @@ func newWorldWith(t testing.TB, keys, field string) *world {
 		}
 	}
 	w.a = p.Clusters[0].Name
-	w.Cluster(w.a)
 	w.Adopt(p, index)
 	return w
 }
 
 // cluster is what is known of the one that steps are about.
-func (w *world) cluster() *Cluster { return w.Cluster(w.a).(*Cluster) }
+func (w *world) cluster() *cluster {
+	if c := w.Tracker.cluster(w.a); c != nil {
+		return c
+	}
+	return &cluster{} // forgotten
+}
 
 // state is the ejection of the cluster, and those of its models.
 func (w *world) state() string {
@@ -155,7 +159,7 @@ func (w *world) do(t *testing.T, step string) {
 	}
 	switch step {
 	case "probe":
-		if w.Cluster(w.a).Probe(key, model, w.now) {
+		if w.Claim(w.a, key, model, w.now) {
 			w.told.WriteString("yes ")
 		} else {
 			w.told.WriteString("no ")
@@ -348,7 +352,7 @@ func TestStale(t *testing.T) {
 		a.Duration = 59 * time.Second
 		w.Attempt(&a)
 	}
-	if w.cluster().Ejection("", "x") != nil {
+	if w.Ejection(w.a, "", "x") != nil {
 		t.Error("old failures are counted")
 	}
 }
@@ -362,12 +366,12 @@ func TestClockSetBack(t *testing.T) {
 	for range 5 {
 		w.do(t, "500")
 	}
-	if w.cluster().Ejection("", "x") == nil {
+	if w.Ejection(w.a, "", "x") == nil {
 		t.Error("failures are not counted")
 	}
 	w.do(t, "+-3600")
 	w.do(t, "ok")
-	if w.cluster().Ejection("", "x") != nil {
+	if w.Ejection(w.a, "", "x") != nil {
 		t.Error("success is not heard")
 	}
 }

@@ -20,7 +20,7 @@ access_keys:
 func (w *world) seen() string {
 	var out []string
 	for _, name := range []string{"a", "b", "c"} {
-		if w.cluster().Ejection(w.keys[name], "x") != nil {
+		if w.Ejection(w.a, w.keys[name], "x") != nil {
 			out = append(out, name)
 		}
 	}

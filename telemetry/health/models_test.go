@@ -116,7 +116,7 @@ func TestEjections(t *testing.T) {
 		w.do(t, step)
 		var got, out []string
 		for _, model := range []string{"x", "y", "z"} {
-			if w.cluster().Ejection("", model) != nil {
+			if w.Ejection(w.a, "", model) != nil {
 				out = append(out, model)
 			}
 		}
@@ -157,8 +157,8 @@ func TestAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() {
 			a.Model, a.Start = model, a.Start.Add(time.Second)
 			w.Attempt(&a)
-			c.Ejection("", model)
-			c.Probe("", model, w.now)
+			c.ejectionFor("", model)
+			c.claim("", model, w.now)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", model, n)
 		}
@@ -169,7 +169,7 @@ func TestAllocations(t *testing.T) {
 		w.do(t, "500")
 	}
 	w.do(t, "+2")
-	if n := testing.AllocsPerRun(100, func() { c.Probe("", "y", w.now) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { c.claim("", "y", w.now) }); n != 0 {
 		t.Errorf("%v allocations of a probe that may not be", n)
 	}
 }
@@ -177,12 +177,12 @@ func TestAllocations(t *testing.T) {
 // What a plan asks of each cluster: where nothing is limited, and where as many
 // models are as can be.
 func BenchmarkEjection(b *testing.B) {
-	c := &Cluster{}
+	c := &cluster{}
 	run := func(name string) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				c.Ejection("", "vendor/model-007")
+				c.ejectionFor("", "vendor/model-007")
 			}
 		})
 	}

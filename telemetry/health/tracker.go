@@ -1,7 +1,6 @@
 package health
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +29,8 @@ type Tracker struct {
 	settings atomic.Pointer[settings]
 	// clusters are those of the policy in force. The map is never changed: a new
 	// one takes the place of the old.
-	clusters atomic.Pointer[map[string]*Cluster]
-
-	mu    sync.Mutex
-	known map[string]*Cluster // also those of policies that are not in force
+	clusters atomic.Pointer[map[string]*cluster]
+	mu       sync.Mutex // of Adopt
 }
 
 // settings are those of the configuration in force.
@@ -47,43 +44,50 @@ type settings struct {
 // New makes a Tracker that ejects nothing before it is given a policy. tell
 // must not wait.
 func New(now func() time.Time, tell func(Event)) *Tracker {
-	t := &Tracker{now: now, tell: tell, known: map[string]*Cluster{}}
-	t.clusters.Store(&map[string]*Cluster{})
+	t := &Tracker{now: now, tell: tell}
+	t.clusters.Store(&map[string]*cluster{})
 	return t
 }
 
-// Cluster gives what is known of a cluster, which is nothing if it is asked for
-// the first time. The same name gives the same Cluster until Adopt forgets it.
-func (t *Tracker) Cluster(name string) policy.Health {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, ok := t.known[name]
-	if !ok {
-		c = &Cluster{}
-		t.known[name] = c
-	}
-	return c
+// Ejection implements policy.Health.
+func (t *Tracker) Ejection(name, key, model string) *policy.Ejection {
+	return t.cluster(name).ejectionFor(key, model)
 }
+
+// MayProbe implements policy.Health.
+func (t *Tracker) MayProbe(name, key, model string, now time.Time) bool {
+	return t.cluster(name).mayProbe(key, model, now)
+}
+
+// Claim reports whether a request of an access key for a model may start at the
+// cluster at now, to find out whether it is well again. If so, the request must
+// start there. It may if it may find out about each that is ejected: the cluster
+// and the model, for all clients and for the key.
+func (t *Tracker) Claim(name, key, model string, now time.Time) bool {
+	return t.cluster(name).claim(key, model, now)
+}
+
+// cluster is what is known of a cluster; nil: it is not one of the current policy.
+func (t *Tracker) cluster(name string) *cluster { return (*t.clusters.Load())[name] }
 
 // Adopt goes by a policy and access keys that are now in force, and forgets other
 // clusters and keys.
 func (t *Tracker) Adopt(p *policy.Policy, keys *identity.Index) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := map[string]*Cluster{}
+	next := map[string]*cluster{}
 	if p.OutlierDetection == nil {
 		t.settings.Store(nil)
 	} else {
 		single := keys.Len() < 2
 		t.settings.Store(&settings{p.Failover, *p.OutlierDetection, single})
 		for _, c := range p.Clusters {
-			if k, ok := t.known[c.Name]; ok {
-				k.retain(func(id string) bool { return !single && keys.ByID(id) != nil })
-				next[c.Name] = k
+			if next[c.Name] = t.cluster(c.Name); next[c.Name] == nil {
+				next[c.Name] = &cluster{}
 			}
+			next[c.Name].retain(func(id string) bool { return !single && keys.ByID(id) != nil })
 		}
 	}
-	t.known = maps.Clone(next)
 	t.clusters.Store(&next)
 }
 
@@ -118,14 +122,14 @@ func (t *Tracker) Answering(cluster, key, model string, began time.Time) {
 // Ejections are those of a cluster and of its models that are in force: for all
 // clients, and then for single access keys.
 func (t *Tracker) Ejections(cluster string) []*policy.Ejection {
-	if c := (*t.clusters.Load())[cluster]; c != nil {
+	if c := t.cluster(cluster); c != nil {
 		return c.ejections(t.now())
 	}
 	return nil
 }
 
 func (t *Tracker) observe(name string, now time.Time, a attempt, s *settings) {
-	c := (*t.clusters.Load())[name]
+	c := t.cluster(name)
 	if c == nil {
 		return
 	}
