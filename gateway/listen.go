@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -74,29 +75,16 @@ func (a *addresses) sockets(p *policy.Policy) ([]netip.AddrPort, error) {
 	return a.resolve(a.forClients(p.Listen))
 }
 
-// inUse returns the addresses that are used for the configured addresses for clients.
-// It chooses no port: an address that is not in use yet keeps port 0.
-func (a *addresses) inUse(configured []string) []string {
-	configured = a.forClients(configured)
+// bring adds the addresses that are used. It chooses no port: an address that is not in
+// use yet keeps port 0. The address for operators does not change once it is bound.
+func (a *addresses) bring(own *policy.Own) {
+	own.Listen, own.Admin = a.listen, a.admin
+	if bound := a.operators.Load(); bound != nil {
+		own.Admin = *bound
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make([]string, len(configured))
-	for i, address := range configured {
-		out[i] = address
-		if host, _, err := net.SplitHostPort(address); err == nil && a.ports[address] != 0 {
-			out[i] = net.JoinHostPort(host, strconv.Itoa(int(a.ports[address])))
-		}
-	}
-	return out
-}
-
-// adminInUse returns the address that is used for the configured address for
-// operators. Once it is bound, it does not change.
-func (a *addresses) adminInUse(configured string) string {
-	if bound := a.operators.Load(); bound != nil {
-		return *bound
-	}
-	return a.forOperators(configured)
+	own.Ports = maps.Clone(a.ports)
 }
 
 func bindable(ip netip.Addr) bool { return tryListen(netip.AddrPortFrom(ip, 0)) == nil }

@@ -60,7 +60,7 @@ func (l *loader) load(known configuration) (configuration, error) {
 		return readFile(name)
 	}
 	l.numbers.bring(&src)
-	src.Own.Listen, src.Own.Admin = l.addresses.inUse, l.addresses.adminInUse
+	l.addresses.bring(&src.Own)
 	p, keys, problems := policy.Reload(src, known.policy, known.keys)
 	if len(problems) > 0 {
 		return none, problems

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -12,11 +13,11 @@ import (
 
 // Own says where this gateway is, so that no base URL leads back to it.
 type Own struct {
-	// Listen and Admin return the addresses that are in use where the configuration
-	// states these: those of the command line, or with the port that port 0 has
-	// become. Nil: as configured.
-	Listen func(configured []string) []string
-	Admin  func(configured string) string
+	// Listen and Admin are used instead of the configured addresses. Empty: those are.
+	Listen []string
+	Admin  string
+	// Ports are the chosen ports of addresses with port 0.
+	Ports map[string]uint16
 	// Addresses are the addresses of this machine, none of them IPv4 in IPv6 form. Names are the names that lead to
 	// an address without DNS, in lower case.
 	Addresses []netip.Addr
@@ -29,15 +30,16 @@ type ownListener struct{ field, address string }
 
 // ownListeners are those of clients and of operators.
 func (l *loader) ownListeners(p *Policy) []ownListener {
-	clients, admin := p.Listen, p.AdminListen
-	if use := l.src.Own.Listen; use != nil {
-		clients = use(clients)
+	own := l.src.Own
+	out := []ownListener{{"admin.listen", cmp.Or(own.Admin, p.AdminListen)}}
+	clients := p.Listen
+	if len(own.Listen) > 0 {
+		clients = own.Listen
 	}
-	if use := l.src.Own.Admin; use != nil {
-		admin = use(admin)
-	}
-	out := []ownListener{{"admin.listen", admin}}
 	for _, address := range clients {
+		if host, _, err := net.SplitHostPort(address); err == nil && own.Ports[address] != 0 {
+			address = net.JoinHostPort(host, strconv.Itoa(int(own.Ports[address])))
+		}
 		out = append(out, ownListener{"listen", address})
 	}
 	return out

@@ -68,15 +68,12 @@ func TestOwnListenerElsewhere(t *testing.T) {
 	}
 	f("providers: [{id: p, base_url: 'https://p.example', supported_api_surfaces: [{format: openai, base_url: 'http://127.0.0.1:8080'}]}]", Own{}, "providers[0].supported_api_surfaces[0].base_url")
 	f("connect_to: {'p.example:443': 'localhost:8080'}\nproviders: [{id: p, base_url: 'https://p.example'}]", Own{}, "connect_to.p.example:443")
-	chosen := Own{Listen: func(configured []string) []string {
-		if len(configured) != 1 || configured[0] != "127.0.0.1:0" {
-			t.Errorf("asked for %s", configured)
-		}
-		return []string{"127.0.0.1:40000"}
-	}}
+	chosen := Own{Ports: map[string]uint16{"127.0.0.1:0": 40000}}
 	f("listen: '127.0.0.1:0'\nproviders: [{id: p, base_url: 'http://localhost:40000'}]", chosen, "providers[0].base_url")
+	chosen.Listen = []string{"127.0.0.1:0"}
+	f("listen: '127.0.0.1:9000'\nproviders: [{id: p, base_url: 'http://localhost:40000'}]", chosen, "providers[0].base_url")
 	f("listen: ['127.0.0.1:9001', '[::1]:9002']\nproviders: [{id: p, base_url: 'http://[::1]:9002'}]", Own{}, "providers[0].base_url")
-	f("providers: [{id: p, base_url: 'http://localhost:40001'}]", Own{Admin: func(string) string { return "0.0.0.0:40001" }}, "providers[0].base_url")
+	f("providers: [{id: p, base_url: 'http://localhost:40001'}]", Own{Admin: "0.0.0.0:40001"}, "providers[0].base_url")
 }
 
 // The name in HopHeader is the same for every replica, and another gateway's is
