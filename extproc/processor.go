@@ -49,7 +49,7 @@ type Processor struct {
 	limiter *admit.Limiter
 	reached *Reached
 	plans   Plans
-	health Health
+	health  Health
 	now     func() time.Time
 	// past returns the credentials that requests to a cluster may carry beside those
 	// of the current policy.
