@@ -92,7 +92,7 @@ func TestListenFlag(t *testing.T) {
 		{"", "", "", []string{"8080", "[::1]:8080"}},
 		{"", "8080", "--listen: 127.0.0.1:8080, the address for clients, overlaps with the one for operators, 127.0.0.1:8080: use another port", []string{"8080"}},
 		{"", "", "--listen: :8080 can be reached from other machines, and there are no access_keys: add one, or set allow_anonymous: true", []string{":8080"}},
-		{"", "", `--listen: invalid address "x": write host:port, such as 127.0.0.1:8080`, []string{"127.0.0.1:1", "x"}},
+		{"", "", `--listen: invalid address "x": write host:port or a port, such as 127.0.0.1:8080`, []string{"127.0.0.1:1", "x"}},
 		{"", "", "--listen: localhost:1 is already served by 127.0.0.1:1", []string{"127.0.0.1:1", "localhost:1"}},
 		{"", "127.0.0.1:1", "--listen: 127.0.0.1:1, the address for clients, overlaps with the one for operators, 127.0.0.1:1: use another port", []string{"127.0.0.1:1"}},
 		{"listen: 127.0.0.1:9", "127.0.0.1:9", "--listen: 127.0.0.1:9, the address for clients, overlaps with the one for operators, 127.0.0.1:9: use another port", nil},

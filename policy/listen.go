@@ -63,7 +63,7 @@ func (l *loader) adminListen(clients []string) string {
 func checkAddress(s, example string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("invalid address %q: write host:port, such as %s", llm.Clip(s), example)
+		return fmt.Errorf("invalid address %q: write host:port or a port, such as %s", llm.Clip(s), example)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("invalid port %q: write a number from 0 to 65535", llm.Clip(port))
