@@ -37,6 +37,8 @@ type Basis struct {
 	Policy *policy.Policy
 	Keys   *identity.Index
 	Health policy.Health // nil: nothing is known
+	// Numbers are those of the policy; nil: all are 0.
+	Numbers policy.Numbers
 }
 
 // Explain plans a request. It returns an error for a request that is refused before
@@ -84,7 +86,7 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 		return none, err
 	}
 	req := policy.Request{
-		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(), Health: b.Health,
+		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(), Health: b.Health, Numbers: b.Numbers,
 		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.IP,
 		Headers: func(yield func(string, string) bool) {
 			for _, h := range headers {

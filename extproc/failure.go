@@ -139,6 +139,6 @@ func (x *exchange) replaceBody(text []byte) {
 // credentials are the values that a cluster's requests carry, and those that
 // requests in flight were sent with: a rotated key has the name of the one before.
 func (p *Processor) credentials(cluster string) []string {
-	current, _ := p.current()
+	current := p.current().Policy
 	return append(current.Credentials(cluster), p.past(cluster)...)
 }

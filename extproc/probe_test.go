@@ -48,7 +48,7 @@ providers:
 		p, x := &Processor{health: health}, newExchange()
 		x.in.Body = []byte(`{"model":"m","messages":[]}`)
 		req := request{Route: llm.Route{Endpoint: llm.EndpointAt("/v1/chat/completions")}, key: key}
-		plan, err := p.plan(current, req, x, time.Now())
+		plan, err := p.plan(Current{Policy: current}, req, x, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

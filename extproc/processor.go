@@ -41,9 +41,16 @@ type Health interface {
 	Claim(cluster, key, model string, now time.Time) bool
 }
 
+// Current is what new requests are decided with.
+type Current struct {
+	Policy  *policy.Policy
+	Keys    *identity.Index
+	Numbers policy.Numbers // of the policy's models and keys; nil: all are 0
+}
+
 // Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
 type Processor struct {
-	current func() (*policy.Policy, *identity.Index)
+	current func() Current
 	log     *slog.Logger
 	metrics *Metrics
 	limiter *admit.Limiter
@@ -64,7 +71,7 @@ type Processor struct {
 // refuses; plans keeps the clusters that they need; health is what is known of
 // clusters. past returns the credentials
 // that requests to a cluster may carry beside those of the current policy.
-func New(current func() (*policy.Policy, *identity.Index), log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, health Health, past func(cluster string) []string) *Processor {
+func New(current func() Current, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, health Health, past func(cluster string) []string) *Processor {
 	return &Processor{
 		current: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, health: health, past: past, now: time.Now,
 		pool: sync.Pool{New: func() any { return newExchange() }},
@@ -154,7 +161,8 @@ func ended(err error) error {
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
 	defer func() { p.metrics.answered(p.now().Sub(began)) }()
-	current, keys := p.current()
+	now := p.current()
+	current, keys := now.Policy, now.Keys
 	p.plans.Enter(current)
 	defer p.plans.Leave(current)
 	req, err := readHeaders(current, keys, &x.in)
@@ -197,7 +205,7 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 		return ended(err)
 	}
 	slot.Body(int64(len(x.in.Body)))
-	plan, err := p.plan(current, req, x, start)
+	plan, err := p.plan(now, req, x, start)
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
 	}
@@ -216,7 +224,8 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	return nil
 }
 
-func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now time.Time) (*policy.Plan, error) {
+func (p *Processor) plan(from Current, req request, x *exchange, now time.Time) (*policy.Plan, error) {
+	current := from.Policy
 	err := current.BodySize(uint64(len(x.in.Body)))
 	if err != nil {
 		return nil, err
@@ -236,7 +245,7 @@ func (p *Processor) plan(current *policy.Policy, req request, x *exchange, now t
 	r.Multiplexed = req.multiplexed
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
-	r.Health, r.Probe = p.health, true
+	r.Health, r.Probe, r.Numbers = p.health, true, from.Numbers
 	plan, err := current.Plan(r)
 	if err == nil && plan.Probe && !p.claim(r, plan) {
 		r.Probe = false

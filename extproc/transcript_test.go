@@ -37,7 +37,6 @@ import (
 	"weir/extproc"
 	"weir/extproc/admit"
 	"weir/extproc/wire"
-	"weir/identity"
 	"weir/metadata"
 	"weir/policy"
 	"weir/telemetry/limits"
@@ -192,7 +191,7 @@ func newConversation(t *testing.T, config []byte) *conversation {
 	reached := limits.New(slog.New(slog.DiscardHandler), time.Now)
 	c.registry.MustRegister(reached)
 	processor := extproc.New(
-		func() (*policy.Policy, *identity.Index) { return current, keys.Index }, log, extproc.NewMetrics(c.registry),
+		func() extproc.Current { return extproc.Current{Policy: current, Keys: keys.Index} }, log, extproc.NewMetrics(c.registry),
 		c.limiter, extproc.NewReached(reached, c.limiter.Usage), &c.plans, nil, func(string) []string { return c.past },
 	)
 	listener := bufconn.Listen(1 << 20)

@@ -49,6 +49,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	if previous != nil {
 		g.credentials.Keep(previous, next, retire.Longest(previous))
 	}
+	c.measured = g.numbers.measure(next)
 	g.current.store(c)
 	g.publisher.adopted()
 	g.reloading.refused = ""

@@ -3,7 +3,7 @@ package gateway
 import (
 	"sync/atomic"
 
-	"weir/identity"
+	"weir/extproc"
 	"weir/policy"
 )
 
@@ -11,6 +11,8 @@ import (
 type configuration struct {
 	policy *policy.Policy
 	keys   *policy.AccessKeys
+	// measured are the numbers of the policy, from when it is adopted.
+	measured *measured
 }
 
 // current is the configuration of new requests. Its policy and its access keys
@@ -32,9 +34,9 @@ func (c *current) load() configuration {
 func (c *current) Load() *policy.Policy { return c.load().policy }
 
 // forRequest returns what a request is decided with.
-func (c *current) forRequest() (*policy.Policy, *identity.Index) {
+func (c *current) forRequest() extproc.Current {
 	now := c.pointer.Load() // no request comes before the first
-	return now.policy, now.keys.Index
+	return extproc.Current{Policy: now.policy, Keys: now.keys.Index, Numbers: now.measured.now.Load()}
 }
 
 // keyName returns the name of the access key with an id; empty: there is none.

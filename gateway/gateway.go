@@ -86,6 +86,7 @@ type Gateway struct {
 	envoyLimits *envoyLimits
 	health      *health.Tracker
 	ejections   *ejections
+	numbers     numbers
 	observer    *observer // from the start on
 
 	// process is the Envoy that this gateway runs; nil if it runs none.
@@ -114,7 +115,7 @@ func New(options Options) *Gateway {
 	g.admission = newAdmission(g.limits, g.registry)
 	g.ejections = newEjections(g.registry, g.log, &g.current, func(cluster string) []*policy.Ejection { return g.health.Ejections(cluster) })
 	g.health = health.New(time.Now, g.ejections.tell)
-	g.loader = newLoader(options.Source, options.ConfigFile, g.addresses, g.health)
+	g.loader = newLoader(options.Source, options.ConfigFile, g.addresses)
 	g.publisher = newPublisher(g.log, g.addresses)
 	g.metrics = newMetrics(g.registry, &g.status, g.publisher.server.Nodes, &g.current)
 	return g

@@ -52,8 +52,8 @@ func (g *Gateway) Ready() error {
 
 // Basis returns what the next request will be decided with.
 func (g *Gateway) Basis() admin.Basis {
-	p, keys := g.current.forRequest()
-	return admin.Basis{Policy: p, Keys: keys, Health: g.health}
+	now := g.current.forRequest()
+	return admin.Basis{Policy: now.Policy, Keys: now.Keys, Health: g.health, Numbers: now.Numbers}
 }
 
 // Refresh reads what is not counted as it happens: the counters of the Envoy that this

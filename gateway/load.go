@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"weir/policy"
-	"weir/telemetry/health"
 	"weir/xds"
 )
 
@@ -34,12 +33,11 @@ type loader struct {
 	file      string
 	inputs    inputs
 	addresses *addresses
-	numbers   *numbers
 }
 
-func newLoader(source func() (policy.Source, error), file string, a *addresses, h *health.Tracker) *loader {
+func newLoader(source func() (policy.Source, error), file string, a *addresses) *loader {
 	return &loader{
-		source: source, file: file, addresses: a, numbers: &numbers{health: h},
+		source: source, file: file, addresses: a,
 		inputs: inputs{changed: make(chan struct{}, 1)},
 	}
 }
@@ -59,11 +57,10 @@ func (l *loader) load(known configuration) (configuration, error) {
 		files = append(files, name)
 		return readFile(name)
 	}
-	l.numbers.bring(&src)
 	l.addresses.bring(&src.Own)
 	p, keys, problems := policy.Reload(src, known.policy, known.keys)
 	if len(problems) > 0 {
 		return none, problems
 	}
-	return configuration{p, keys}, l.addresses.check(p)
+	return configuration{policy: p, keys: keys}, l.addresses.check(p)
 }

@@ -1,18 +1,18 @@
 package gateway
 
 import (
+	"sync/atomic"
 	"time"
 
 	"weir/policy"
-	"weir/telemetry/health"
+	"weir/policy/expression"
 	"weir/telemetry/rolling"
 )
 
-// numbers are what strategies read: rolling numbers, and health. They live as long as
-// the process.
+// numbers are the rolling numbers of models and provider keys. They live as long as the
+// process.
 type numbers struct {
-	store  *rolling.Store // nil before the first configuration
-	health *health.Tracker
+	store *rolling.Store // nil before the first configuration
 }
 
 // of returns the store. The window of the first configuration stays.
@@ -23,7 +23,72 @@ func (n *numbers) of(window time.Duration) *rolling.Store {
 	return n.store
 }
 
-// bring makes the numbers readable for the policy of a source.
-func (n *numbers) bring(src *policy.Source) {
-	src.Metrics = n.of
+// measure returns the numbers of what a policy has.
+func (n *numbers) measure(p *policy.Policy) *measured {
+	store := n.of(p.Window)
+	models, keys := p.Measured()
+	m := &measured{models: make([]*rolling.Model, len(models)), keys: make([]*rolling.Key, len(keys))}
+	for i, of := range models {
+		m.models[i] = store.Model(of.Provider, of.ID)
+	}
+	for i, id := range keys {
+		m.keys[i] = store.Key(id)
+	}
+	m.renew()
+	return m
+}
+
+// measured are the numbers of a policy's models and keys, by their places.
+type measured struct {
+	models []*rolling.Model
+	keys   []*rolling.Key
+	now    atomic.Pointer[moment]
+}
+
+// moment stands for the numbers between two ticks of the store: what strategies made of
+// them holds for as long as it is the same.
+type moment struct{ *measured }
+
+// renew begins a moment. It is called when the numbers have changed.
+func (m *measured) renew() { m.now.Store(&moment{m}) }
+
+// Model implements policy.Numbers.
+func (m *moment) Model(place int, of expression.Metric) float64 {
+	n := m.models[place].Read()
+	if n == nil {
+		return 0
+	}
+	switch of {
+	case expression.RequestCount:
+		return float64(n.RequestCount)
+	case expression.UpstreamAvg:
+		return n.UpstreamAvg
+	case expression.UpstreamP95:
+		return n.UpstreamP95
+	case expression.TTFTAvg:
+		return n.TTFTAvg
+	case expression.TTFTP95:
+		return n.TTFTP95
+	case expression.ErrorTotal:
+		return n.ErrorTotal
+	case expression.ErrorTimeout:
+		return n.ErrorTimeout
+	case expression.ErrorRateLimit:
+		return n.ErrorRateLimit
+	case expression.ErrorClient:
+		return n.ErrorClient
+	case expression.ErrorServer:
+		return n.ErrorServer
+	}
+	return 0
+}
+
+// Key implements policy.Numbers.
+func (m *moment) Key(place int) expression.KeyNumbers {
+	n := m.keys[place].Read()
+	return expression.KeyNumbers{
+		RemainingRequests: expression.Quota{Remaining: n.RemainingRequests.Value, Known: n.RemainingRequests.Known},
+		RemainingTokens:   expression.Quota{Remaining: n.RemainingTokens.Value, Known: n.RemainingTokens.Known},
+		ErrorRates:        expression.ErrorRates(n.Errors),
+	}
 }

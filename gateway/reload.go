@@ -59,7 +59,7 @@ func (g *Gateway) reload(ctx context.Context, always bool) {
 		same := next.policy.Version == current.policy.Version
 		switch {
 		case same && next.keys.Version != current.keys.Version:
-			g.adoptKeys(configuration{current.policy, next.keys})
+			g.adoptKeys(configuration{policy: current.policy, keys: next.keys, measured: current.measured})
 			return
 		case always && same:
 			next, err = g.loader.load(configuration{})

@@ -27,6 +27,7 @@ type observer struct {
 	window    time.Duration
 
 	rolling  *rolling.Store
+	current  *current
 	recorder *telemetry.Recorder
 	receiver *accesslog.Receiver
 	limiter  *admit.Limiter
@@ -37,7 +38,7 @@ type observer struct {
 // newObserver opens the access log. The first configuration determines where it goes,
 // and the rolling window.
 func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.loader.numbers.of(first.Window), limiter: g.admission.limiter, events: g.log}
+	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers.of(first.Window), limiter: g.admission.limiter, current: &g.current, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -90,6 +91,9 @@ func (o *observer) run(ctx context.Context) error {
 			return nil
 		case now := <-ticks.C:
 			o.rolling.Tick(now)
+			if m := o.current.load().measured; m != nil {
+				m.renew()
+			}
 		case <-sweeps.C:
 			o.receiver.Sweep()
 			o.recorder.Sweep()

@@ -20,20 +20,20 @@ func TestObserverAfterReload(t *testing.T) {
 	keys := map[string]bool{"a#1": true, "a#2": false}
 	before := map[any]any{}
 	for m := range models {
-		before[m] = b.loader.numbers.store.Model(m.provider, m.model)
+		before[m] = b.numbers.store.Model(m.provider, m.model)
 	}
 	for k := range keys {
-		before[k] = b.loader.numbers.store.Key(k)
+		before[k] = b.numbers.store.Key(k)
 	}
 	b.config = "telemetry: {window: 5m, access_log: off}\n" + config(`{id: a, base_url: "http://127.0.0.1:1", api_keys: [{value: k1}], models: [{id: kept}]}`)
 	b.reload(t.Context(), false)
 	for m, kept := range models {
-		if is := b.loader.numbers.store.Model(m.provider, m.model) == before[m]; is != kept {
+		if is := b.numbers.store.Model(m.provider, m.model) == before[m]; is != kept {
 			t.Errorf("the numbers of %v are kept: %v, want %v", m, is, kept)
 		}
 	}
 	for k, kept := range keys {
-		if is := b.loader.numbers.store.Key(k) == before[k]; is != kept {
+		if is := b.numbers.store.Key(k) == before[k]; is != kept {
 			t.Errorf("the numbers of key %s are kept: %v, want %v", k, is, kept)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"weir/llm"
 	"weir/policy/config"
-	"weir/telemetry/rolling"
 )
 
 // Source is a configuration and what it may refer to.
@@ -24,9 +23,6 @@ type Source struct {
 	Data     []byte
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
-	// Metrics gives the live numbers that strategies read, over the window that
-	// the configuration states. Without it they are all 0.
-	Metrics func(window time.Duration) *rolling.Store
 	// Check returns what of the policy Envoy would refuse. Nil: nothing is checked.
 	Check func(*Policy) []Invalid
 	// Own says where the gateway itself is. Without it, only loopback addresses are

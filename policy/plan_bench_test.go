@@ -61,6 +61,7 @@ func (c *planRequest) plan(b testing.TB) *Plan {
 type planRequest struct {
 	policy  *Policy
 	request Request
+	numbers Numbers
 }
 
 func newPlanRequest(t testing.TB, p *Policy, query, bodyText string, key *identity.Key) *planRequest {

@@ -28,6 +28,8 @@ type Request struct {
 	// once (HTTP/2).
 	Multiplexed bool
 
+	// Numbers are what strategies know of models and keys; nil is nothing.
+	Numbers Numbers
 	// What expressions see, beside the body and the key.
 	Method, Path, ID, ClientIP string
 	Headers                    iter.Seq2[string, string] // names in lower case
@@ -56,7 +58,7 @@ func (r *Request) Reset() {
 	clear(r.found)
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
-	r.Multiplexed, r.Health, r.Probe = false, nil, false
+	r.Multiplexed, r.Health, r.Probe, r.Numbers = false, nil, false, nil
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
 	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false
@@ -78,6 +80,6 @@ func (r *Request) inputs(p *Policy) *expression.Input {
 		}
 		r.view.Body = r.members
 	}
-	r.input.Request, r.input.Random = &r.view, r.Random
+	r.input.Request, r.input.Random, r.input.Numbers = &r.view, r.Random, r.Numbers
 	return &r.input
 }

@@ -14,7 +14,6 @@ import (
 	"weir/metadata"
 	"weir/policy/config"
 	"weir/policy/expression"
-	"weir/telemetry/rolling"
 )
 
 // strategies are the expressions that choose, and what they choose from.
@@ -26,6 +25,9 @@ type strategies struct {
 	world                  *expression.World
 	known                  int                                   // how many models are in it
 	numbers                map[unique.Handle[identity.Model]]int // model.number
+	// What has live numbers, by its place in Numbers.
+	measuredModels []identity.Model
+	measuredKeys   []string
 	// offered are the models that an endpoint's requests may be served by, by
 	// Endpoint.index, for keys whose scope leaves none out.
 	offered [][]*expression.Model
@@ -90,14 +92,11 @@ func merged(a, b expression.Uses) expression.Uses {
 // world gives every model and every provider the form in which expressions see
 // them.
 func (l *loader) world(p *Policy) {
-	var numbers *rolling.Store
-	if l.src.Metrics != nil {
-		numbers = l.src.Metrics(p.Window)
-	}
 	var models []*expression.Model
 	var providers []*expression.Provider
 	sent := map[modelRef]bool{}
-	p.strategies.numbers = map[unique.Handle[identity.Model]]int{}
+	s := &p.strategies
+	s.numbers = map[unique.Handle[identity.Model]]int{}
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
@@ -106,26 +105,22 @@ func (l *loader) world(p *Policy) {
 			ID: owner.id, DisplayName: owner.display, IDAliases: owner.aliases, Metadata: owner.metadata,
 		})
 		for i := range owner.keys {
-			key := &expression.Key{ID: owner.keys[i], Tag: i}
-			if numbers != nil {
-				key.Metrics = keyNumbers{numbers.Key(key.ID)}
-			}
-			owner.keyViews = append(owner.keyViews, key)
+			owner.keyViews = append(owner.keyViews, &expression.Key{ID: owner.keys[i], Place: len(s.measuredKeys), Tag: i})
+			s.measuredKeys = append(s.measuredKeys, owner.keys[i])
 		}
 		for _, m := range owner.models {
 			m.view = owner.view(*m.config)
 			m.view.Known, m.view.Tag, m.number = true, m, len(models)
 			sent[modelRef{owner.id, m.sent}] = true
-			if numbers != nil {
-				m.view.Metrics = modelNumbers{numbers.Model(owner.id, m.id)}
-			}
 			models = append(models, m.view)
-			p.strategies.numbers[unique.Make(identity.Model{Provider: owner.id, ID: m.id})] = m.number
+			ref := identity.Model{Provider: owner.id, ID: m.id}
+			s.measuredModels = append(s.measuredModels, ref)
+			s.numbers[unique.Make(ref)] = m.number
 		}
 	}
-	p.strategies.world, p.strategies.known = expression.NewWorld(models, providers), len(models)
+	s.world, s.known = expression.NewWorld(models, providers), len(models)
 	if len(sent) == len(models) {
-		p.strategies.most = metadata.MaxAttempts
+		s.most = metadata.MaxAttempts
 	}
 }
 
@@ -160,49 +155,15 @@ func priceOf(decimal string) expression.Price {
 	return expression.Price{USD: usd, Known: err == nil && !math.IsInf(usd, 0)}
 }
 
-// modelNumbers and keyNumbers give the rolling numbers in the words of
-// expressions.
-type modelNumbers struct{ of *rolling.Model }
+// Numbers are the live numbers that strategies read, of one moment. They come in with
+// the request. Places are those of Policy.Measured.
+type Numbers = expression.Numbers
 
-func (m modelNumbers) Number(metric expression.Metric) float64 {
-	n := m.of.Read()
-	if n == nil {
-		return 0
-	}
-	switch metric {
-	case expression.RequestCount:
-		return float64(n.RequestCount)
-	case expression.UpstreamAvg:
-		return n.UpstreamAvg
-	case expression.UpstreamP95:
-		return n.UpstreamP95
-	case expression.TTFTAvg:
-		return n.TTFTAvg
-	case expression.TTFTP95:
-		return n.TTFTP95
-	case expression.ErrorTotal:
-		return n.ErrorTotal
-	case expression.ErrorTimeout:
-		return n.ErrorTimeout
-	case expression.ErrorRateLimit:
-		return n.ErrorRateLimit
-	case expression.ErrorClient:
-		return n.ErrorClient
-	case expression.ErrorServer:
-		return n.ErrorServer
-	}
-	return 0
-}
-
-type keyNumbers struct{ of *rolling.Key }
-
-func (k keyNumbers) Read() expression.KeyNumbers {
-	n := k.of.Read()
-	return expression.KeyNumbers{
-		RemainingRequests: expression.Quota{Remaining: n.RemainingRequests.Value, Known: n.RemainingRequests.Known},
-		RemainingTokens:   expression.Quota{Remaining: n.RemainingTokens.Value, Known: n.RemainingTokens.Known},
-		ErrorRates:        expression.ErrorRates(n.Errors),
-	}
+// Measured returns the models and the ids of the provider keys whose numbers the
+// strategies may read, in the order of their places in Numbers. There are none without
+// strategies.
+func (p *Policy) Measured() (models []identity.Model, keys []string) {
+	return p.strategies.measuredModels, p.strategies.measuredKeys
 }
 
 // strategy runs the model strategies over candidates until take has kept

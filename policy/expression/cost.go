@@ -35,7 +35,7 @@ const (
 func rateOf(function string) rate {
 	switch function {
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.NotStrictlyFalse,
-		operators.Index, fnGet, fnHas, fnBool, fnList, fnRandom:
+		operators.Index, fnGet, fnLive, fnHas, fnBool, fnList, fnRandom, fnPart:
 		return flat
 	case operators.Add, "size", "@size":
 		return scan
@@ -182,4 +182,10 @@ func deep(v ref.Val, most int) int {
 		return n
 	}
 	return 0
+}
+
+// comparisons stop at the end of the shorter value.
+var comparisons = map[string]bool{
+	operators.Equals: true, operators.NotEquals: true, operators.Less: true, operators.LessEquals: true,
+	operators.Greater: true, operators.GreaterEquals: true, "@lt": true, "@le": true, "@gt": true, "@ge": true,
 }

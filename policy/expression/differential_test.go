@@ -161,7 +161,7 @@ func (g generator) world() (*World, []*Model) {
 			InputModalities: []string{"text", "image"}[:g.IntN(3)], SupportedFeatures: []string{"f0", "f1"}[:g.IntN(3)],
 			MaxContextWindow: int64(g.IntN(5) * 500), MaxOutputTokens: int64(g.IntN(8)),
 			Pricing: Pricing{Input: Price{float64(g.IntN(4)), g.IntN(3) > 0}, Output: Price{float64(g.IntN(4)), g.IntN(3) > 0}},
-			Metrics: g.numbers(),
+			Tag:     g.numbers(),
 		}
 	}
 	w := NewWorld(models, []*Provider{{ID: "p0"}, {ID: "p1", IDAliases: []string{"pa1"}}, {ID: "p2"}})
@@ -179,11 +179,10 @@ func (g generator) world() (*World, []*Model) {
 	return w, candidates
 }
 
-// The optimised form of a strategy gives what its plain form gives, and the
-// same errors.
+// A strategy with shared parts gives what its plain form gives, and the same errors.
 func TestDifferential(t *testing.T) {
 	const worlds, strategies = 60, 60
-	optimised, failed, some := 0, 0, 0
+	shared, failed, some := 0, 0, 0
 	for seed := range uint64(worlds) {
 		g := generator{seeded(seed + 1)}
 		w, candidates := g.world()
@@ -195,10 +194,10 @@ func TestDifferential(t *testing.T) {
 			}
 			s := mustModels(t, w, source)
 			most := g.IntN(6)
-			got, err := s.Run(&Input{Request: request, Random: stateless{}, Most: most}, candidates)
-			want, wantErr := slow(s).Run(&Input{Request: request, Random: stateless{}}, candidates)
-			if s.fast != nil {
-				optimised++
+			got, err := s.Run(&Input{Numbers: tags{w}, Request: request, Random: stateless{}, Most: most}, candidates)
+			want, wantErr := slow(s).Run(&Input{Numbers: tags{w}, Request: request, Random: stateless{}}, candidates)
+			if s.shared != nil {
+				shared++
 			}
 			if wantErr != nil {
 				failed++
@@ -216,9 +215,9 @@ func TestDifferential(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d optimised, %d errors, %d not empty", optimised, failed, some)
-	if total := worlds * strategies; optimised < total/2 || failed < total/50 || some < total/4 {
-		t.Errorf("the strategies test little: of %d, %d optimised, %d errors, %d not empty", total, optimised, failed, some)
+	t.Logf("%d shared, %d errors, %d not empty", shared, failed, some)
+	if total := worlds * strategies; shared < total/2 || failed < total/50 || some < total/4 {
+		t.Errorf("the strategies test little: of %d, %d shared, %d errors, %d not empty", total, shared, failed, some)
 	}
 }
 
@@ -249,7 +248,7 @@ func pointers(models []*Model) string {
 
 // Whole numbers that are no float64 are CEL's to compare.
 func TestExactly(t *testing.T) {
-	model := &Model{ID: "m", Known: true, Metrics: numbers{RequestCount: 1 << 53}}
+	model := &Model{ID: "m", Known: true, Tag: numbers{RequestCount: 1 << 53}}
 	w := NewWorld([]*Model{model}, nil)
 	for source, want := range map[string]int{
 		"ai.models.filter(m, m.metrics.global.request_count < 9007199254740993)":     1,
@@ -258,7 +257,7 @@ func TestExactly(t *testing.T) {
 		"ai.models.filter(m, m.metrics.global.request_count <= 9007199254740992)":    1,
 		"ai.models.filter(m, m.metrics.global.error_rate.total > -9007199254740993)": 1,
 	} {
-		if got, err := mustModels(t, w, source).Run(&Input{}, []*Model{model}); len(got) != want || err != nil {
+		if got, err := mustModels(t, w, source).Run(&Input{Numbers: tags{w}}, []*Model{model}); len(got) != want || err != nil {
 			t.Errorf("%s: %d models, %v", source, len(got), err)
 		}
 	}

@@ -49,21 +49,16 @@
 // A name, field or overload that does not exist, a result that is no model (no
 // key), a credential header, a secret or a pattern that is not a constant: all
 // when it compiles, with line and column. An evaluation takes at most CostLimit
-// steps, unless it is plain from its form that it can do no more than a few
-// passes over its lists; a string or a list that a call would make is bounded
-// before it is made.
+// steps; a string or a list that a call would make is bounded before it is made.
 //
 // # How it is fast
 //
-// A predicate over models that reads nothing but the model gives the same
-// answer for every request. It is evaluated by CEL once for each known model
-// when it compiles, and a filter is then a table look-up. What compares live
-// numbers with constants or with each other becomes Go code, and so does
-// sortBy one of them. Any other predicate that reads metrics or the request is
-// run without the costs of a comprehension. Where one of these ends in an
-// error, the expression is evaluated again as it was written: the optimised
-// form never decides what an error is. Of an order only those models are
-// found that the caller wants (Input.Most).
+// Filters and orders of ai.models that read nothing but each model and its numbers
+// give the same for every request, until the numbers change. They are evaluated once
+// for all models of the World (see part), and a request takes those of the result that
+// are among its candidates. Everything else is evaluated by CEL for each request. Where
+// this form ends in an error, the expression is evaluated again as it was written: the
+// shared form never decides what an error is.
 //
 // It imports cel-go, and of Weir policy/nearest; no Envoy, no gRPC, no HTTP.
 package expression

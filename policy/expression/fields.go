@@ -38,13 +38,13 @@ var (
 	)
 	scopeKind = newKind("scope",
 		requestCount(),
-		of("latency", latencyKind.typ, func(m *Model) ref.Val { return &m.seen().latency }),
-		of("error_rate", errorRateKind.typ, func(m *Model) ref.Val { return &m.seen().errorRate }),
+		within("latency", latencyKind),
+		within("error_rate", errorRateKind),
 	)
 	// Both scopes are what this gateway has seen.
 	metricsKind = newKind("metrics",
-		of("global", scopeKind.typ, func(m *Model) ref.Val { return &m.seen().scope }),
-		of("account", scopeKind.typ, func(m *Model) ref.Val { return &m.seen().scope }),
+		within("global", scopeKind),
+		within("account", scopeKind),
 	)
 	modelKind = newKind("model",
 		of("id", types.StringType, func(m *Model) ref.Val { return m.seen().id }),
@@ -62,7 +62,8 @@ var (
 		of("max_context_window", types.IntType, func(m *Model) ref.Val { return m.seen().contextWindow }),
 		of("max_output_tokens", types.IntType, func(m *Model) ref.Val { return m.seen().outputTokens }),
 		of("pricing", pricingKind.typ, func(m *Model) ref.Val { return &m.seen().pricing }),
-		of("metrics", metricsKind.typ, func(m *Model) ref.Val { return &m.seen().metrics }),
+		// What is read here has no numbers: fnLive reads those of the evaluation.
+		of("metrics", metricsKind.typ, func(*Model) ref.Val { return types.NullValue }),
 	)
 	providerKind = newKind("provider",
 		of("id", types.StringType, func(p *offer) ref.Val { return p.provider.seen().id }),
@@ -76,8 +77,8 @@ var (
 		of("models", types.NewListType(modelKind.typ), func(a *author) ref.Val { return &a.models }),
 	)
 	quotaKind = newKind("quota",
-		of("remaining_requests", optInt, func(k *Key) ref.Val { return quota(k.numbers().RemainingRequests) }),
-		of("remaining_tokens", optInt, func(k *Key) ref.Val { return quota(k.numbers().RemainingTokens) }),
+		of("remaining_requests", optInt, func(k liveKey) ref.Val { return quota(k.numbers().RemainingRequests) }),
+		of("remaining_tokens", optInt, func(k liveKey) ref.Val { return quota(k.numbers().RemainingTokens) }),
 	)
 	keyErrorRateKind = newKind("key_error_rate",
 		keyNumber("total", func(n KeyNumbers) float64 { return n.ErrorTotal }),
@@ -87,9 +88,9 @@ var (
 		keyNumber("server", func(n KeyNumbers) float64 { return n.ErrorServer }),
 	)
 	keyKind = newKind("key",
-		of("id", types.StringType, func(k *Key) ref.Val { return text(k.ID) }),
-		of("quota", quotaKind.typ, func(k *Key) ref.Val { return &object{quotaKind, k} }),
-		of("error_rate", keyErrorRateKind.typ, func(k *Key) ref.Val { return &object{keyErrorRateKind, k} }),
+		of("id", types.StringType, func(k liveKey) ref.Val { return text(k.key.ID) }),
+		of("quota", quotaKind.typ, func(k liveKey) ref.Val { return &object{quotaKind, k} }),
+		of("error_rate", keyErrorRateKind.typ, func(k liveKey) ref.Val { return &object{keyErrorRateKind, k} }),
 	)
 )
 
@@ -126,22 +127,26 @@ func of[T any](name string, typ *types.Type, f func(T) ref.Val) field {
 	return field{name: name, typ: typ, get: get(typ, f)}
 }
 
-// number is a field that is read without CEL where it can be.
+// within is a field that shows the same live numbers as another kind.
+func within(name string, k *kind) field {
+	return field{name: name, typ: k.typ, get: func(of any) ref.Val {
+		if _, ok := of.(live); !ok {
+			return types.NullValue
+		}
+		return &object{k, of}
+	}}
+}
+
 func number(name string, m Metric) field {
-	f := of(name, types.DoubleType, func(of *Model) ref.Val { return types.Double(of.number(m)) })
-	f.metric = &m
-	return f
+	return of(name, types.DoubleType, func(l live) ref.Val { return types.Double(l.number(m)) })
 }
 
 func requestCount() field {
-	f := number("request_count", RequestCount)
-	f.typ = types.IntType
-	f.get = get(f.typ, func(m *Model) ref.Val { return types.Int(m.number(RequestCount)) })
-	return f
+	return of("request_count", types.IntType, func(l live) ref.Val { return types.Int(l.number(RequestCount)) })
 }
 
 func keyNumber(name string, f func(KeyNumbers) float64) field {
-	return of(name, types.DoubleType, func(k *Key) ref.Val { return types.Double(f(k.numbers())) })
+	return of(name, types.DoubleType, func(k liveKey) ref.Val { return types.Double(f(k.numbers())) })
 }
 
 // price is a field that has() tells to be known.
@@ -169,7 +174,7 @@ func quota(q Quota) ref.Val {
 // modelOf is a model as CEL sees it, made once: reading a field then makes
 // nothing.
 type modelOf struct {
-	model, metrics, scope, latency, errorRate, pricing object
+	model, pricing object
 
 	id, providerID, authorID, displayName ref.Val
 	aliases, providerAliases              ref.Val
@@ -184,10 +189,6 @@ func (m *Model) view() *modelOf {
 	}
 	m.cel.CompareAndSwap(nil, &modelOf{
 		model:           object{modelKind, m},
-		metrics:         object{metricsKind, m},
-		scope:           object{scopeKind, m},
-		latency:         object{latencyKind, m},
-		errorRate:       object{errorRateKind, m},
 		pricing:         object{pricingKind, m},
 		id:              text(m.ID),
 		providerID:      text(m.ProviderID),

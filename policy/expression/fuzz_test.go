@@ -23,7 +23,7 @@ func FuzzStrategy(f *testing.F) {
 	}
 	w, models := smallWorld()
 	f.Fuzz(func(t *testing.T, source string) {
-		in := &Input{Request: smallRequest(), Random: stateless{}, Models: models}
+		in := &Input{Numbers: tags{w}, Request: smallRequest(), Random: stateless{}, Models: models}
 		if s, issues := w.Models(source); issues == nil {
 			got, err := s.Run(in, models)
 			want, wantErr := slow(s).Run(in, models)

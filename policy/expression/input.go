@@ -20,6 +20,8 @@ type Input struct {
 	// Random may be nil: then random is the first, and randomize changes
 	// nothing.
 	Random Random
+	// Numbers may be nil: then all are 0, and nothing is known of keys.
+	Numbers Numbers
 	// Models are ai.models of a key strategy: the model that a key is chosen
 	// for. A model strategy is given its own.
 	Models []*Model
@@ -37,6 +39,7 @@ type run struct {
 	request *Request
 	random  Random
 	most    int
+	numbers Numbers
 	secret  func(store, key string) (string, error)
 
 	models  modelList
@@ -49,9 +52,9 @@ type run struct {
 	keyVals []ref.Val
 	keyMeta ref.Val
 
-	loop       loop
-	bail       bool // the optimised form has met an error
-	choosesKey bool
+	readNumbers bool
+	choosesKey  bool
+	members     []uint64 // of the candidates, a bit for each model of the world
 
 	ai, aiKeys, req, conn, key, secrets, self object
 }
@@ -78,14 +81,14 @@ func (in *Input) start(w *World) *run {
 		r.req, r.conn = object{reqKind, r}, object{connKind, r}
 		r.key, r.secrets, r.self = object{accessKeyKind, r}, object{secretsKind, r}, object{runKind, r}
 	}
-	r.world, r.random, r.most, r.request = w, in.Random, in.Most, in.Request
+	r.world, r.random, r.most, r.request, r.numbers = w, in.Random, in.Most, in.Request, in.Numbers
 	if r.request == nil {
 		r.request = &noRequest
 	}
 	r.headers.all, r.headers.read = r.request.Headers, r.headers.read[:0]
 	r.body.members, r.body.read = r.request.Body, r.body.read[:0]
 	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
-	r.bail, r.choosesKey = false, false
+	r.readNumbers, r.choosesKey = false, false
 	return r
 }
 
@@ -94,11 +97,10 @@ func (in *Input) start(w *World) *run {
 func (r *run) finish() {
 	clear(r.headers.read[:cap(r.headers.read)])
 	clear(r.body.read[:cap(r.body.read)])
-	r.request, r.random, r.secret = &noRequest, nil, nil
+	r.request, r.random, r.secret, r.numbers = &noRequest, nil, nil, nil
 	r.headers.all, r.body.members = nil, nil
 	r.models.models, r.keys = nil, nil
 	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
-	r.loop = loop{}
 }
 
 // ResolveName implements interpreter.Activation.
@@ -146,7 +148,7 @@ func (r *run) keyList() ref.Val {
 	if r.keyVals == nil {
 		r.keyVals = make([]ref.Val, len(r.keys))
 		for i, k := range r.keys {
-			r.keyVals[i] = &object{keyKind, k}
+			r.keyVals[i] = &object{keyKind, liveKey{k, r}}
 		}
 	}
 	return listOf(r.keyVals)
@@ -196,23 +198,3 @@ func (r *run) authorList() ref.Val {
 	}
 	return listOf(vals)
 }
-
-// loop is the activation of a predicate: its variable, and the run.
-type loop struct {
-	name string
-	val  ref.Val
-	run  *run
-}
-
-func (l *loop) ResolveName(name string) (any, bool) {
-	if name == l.name {
-		return l.val, true
-	}
-	return l.run.ResolveName(name)
-}
-
-func (l *loop) Parent() interpreter.Activation { return l.run }
-
-// Unwrap gives the names outside of the loop: cel-go looks there for a name
-// that the loop's variable hides.
-func (l *loop) Unwrap() interpreter.Activation { return l.run }

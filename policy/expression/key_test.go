@@ -8,9 +8,9 @@ import (
 func smallKeys() []*Key {
 	known := func(n int64) Quota { return Quota{n, true} }
 	return []*Key{
-		{ID: "a", Metrics: keyNumbers{RemainingRequests: known(50), ErrorRates: ErrorRates{ErrorTotal: 0.4, ErrorRateLimit: 0.3}}},
-		{ID: "b", Metrics: keyNumbers{RemainingRequests: known(900), RemainingTokens: known(10)}},
-		{ID: "c"},
+		{ID: "a", Tag: keyNumbers{RemainingRequests: known(50), ErrorRates: ErrorRates{ErrorTotal: 0.4, ErrorRateLimit: 0.3}}},
+		{ID: "b", Place: 1, Tag: keyNumbers{RemainingRequests: known(900), RemainingTokens: known(10)}},
+		{ID: "c", Place: 2},
 	}
 }
 
@@ -40,7 +40,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: %v", source, issues)
 			continue
 		}
-		keys, err := s.Run(&Input{Request: smallRequest(), Random: seeded(1), Models: models}, smallKeys())
+		keys, err := s.Run(&Input{Numbers: tags{w}, Request: smallRequest(), Random: seeded(1), Models: models}, smallKeys())
 		var ids []string
 		for _, k := range keys {
 			ids = append(ids, k.ID)
@@ -66,7 +66,7 @@ func TestKeys(t *testing.T) {
 func TestNoKeys(t *testing.T) {
 	w, _ := smallWorld()
 	s, _ := w.Keys("ai.keys.random()")
-	if keys, err := s.Run(&Input{}, nil); len(keys) != 0 || err != nil {
+	if keys, err := s.Run(&Input{Numbers: tags{w}}, nil); len(keys) != 0 || err != nil {
 		t.Errorf("%v %v", keys, err)
 	}
 }

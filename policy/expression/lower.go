@@ -119,11 +119,17 @@ func (t *tree) lowered(e ast.Expr, vars map[string]gap) gap {
 		s := e.AsSelect()
 		t.lower(s.Operand(), vars)
 		switch {
+		case !s.IsTestOnly() && s.FieldName() == metricsField && t.GetType(s.Operand().ID()).TypeName() == modelKind.typ.TypeName():
+			null := t.missing(s.Operand())
+			t.replace(e, fnLive, s.Operand(), t.text(s.FieldName()), t.run())
+			return gap{null: null}
 		case !t.open(s.Operand()):
 			// What a missing object has is missing, but its lists are empty.
 			return gap{null: !s.IsTestOnly() && t.missing(s.Operand()) && t.GetType(e.ID()).Kind() != types.ListKind}
 		case s.IsTestOnly():
 			t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
+		case s.FieldName() == metricsField:
+			t.replace(e, fnLive, s.Operand(), t.text(s.FieldName()), t.run())
 		default:
 			t.replace(e, fnGet, s.Operand(), t.text(s.FieldName()))
 		}
@@ -178,8 +184,13 @@ func (t *tree) lowerCall(e ast.Expr) {
 	case "randomize":
 		t.replace(e, fnRandomize, args[0], t.run())
 	case operators.Index:
-		if t.open(args[0]) {
+		if !t.open(args[0]) {
+			return
+		}
+		if name, known := constant(args[1]); known && name != metricsField {
 			t.replace(e, fnGet, args...)
+		} else {
+			t.replace(e, fnLive, append(args, t.run())...)
 		}
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:
 		counts := len(args)

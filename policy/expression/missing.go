@@ -15,11 +15,15 @@ import (
 // comment has the rules.
 const (
 	fnGet     = "@get"
+	fnLive    = "@live" // fnGet for a field that may be a model's live numbers
 	fnHas     = "@has"
 	fnBool    = "@bool"
 	fnList    = "@list"
 	fnMatches = "@matches"
 )
+
+// metricsField is the field of a model that has its live numbers.
+const metricsField = "metrics"
 
 // lenient are the operations with a missing operand, by CEL's name.
 var lenient = map[string]string{
@@ -75,6 +79,12 @@ func missingFunctions() []cel.EnvOption {
 	}
 	return []cel.EnvOption{
 		binary(fnGet, lookup),
+		cel.Function(fnLive, cel.Overload(fnLive, []*cel.Type{d, d, d}, d, cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+			if o, ok := args[0].(*object); ok && o.kind == modelKind && args[1] == types.String(metricsField) {
+				return &object{metricsKind, live{o.of.(*Model), runOf(args[2])}}
+			}
+			return lookup(args[0], args[1])
+		}))),
 		binary(fnHas, present),
 		unary(fnBool, func(v ref.Val) ref.Val {
 			if v == types.NullValue {

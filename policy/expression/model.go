@@ -19,7 +19,6 @@ type Model struct {
 	MaxContextWindow, MaxOutputTokens                    int64 // tokens; 0 is unknown
 
 	Pricing Pricing
-	Metrics Metrics // nil: all are 0
 
 	// Tag is the caller's own; nothing here reads it.
 	Tag any
@@ -37,9 +36,16 @@ type Price struct {
 	Known bool
 }
 
-// Metrics are a model's live numbers. They are read while a strategy runs,
-// from many goroutines.
-type Metrics interface{ Number(Metric) float64 }
+// Numbers are the live numbers of one moment. A value stands for its moment: results
+// that depend on numbers are kept for as long as evaluations bring the same value, so
+// it has to be comparable, and another one after the numbers have changed. It is used
+// by many goroutines at once.
+type Numbers interface {
+	// Model returns a number of a model, by its place in the World, from 0.
+	Model(place int, of Metric) float64
+	// Key returns the numbers of a provider's key, by its Key.Place.
+	Key(place int) KeyNumbers
+}
 
 // Metric is one of a model's live numbers, all of a rolling window: 0 where
 // nothing was seen.
@@ -77,15 +83,11 @@ type Provider struct {
 
 // Key is what a strategy sees of a provider's API key.
 type Key struct {
-	ID      string     // redacted: it is shown and logged
-	Metrics KeyMetrics // nil: no quota is known, no error happened
+	ID    string // redacted: it is shown and logged
+	Place int    // of its numbers in Numbers
 	// Tag is the caller's own; nothing here reads it.
 	Tag any
 }
-
-// KeyMetrics are a key's live numbers. Read is called like Number, once for
-// each number that is read.
-type KeyMetrics interface{ Read() KeyNumbers }
 
 // KeyNumbers are what the provider said last of a key's quota, and the key's
 // errors in the rolling window.
@@ -104,6 +106,9 @@ type Quota struct {
 type World struct {
 	models    []*Model
 	providers []*Provider
+
+	shared int // how many shared parts its strategies have
+	now    atomic.Pointer[moment]
 }
 
 // NewWorld takes the known models and the providers, in configuration order.
@@ -122,18 +127,32 @@ func (w *World) knows(m *Model) bool {
 	return m.index > 0 && m.index <= len(w.models) && w.models[m.index-1] == m
 }
 
-func (m *Model) number(of Metric) float64 {
-	if m.Metrics == nil {
-		return 0
-	}
-	return m.Metrics.Number(of)
+// live is a model with the evaluation that reads its numbers.
+type live struct {
+	model *Model
+	run   *run
 }
 
-func (k *Key) numbers() KeyNumbers {
-	if k.Metrics == nil {
+// number is 0 for a model that is not one of the world's, and without Numbers.
+func (l live) number(of Metric) float64 {
+	l.run.readNumbers = true
+	if l.run.numbers == nil || !l.run.world.knows(l.model) {
+		return 0
+	}
+	return l.run.numbers.Model(l.model.index-1, of)
+}
+
+// liveKey is a key with the evaluation that reads its numbers.
+type liveKey struct {
+	key *Key
+	run *run
+}
+
+func (l liveKey) numbers() KeyNumbers {
+	if l.run.numbers == nil {
 		return KeyNumbers{}
 	}
-	return k.Metrics.Read()
+	return l.run.numbers.Key(l.key.Place)
 }
 
 // is says whether an id means this model: its id, an alias, or one of these

@@ -22,29 +22,23 @@ type kind struct {
 	typ    *types.Type
 	fields map[string]*types.FieldType
 	names  []string // of the fields, in order
-	// metrics are the fields that are a model's live numbers.
-	metrics map[string]*Metric
 }
 
 // field is one field of a kind, with what it gives where there is no object.
 type field struct {
-	name   string
-	typ    *types.Type
-	get    func(of any) ref.Val
-	has    func(of any) bool // nil: the field is always there
-	metric *Metric           // the live number that get gives, or nil
+	name string
+	typ  *types.Type
+	get  func(of any) ref.Val
+	has  func(of any) bool // nil: the field is always there
 }
 
 // typePrefix keeps the names of types from being names in an expression.
 const typePrefix = "weir."
 
 func newKind(name string, fields ...field) *kind {
-	k := &kind{name: name, typ: types.NewObjectType(typePrefix + name), fields: map[string]*types.FieldType{}, metrics: map[string]*Metric{}}
+	k := &kind{name: name, typ: types.NewObjectType(typePrefix + name), fields: map[string]*types.FieldType{}}
 	for _, f := range fields {
 		k.names = append(k.names, f.name)
-		if f.metric != nil {
-			k.metrics[f.name] = f.metric
-		}
 		k.fields[f.name] = &types.FieldType{
 			Type: f.typ,
 			GetFrom: func(of any) (any, error) {

@@ -13,44 +13,33 @@ import (
 
 // program is a compiled expression. It is used by many goroutines at once.
 type program struct {
-	// plain is the expression as it was written, and counts what it costs.
 	plain interpreter.InterpretableV2
-	// fast is the optimised form, and counts nothing: it is there if it is
-	// plain that it costs little. Where it meets an error, plain decides.
-	fast interpreter.InterpretableV2
-	info *ast.SourceInfo
+	// shared is the expression without its parts; nil if it has none.
+	shared interpreter.InterpretableV2
+	parts  []*part
+	info   *ast.SourceInfo
 }
 
-func (l *language) program(t *tree, fast *tree) (*program, error) {
-	plain, err := l.plain(t.AST)
+func (l *language) program(t *tree) (*program, error) {
+	plain, err := l.metered(t.AST)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{plain: plain, info: t.SourceInfo()}
-	if fast != nil {
-		if p.fast, err = l.bare(fast.AST); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	return &program{plain: plain, info: t.SourceInfo()}, nil
 }
 
-// plain makes a program that counts its cost.
-func (l *language) plain(a *ast.AST) (interpreter.InterpretableV2, error) {
-	return l.bare(a, interpreter.EvalStateObserver(interpreter.EvalStateFactory(newMeter(a).start)))
-}
-
-// bare makes a program without anything around it.
-func (l *language) bare(a *ast.AST, more ...interpreter.PlannerOption) (interpreter.InterpretableV2, error) {
-	return l.interp.NewInterpretable(a, append([]interpreter.PlannerOption{
+// metered makes a program that counts its cost.
+func (l *language) metered(a *ast.AST) (interpreter.InterpretableV2, error) {
+	return l.interp.NewInterpretable(a,
 		interpreter.Optimize(), interpreter.CompileRegexConstants(interpreter.MatchesRegexOptimization),
-	}, more...)...)
+		interpreter.EvalStateObserver(interpreter.EvalStateFactory(newMeter(a).start)))
 }
 
-// eval evaluates the expression.
+// eval evaluates the expression. Where the form with shared parts fails, the plain
+// one says how.
 func (p *program) eval(r *run) (ref.Val, error) {
-	if p.fast != nil {
-		if v := exec(p.fast, r); !r.bail && !types.IsUnknownOrError(v) {
+	if p.shared != nil && r.shares(p.parts) {
+		if v := exec(p.shared, r); !types.IsUnknownOrError(v) {
 			return v, nil
 		}
 	}

@@ -34,7 +34,7 @@ func TestUniform(t *testing.T) {
 		"[ai.models[0], ai.models[1], ai.models[2]].randomize()":                   6,
 		"ai.providers.random().models.randomize()[0]":                              0,
 	} {
-		s, in := mustModels(t, w, source), &Input{Random: seeded(7)}
+		s, in := mustModels(t, w, source), &Input{Numbers: tags{w}, Random: seeded(7)}
 		counts := map[string]int{}
 		for range runs {
 			got, err := s.Run(in, models)
@@ -55,7 +55,7 @@ func TestUniform(t *testing.T) {
 func TestNoRandom(t *testing.T) {
 	w, models := smallWorld()
 	for source, want := range map[string]string{"ai.models.random()": "gpt-4o", "ai.models.randomize()": everything} {
-		if got, err := mustModels(t, w, source).Run(&Input{}, models); idsOf(got) != want || err != nil {
+		if got, err := mustModels(t, w, source).Run(&Input{Numbers: tags{w}}, models); idsOf(got) != want || err != nil {
 			t.Errorf("%s: %s %v", source, idsOf(got), err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestNoRandom(t *testing.T) {
 func TestCandidatesStay(t *testing.T) {
 	w, models := smallWorld()
 	for _, source := range []string{"ai.models.randomize()", "ai.models.sortBy('price')", "ai.models.sortBy(m, m.id)", "ai.models.filter(m, m.custom)"} {
-		if _, err := mustModels(t, w, source).Run(&Input{Random: seeded(3)}, models); err != nil || idsOf(models) != everything {
+		if _, err := mustModels(t, w, source).Run(&Input{Numbers: tags{w}, Random: seeded(3)}, models); err != nil || idsOf(models) != everything {
 			t.Errorf("%s: %v %v", source, idsOf(models), err)
 		}
 	}

@@ -4,215 +4,195 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
-	"github.com/google/cel-go/interpreter"
+	"github.com/google/cel-go/common/types/traits"
 )
 
-// order sorts models. It is a constant of an optimised expression.
-type order struct {
-	object
-	world  *World
-	ranks  []uint32 // of the known models: their places, equal ones sharing one
-	key    func(*Model) sortKey
-	loop   *predicate           // instead of key
-	number func(*Model) float64 // what loop gives, or nil
-	wanted int                  // how many of the result are; 0 is all
+// sortKey is a value that sortBy sorts by, ready to be compared. Numbers come
+// first, then strings and other values, and what is missing last.
+type sortKey struct {
+	class  sortClass
+	exact  bool // number is whole: compare it
+	number int64
+	float  float64
+	text   string
 }
 
-// asked as what is wanted stands for what Input.Most says.
-const asked = -1
+type sortClass uint8
 
-// maxFirst is how many are found without sorting the rest.
-const maxFirst = 32
+const (
+	sortNumber sortClass = iota
+	sortText
+	sortTime
+	sortBool
+	sortMissing
+)
 
-// order makes an order of a function of the model alone.
-func (w *World) order(key func(*Model) sortKey) *order {
-	return &order{object: object{kind: ruleKind}, world: w, key: key, ranks: w.ranks(func(m *Model) (sortKey, bool) { return key(m), true })}
-}
-
-func (p *predicate) order(w *World) *order {
-	o := &order{object: object{kind: ruleKind}, world: w, loop: p}
-	if p.counted != nil {
-		o.ranks = w.ranks(func(m *Model) (sortKey, bool) {
-			k, bad := sortKeyOf(p.once(m))
-			return k, bad == nil
-		})
-	}
-	return o
-}
-
-// ranks sorts all models of the world: nil if one has no key.
-func (w *World) ranks(key func(*Model) (sortKey, bool)) []uint32 {
-	all := make([]keyed[int], len(w.models))
-	for i, m := range w.models {
-		k, ok := key(m)
-		if !ok {
-			return nil
+func sortKeyOf(v ref.Val) (sortKey, ref.Val) {
+	switch v := v.(type) {
+	case types.Double:
+		if math.IsNaN(float64(v)) {
+			return sortKey{class: sortMissing}, nil
 		}
-		all[i] = keyed[int]{k, i}
+		return sortKey{float: float64(v)}, nil
+	case types.Int:
+		return sortKey{exact: true, number: int64(v), float: float64(v)}, nil
+	case types.Uint:
+		return sortKey{float: float64(v)}, nil
+	case types.String:
+		return sortKey{class: sortText, text: string(v)}, nil
+	case types.Timestamp:
+		return sortKey{class: sortTime, exact: true, number: v.UnixNano()}, nil
+	case types.Duration:
+		return sortKey{class: sortTime, exact: true, number: int64(v.Duration)}, nil
+	case types.Bool:
+		k := sortKey{class: sortBool, exact: true}
+		if v {
+			k.number = 1
+		}
+		return k, nil
+	case types.Null:
+		return sortKey{class: sortMissing}, nil
+	}
+	if types.IsUnknownOrError(v) {
+		return sortKey{}, v
+	}
+	return sortKey{}, types.WrapErr(safef("sortBy cannot compare a %s", v.Type().TypeName()))
+}
+
+func (k sortKey) compare(other sortKey) int {
+	if c := cmp.Compare(k.class, other.class); c != 0 {
+		return c
+	}
+	if k.class == sortText {
+		return strings.Compare(k.text, other.text)
+	}
+	if k.exact && other.exact {
+		return cmp.Compare(k.number, other.number)
+	}
+	return cmp.Compare(k.float, other.float)
+}
+
+// keyed is something to sort, with its key.
+type keyed[T any] struct {
+	key sortKey
+	of  T
+}
+
+func sortKeyed[T any](all []keyed[T]) {
+	slices.SortStableFunc(all, func(a, b keyed[T]) int { return a.key.compare(b.key) })
+}
+
+// sortByKeys is what the macro sortBy(x, key) becomes: the keys are in the
+// order of the list.
+func sortByKeys(list, keys ref.Val) ref.Val {
+	if list == types.NullValue {
+		return list
+	}
+	l, ok1 := list.(traits.Lister)
+	by, ok2 := keys.(traits.Lister)
+	if !ok1 || !ok2 {
+		return types.NewErrFromString("no such overload")
+	}
+	all := make([]keyed[ref.Val], 0, int(l.Size().(types.Int)))
+	it, kit := l.Iterator(), by.Iterator()
+	for it.HasNext() == types.True && kit.HasNext() == types.True {
+		k, bad := sortKeyOf(kit.Next())
+		if bad != nil {
+			return bad
+		}
+		all = append(all, keyed[ref.Val]{k, it.Next()})
 	}
 	sortKeyed(all)
-	ranks := make([]uint32, len(all))
+	vals := make([]ref.Val, len(all))
 	for i := range all {
-		ranks[all[i].of] = uint32(i)
-		if i > 0 && all[i].key.compare(all[i-1].key) == 0 {
-			ranks[all[i].of] = ranks[all[i-1].of]
-		}
+		vals[i] = all[i].of
 	}
-	return ranks
+	return listOf(vals)
 }
 
-// sort sorts models, or gives the error that makes the plain form decide.
-func (o *order) sort(models []*Model, in *run) ref.Val {
-	switch {
-	case len(models) > placeBits:
-	case o.number != nil:
-		return o.by(models, in, func(m *Model) (uint64, bool) {
-			n := o.number(m)
-			return ordered(n), !math.IsNaN(n)
-		})
-	case o.ranks != nil && !slices.ContainsFunc(models, func(m *Model) bool { return !o.world.knows(m) }):
-		return o.by(models, in, func(m *Model) (uint64, bool) { return uint64(o.ranks[m.index-1]) << 32, true })
+// sortFields are what sortBy('…') takes.
+var sortFields = map[string]func(*Model) sortKey{
+	"price": func(m *Model) sortKey {
+		if !m.Pricing.Input.Known || math.IsNaN(m.Pricing.Input.USD) {
+			return sortKey{class: sortMissing}
+		}
+		return sortKey{float: m.Pricing.Input.USD}
+	},
+}
+
+func sortByField(list, field ref.Val) ref.Val {
+	name, _ := field.(types.String)
+	key := sortFields[string(name)]
+	if key == nil {
+		return types.WrapErr(safef("sortBy has no such field"))
+	}
+	models, bad := modelsOf(list)
+	if bad != nil {
+		return bad
 	}
 	all := make([]keyed[*Model], len(models))
-	var frame *interpreter.ExecutionFrame
 	for i, m := range models {
-		all[i].of = m
-		if o.loop == nil {
-			all[i].key = o.key(m)
-			continue
-		}
-		if frame == nil {
-			frame = in.frame(o.loop.variable)
-			defer frame.Close()
-		}
-		in.loop.val = &m.view().model
-		k, bad := sortKeyOf(o.loop.exec.Exec(frame))
-		if bad != nil {
-			return in.giveUp()
-		}
-		all[i].key = k
+		all[i] = keyed[*Model]{key(m), m}
 	}
 	return sorted(all)
 }
 
-// ordered gives a number whose order is that of f: its bits, which IEEE 754
-// made to be compared, with the negative ones turned around.
-func ordered(f float64) uint64 {
-	b := math.Float64bits(f + 0) // -0 and 0 are one
-	if b>>63 != 0 {
-		return ^b
+func sorted(all []keyed[*Model]) ref.Val {
+	sortKeyed(all)
+	models := make([]*Model, len(all))
+	for i := range all {
+		models[i] = all[i].of
 	}
-	return b | 1<<63
+	return &modelList{models}
 }
 
-// by sorts models by keys, of which false is none that this form knows.
-func (o *order) by(models []*Model, in *run, key func(*Model) (uint64, bool)) ref.Val {
-	var out []*Model
-	var ok bool
-	if n := o.first(models, in); n > 0 {
-		out, ok = first(models, n, key)
-	} else {
-		out, ok = whole(models, key)
-	}
+// random gives one element, each with the same probability.
+func random(list, in ref.Val) ref.Val {
+	l, ok := list.(traits.Lister)
 	if !ok {
-		return in.giveUp()
+		return nullOrMismatch(list)
 	}
-	return &modelList{out}
+	n := int(l.Size().(types.Int))
+	if n == 0 {
+		return types.NullValue
+	}
+	i := 0
+	if r := runOf(in).random; r != nil {
+		i = r.IntN(n)
+	}
+	return l.Get(types.Int(i))
 }
 
-// place is a model of a list, and what it is sorted by. Where it was makes the
-// sort stable.
-type place struct {
-	key uint64
-	at  uint32
+// randomize gives all elements, in each order with the same probability:
+// Fisher and Yates.
+func randomize(list, in ref.Val) ref.Val {
+	r := runOf(in).random
+	if r == nil {
+		return list
+	}
+	switch l := list.(type) {
+	case *modelList:
+		models := slices.Clone(l.models)
+		shuffle(models, r)
+		return &modelList{models}
+	case traits.Lister:
+		var vals []ref.Val
+		for it := l.Iterator(); it.HasNext() == types.True; {
+			vals = append(vals, it.Next())
+		}
+		shuffle(vals, r)
+		return listOf(vals)
+	}
+	return nullOrMismatch(list)
 }
 
-func (p place) compare(q place) int {
-	if c := cmp.Compare(p.key, q.key); c != 0 {
-		return c
+func shuffle[T any](all []T, r Random) {
+	for i := len(all) - 1; i > 0; i-- {
+		j := r.IntN(i + 1)
+		all[i], all[j] = all[j], all[i]
 	}
-	return cmp.Compare(p.at, q.at)
-}
-
-// first gives the first n of the sorted models: it keeps the best so far.
-func first(models []*Model, n int, key func(*Model) (uint64, bool)) ([]*Model, bool) {
-	var buffer [maxFirst]place
-	best := buffer[:0]
-	for i, m := range models {
-		k, ok := key(m)
-		if !ok {
-			return nil, false
-		}
-		if len(best) == n {
-			if k >= best[n-1].key {
-				continue
-			}
-			best = best[:n-1]
-		}
-		p := place{k, uint32(i)}
-		at, _ := slices.BinarySearchFunc(best, p, place.compare)
-		best = slices.Insert(best, at, p)
-	}
-	out := make([]*Model, len(best))
-	for i, p := range best {
-		out[i] = models[p.at]
-	}
-	return out, true
-}
-
-// placeBits hold a model's place in a list.
-const placeBits = 1<<20 - 1
-
-// whole sorts all models. Numbers alone are sorted several times as fast as
-// structures: so it sorts the keys with places in their last bits, and then
-// again what is equal but for those.
-func whole(models []*Model, key func(*Model) (uint64, bool)) ([]*Model, bool) {
-	keys := make([]uint64, 2*len(models))
-	keys, packed := keys[:len(models)], keys[len(models):]
-	for i, m := range models {
-		k, ok := key(m)
-		if !ok {
-			return nil, false
-		}
-		keys[i], packed[i] = k, k&^placeBits|uint64(i)
-	}
-	slices.Sort(packed)
-	for i := 0; i < len(packed); {
-		k := i + 1
-		for k < len(packed) && packed[k]&^placeBits == packed[i]&^placeBits {
-			k++
-		}
-		if k > i+1 {
-			slices.SortStableFunc(packed[i:k], func(a, b uint64) int { return cmp.Compare(keys[a&placeBits], keys[b&placeBits]) })
-		}
-		i = k
-	}
-	out := make([]*Model, len(models))
-	for i, p := range packed {
-		out[i] = models[p&placeBits]
-	}
-	return out, true
-}
-
-// first is how many of the sorted models are wanted, 0 for all.
-func (o *order) first(models []*Model, in *run) int {
-	n := o.wanted
-	if n == asked {
-		n = in.most
-		// A model that is there twice is wanted once. In a list in the order
-		// of the world, none is.
-		before := 0
-		for _, m := range models {
-			if m.index <= before || !o.world.knows(m) {
-				return 0
-			}
-			before = m.index
-		}
-	}
-	if n > maxFirst || n >= len(models) {
-		return 0
-	}
-	return n
 }

@@ -108,7 +108,7 @@ func keyOf(v ref.Val) (*Key, bool) {
 	if !ok || o.kind != keyKind {
 		return nil, false
 	}
-	return o.of.(*Key), true
+	return o.of.(liveKey).key, true
 }
 
 // strategy compiles an expression that gives objects of a kind.
@@ -131,9 +131,15 @@ func (w *World) strategy(l *language, source string, k *kind) (*program, found, 
 // build makes the program of a checked expression.
 func (l *language) build(checked *ast.AST, w *World) (*program, error) {
 	lowered := lower(checked)
-	fast, err := l.optimise(lowered, w)
+	p, err := l.program(lowered)
 	if err != nil {
 		return nil, err
 	}
-	return l.program(lowered, fast)
+	s, err := l.share(lowered, w)
+	if err != nil || len(s.parts) == 0 {
+		return p, err
+	}
+	p.parts = s.parts
+	p.shared, err = l.metered(s.AST)
+	return p, err
 }

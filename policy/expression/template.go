@@ -16,13 +16,13 @@ import (
 // TemplateProgram is a compiled string of the configuration, with ${…} in it
 // or without. It is used by many goroutines at once.
 type TemplateProgram struct {
-	parts   []part
+	parts   []chunk
 	uses    Uses
 	secrets []SecretRef
 }
 
-// part is literal text, or a program.
-type part struct {
+// chunk is literal text, or a program.
+type chunk struct {
 	text string
 	*program
 }
@@ -36,11 +36,11 @@ func Template(source string) (*TemplateProgram, []Issue) {
 	for at := 0; at < len(source); {
 		start := strings.Index(source[at:], "${")
 		if start < 0 {
-			out.parts = append(out.parts, part{text: source[at:]})
+			out.parts = append(out.parts, chunk{text: source[at:]})
 			break
 		}
 		if start += at; start > at {
-			out.parts = append(out.parts, part{text: source[at:start]})
+			out.parts = append(out.parts, chunk{text: source[at:start]})
 		}
 		inner := start + len("${")
 		length, ok := closing(source[inner:])
@@ -52,7 +52,7 @@ func Template(source string) (*TemplateProgram, []Issue) {
 		for _, i := range wrong {
 			issues = append(issues, i.within(source, inner))
 		}
-		out.parts = append(out.parts, part{program: p})
+		out.parts = append(out.parts, chunk{program: p})
 		at = inner + length + 1
 	}
 	if issues != nil {

@@ -10,11 +10,21 @@ import (
 // numbers are metrics that do not change.
 type numbers map[Metric]float64
 
-func (n numbers) Number(m Metric) float64 { return n[m] }
-
 type keyNumbers KeyNumbers
 
-func (n keyNumbers) Read() KeyNumbers { return KeyNumbers(n) }
+// tags are the numbers that the models of a test's world have as their Tag, and those
+// of smallKeys.
+type tags struct{ w *World }
+
+func (t tags) Model(place int, of Metric) float64 {
+	tag, _ := t.w.models[place].Tag.(numbers)
+	return tag[of]
+}
+
+func (t tags) Key(place int) KeyNumbers {
+	tag, _ := smallKeys()[place].Tag.(keyNumbers)
+	return KeyNumbers(tag)
+}
 
 func usd(price float64) Price { return Price{USD: price, Known: true} }
 
@@ -28,14 +38,14 @@ func smallWorld() (*World, []*Model) {
 			InputModalities: []string{"text", "image"}, SupportedFeatures: []string{"tool-calling"},
 			MaxContextWindow: 128000, MaxOutputTokens: 16384,
 			Pricing: Pricing{Input: usd(2.5), Output: usd(10)},
-			Metrics: numbers{RequestCount: 100, UpstreamAvg: 400, UpstreamP95: 900, TTFTP95: 300, ErrorTotal: 0.2},
+			Tag:     numbers{RequestCount: 100, UpstreamAvg: 400, UpstreamP95: 900, TTFTP95: 300, ErrorTotal: 0.2},
 		},
 		{
 			ID: "gpt-4o-mini", ProviderID: "openai", AuthorID: "openai", Known: true, ProviderIDAliases: []string{"oai"},
 			Metadata:        map[string]any{"tier": 1, "region": "US-EAST-1", "country_code": "US"},
 			InputModalities: []string{"text"}, MaxContextWindow: 128000,
 			Pricing: Pricing{Input: usd(0.15), Output: usd(0.6)},
-			Metrics: numbers{RequestCount: 5, UpstreamAvg: 200, UpstreamP95: 1500, TTFTP95: 100},
+			Tag:     numbers{RequestCount: 5, UpstreamAvg: 200, UpstreamP95: 1500, TTFTP95: 100},
 		},
 		{
 			ID: "claude-sonnet", ProviderID: "anthropic", AuthorID: "anthropic", Known: true,
@@ -102,10 +112,10 @@ func mustModels(t testing.TB, w *World, source string) *ModelStrategy {
 	return s
 }
 
-// slow is the strategy without its optimised form.
+// slow is the strategy without shared parts.
 func slow(s *ModelStrategy) *ModelStrategy {
 	p := *s.program
-	p.fast = nil
+	p.shared = nil
 	return &ModelStrategy{&p, s.uses, s.world}
 }
 
@@ -117,7 +127,7 @@ func largeWorld(n int) (*World, []*Model) {
 			ID: fmt.Sprintf("model-%d", i), ProviderID: []string{"openai", "anthropic", "google"}[i%3], AuthorID: fmt.Sprint("author-", i%17), Known: true,
 			Metadata: map[string]any{"tier": i % 4}, InputModalities: []string{"text"},
 			Pricing: Pricing{Input: Price{float64(i * 7919 % 1000), i%5 != 0}},
-			Metrics: numbers{RequestCount: float64(i), TTFTP95: float64(i * 7919 % 997), ErrorTotal: float64(i%100) / 100},
+			Tag:     numbers{RequestCount: float64(i), TTFTP95: float64(i * 7919 % 997), ErrorTotal: float64(i%100) / 100},
 		}
 	}
 	return NewWorld(models, []*Provider{{ID: "openai"}, {ID: "anthropic"}, {ID: "google"}}), models
