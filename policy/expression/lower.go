@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
@@ -243,11 +242,6 @@ func (t *tree) pattern(e ast.Expr) ast.Expr {
 		return e
 	}
 	return t.fac.NewLiteral(t.id(patternKind.typ), newPattern(re))
-}
-
-// ofObjects says whether a type is a list of this package's objects.
-func ofObjects(t *cel.Type) bool {
-	return t.Kind() == types.ListKind && strings.HasPrefix(t.Parameters()[0].TypeName(), typePrefix)
 }
 
 func anyOf(es []ast.Expr, is func(ast.Expr) bool) bool {
