@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -39,7 +38,7 @@ func Reload(src Source, policy *Policy, keys *AccessKeys) (*Policy, *AccessKeys,
 	if policy != nil && keys.file == digest(string(src.Data)) && keys.inputs.same(src) && policy.inputs.same(src) {
 		return policy, keys, nil
 	}
-	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, files: map[string]bool{}, inputs: inputs{}, paths: map[string]string{}}
+	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, inputs: inputs{}, paths: map[string]string{}}
 	l.pos, l.problems = config.Decode(src.File, src.Data, l.cfg)
 	l.decoded = l.problems[:len(l.problems):len(l.problems)]
 	l.src = l.recording(src)
@@ -112,7 +111,6 @@ type loader struct {
 	// catalogue are the providers that need no configuration.
 	catalogue []config.ProviderConfig
 
-	files    map[string]bool // that were asked for, there or not
 	expiries []Expiry
 	inputs   inputs
 	returned map[string]bool // the names of response headers that providers add
@@ -162,7 +160,6 @@ func (l *loader) recording(src Source) Source {
 	}
 	src.ReadFile = func(name string) ([]byte, error) {
 		b, err := readFile(name)
-		l.files[name] = true
 		l.inputs[inputFile+name] = digest(string(b))
 		return b, err
 	}
@@ -261,7 +258,6 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Expiries = l.expiries
-	p.Files = slices.Sorted(maps.Keys(l.files))
 	p.inputs = l.inputs
 	p.Version = l.version(p.inputs)
 	p.hop = hopName(p.Version)

@@ -17,9 +17,6 @@ type Policy struct {
 	// part of it: see AccessKeys.
 	Version string
 	Config  *config.Config
-	// Files are the files that were asked for beside the configuration, there
-	// or not: a change of one of them is a change of the policy. Sorted.
-	Files []string
 
 	Clusters     []*Cluster
 	Secrets      map[string]config.Secret

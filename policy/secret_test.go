@@ -178,8 +178,8 @@ providers:
 		if !slices.Equal(got, []string{want}) {
 			t.Errorf("env %q, file %q: got %q, want %q", env, file, got, want)
 		}
-		if inFiles := slices.Contains(p.Files, "secrets/my-store/api.key"); inFiles != (env == "") {
-			t.Errorf("env %q: files %q", env, p.Files)
+		if _, inFiles := p.inputs[inputFile+"secrets/my-store/api.key"]; inFiles != (env == "") {
+			t.Errorf("env %q: inputs %q", env, p.inputs)
 		}
 	}
 	f("from env", "", "from env")
