@@ -93,18 +93,18 @@ func (p *problems) call(e ast.Expr, out *found) {
 		}
 	case "matches":
 		if _, ok := constant(args[len(args)-1]); !ok {
-			p.add(args[len(args)-1], "the pattern of matches has to be a constant string")
+			p.add(args[len(args)-1], "the pattern of matches must be a constant string")
 		}
 	case "underCost":
 		if s, ok := constant(args[0]); ok && priceTypes[s] == nil {
-			p.add(args[0], "underCost has no type of price %q: there are %s", s, priceTypeNames)
+			p.add(args[0], "unknown type of price %q in underCost: write one of %s", s, priceTypeNames)
 		}
 	case "sortBy":
 		switch s, ok := constant(args[0]); {
 		case !ok:
-			p.add(args[0], "sortBy of one argument wants a constant, 'price'; to sort by anything else write sortBy(m, m.id)")
+			p.add(args[0], "sortBy with one argument takes the constant 'price'; to sort by anything else write sortBy(m, m.id)")
 		case sortFields[s] == nil:
-			p.add(args[0], "sortBy has no field %q: there is price; to sort by anything else write sortBy(m, m.id)", s)
+			p.add(args[0], "sortBy cannot sort by %q, only by 'price'; to sort by anything else write sortBy(m, m.id)", s)
 		}
 	case "get":
 		if !c.IsMemberFunction() || p.of.GetType(c.Target().ID()).TypeName() != secretsKind.typ.TypeName() {
@@ -159,13 +159,13 @@ func gives(a *ast.AST, k *kind) []Issue {
 	switch {
 	case is(k):
 	case k == modelKind && (is(providerKind) || is(authorKind)):
-		p.add(e, "a strategy has to give models, and this gives %s: take their models", typeName(t))
+		p.add(e, "a strategy must return models, but this returns %s: take their models", typeName(t))
 	case list && !strings.HasPrefix(of.TypeName(), typePrefix):
-		p.add(e, "a strategy has to give %ss, and this gives %s: map makes something else of them, filter keeps them", k.name, typeName(t))
+		p.add(e, "a strategy must return %ss, but this returns %s: use filter, not map", k.name, typeName(t))
 	case of.Kind() == types.BoolKind:
-		p.add(e, "a strategy has to give %ss, and this gives bool: put the condition into ai.%ss.filter(x, …)", k.name, k.name)
+		p.add(e, "a strategy must return %ss, but this returns bool: put the condition into ai.%ss.filter(x, …)", k.name, k.name)
 	default:
-		p.add(e, "a strategy has to give a %s or a list of %ss, and this gives %s", k.name, k.name, typeName(t))
+		p.add(e, "a strategy must return a %s or a list of %ss, but this returns %s", k.name, k.name, typeName(t))
 	}
 	return p.list
 }

@@ -66,7 +66,7 @@ func wordsOf(v ref.Val) ([]string, error) {
 				words = append(words, string(w))
 			case types.Null:
 			default:
-				return nil, safef("a list of ids holds a %s", w.Type().TypeName())
+				return nil, safef("a list of ids contains a %s", w.Type().TypeName())
 			}
 		}
 		return words, nil
@@ -122,7 +122,7 @@ func underCost(args []ref.Val) (func(*Model) bool, error) {
 	name, _ := args[0].(types.String)
 	of := priceTypes[string(name)]
 	if of == nil {
-		return nil, safef("underCost has no such type of price: there are %s", priceTypeNames)
+		return nil, safef("unknown type of price in underCost: write one of %s", priceTypeNames)
 	}
 	var limit float64
 	switch v := args[1].(type) {

@@ -31,7 +31,7 @@ func fitFunctions() []cel.EnvOption {
 			name, _ := args[2].(types.String)
 			bytes, pieces := growth(string(name), args[0], others)
 			if bytes > maxString || pieces > maxPieces {
-				return types.WrapErr(safef("%s would make more than %d MiB or %d pieces", name, maxString>>20, maxPieces))
+				return types.WrapErr(safef("%s would return more than %d MiB or %d parts", name, maxString>>20, maxPieces))
 			}
 			return args[0]
 		})))}

@@ -67,13 +67,13 @@ func (l *language) explain(e *cel.Error) string {
 		if why := unfields[m[1]]; why != "" && l.lacks(m[1]) {
 			return why
 		}
-		return fmt.Sprintf("there is no field %s%s", m[1], suggestion(m[1], l.fieldNames()))
+		return fmt.Sprintf("unknown field %s%s", m[1], suggestion(m[1], l.fieldNames()))
 	}
 	if m := undeclared.FindStringSubmatch(message); m != nil {
 		if m[1] == "ai" || m[1] == "secrets" {
 			return fmt.Sprintf("%s cannot be used here", m[1])
 		}
-		return fmt.Sprintf("there is no name or function %s%s", m[1], suggestion(m[1], l.names()))
+		return fmt.Sprintf("unknown name or function %s%s", m[1], suggestion(m[1], l.names()))
 	}
 	if m := noOverload.FindStringSubmatch(message); m != nil {
 		return overloadMessage(m[1], m[2])
@@ -94,8 +94,8 @@ func plainTypes(s string) string {
 
 // unfields say why a field that one may look for is not there.
 var unfields = map[string]string{
-	"keys":  "ai.keys is for api_key_selection: a model is chosen before a key of its provider is",
-	"value": "a key has no value here: strategies see id, quota and error_rate",
+	"keys":  "ai.keys can be used in api_key_selection only: a model is chosen before a key of its provider",
+	"value": "the value of a key cannot be read: strategies see id, quota and error_rate",
 }
 
 // lacks says whether no type of the language has the field.

@@ -50,10 +50,10 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	for source, want := range map[string]string{
-		"ai.models":                            "1:1: a strategy has to give a key or a list of keys, and this gives list(model)",
-		"ai.keys.map(k, k.id)":                 "1:1: a strategy has to give keys, and this gives list(string): map makes something else of them, filter keeps them",
-		"ai.keys.filter(k, k.value == '')":     "1:20: a key has no value here: strategies see id, quota and error_rate",
-		"ai.keys.filter(k, k.quota.left == 1)": "1:26: there is no field left",
+		"ai.models":                            "1:1: a strategy must return a key or a list of keys, but this returns list(model)",
+		"ai.keys.map(k, k.id)":                 "1:1: a strategy must return keys, but this returns list(string): use filter, not map",
+		"ai.keys.filter(k, k.value == '')":     "1:20: the value of a key cannot be read: strategies see id, quota and error_rate",
+		"ai.keys.filter(k, k.quota.left == 1)": "1:26: unknown field left",
 	} {
 		_, issues := w.Keys(source)
 		if len(issues) == 0 || !strings.HasPrefix(issues[0].String(), want) {

@@ -180,7 +180,7 @@ func listFunctions() []cel.EnvOption {
 // and sorted by the list of its keys.
 func sortByMacro(f cel.MacroExprFactory, list ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 	if args[0].Kind() != ast.IdentKind {
-		return nil, f.NewError(args[0].ID(), "sortBy wants a variable first: sortBy(m, m.id)")
+		return nil, f.NewError(args[0].ID(), "sortBy needs a variable first: sortBy(m, m.id)")
 	}
 	keys, err := parser.MakeMap(f, f.NewIdent(sortVar), args)
 	if err != nil {

@@ -82,7 +82,7 @@ var plainErrors = map[string]bool{
 func (p *program) failure(err error) error {
 	var cancelled interpreter.EvalCancelledError
 	if errors.As(err, &cancelled) {
-		return fmt.Errorf("it costs more than %d steps: loops inside of loops over many elements do", CostLimit)
+		return fmt.Errorf("it takes more than %d steps, as nested loops over many elements do", CostLimit)
 	}
 	message := "it cannot be evaluated for this request"
 	var safe safeError

@@ -45,7 +45,7 @@ func (s *ModelStrategy) Run(in *Input, candidates []*Model) ([]*Model, error) {
 	}
 	models, bad := modelsOf(v)
 	if bad != nil {
-		return nil, s.failure(safef("it gave something that is no model"))
+		return nil, s.failure(safef("it returned something that is not a model"))
 	}
 	return models, nil
 }
@@ -86,7 +86,7 @@ func (s *KeyStrategy) Run(in *Input, keys []*Key) ([]*Key, error) {
 			e := it.Next()
 			k, ok := keyOf(e)
 			if !ok && e != types.NullValue {
-				return nil, s.failure(safef("it gave something that is no key"))
+				return nil, s.failure(safef("it returned something that is not a key"))
 			}
 			if ok {
 				out = append(out, k)
@@ -100,7 +100,7 @@ func (s *KeyStrategy) Run(in *Input, keys []*Key) ([]*Key, error) {
 	if v == types.NullValue {
 		return nil, nil
 	}
-	return nil, s.failure(safef("it gave something that is no key"))
+	return nil, s.failure(safef("it returned something that is not a key"))
 }
 
 func keyOf(v ref.Val) (*Key, bool) {

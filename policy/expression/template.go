@@ -46,7 +46,7 @@ func Template(source string) (*TemplateProgram, []Issue) {
 		length, ok := closing(source[inner:])
 		if !ok {
 			line, column := position(source, start)
-			return nil, append(issues, Issue{line, column, "this ${ is not closed by }"})
+			return nil, append(issues, Issue{line, column, "${ without a closing }"})
 		}
 		p, wrong := out.compile(source[inner : inner+length])
 		for _, i := range wrong {
@@ -85,7 +85,7 @@ func printable(a *ast.AST) []Issue {
 	p := &problems{of: a, whole: true}
 	switch t := a.GetType(a.Expr().ID()); t.Kind() {
 	case types.StructKind, types.OpaqueKind, types.TypeKind, types.BytesKind:
-		p.add(a.Expr(), "this gives %s, which has no text", typeName(t))
+		p.add(a.Expr(), "this returns %s, which cannot be converted to text", typeName(t))
 	}
 	return p.list
 }
@@ -189,7 +189,7 @@ func textOf(v ref.Val) (string, error) {
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		return "", safef("the result has no text")
+		return "", safef("the result cannot be converted to text")
 	}
 	return string(text), nil
 }
@@ -232,7 +232,7 @@ func goValue(v ref.Val) (any, error) {
 			key := it.Next()
 			name, ok := key.(types.String)
 			if !ok {
-				return nil, safef("a map of the result has a key that is not a string")
+				return nil, safef("the result has a map with a key that is not a string")
 			}
 			e, err := goValue(v.Get(key))
 			if err != nil {
@@ -244,7 +244,7 @@ func goValue(v ref.Val) (any, error) {
 	case *types.Err:
 		return nil, v
 	}
-	return nil, safef("the result holds %s, which has no text", strings.TrimPrefix(v.Type().TypeName(), typePrefix))
+	return nil, safef("the result contains %s, which cannot be converted to text", strings.TrimPrefix(v.Type().TypeName(), typePrefix))
 }
 
 // secretFunctions declares secrets.get.

@@ -61,18 +61,18 @@ func TestTemplate(t *testing.T) {
 
 func TestTemplateIssues(t *testing.T) {
 	for source, want := range map[string]string{
-		"a ${req.id":                           "1:3: this ${ is not closed by }",
-		"${'}":                                 "1:1: this ${ is not closed by }",
+		"a ${req.id":                           "1:3: ${ without a closing }",
+		"${'}":                                 "1:1: ${ without a closing }",
 		"${}":                                  "1:3: the expression is empty",
-		"ü ${req.idd}":                         "1:8: there is no field idd: did you mean id?",
-		"one\ntwo ${\n  nope}":                 "3:3: there is no name or function nope",
+		"ü ${req.idd}":                         "1:8: unknown field idd: did you mean id?",
+		"one\ntwo ${\n  nope}":                 "3:3: unknown name or function nope",
 		"${ai.models}":                         "1:3: ai cannot be used here",
 		"${secrets.get('a', req.id)}":          "1:14: secrets.get takes two constant strings, so that a missing secret is found when the configuration is loaded",
 		"${secrets.get('a')}":                  "1:14: get does not take secrets.(string)",
-		"${secrets}":                           "1:3: this gives secrets, which has no text",
+		"${secrets}":                           "1:3: this returns secrets, which cannot be converted to text",
 		"${req.headers.cookie}":                "1:14: the header cookie holds a client's credential, which an expression may not read",
-		"${b'a'}":                              "1:3: this gives bytes, which has no text",
-		"${req.a} and ${req.b}":                "1:6: there is no field a",
+		"${b'a'}":                              "1:3: this returns bytes, which cannot be converted to text",
+		"${req.a} and ${req.b}":                "1:6: unknown field a",
 		"${" + strings.Repeat("x", 5000) + "}": "1:3: expression code point size exceeds limit: size: 5000, limit 4096",
 	} {
 		_, issues := Template(source)
@@ -88,7 +88,7 @@ func TestTemplateErrors(t *testing.T) {
 		"${secrets.get('none', 'k')}":        "1:12: secret none/k is missing",
 		"${int(req.body.messages[0].role)}":  "1:4: it cannot be evaluated for this request",
 		"${req.body.big}":                    "the result is not a finite number",
-		"${[req.body.max_tokens, dyn(key)]}": "the result holds access_key, which has no text",
+		"${[req.body.max_tokens, dyn(key)]}": "the result contains access_key, which cannot be converted to text",
 	} {
 		p, issues := Template(source)
 		if issues != nil {
