@@ -28,7 +28,8 @@ const (
 	keyDeleted  = "weir-key-that-is-deleted"
 )
 
-// TestAccess holds spec 6.1 to 6.3 and 3.4 on a running gateway.
+// TestAccess tests access keys and what they may use (docs/configuration.md, "Access
+// keys") on a running gateway.
 func TestAccess(t *testing.T) {
 	alpha := recorder.Start(t, recorder.WithName("alpha"))
 	bravo := recorder.Start(t, recorder.WithName("bravo"))

@@ -167,7 +167,8 @@ func arrival(r recorder.Request) string {
 	return fmt.Sprintf("%s://%s%s | %s | %s", scheme, r.Authority, r.Path, key, r.Body)
 }
 
-// Where a request goes and what it says there: spec 1.6, 3.3, 5.1 and 10.
+// TestProviders tests where a request goes, and with which path, host and body
+// (docs/providers.md and docs/models.md).
 func TestProviders(t *testing.T) {
 	hosts := []string{
 		"api.openai.com", "api.anthropic.com", "openrouter.ai", "generativelanguage.googleapis.com", "api.groq.com", "api.deepseek.com",

@@ -11,8 +11,8 @@ import (
 	"weir/internal/recorder"
 )
 
-// failures are what sends a request to its next attempt (spec 5.1), each as a
-// provider's behaviour.
+// failures are the behaviours of a provider that send a request to its next attempt
+// (docs/failover.md).
 var failures = []struct {
 	name   string
 	answer recorder.Answer

@@ -63,7 +63,7 @@ on_http_request:
 	t.Run("patience", h.patience)
 }
 
-// specified are the statuses and types of spec 7.
+// specified are the statuses and types of docs/errors.md.
 var specified = map[string]struct {
 	status int
 	kind   string

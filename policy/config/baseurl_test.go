@@ -229,7 +229,7 @@ func TestBaseURLForms(t *testing.T) {
 func TestJoin(t *testing.T) {
 	const chat = "/v1/chat/completions"
 	for _, c := range []struct{ base, client, want string }{
-		// Spec 1.6, word by word.
+		// The examples of docs/providers.md and others like them.
 		{"https://api.my-service.com/v1", chat, "/v1/chat/completions"},
 		{"https://ollama.internal", chat, "/v1/chat/completions"},
 		{"https://dmr.internal/engines/llama.cpp", chat, "/engines/llama.cpp/v1/chat/completions"},
@@ -243,7 +243,7 @@ func TestJoin(t *testing.T) {
 		{"https://generativelanguage.googleapis.com/v1beta/openai", chat, "/v1beta/openai/chat/completions"},
 		{"https://api.groq.com/openai/v1/", chat, "/openai/v1/chat/completions"},
 		{"https://X.openai.azure.com/openai/deployments/D/?api-version=2024-10-21", chat, "/openai/deployments/D/chat/completions"},
-		// Spec 10, and what people run.
+		// Other base URLs in use.
 		{"https://api.openai.com/v1", "/v1/responses", "/v1/responses"},
 		{"https://api.anthropic.com/v1", "/v1/messages", "/v1/messages"},
 		{"https://api.anthropic.com/v1", "/v1/messages/count_tokens", "/v1/messages/count_tokens"},

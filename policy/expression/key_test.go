@@ -14,7 +14,7 @@ func smallKeys() []*Key {
 	}
 }
 
-// Key strategies, spec 4.6.
+// TestKeys tests key strategies (docs/models.md).
 func TestKeys(t *testing.T) {
 	w, models := smallWorld()
 	for source, want := range map[string]string{

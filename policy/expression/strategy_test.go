@@ -7,8 +7,8 @@ import (
 
 const everything = "gpt-4o gpt-4o-mini claude-sonnet llama3.2:1b"
 
-// What a strategy chooses, spec 4.3 to 4.6. An empty result is a strategy that
-// yields nothing.
+// TestModels tests what a strategy chooses (docs/models.md). An empty result means
+// that the strategy chooses nothing.
 func TestModels(t *testing.T) {
 	w, models := smallWorld()
 	for source, want := range map[string]string{

@@ -15,7 +15,8 @@ func vault(store, key string) (string, error) {
 	return "<" + store + "/" + key + ">", nil
 }
 
-// Strings with ${…}, spec 1.7 and 4.7: their text, and their value as JSON.
+// TestTemplate tests strings with ${…}: their text, and their value as JSON
+// (docs/shaping.md).
 func TestTemplate(t *testing.T) {
 	for _, c := range []struct{ source, text, value string }{
 		{"", "", `""`},
