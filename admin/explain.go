@@ -14,7 +14,6 @@ import (
 	"weir/identity"
 	"weir/llm"
 	"weir/llm/body"
-	"weir/metadata"
 	"weir/policy"
 )
 
@@ -46,48 +45,40 @@ type Basis struct {
 func Explain(b Basis, q Question) (policy.Explanation, error) {
 	var none policy.Explanation
 	p := b.Policy
-	route, err := llm.FindRoute("POST", q.Path)
-	switch {
-	case err != nil:
-		return none, err
-	case route.Endpoint == nil || route.Endpoint.Multipart:
-		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.Path)
-	}
 	client, err := clientHeaders(q.Headers)
 	if err != nil {
 		return none, err
 	}
-	headers := policy.Arriving(client, len(q.Body))
-	for _, name := range policy.ClientCredentials {
-		if q.Key == "" {
-			q.Key = policy.Credential(name, valueOf(headers, name))
+	var named *identity.Key
+	if q.Key != "" {
+		if named = b.Keys.Named(q.Key); named == nil {
+			client = slices.Insert(client, 0, policy.ExplainedHeader{Name: "authorization", Value: "Bearer " + q.Key})
 		}
 	}
-	if _, err := p.Hop(valueOf(headers, metadata.HopHeader)); err != nil {
-		return none, err
+	const method, id = "POST", "explain"
+	headers := p.Arriving(method, q.Path, id, client, len(q.Body))
+	var arrival policy.Arrival
+	for _, h := range headers {
+		arrival.Header(h.Name, h.Value)
 	}
-	key := b.Keys.Named(q.Key)
-	if key == nil {
-		if key, err = p.Authenticate(b.Keys, q.Key); err != nil {
-			return none, err
+	admission, err := p.Admit(&arrival, len(q.Body) == 0, func(credential string) (*identity.Key, error) {
+		if named != nil {
+			return named, nil
 		}
-	}
-	if err := p.AdmitPage("", valueOf(headers, "origin")); err != nil {
-		return none, err
-	}
-	if _, err := route.Endpoint.BodyType(valueOf(headers, "content-type"), valueOf(headers, "content-encoding")); err != nil {
-		return none, err
-	}
-	if err := p.BodySize(uint64(len(q.Body))); err != nil {
+		return p.Authenticate(b.Keys, credential)
+	})
+	switch {
+	case admission.Endpoint != nil && admission.Endpoint.Multipart:
+		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.Path)
+	case err != nil:
 		return none, err
 	}
 	var parsed body.Body
-	if err := body.ReadJSON(q.Body, &parsed); err != nil {
+	if err := p.ReadBody(&admission, q.Body, &parsed); err != nil {
 		return none, err
 	}
 	req := policy.Request{
-		Endpoint: route.Endpoint, Query: route.Query, Key: key, Body: &parsed, Now: time.Now(), Health: b.Health, Numbers: b.Numbers,
-		Method: "POST", Path: route.Endpoint.Path, ID: "explain", ClientIP: q.IP,
+		Body: &parsed, Now: time.Now(), Health: b.Health, Numbers: b.Numbers, ClientIP: q.IP,
 		Headers: func(yield func(string, string) bool) {
 			for _, h := range headers {
 				if !yield(h.Name, h.Value) {
@@ -97,10 +88,7 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 		},
 		Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
-	for _, name := range policy.ClientCredentials {
-		c := policy.Credential(name, valueOf(headers, name))
-		req.Presented.Add(c, key != nil && c == q.Key)
-	}
+	req.Admitted(&admission)
 	return p.Explain(&req, headers), nil
 }
 
@@ -119,16 +107,6 @@ func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
 		out = slices.Insert(out, 0, policy.ExplainedHeader{Name: "content-type", Value: "application/json"})
 	}
 	return out, nil
-}
-
-// valueOf returns the value of a header, or "" if there is none.
-func valueOf(headers []policy.ExplainedHeader, name string) string {
-	for _, h := range headers {
-		if h.Name == name {
-			return h.Value
-		}
-	}
-	return ""
 }
 
 // explain serves POST /explain?path=…&key=…&header=…&ip=…: it explains the request

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -92,8 +93,43 @@ on_http_request:
 				}
 			}
 		})
+	}
+	var many []string
+	for i := range 101 {
+		many = append(many, fmt.Sprint("X-", i), "1")
+	}
+	for name, client := range map[string][]string{
+		"another type":     {"Content-Type", "text/plain"},
+		"encoded":          {"Content-Encoding", "gzip"},
+		"a page":           {"Origin", "https://elsewhere.example"},
+		"through too many": {"Cdn-Loop", strings.Repeat("weir-0123456789abcdef, ", policy.MaxHops)},
+		"too many headers": many,
+	} {
+		t.Run("refused: "+name, func(t *testing.T) {
+			query := url.Values{}
+			for i := 0; i < len(client); i += 2 {
+				query.Add("header", client[i]+": "+client[i+1])
+			}
+			resp, err := http.Post(g.AdminURL+"/explain?"+query.Encode(), "application/json", strings.NewReader(`{"model":"m"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			said, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := g.Post("/v1/chat/completions", `{"model":"m"}`, client...)
+			var refusal struct{ Error struct{ Message string } }
+			if err := json.Unmarshal([]byte(a.Body), &refusal); err != nil || a.Status < 400 {
+				t.Fatalf("%d %s %v", a.Status, a.Body, err)
+			}
+			if got := strings.TrimSpace(string(said)); resp.StatusCode != http.StatusBadRequest || got != refusal.Error.Message {
+				t.Errorf("explained %d %s, refused: %s", resp.StatusCode, got, refusal.Error.Message)
+			}
+		})
 	} // An explanation is no request.
-	if got := metric(t, g, "weir_ext_proc_duration_seconds_count"); got != "7" {
+	if got := metric(t, g, "weir_ext_proc_duration_seconds_count"); got != "12" {
 		t.Errorf("weir_ext_proc_duration_seconds_count %s", got)
 	}
 }

@@ -59,18 +59,18 @@ func (r *Reached) SetValues(l policy.Limits) {
 // enter counts a request whose body is still to come, or refuses it. gone is
 // set when the client has left in the meantime.
 func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Policy, req *request) (slot admit.Slot, gone bool, err error) {
-	own := current.LimitsOf(req.key)
+	own := current.LimitsOf(req.Key)
 	bytes := int64(current.MaxBodyBytes) // of a body whose length is not declared
-	if req.length >= 0 {
-		bytes = req.length
+	if req.Length >= 0 {
+		bytes = req.Length
 	}
 	who, subject := "this access key", ""
-	if req.key != nil {
-		subject = req.key.ID
+	if req.Key != nil {
+		subject = req.Key.ID
 	} else {
 		who, subject = "this client", policy.Subject("", clientIP(x.in.Attribute("source.address")))
 	}
-	slot, reason := p.limiter.Enter(stream.Context(), admit.Request{ID: req.id, Subject: subject, Limits: admit.Limits(own), BodyBytes: bytes})
+	slot, reason := p.limiter.Enter(stream.Context(), admit.Request{ID: req.ID, Subject: subject, Limits: admit.Limits(own), BodyBytes: bytes})
 	if reason == admit.None {
 		return slot, false, nil
 	}

@@ -47,7 +47,7 @@ providers:
 		health := &ejected{claimable: claimable}
 		p, x := &Processor{health: health}, newExchange()
 		x.in.Body = []byte(`{"model":"m","messages":[]}`)
-		req := request{Route: llm.Route{Endpoint: llm.EndpointAt("/v1/chat/completions")}, key: key}
+		req := &request{Admission: policy.Admission{Route: llm.Route{Endpoint: llm.EndpointAt("/v1/chat/completions")}, Key: key}}
 		plan, err := p.plan(Current{Policy: current}, req, x, time.Now())
 		if err != nil {
 			t.Fatal(err)

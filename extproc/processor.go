@@ -6,7 +6,6 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,13 +103,9 @@ func newExchange() *exchange {
 	return x
 }
 
-// each gives the client's headers to expressions. Those that hold its
-// credentials are nobody's to read.
+// each gives the client's headers.
 func (x *exchange) each(yield func(name, value string) bool) {
 	for _, h := range x.headers {
-		if strings.HasPrefix(h.Key, ":") || slices.Contains(policy.ClientCredentials, h.Key) || x.plan.Presented.In(h.Value) {
-			continue
-		}
 		if !yield(h.Key, h.Value) {
 			return
 		}
@@ -205,11 +200,11 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 		return ended(err)
 	}
 	slot.Body(int64(len(x.in.Body)))
-	plan, err := p.plan(now, req, x, start)
+	plan, err := p.plan(now, &req, x, start)
 	if err != nil {
 		return p.refuse(stream, x, &req, &x.body, err)
 	}
-	if !p.plans.Plan(req.id, current, plan.Attempts) {
+	if !p.plans.Plan(req.ID, current, plan.Attempts) {
 		return p.refuse(stream, x, &req, &x.body, llm.Errorf(llm.GatewayUnavailable, "the configuration of the gateway has changed several times since the request began: try again"))
 	}
 	p.respond(x, current, plan, &req)
@@ -218,33 +213,21 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	passedOn = true
 	if err := stream.Send(&x.out); err != nil {
 		slot.Leave()
-		p.plans.Done(req.id)
+		p.plans.Done(req.ID)
 		return err
 	}
 	return nil
 }
 
-func (p *Processor) plan(from Current, req request, x *exchange, now time.Time) (*policy.Plan, error) {
+func (p *Processor) plan(from Current, req *request, x *exchange, now time.Time) (*policy.Plan, error) {
 	current := from.Policy
-	err := current.BodySize(uint64(len(x.in.Body)))
-	if err != nil {
-		return nil, err
-	}
-	if req.Endpoint.Multipart {
-		err = body.ReadMultipart(x.in.Body, req.boundary, &x.body)
-	} else {
-		err = body.ReadJSON(x.in.Body, &x.body)
-	}
-	if err != nil {
+	if err := current.ReadBody(&req.Admission, x.in.Body, &x.body); err != nil {
 		return nil, err
 	}
 	r := &x.plan
-	for _, c := range req.credentials {
-		r.Presented.Add(c, req.key != nil && c == req.credential)
-	}
-	r.Multiplexed = req.multiplexed
-	r.Endpoint, r.Query, r.Key, r.Body, r.Now = req.Endpoint, req.Query, req.key, &x.body, now
-	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "POST", req.Endpoint.Path, req.id, req.clientIP, x.all, x.random
+	r.Admitted(&req.Admission)
+	r.Multiplexed, r.Body, r.Now = req.multiplexed, &x.body, now
+	r.ClientIP, r.Headers, r.Random = req.clientIP, x.all, x.random
 	r.Health, r.Probe, r.Numbers = p.health, true, from.Numbers
 	plan, err := current.Plan(r)
 	if err == nil && plan.Probe && !p.claim(r, plan) {
@@ -284,7 +267,7 @@ func (p *Processor) count(err error) *llm.Error {
 
 // models answers GET /v1/models and GET /v1/models/{id}.
 func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
-	body, err := current.Models(req.key, req.ModelID, req.Format)
+	body, err := current.Models(req.Key, req.ModelID, req.Format)
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
@@ -300,9 +283,9 @@ func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body 
 // logged returns what the access log will say of a request, as far as it was read:
 // body and plan may be nil.
 func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire.Field {
-	c := metadata.LogContext{ID: req.id, Operation: req.Operation}
-	if req.key != nil {
-		c.KeyID, c.Key = req.key.ID, req.key.Name
+	c := metadata.LogContext{ID: req.ID, Operation: req.Operation}
+	if req.Key != nil {
+		c.KeyID, c.Key = req.Key.ID, req.Key.Name
 	}
 	switch {
 	case body == nil:

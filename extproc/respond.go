@@ -27,7 +27,7 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":path", Value: first.Path},
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
-		wire.SetHeader{Key: metadata.HopHeader, Value: req.hops},
+		wire.SetHeader{Key: metadata.HopHeader, Value: req.Hops},
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})

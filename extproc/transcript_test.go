@@ -37,6 +37,7 @@ import (
 	"weir/extproc"
 	"weir/extproc/admit"
 	"weir/extproc/wire"
+	"weir/identity"
 	"weir/metadata"
 	"weir/policy"
 	"weir/telemetry/limits"
@@ -111,6 +112,8 @@ func TestTranscripts(t *testing.T) {
 // conversation is Envoy's side of one section.
 type conversation struct {
 	t       *testing.T
+	policy  *policy.Policy
+	keys    *identity.Index
 	client  extprocv3.ExternalProcessorClient
 	names   *strings.Replacer // from the names of a policy to those of a transcript
 	read    *strings.Replacer // and back
@@ -179,7 +182,7 @@ func newConversation(t *testing.T, config []byte) *conversation {
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
-	c := &conversation{t: t, limiter: admit.New(), registry: prometheus.NewRegistry(), plans: plans{needed: map[string][]string{}}}
+	c := &conversation{t: t, policy: current, keys: keys.Index, limiter: admit.New(), registry: prometheus.NewRegistry(), plans: plans{needed: map[string][]string{}}}
 	c.names, c.read = names(t, current)
 	c.limiter.Configure(admit.Settings{Total: admit.Limits(current.Limits.Total), MaxWait: current.Limits.MaxWait})
 	log := slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -564,6 +567,9 @@ func (c *conversation) written(m *extprocv3.ProcessingResponse) string {
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(m.GetDynamicMetadata().GetFields())) {
 		fields := m.GetDynamicMetadata().GetFields()[namespace].GetStructValue().GetFields()
+		if len(fields) == 0 {
+			line("metadata %s", namespace)
+		}
 		for _, field := range slices.Sorted(maps.Keys(fields)) {
 			c.keep(namespace, field, fields[field])
 			if _, ok := fields[field].GetKind().(*structpb.Value_StringValue); ok {

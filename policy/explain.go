@@ -2,13 +2,11 @@ package policy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"weir/llm"
 	"weir/llm/body"
-	"weir/metadata"
 	"weir/policy/config"
 	"weir/policy/expression"
 )
@@ -90,7 +88,7 @@ var rules = map[llm.Code]string{
 }
 
 // Explain plans a request as Plan does, and tells how it came about. headers
-// are those that arrive of the client's.
+// are those that arrived: see Arriving.
 func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
 	if req.Key != nil {
@@ -129,101 +127,12 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
-			URL: config.RedactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, plan, i, headers), Body: string(body),
+			URL: config.RedactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, req, plan, i, headers), Body: string(body),
 		}
 		if e := req.ejection(a); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}
 		}
 		out.Attempts = append(out.Attempts, explained)
-	}
-	return out
-}
-
-// ExplainedHeader is a header of a client, its name in lower case.
-type ExplainedHeader struct{ Name, Value string }
-
-// Arriving are the headers of a client that get past Envoy to Weir, with the
-// body's length: not those of one hop (RFC 9110 7.6.1), none with an underscore
-// in its name, and none that is Weir's or Envoy's own to say.
-func Arriving(client []ExplainedHeader, bodyLength int) []ExplainedHeader {
-	hop := []string{"connection", "keep-alive", "proxy-connection", "upgrade", "host", "content-length", "transfer-encoding"}
-	for _, h := range client {
-		if h.Name == "connection" {
-			for name := range strings.SplitSeq(h.Value, ",") {
-				hop = append(hop, strings.ToLower(strings.TrimSpace(name)))
-			}
-		}
-	}
-	out := []ExplainedHeader{{"content-length", strconv.Itoa(bodyLength)}}
-	for _, h := range client {
-		if slices.Contains(hop, h.Name) || h.Name == "te" && h.Value != "trailers" || strings.Contains(h.Name, "_") ||
-			strings.HasPrefix(h.Name, "x-weir-") || strings.HasPrefix(h.Name, "x-envoy-") {
-			continue
-		}
-		out = append(out, h)
-	}
-	return out
-}
-
-// headers are what a provider gets beside the body, at attempt n from 0.
-func (a *Attempt) headers(p *Policy, plan *Plan, n int, client []ExplainedHeader) []string {
-	out := []string{}
-	for _, h := range plan.passing(n, client) {
-		switch {
-		case h.Name == "content-length", h.Name == metadata.HopHeader, slices.Contains(a.Cluster.Strip, h.Name),
-			slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(h.Name, prefix) }):
-			continue
-		case h.Name == "accept-encoding" && p.WantsPlainAnswers():
-			h.Value = "identity"
-		}
-		out = append(out, h.Name+": "+h.Value)
-	}
-	if hop, err := p.Hop(valuesOf(client, metadata.HopHeader)); err == nil {
-		out = append(out, metadata.HopHeader+": "+hop)
-	}
-	for _, h := range a.Cluster.Set {
-		value := h.Value
-		switch {
-		case h.Secret != "":
-			value = h.Prefix + config.Redacted
-		case h.Field != "":
-			if i := slices.IndexFunc(plan.Fields, func(f Field) bool { return f.Name == h.Field }); i >= 0 {
-				value = plan.Fields[i].Value
-			}
-		}
-		if value != "" { // Envoy adds no empty header
-			out = append(out, h.Name+": "+value)
-		}
-	}
-	return out
-}
-
-// valuesOf are the values of a header as one list.
-func valuesOf(headers []ExplainedHeader, name string) string {
-	var values []string
-	for _, h := range headers {
-		if h.Name == name {
-			values = append(values, h.Value)
-		}
-	}
-	return strings.Join(values, ",")
-}
-
-// passing are the client's headers as they are before the filters of the cluster
-// of attempt n.
-func (p *Plan) passing(n int, client []ExplainedHeader) []ExplainedHeader {
-	var out []ExplainedHeader
-	for _, h := range client {
-		if !slices.Contains(p.Withheld, h.Name) && (n == 0 || !p.isMixed(h.Name)) {
-			out = append(out, h)
-		}
-	}
-	if n > 0 {
-		for _, c := range p.changes(n) {
-			if c.Value != "" {
-				out = append(out, ExplainedHeader(c))
-			}
-		}
 	}
 	return out
 }

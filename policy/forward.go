@@ -7,24 +7,11 @@ import (
 	"weir/llm/body"
 	"weir/metadata"
 	"weir/policy/config"
+	"weir/policy/header"
 )
 
 // forward is what passes to a provider beside the defaults.
 type forward struct{ headers, query, body *body.NameSet }
-
-// requestHeaders pass to every provider: what describes the message, what the
-// APIs of OpenAI, Anthropic, OpenRouter and their SDKs define, and trace context
-// (https://www.w3.org/TR/trace-context). Headers of other names may choose
-// another model, deployment, account or method at some provider, so they pass
-// only where the configuration names them.
-var requestHeaders = body.NamesOf([]string{
-	"content-type", "content-length", "content-encoding", "content-language", "te", "user-agent", "accept*",
-	"anthropic-*", "openai-beta", "x-stainless-*", "idempotency-key", "x-client-request-id",
-	"x-goog-api-client", "http-referer", "x-title", "x-app",
-	"sec-fetch-mode", // of every request of Node's fetch
-	"traceparent", "tracestate",
-	"x-request-id", // Envoy's own: a client's is removed
-})
 
 // queryParams pass to every provider, where the base URL and the configuration
 // do not set them: Azure's api-version, beta of Anthropic's SDKs, and what the
@@ -79,11 +66,11 @@ type mixedHeader struct {
 // lower case. It is called for each of them, in their order, before the plan is
 // encoded.
 func (p *Policy) Header(plan *Plan, own *Presented, name, value string) {
-	usual, has := requestHeaders.Has(name), own.In(value) || own.In(name)
-	if usual && !has {
+	rule, has := header.RuleOf(name), own.In(value) || own.In(name)
+	if rule.Passes == header.Always && !has {
 		return
 	}
-	if strings.HasPrefix(name, ":") || name == metadata.HopHeader || p.stripped(name) {
+	if rule.Passes == header.Replaced || rule.Passes == header.Never || p.strip[name] {
 		return // not the client's any more, or a cluster's filters remove it
 	}
 	all := uint16(1)<<len(plan.Attempts) - 1
@@ -127,7 +114,14 @@ func (p *Plan) changes(i int) []metadata.HeaderChange {
 	return out
 }
 
-// stripped reports whether the filters of every cluster remove a header.
-func (p *Policy) stripped(name string) bool {
-	return p.strip[name] || slices.ContainsFunc(StrippedPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+// FixedHeader is a header with the value that the gateway gives it.
+type FixedHeader struct{ Name, Value string }
+
+// OverwrittenHeaders lists the headers whose value the filters of every cluster
+// replace where the client sent one.
+func (p *Policy) OverwrittenHeaders() []FixedHeader {
+	if !p.WantsPlainAnswers() {
+		return nil
+	}
+	return []FixedHeader{{"accept-encoding", "identity"}}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"weir/llm/body"
+	"weir/policy/header"
 )
 
 // TestForwardDocumented: docs/api.md has every name of the lists.
@@ -16,15 +17,12 @@ func TestForwardDocumented(t *testing.T) {
 	}
 	doc := string(b)
 	var names []string
-	for _, s := range []*body.NameSet{requestHeaders, queryParams} {
-		for name := range s.Exact {
-			names = append(names, name)
-		}
-		for _, prefix := range s.Prefixes {
-			names = append(names, prefix+"*")
-		}
+	for name := range queryParams.Exact {
+		names = append(names, name)
 	}
-	names = append(append(append(names, strippedHeaders...), returned...), NeverReturned()...)
+	names = append(names, header.With(func(r header.Rule) bool { return r.Passes == header.Always })...)
+	names = append(names, header.Stripped()...)
+	names = append(append(names, returned...), NeverReturned()...)
 	for _, name := range names {
 		if !strings.Contains(doc, "`"+name+"`") {
 			t.Errorf("docs/api.md does not have %s", name)

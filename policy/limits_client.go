@@ -49,9 +49,9 @@ func (l *loader) within(path string, value, otherwise, least, most int) int {
 	return value
 }
 
-// AdmitHeaders checks the number and the size of a request's headers, those that
-// Envoy adds left out.
-func (p *Policy) AdmitHeaders(n, size int) error {
+// admitHeaders checks the number and the size of a request's headers, without those
+// that Envoy adds.
+func (p *Policy) admitHeaders(n, size int) error {
 	if n <= p.Client.RequestHeaders && size <= p.Client.RequestHeaderBytes {
 		return nil
 	}

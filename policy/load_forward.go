@@ -7,6 +7,7 @@ import (
 	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/config"
+	"weir/policy/header"
 )
 
 // forward reads which names pass between clients and a provider.
@@ -24,10 +25,10 @@ func (l *loader) forward(e *entry) {
 	}
 	anyName := func(string) string { return "" }
 	l.checkNames(c.Headers, at+"headers", func(name string) string {
-		switch low := strings.ToLower(name); {
-		case slices.Contains(strippedHeaders, low) && !reserved(low):
+		switch rule := header.RuleOf(strings.ToLower(name)); {
+		case rule.Passes == header.Never && !rule.Reserved:
 			return "never passes from a client: to send one of the gateway's, set it under headers"
-		case slices.Contains(strippedHeaders, low), slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(low, p) }):
+		case rule.Passes == header.Never:
 			return "never passes from a client"
 		}
 		return headerName(name)

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"weir/llm"
-	"weir/metadata"
 	"weir/policy/config"
 	"weir/policy/expression"
+	"weir/policy/header"
 	"weir/policy/nearest"
 )
 
@@ -133,18 +133,6 @@ func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef 
 	return out
 }
 
-// ownedByWeir are headers that HTTP or the gateway sets, and those that describe
-// the client's body.
-var ownedByWeir = []string{
-	"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "trailer", "keep-alive", "proxy-connection",
-	"content-type", "content-encoding", metadata.HopHeader,
-}
-
-func reserved(header string) bool {
-	return slices.Contains(ownedByWeir, header) ||
-		slices.ContainsFunc(StrippedPrefixes, func(p string) bool { return strings.HasPrefix(header, p) })
-}
-
 // headers checks configured header names and remembers them: they belong to
 // the gateway, so that no value of a client or of another attempt passes.
 func (b *clusterBuilder) headers(path string, headers map[string]config.Template) {
@@ -156,7 +144,7 @@ func (b *clusterBuilder) headers(path string, headers map[string]config.Template
 			b.problem(path+"."+name, "is not a valid header name")
 		case len(name) > maxHeaderName:
 			b.problem(path+"."+name, "is too long for a header name: %d bytes at most", maxHeaderName)
-		case reserved(low):
+		case header.RuleOf(low).Reserved:
 			b.problem(path+"."+name, "cannot be set: the header is reserved for HTTP or the gateway")
 		case seen[low]:
 			b.problem(path+"."+name, "is set twice: header names are case-insensitive")
@@ -194,23 +182,23 @@ func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, 
 // auth returns the header that carries a provider's key, and the prefix before
 // the key. Sources: the API references of OpenAI and Anthropic, and
 // https://learn.microsoft.com/azure/ai-services/openai/reference.
-func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, format llm.Format, path string) (header, prefix string) {
-	header, prefix = "authorization", "Bearer "
+func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, format llm.Format, path string) (name, prefix string) {
+	name, prefix = "authorization", "Bearer "
 	switch {
 	case strings.HasSuffix(base.Host, ".openai.azure.com"):
-		header, prefix = "api-key", ""
+		name, prefix = "api-key", ""
 	case format == llm.Anthropic:
-		header, prefix = "x-api-key", ""
+		name, prefix = "x-api-key", ""
 	}
 	if c.Auth == nil {
-		return header, prefix
+		return name, prefix
 	}
 	if c.Auth.Header != "" {
-		header, prefix = strings.ToLower(c.Auth.Header), ""
-		if header == "authorization" {
+		name, prefix = strings.ToLower(c.Auth.Header), ""
+		if name == "authorization" {
 			prefix = "Bearer "
 		}
-		if !config.HeaderPattern.MatchString(header) || len(header) > maxHeaderName || reserved(header) {
+		if !config.HeaderPattern.MatchString(name) || len(name) > maxHeaderName || header.RuleOf(name).Reserved {
 			b.problem(path+".auth.header", "%q cannot carry a key", llm.Clip(c.Auth.Header))
 		}
 	}
@@ -223,7 +211,7 @@ func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, form
 			b.problem(path+".auth.prefix", "must have %d bytes at most", maxAuthPrefix)
 		}
 	}
-	return header, prefix
+	return name, prefix
 }
 
 // secret stores a value under a name that changes with where it is sent, so
@@ -319,8 +307,10 @@ func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 // finish returns every cluster the full list of headers to strip, then its
 // name, and shares the clusters that are the same.
 func (b *clusterBuilder) finish() {
-	for _, h := range strippedHeaders {
-		b.strip[h] = true
+	for _, h := range header.Stripped() {
+		if !strings.HasSuffix(h, "*") {
+			b.strip[h] = true
+		}
 	}
 	strip := sortedKeys(b.strip)
 	b.policy.strip = b.strip

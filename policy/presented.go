@@ -11,13 +11,14 @@ import (
 	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/config"
+	"weir/policy/header"
 )
 
 // Presented are the credentials that a client sent with its request. None of
 // them reaches a provider, wherever else in the request the client wrote them.
 // The zero value is empty, and nil is too.
 type Presented struct {
-	list [3]string // ClientCredentials has as many headers
+	list [len(header.ClientCredentials)]string
 	n    int
 }
 

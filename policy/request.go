@@ -32,13 +32,19 @@ type Request struct {
 	Numbers Numbers
 	// What expressions see, beside the body and the key.
 	Method, Path, ID, ClientIP string
-	Headers                    iter.Seq2[string, string] // names in lower case
-	Random                     expression.Random
+	// Headers are all that arrived, names in lower case; of these, expressions see
+	// what header.Rule lets them see, and nothing that holds a credential.
+	Headers iter.Seq2[string, string]
+	Random  expression.Random
+	// Hops is the value of metadata.HopHeader to send on.
+	Hops string
 
 	input   expression.Input
 	view    expression.Request
 	members []expression.Member
 	viewed  bool
+	// visible is readable, made once.
+	visible iter.Seq2[string, string]
 	// candidates are what strategies choose from, where that is not the same
 	// for every request.
 	candidates []*expression.Model
@@ -59,7 +65,7 @@ func (r *Request) Reset() {
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Multiplexed, r.Health, r.Probe, r.Numbers = false, nil, false, nil
-	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random = "", "", "", "", nil, nil
+	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random, r.Hops = "", "", "", "", nil, nil, ""
 	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false
 }
@@ -70,7 +76,13 @@ func (r *Request) inputs(p *Policy) *expression.Input {
 		return &r.input
 	}
 	r.viewed = true
-	r.view = expression.Request{Method: r.Method, Path: r.Path, ID: r.ID, ClientIP: r.ClientIP, Headers: r.Headers}
+	r.view = expression.Request{Method: r.Method, Path: r.Path, ID: r.ID, ClientIP: r.ClientIP}
+	if r.Headers != nil {
+		if r.visible == nil {
+			r.visible = r.readable
+		}
+		r.view.Headers = r.visible
+	}
 	if k := r.Key; k != nil {
 		r.view.Key = expression.AccessKey{ID: k.ID, Name: k.Name, Metadata: k.Metadata}
 	}
@@ -82,4 +94,14 @@ func (r *Request) inputs(p *Policy) *expression.Input {
 	}
 	r.input.Request, r.input.Random, r.input.Numbers = &r.view, r.Random, r.Numbers
 	return &r.input
+}
+
+// readable gives the headers without those that hold the client's credential.
+// Expressions leave out those whose header.Rule says so.
+func (r *Request) readable(yield func(name, value string) bool) {
+	for name, value := range r.Headers {
+		if !r.Presented.In(value) && !yield(name, value) {
+			return
+		}
+	}
 }

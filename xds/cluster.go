@@ -2,6 +2,7 @@ package xds
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"weir/metadata"
 	"weir/policy"
 	"weir/policy/config"
+	"weir/policy/header"
 )
 
 const (
@@ -152,17 +154,12 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()},
 		ResponseMutations:        b.responseMutations(c),
 	}
-	for _, name := range c.Strip {
-		mutations.RequestMutations = append(mutations.RequestMutations, removeHeader(name))
-	}
-	for _, prefix := range policy.StrippedPrefixes {
-		mutations.RequestMutations = append(mutations.RequestMutations, removePrefix(prefix))
-	}
-	if b.policy.WantsPlainAnswers() {
+	mutations.RequestMutations = removeNames(slices.Concat(c.Strip, slices.DeleteFunc(header.Stripped(), func(name string) bool { return !strings.HasSuffix(name, "*") })))
+	for _, h := range b.policy.OverwrittenHeaders() {
 		// A provider that compresses all the same: see decompressor.
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header:       &corev3.HeaderValue{Key: "accept-encoding", Value: "identity"},
+				Header:       &corev3.HeaderValue{Key: h.Name, Value: h.Value},
 				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS,
 			}},
 		})

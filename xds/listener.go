@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -21,6 +20,7 @@ import (
 
 	"weir/llm"
 	"weir/metadata"
+	"weir/policy/header"
 )
 
 const (
@@ -78,17 +78,13 @@ func listenAddress(socket netip.AddrPort) *corev3.Address {
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
-	early := &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{
-		removePrefix("x-envoy-"), removePrefix("x-weir-"), removeHeader(requestIDHeader), removeHeader("http2-settings"),
-		// Envoy takes the scheme of the request from it.
-		removeHeader("x-forwarded-proto"),
-	}}
+	early := &earlyv3.HeaderMutation{Mutations: removeNames(header.With(func(r header.Rule) bool { return r.Internal }))}
 	out := &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ads(), RouteConfigName: RouteName,
 		}},
-		// Clients' x-envoy-* and x-weir-* headers are orders to Envoy and Weir:
+		// Clients' x-envoy-* and x-weir-* headers are instructions to Envoy and Weir:
 		// they go before anything reads them. So does a request id, which Envoy
 		// would keep of a client on a private address: two requests with one id
 		// would be one in the log.
@@ -162,6 +158,10 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 
 // decisionProcessor asks Weir what to do with a request.
 func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
+	var hidden []*matcherv3.StringMatcher
+	for _, name := range header.With(func(r header.Rule) bool { return r.Hidden }) {
+		hidden = append(hidden, exactly(name))
+	}
 	return &extprocv3.ExternalProcessor{
 		GrpcService:    b.weir(),
 		MessageTimeout: duration(decisionTimeout),
@@ -172,7 +172,7 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 		// the filter, not of a route: Envoy 1.40 ignores a route's attributes.
 		RequestAttributes: []string{"source.address", "request.protocol"},
 		MutationRules:     freeRouting(),
-		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: []*matcherv3.StringMatcher{exactly("cookie")}}},
+		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: hidden}},
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ReceivingNamespaces: namespaces(metadata.ChainNamespace, metadata.PlanNamespace, metadata.GateNamespace),
 		},

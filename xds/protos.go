@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -86,6 +87,20 @@ func matching(pattern string) *matcherv3.StringMatcher {
 
 func removeHeader(name string) *mutationv3.HeaderMutation {
 	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Remove{Remove: name}}
+}
+
+// removeNames removes headers by their names; one that ends in '*' stands for all
+// that begin so.
+func removeNames(names []string) []*mutationv3.HeaderMutation {
+	var out []*mutationv3.HeaderMutation
+	for _, name := range names {
+		if prefix, all := strings.CutSuffix(name, "*"); all {
+			out = append(out, removePrefix(prefix))
+		} else {
+			out = append(out, removeHeader(name))
+		}
+	}
+	return out
 }
 
 func removePrefix(prefix string) *mutationv3.HeaderMutation {

@@ -62,7 +62,7 @@ func (b *builder) replies() []reply {
 		{status(431), 431, headersTooLarge, nil},
 		{status(400), 400, llm.Errorf(llm.InvalidBody, "the request is not valid HTTP"), nil},
 		// A WebSocket handshake: see upgrades.go.
-		{all(status(403), header(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
+		{all(status(403), withHeader(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
 		{status(403), 501, llm.Errorf(llm.NotImplemented, "the gateway takes no https:// request target"), nil},
 		{status(404), 404, llm.Errorf(llm.UnknownPath, "the request target is not a path of this gateway"), nil},
 		// Envoy removes an Upgrade header from the response to a request without one.
@@ -172,17 +172,17 @@ func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
 		metadataMatches(metadata.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(llm.Anthropic))}}),
-		header(headerIs(":path", startsWith("/v1/messages"))),
+		withHeader(headerIs(":path", startsWith("/v1/messages"))),
 	)
 }
 
 // unsent matches a request that has not had an attempt: the router counts them
 // in this header.
 func unsent() *accesslogv3.AccessLogFilter {
-	return header(headerThere("x-envoy-attempt-count", false))
+	return withHeader(headerThere("x-envoy-attempt-count", false))
 }
 
-func header(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
+func withHeader(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: m}}}
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
+
+	"weir/policy/header"
 )
 
 // SecretRef is a secret that an expression names.
@@ -70,7 +72,7 @@ func check(a *ast.AST) (found, []Issue) {
 }
 
 func (p *problems) header(e ast.Expr, name string) {
-	if credentials[strings.ToLower(name)] {
+	if header.RuleOf(strings.ToLower(name)).Credential {
 		p.add(e, "the header %s holds a client's credential, which an expression may not read", strings.ToLower(name))
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
+
+	"weir/policy/header"
 )
 
 // Request is what expressions see of a request.
 type Request struct {
 	Method, Path, ID, ClientIP string
 	// Headers gives each header, its name in lower case, as often as it was
-	// sent. Credentials are left out of it; those with a well-known name are
-	// left out here once more.
+	// sent. Those that hold the client's credential are left out of it; those whose
+	// header.Rule says so are left out here once more.
 	Headers iter.Seq2[string, string]
 	// Body are the top-level members of a JSON body: name and JSON value. Of
 	// repeated ones the last counts.
@@ -33,21 +35,14 @@ type AccessKey struct {
 	Metadata map[string]any
 }
 
-// credentials are the headers that no expression may read: what they hold
-// would be in a decision, a header or a log.
-var credentials = map[string]bool{
-	"authorization": true, "proxy-authorization": true, "cookie": true,
-	"x-api-key": true, "x-goog-api-key": true, "api-key": true,
-}
-
 // headers is req.headers: a map of lists, of names in lower case.
 type headers struct {
 	mapBase
 	all  iter.Seq2[string, string]
-	read []header // what was looked up in this evaluation
+	read []headerValues // what was looked up in this evaluation
 }
 
-type header struct {
+type headerValues struct {
 	name string
 	list ref.Val
 }
@@ -61,7 +56,7 @@ func (h *headers) values(name string) ref.Val {
 		}
 	}
 	list := ref.Val(noHeader)
-	if h.all != nil && !credentials[name] {
+	if h.all != nil && header.RuleOf(name).Readable() {
 		var vals []ref.Val
 		for n, v := range h.all {
 			if n == name {
@@ -72,7 +67,7 @@ func (h *headers) values(name string) ref.Val {
 			list = headerList{listOf(vals).(traits.Lister)}
 		}
 	}
-	h.read = append(h.read, header{name, list})
+	h.read = append(h.read, headerValues{name, list})
 	return list
 }
 
@@ -94,7 +89,7 @@ func (h *headers) names() []string {
 	seen := map[string]bool{}
 	if h.all != nil {
 		for n := range h.all {
-			if !seen[n] && !credentials[n] {
+			if !seen[n] && header.RuleOf(n).Readable() {
 				seen[n] = true
 				names = append(names, n)
 			}

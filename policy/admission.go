@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"weir/identity"
+	"weir/llm"
+	"weir/llm/body"
+	"weir/metadata"
+	"weir/policy/header"
+)
+
+// Arrival collects what the headers of a request say. The zero value has none: give
+// it each header as Envoy shows it, in order, and then call Policy.Admit.
+//
+//	var a policy.Arrival
+//	for _, h := range headers {
+//		a.Header(h.Name, h.Value)
+//	}
+//	admission, err := current.Admit(&a, endOfStream, authenticate)
+type Arrival struct {
+	method, path, authority, origin string
+	contentType, encoding, length   string
+	hops, id                        string
+	anthropic                       bool                                  // the client speaks Anthropic's dialect of GET /v1/models
+	credentials                     [len(header.ClientCredentials)]string // the first of each header
+	count, size                     int                                   // of the client's own headers
+}
+
+// Header takes a header, by its name in lower case.
+func (a *Arrival) Header(name, value string) {
+	if name != "" && !header.IsAdded(name) {
+		a.size += len(name) + len(value)
+		if name[0] != ':' {
+			a.count++
+		}
+	}
+	switch name {
+	case ":method":
+		a.method = value
+	case ":path":
+		a.path = value
+	case ":authority":
+		a.authority = value
+	case "origin":
+		a.origin = value
+	case "content-type":
+		a.contentType = value
+	case "content-encoding":
+		a.encoding = strings.TrimPrefix(a.encoding+","+value, ",")
+	case "content-length":
+		a.length = value
+	case metadata.HopHeader:
+		a.hops = strings.TrimPrefix(a.hops+","+value, ",")
+	case "x-request-id":
+		a.id = value
+	case "anthropic-version":
+		a.anthropic = true
+	default:
+		for i, credential := range header.ClientCredentials {
+			if name == credential && a.credentials[i] == "" {
+				a.credentials[i] = header.Credential(name, value)
+			}
+		}
+	}
+}
+
+// Admission is what is known of a request before its body is read.
+type Admission struct {
+	llm.Route
+	// ID is Envoy's id of the request.
+	ID string
+	// Key is the client's access key, nil where none is needed.
+	Key *identity.Key
+	// Presented are the credentials that the client sent.
+	Presented Presented
+	// Boundary is that of a form.
+	Boundary string
+	// Length is the body's declared length, -1 where none is declared.
+	Length int64
+	// Hops is the value of metadata.HopHeader to send on.
+	Hops string
+}
+
+// Admit checks everything about a request that its headers say. Both the gateway and
+// Explain call it, so they refuse the same requests with the same words, whichever of
+// several reasons there are. noBody reports that nothing follows the headers.
+// authenticate returns the access key of a credential, or nil where none is needed:
+// see Policy.Authenticate. The Route's Format and Operation are right even with an error.
+func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential string) (*identity.Key, error)) (Admission, error) {
+	out := Admission{ID: a.id, Length: -1}
+	credential := ""
+	for _, c := range a.credentials {
+		if credential == "" {
+			credential = c
+		}
+	}
+	var err error
+	if out.Route, err = llm.FindRoute(a.method, a.path); err != nil {
+		return out, err
+	}
+	if out.Models && a.anthropic {
+		out.Format = llm.Anthropic
+	}
+	if err = p.admitHeaders(a.count, a.size); err != nil {
+		return out, err
+	}
+	if out.Hops, err = p.Hop(a.hops); err != nil {
+		return out, err
+	}
+	if err = p.AdmitPage(a.authority, a.origin); err != nil {
+		return out, err
+	}
+	if out.Key, err = authenticate(credential); err != nil {
+		return out, err
+	}
+	for _, c := range a.credentials {
+		out.Presented.Add(c, out.Key != nil && c == credential)
+	}
+	if out.Models {
+		return out, nil
+	}
+	if out.Boundary, err = out.Endpoint.BodyType(a.contentType, a.encoding); err != nil {
+		return out, err
+	}
+	if n, err := strconv.ParseUint(a.length, 10, 63); err == nil {
+		if err := p.bodySize(n); err != nil {
+			return out, err
+		}
+		out.Length = int64(n)
+	}
+	if noBody {
+		return out, llm.Errorf(llm.InvalidBody, "the request has no body: %s takes one that names a model", out.Endpoint.Path)
+	}
+	return out, nil
+}
+
+// ReadBody reads the body of an admitted request into out. Of a body that it
+// refuses, out has nothing.
+func (p *Policy) ReadBody(a *Admission, b []byte, out *body.Body) error {
+	if err := p.bodySize(uint64(len(b))); err != nil {
+		out.Reset()
+		return err
+	}
+	if a.Endpoint.Multipart {
+		return body.ReadMultipart(b, a.Boundary, out)
+	}
+	return body.ReadJSON(b, out)
+}
+
+// bodySize refuses a body that is larger than this gateway takes.
+func (p *Policy) bodySize(bytes uint64) error {
+	if bytes > uint64(p.MaxBodyBytes) {
+		return llm.Errorf(llm.RequestTooLarge, "the request body is larger than %d bytes", p.MaxBodyBytes)
+	}
+	return nil
+}
+
+// Admitted makes r the request that was admitted. Its body, time and headers, and the
+// client's address, are the caller's to set.
+func (r *Request) Admitted(a *Admission) {
+	r.Endpoint, r.Query, r.Key, r.Presented = a.Endpoint, a.Query, a.Key, a.Presented
+	r.Method, r.Path, r.ID, r.Hops = "POST", a.Endpoint.Path, a.ID, a.Hops
+}
