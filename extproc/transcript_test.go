@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,18 +150,27 @@ type received struct {
 
 // plans stands for the record of which clusters requests need.
 type plans struct {
+	mu      sync.Mutex
 	entered int
 	needed  map[string][]string
 	retired bool
 }
 
-func (p *plans) Enter(*policy.Policy) { p.entered++ }
+func (p *plans) Enter(*policy.Policy) { p.locked(func() { p.entered++ }) }
 
-func (p *plans) Leave(*policy.Policy) { p.entered-- }
+func (p *plans) Leave(*policy.Policy) { p.locked(func() { p.entered-- }) }
 
-func (p *plans) Done(id string) { delete(p.needed, id) }
+func (p *plans) Done(id string) { p.locked(func() { delete(p.needed, id) }) }
+
+func (p *plans) locked(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
 
 func (p *plans) Plan(id string, _ *policy.Policy, attempts []policy.Attempt) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, a := range attempts {
 		p.needed[id] = append(p.needed[id], a.Cluster.Name)
 	}
