@@ -5,8 +5,8 @@ import (
 	"weir/policy/expression"
 )
 
-// offers are the models that may serve an endpoint's requests, in
-// configuration order.
+// offers returns the models that may serve an endpoint's requests, in configuration
+// order.
 func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 	var out []*expression.Model
 	for _, owner := range p.providers {
@@ -22,9 +22,9 @@ func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 	return out
 }
 
-// offers are the models that may serve the request, in configuration order. Those
-// that a key lists are marked first: to look up each of a thousand models in its
-// list takes longer than most strategies.
+// offers returns the models that may serve the request, in configuration order. Those that
+// the key lists are marked first: looking up each of 1,000 models in its list takes longer
+// than most strategies.
 func (r *Request) offers(p *Policy) []*expression.Model {
 	all := p.strategies.offered[r.Endpoint.Index]
 	if !r.Key.Limited() {
@@ -45,8 +45,8 @@ func (r *Request) offers(p *Policy) []*expression.Model {
 	return r.candidates
 }
 
-// listed has a bit for each model.number that the request's key lists; nil: it
-// lists none, and may use all.
+// listed returns a bit for each model.number that the request's key lists, or nil if the
+// key may use all models.
 func (r *Request) listed(p *Policy) []uint64 {
 	if r.Key.Scope.Models == nil {
 		return nil
@@ -63,7 +63,7 @@ func (r *Request) listed(p *Policy) []uint64 {
 	return r.marks
 }
 
-// room is memory for what one name stands for; hold keeps what was found there.
+// room returns memory for the choices of one name; hold keeps those that were found.
 func (r *Request) room() []choice { return r.found[len(r.found):] }
 
 func (r *Request) hold(found []choice) []choice {
@@ -75,13 +75,13 @@ func (r *Request) hold(found []choice) []choice {
 	return found
 }
 
-// places say in which entry of the client's list a candidate stands.
+// places maps candidates to the entries of the client's list.
 type places struct {
 	known []int32 // by model.number, from 1
 	other map[*expression.Model]int
 }
 
-// placesFor gives the request's, empty.
+// placesFor returns the request's places, empty.
 func (r *Request) placesFor(p *Policy) *places {
 	if n := p.strategies.known; len(r.places.known) < n {
 		r.places.known = make([]int32, n)
@@ -102,7 +102,7 @@ func (p *places) set(view *expression.Model, entry int) {
 	p.other[view] = entry
 }
 
-// of is -1 for what was not asked for.
+// of returns the entry of a candidate, -1 for one that was not asked for.
 func (p *places) of(view *expression.Model) int {
 	if m, ok := view.Tag.(*model); ok {
 		return int(p.known[m.number]) - 1

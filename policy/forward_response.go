@@ -58,7 +58,7 @@ var neverReturnedNames = func() []string {
 // pass to clients. A name that ends in '*' stands for all that begin so.
 func NeverReturned() []string { return neverReturnedNames }
 
-// neverReturned says why a response header never passes, or nothing.
+// neverReturned returns why a response header never passes; empty if it may.
 func neverReturned(name string) string {
 	for _, rule := range neverReturnedRules {
 		for _, never := range rule.names {

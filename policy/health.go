@@ -39,7 +39,7 @@ type OutlierDetection struct {
 	MaxEjectionTime     time.Duration
 }
 
-// keyID is the id of a key, empty for the anonymous client.
+// keyID returns the id of a key, empty for the anonymous client.
 func keyID(key *identity.Key) string {
 	if key == nil {
 		return ""
@@ -47,7 +47,7 @@ func keyID(key *identity.Key) string {
 	return key.ID
 }
 
-// ejection is why an attempt follows others; nil: it does not.
+// ejection returns why an attempt follows others; nil: it does not.
 func (r *Request) ejection(a *Attempt) *Ejection {
 	if r.Health == nil {
 		return nil
@@ -91,8 +91,8 @@ func (r *Request) order(tries []try, choices []choice) (probe bool) {
 	return probe
 }
 
-// outlierDetection reads when clusters are ejected. Without telemetry nothing
-// is learnt of attempts.
+// outlierDetection reads when clusters are ejected. Without telemetry, nothing is known of
+// attempts.
 func (l *loader) outlierDetection(p *Policy, g *config.GatewayConfig, path string) {
 	c := config.OutlierDetectionConfig{}
 	if g.OutlierDetection != nil {

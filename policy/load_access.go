@@ -76,7 +76,7 @@ func (l *loader) anonymous(p *Policy) {
 	}
 }
 
-// keyHash gives what a key is known by.
+// keyHash returns what a key is known by.
 func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash identity.Hash, ok bool) {
 	switch {
 	case (k.SHA256 == "") == (k.Value == ""):

@@ -13,7 +13,7 @@ import (
 
 // Own says where this gateway is, so that no base URL leads back to it.
 type Own struct {
-	// Listen and Admin are used instead of the configured addresses. Empty: those are.
+	// Listen and Admin replace the configured addresses if they are not empty.
 	Listen []string
 	Admin  string
 	// Ports are the chosen ports of addresses with port 0.
@@ -28,7 +28,7 @@ type Own struct {
 // says so.
 type ownListener struct{ field, address string }
 
-// ownListeners are those of clients and of operators.
+// ownListeners returns the listeners for clients and for operators.
 func (l *loader) ownListeners(p *Policy) []ownListener {
 	own := l.src.Own
 	out := []ownListener{{"admin.listen", cmp.Or(own.Admin, p.AdminListen)}}
@@ -89,8 +89,8 @@ func (o Own) resolve(host string) []netip.Addr {
 	return o.Names[host]
 }
 
-// notOwn refuses a base URL that leads to the gateway itself: each request would
-// become others, until something ends them.
+// notOwn reports a problem for a base URL that leads to the gateway itself: a request would
+// loop.
 func (b *clusterBuilder) notOwn(base config.BaseURL, path string) {
 	host, port := b.dial(base)
 	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))

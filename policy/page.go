@@ -26,14 +26,14 @@ func (p *Policy) AdmitPage(authority, origin string) error {
 	return nil
 }
 
-// NamedInside says whether the host of an authority is one that no page from
+// NamedInside reports whether the host of an authority is one that no page from
 // elsewhere can have: an address, or a name that public DNS does not have.
 func NamedInside(authority string) bool {
 	host, addr := hostOf(authority)
 	return addr.IsValid() || config.PrivateHost(host, addr)
 }
 
-// ownPage says whether a request comes from no page, or from one of this machine
+// ownPage reports whether a request comes from no page, or from one of this machine
 // or its network. Schemes other than http are those of programs and of a
 // browser's extensions. "null" is any page that hides where it is from.
 func ownPage(origin string) bool {

@@ -13,7 +13,8 @@ import (
 	"weir/policy/tokens"
 )
 
-// Attempt is one try: where the request goes and what it says there.
+// Attempt is one candidate of a plan: a provider, with one of its keys, and a model. It has
+// everything that differs between attempts.
 type Attempt struct {
 	Cluster   *Cluster
 	Model     string
@@ -29,7 +30,9 @@ type Attempt struct {
 // Field is a value that a cluster's header refers to by name.
 type Field struct{ Name, Value string }
 
-// Plan is what will happen to a request.
+// Plan is the ordered attempts of one request, with what holds for all of them. Envoy makes
+// the first; if it fails in a way that Policy.Failover lists, the next one follows, until
+// one succeeds or none is left. ExamplePolicy_Plan shows one.
 type Plan struct {
 	Attempts []Attempt
 	Stream   bool
@@ -37,29 +40,29 @@ type Plan struct {
 	AttemptTimeout time.Duration
 	// Deadline bounds when a later attempt may start.
 	Deadline time.Time
-	// Rejected are the entries of the client's list that cannot serve it.
+	// Rejected are the entries of the client's list that cannot serve the request.
 	Rejected []string
-	// Fields are what clusters' headers take from the request.
+	// Fields are the values of clusters' headers that depend on the request.
 	Fields []Field
 	// Probe says that the first attempt is to find out whether a cluster, or a model
 	// there, is well again. One request at a time does so: whoever makes the attempt
 	// claims the probe first. See Request.Probe.
 	Probe bool
-	// Gate is what is to be done with the first attempt's answer.
+	// Gate says what to do with the first attempt's response.
 	Gate metadata.Gate
-	// Withheld are the client's headers that the first attempt must not have. See
+	// Withheld are the client's headers that the first attempt must not carry. See
 	// Policy.Header.
 	Withheld []string
 
 	mixed    []mixedHeader
 	attempts [metadata.MaxAttempts]Attempt
-	// Memory of the attempts' edits, as far as it goes, and of those of one
-	// attempt against the client's body.
+	// Memory for the attempts' edits, and for those of one attempt against the
+	// client's body.
 	edits   [metadata.MaxAttempts]body.Edit
 	scratch [4]body.Edit
 }
 
-// auto model names ask for no model in particular.
+// isAuto reports whether a model name leaves the choice to the gateway.
 func isAuto(name string) bool {
 	return strings.EqualFold(name, "weir/auto") || strings.EqualFold(name, "ngrok/auto")
 }
@@ -99,7 +102,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	return out, nil
 }
 
-// choose finds the models that are to be tried, in order.
+// choose returns the models to try, in order.
 func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choice, error) {
 	byStrategy := len(p.strategies.models) > 0
 	asked := entries(make([]string, 0, body.MaxModels+1), req.Body)
@@ -154,8 +157,8 @@ func (p *Policy) nothingFor(req *Request) error {
 	return llm.Errorf(llm.NoModelsSelected, "no configured model can serve %s with this access key", req.Endpoint.Path)
 }
 
-// entries are what the client asked for, in order and without repeats; nothing
-// where it left the choice to the gateway.
+// entries appends the names that the client asked for, in order and without repeats. There
+// are none where it left the choice to the gateway.
 func entries(dst []string, b *body.Body) []string {
 	if b.HasModel && !isAuto(b.Model) {
 		dst = append(dst, b.Model)
@@ -168,7 +171,7 @@ func entries(dst []string, b *body.Body) []string {
 	return dst
 }
 
-// streams says whether the answer will be a stream.
+// streams reports whether the response will be a stream.
 func (p *Policy) streams(req *Request, shaped *shaped) bool {
 	if !req.Endpoint.Multipart {
 		for _, kv := range shaped.set {
@@ -180,7 +183,7 @@ func (p *Policy) streams(req *Request, shaped *shaped) bool {
 	return req.Body.Stream
 }
 
-// maxPlanText bounds what the later attempts of a plan may hold of bodies. A
+// maxPlanText bounds how much text of bodies the later attempts of a plan carry. A
 // parameter that only the first attempt leaves out has to travel with the plan,
 // once for each attempt that puts it back; attempts beyond the bound are left
 // out, because a plan that is too large for gRPC would end the request.
@@ -237,7 +240,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	return nil
 }
 
-// tries lists the attempts in the order of preference.
+// tries appends the attempts in the order of preference.
 func (p *Policy) tries(dst []try, choices []choice, req *Request, t *Trace) ([]try, error) {
 	var failed error
 	for i := range choices {
@@ -259,7 +262,7 @@ func (p *Policy) tries(dst []try, choices []choice, req *Request, t *Trace) ([]t
 	return dst, nil
 }
 
-// target is the path with its query.
+// target returns the path with its query.
 func (p *Policy) target(c *choice, req *Request, shaped *shaped) string {
 	if req.Query == "" && !shaped.query {
 		return c.surface.targets[req.Endpoint.Index]

@@ -10,8 +10,9 @@ import (
 	"weir/policy/expression"
 )
 
-// Policy is a validated configuration, ready to plan requests. It is never
-// changed after it was built.
+// Policy is a compiled configuration: Plan decides with it what happens to a request, and
+// package xds makes Envoy's resources of it. It is immutable, holds no live state, and may
+// be used by many goroutines.
 type Policy struct {
 	// Version identifies the configuration by its content. The access keys are no
 	// part of it: see AccessKeys.
@@ -44,21 +45,21 @@ type Policy struct {
 	StreamIdleTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Failover          Failover
-	// OutlierDetection says when attempts go behind others; nil: never.
+	// OutlierDetection configures when a provider is tried last; nil: never.
 	OutlierDetection *OutlierDetection
-	// ResponseGate says that answers are held until they have content, where
-	// another attempt could follow; StrictStreamEnd that streams without their
-	// last event end in an error.
+	// ResponseGate is set if responses are held until they have content, where another
+	// attempt could follow; StrictStreamEnd if streams without their last event end in
+	// an error.
 	ResponseGate    bool
 	StrictStreamEnd bool
-	// Telemetry says that Envoy tells Weir of every request; AccessLog is where
-	// a line for each goes, Window what the metrics of strategies cover.
-	// StreamEnd says that Envoy looks for the last event of streams.
+	// Telemetry is set if Envoy reports every request to Weir. AccessLog is where a line
+	// for each goes; Window is the time that the numbers of strategies cover. StreamEnd
+	// is set if Envoy looks for the last event of streams.
 	Telemetry bool
 	StreamEnd bool
 	AccessLog string
 	Window    time.Duration
-	// NeedsClientAddress says that an expression reads conn.client_ip.
+	// NeedsClientAddress is set if an expression reads conn.client_ip.
 	NeedsClientAddress bool
 
 	inputs                  inputs
@@ -87,8 +88,8 @@ type Policy struct {
 	inputLimit                int             // max_input_tokens, 0 where there is none
 }
 
-// WantsPlainAnswers says that providers are asked not to compress: Envoy finds
-// no token usage, and no content, in what is compressed.
+// WantsPlainAnswers reports whether providers are asked not to compress responses. Envoy
+// finds no token usage and no content in compressed ones.
 func (p *Policy) WantsPlainAnswers() bool { return p.Telemetry || p.ResponseGate }
 
 // provider is a provider that requests may be sent to.
@@ -143,8 +144,8 @@ type model struct {
 	names       map[string]string // how a name of it is written that is not in lower case, by its lower case
 }
 
-// serves finds the surface that serves an endpoint: one that names it before
-// one that lists the whole format.
+// serves returns the surface that serves an endpoint, or nil. One that names the endpoint
+// is preferred to one that lists the whole format.
 func (p *provider) serves(e *llm.Endpoint) *surface {
 	var whole *surface
 	for i := range p.surfaces {
@@ -162,8 +163,8 @@ func (p *provider) serves(e *llm.Endpoint) *surface {
 	return whole
 }
 
-// Effective is the configuration with its defaults written out, without access
-// keys. Marshalled, it shows no secret.
+// Effective returns the configuration with its defaults written out, without access keys.
+// Marshalled, it shows no secret.
 func (p *Policy) Effective() config.Config {
 	c := *p.Config
 	c.Listen, c.Admin.Listen = p.Listen, config.Address(p.AdminListen)

@@ -14,16 +14,15 @@ import (
 	"weir/policy/header"
 )
 
-// Presented are the credentials that a client sent with its request. None of
-// them reaches a provider, wherever else in the request the client wrote them.
-// The zero value is empty, and nil is too.
+// Presented are the credentials that a client sent with its request. None of them reaches
+// a provider, wherever else in the request they occur. The zero value and nil are empty.
 type Presented struct {
 	list [len(header.ClientCredentials)]string
 	n    int
 }
 
-// Add notes a credential. Where the client was not authenticated by it, a short
-// one is a placeholder ("unused", "ollama") and is left alone.
+// Add adds a credential. A short one that did not authenticate the client is a placeholder
+// ("unused", "ollama") and is ignored.
 func (p *Presented) Add(credential string, authenticated bool) {
 	if credential == "" || !authenticated && len(credential) < config.MinKeyLength || p.n == len(p.list) || slices.Contains(p.list[:p.n], credential) {
 		return
@@ -32,10 +31,10 @@ func (p *Presented) Add(credential string, authenticated bool) {
 	p.n++
 }
 
-// Reset forgets all of them.
+// Reset removes all credentials.
 func (p *Presented) Reset() { *p = Presented{} }
 
-// shortest is the length of the shortest credential.
+// shortest returns the length of the shortest credential.
 func (p *Presented) shortest() int {
 	n := math.MaxInt
 	for i := range p.n {
@@ -48,7 +47,7 @@ func (p *Presented) shortest() int {
 const maxDecodings = 3
 
 // In reports whether a header's value, or a raw query parameter, holds a
-// credential: as it is, percent-encoded, or in the base64 of Basic.
+// credential: plain, percent-encoded, or in the base64 of Basic authentication.
 func (p *Presented) In(value string) bool {
 	if p == nil || len(value) < p.shortest() {
 		return false // no spelling of a credential is shorter than it
@@ -76,9 +75,8 @@ func (p *Presented) In(value string) bool {
 	return false
 }
 
-// holds looks for a credential in a text. A credential that is shorter than an
-// access key may be an ordinary word of the text. It counts only where it is
-// the whole value.
+// holds reports whether a text contains a credential. One that is shorter than an access
+// key may be an ordinary word; it counts only where it is the whole value.
 func (p *Presented) holds(text string) bool {
 	for _, c := range p.list[:p.n] {
 		switch {
@@ -94,7 +92,7 @@ func (p *Presented) holds(text string) bool {
 	return false
 }
 
-// Scrub takes the credentials out of a text that is made of the request.
+// Scrub returns a text that was derived from the request with its credentials redacted.
 func (p *Presented) Scrub(text string) string {
 	if p == nil {
 		return text
@@ -109,9 +107,8 @@ func (p *Presented) Scrub(text string) string {
 	return text
 }
 
-// spans finds the credentials in a body, in their order: any bytes that are one,
-// those of JSON in any spelling, and the string values of top-level keys that are
-// one.
+// spans returns the credentials in a body, in order: as plain bytes, in JSON in any
+// spelling, and as the string values of top-level keys.
 func (p *Presented) spans(b *body.Body) []body.Span {
 	if p == nil || p.n == 0 {
 		return nil
@@ -135,7 +132,7 @@ func (p *Presented) spans(b *body.Body) []body.Span {
 		}
 	}
 	slices.SortFunc(out, func(a, b body.Span) int { return a.Start - b.Start })
-	// Two credentials may overlap, or one be found in two ways.
+	// Two credentials may overlap, or one may be found in two ways.
 	kept := out[:0]
 	for _, s := range out {
 		if n := len(kept); n > 0 && s.Start < kept[n-1].End {
@@ -164,8 +161,8 @@ func (p *Presented) isJSON(quoted []byte) bool {
 	return false
 }
 
-// spellings are how JSON encoders write a credential in a string: as it is, and,
-// where it has such characters, with the escapes of PHP, Go, Python and .NET.
+// spellings returns how JSON encoders write a credential in a string: unchanged, and with
+// the escapes of PHP, Go, Python and .NET where it has such characters.
 func spellings(c string) []string {
 	out := []string{c}
 	for _, escape := range [...]*strings.Replacer{escapeSlash, escapeHTML, escapeNET} {
@@ -182,10 +179,10 @@ var (
 	escapeNET   = strings.NewReplacer("+", `\u002B`, "&", `\u0026`, "<", `\u003C`, ">", `\u003E`, "'", `\u0027`, "`", `\u0060`, `"`, `\u0022`, `\`, `\\`)
 )
 
-// appendSpans appends where a text occurs. A key is random, so a byte of it that
-// is rare in text is looked for: bytes.Index alone takes several times as long
-// for a needle of this length. Where the byte turns out to be common, it goes on
-// with bytes.Index.
+// appendSpans appends the occurrences of a text. It looks for the byte of the text that is
+// rarest in other text, because keys are random: bytes.Index alone takes several times as
+// long for a needle of this length. If the byte turns out to be common, it continues with
+// bytes.Index.
 func appendSpans(dst []body.Span, b []byte, text string) []body.Span {
 	at, rare := rarest(text)
 	misses := 0
@@ -223,7 +220,7 @@ func indexSpans(dst []body.Span, b []byte, from int, text string) []body.Span {
 	}
 }
 
-// common are the bytes of JSON and English text from the most frequent on.
+// common are the bytes of JSON and English text, the most frequent first.
 const common = "eationsrlhcdupm gfyw\"bv,k:.0123456789{}-_/STAICMPREDNLOFBUHWGx\\jqz[]()=+'YVKJXQZ"
 
 // rarest returns the byte of a text that other text has least often.
@@ -241,11 +238,11 @@ func rarest(text string) (at int, c byte) {
 	return at, c
 }
 
-// maxRedactions bounds how often a body may hold a credential.
+// maxRedactions bounds how many credentials are replaced in one body.
 const maxRedactions = 100
 
-// redact adds to the edits of a body that its credentials are replaced. Those
-// that an edit takes out anyway are left to it.
+// redact adds edits that replace the credentials of a body. Credentials that another edit
+// removes need none.
 func redact(edits []body.Edit, spans []body.Span) ([]body.Edit, error) {
 	if len(spans) > maxRedactions {
 		return nil, llm.Errorf(llm.InvalidBody, "the request body contains the access key more than %d times: remove it", maxRedactions)

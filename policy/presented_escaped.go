@@ -8,15 +8,15 @@ import (
 	"weir/llm/body"
 )
 
-// Escapes of JSON: unicodeEscape begins one by a character's number, \u002d for a
-// hyphen.
+// Escapes of JSON: unicodeEscape begins one by the number of a character, such as \u002d
+// for a hyphen.
 var (
 	unicodeEscape    = []byte(`\u00`)
 	characterEscapes = [][]byte{[]byte(`\/`), []byte(`\"`), []byte(`\\`)}
 )
 
-// appendEscaped appends where a text occurs in JSON if any of its characters is
-// escaped there. Most bodies have no escape of a character of the text, and are
+// appendEscaped appends the occurrences of a text in JSON in which any of its characters
+// is escaped. Most bodies have no escape of a character of the text, and are
 // only searched for one. It takes time linear in the body, whatever the text is.
 func appendEscaped(dst []body.Span, b []byte, text string) []body.Span {
 	first := firstEscape(b, text)
@@ -58,7 +58,7 @@ func appendEscaped(dst []body.Span, b []byte, text string) []body.Span {
 	return dst
 }
 
-// firstEscape finds the first such escape of a character of the text.
+// firstEscape returns the first escape of a character of the text.
 func firstEscape(b []byte, text string) int {
 	first := -1
 	for _, escape := range characterEscapes {

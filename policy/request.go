@@ -10,27 +10,28 @@ import (
 	"weir/policy/expression"
 )
 
-// Request is what Weir knows of a request when it plans it. It may be used
-// again for the next one: it keeps the memory of its expressions.
+// Request is everything that planning depends on besides the policy: what the client sent,
+// the time, randomness, and what is known of clusters and models. A Request may be used
+// again after Reset, which keeps its memory.
 type Request struct {
 	Endpoint *llm.Endpoint
 	Query    string
 	Key      *identity.Key
 	Body     *body.Body
 	Now      time.Time
-	// Health is what is known of the clusters; nil is nothing. Probe says that the plan
-	// may start with a probe of an ejected one.
+	// Health is the state of the clusters; nil: none is ejected. Probe allows the plan to
+	// start with a probe of an ejected one.
 	Health Health
 	Probe  bool
 	// Presented are the credentials that the client sent.
 	Presented Presented
-	// Multiplexed says that the client's connection carries several requests at
-	// once (HTTP/2).
+	// Multiplexed is set if the client's connection carries several requests at once
+	// (HTTP/2).
 	Multiplexed bool
 
-	// Numbers are what strategies know of models and keys; nil is nothing.
+	// Numbers are the live numbers of models and keys; nil: all are 0.
 	Numbers Numbers
-	// What expressions see, beside the body and the key.
+	// What expressions see, besides the body and the key.
 	Method, Path, ID, ClientIP string
 	// Headers are all that arrived, names in lower case; of these, expressions see
 	// what header.Rule lets them see, and nothing that holds a credential.
@@ -45,15 +46,15 @@ type Request struct {
 	viewed  bool
 	// visible is readable, made once.
 	visible iter.Seq2[string, string]
-	// candidates are what strategies choose from, where that is not the same
-	// for every request.
+	// candidates are the models that strategies choose from, where they depend on the
+	// request.
 	candidates []*expression.Model
 	places     places
 	marks      []uint64 // see listed
 	found      []choice // what the client's names stand for
 }
 
-// Reset forgets the request and keeps the memory.
+// Reset empties the request and keeps its memory.
 func (r *Request) Reset() {
 	clear(r.members)
 	r.members = r.members[:0]
@@ -70,7 +71,7 @@ func (r *Request) Reset() {
 	r.view, r.viewed = expression.Request{}, false
 }
 
-// inputs gives what expressions read.
+// inputs returns what expressions read.
 func (r *Request) inputs(p *Policy) *expression.Input {
 	if r.viewed {
 		return &r.input

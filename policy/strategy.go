@@ -16,11 +16,11 @@ import (
 	"weir/policy/expression"
 )
 
-// strategies are the expressions that choose, and what they choose from.
+// strategies are the compiled strategies, and what they choose from.
 type strategies struct {
 	models []*expression.ModelStrategy
 	keys   []*expression.KeyStrategy
-	// Their source, for an explanation.
+	// Their sources, for Explain.
 	modelSource, keySource []string
 	world                  *expression.World
 	known                  int                                   // how many models are in it
@@ -28,11 +28,11 @@ type strategies struct {
 	// What has live numbers, by its place in Numbers.
 	measuredModels []identity.Model
 	measuredKeys   []string
-	// offered are the models that an endpoint's requests may be served by, by
-	// Endpoint.index, for keys whose scope leaves none out.
+	// offered are the models that may serve an endpoint's requests, by Endpoint.Index,
+	// for keys without a scope.
 	offered [][]*expression.Model
-	// most is how many models of a strategy's choice a plan can use; 0 is all,
-	// for where two models of a provider are the same to it.
+	// most is how many models of a strategy's result a plan can use; 0 is all, where
+	// two models of a provider have the same name there.
 	most int
 }
 
@@ -74,7 +74,7 @@ func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 	}
 }
 
-// issues reports what is wrong in an expression, and says whether anything is.
+// issues reports the problems of an expression, and returns whether there are any.
 func (l *loader) issues(path string, issues []expression.Issue) bool {
 	for _, i := range issues {
 		l.problem(path, "%d:%d: %s", i.Line, i.Column, i.Message)
@@ -89,8 +89,7 @@ func merged(a, b expression.Uses) expression.Uses {
 	}
 }
 
-// world gives every model and every provider the form in which expressions see
-// them.
+// world makes the models and providers that expressions see.
 func (l *loader) world(p *Policy) {
 	var models []*expression.Model
 	var providers []*expression.Provider
@@ -124,7 +123,7 @@ func (l *loader) world(p *Policy) {
 	}
 }
 
-// view is a model as expressions see it.
+// view returns a model as expressions see it.
 func (p *provider) view(c config.ModelConfig) *expression.Model {
 	metadata := p.metadata
 	if len(c.Metadata) > 0 {
@@ -166,9 +165,9 @@ func (p *Policy) Measured() (models []identity.Model, keys []string) {
 	return p.strategies.measuredModels, p.strategies.measuredKeys
 }
 
-// strategy runs the model strategies over candidates until take has kept
-// something of what one of them chose. take is told the models in their order,
-// where most is not 0 perhaps only the first that many.
+// strategy runs the model strategies over candidates, in order, until take keeps something
+// of a result. If most is not 0, take may get only the first models of a result, at least
+// that many.
 func (p *Policy) strategy(req *Request, candidates []*expression.Model, most int, take func([]*expression.Model) bool, t *Trace) error {
 	var failures []error
 	in := req.inputs(p)
@@ -189,8 +188,8 @@ func (p *Policy) strategy(req *Request, candidates []*expression.Model, most int
 	return noChoice(failures, len(p.strategies.models), llm.NoModelsSelected, "the gateway's selection strategies left no model for this request")
 }
 
-// noChoice is the error where strategies chose nothing: of all failed, that they
-// did.
+// noChoice returns the error for strategies that chose nothing: StrategyFailed if all of
+// them failed.
 func noChoice(failures []error, of int, code llm.Code, message string) error {
 	if len(failures) == of {
 		code, message = llm.StrategyFailed, "the gateway's selection strategies failed on this request; its operator finds why in the log"
@@ -198,7 +197,7 @@ func noChoice(failures []error, of int, code llm.Code, message string) error {
 	return &llm.Error{Code: code, Message: message, Cause: errors.Join(failures...)}
 }
 
-// autoByStrategy lets the strategies choose from everything that may serve the request.
+// autoByStrategy lets the strategies choose from all models that may serve the request.
 func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice, error) {
 	candidates, most := req.offers(p), p.strategies.most
 	if t != nil {
@@ -214,7 +213,7 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 			if !ok {
 				continue
 			}
-			// What a strategy names need not be among what it was given.
+			// A strategy can name models that are not among the candidates.
 			c := m.choice()
 			if p.admit(&c, m.configured, req.Endpoint, req.Key) == "" {
 				dst = appendChoice(dst, c)
@@ -228,9 +227,9 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 	return dst, err
 }
 
-// filterByStrategy lets the strategies leave out what the client asked for. The
-// order of entries stays the client's; inside of an entry it is the strategy's.
-// left are the entries of which nothing is left.
+// filterByStrategy lets the strategies filter what the client asked for. The order of
+// entries stays the client's; inside an entry it is the strategy's. left are the entries
+// without any remaining model.
 func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, t *Trace) (out []choice, left []int, err error) {
 	places := req.placesFor(p)
 	for i, entry := range asked {
@@ -282,7 +281,7 @@ func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, 
 	return dst, left, err
 }
 
-// model is the choice as expressions see it.
+// model returns the choice as expressions see it.
 func (c *choice) model() *expression.Model {
 	if c.view == nil {
 		c.view = c.provider.view(config.ModelConfig{ID: c.id})
@@ -290,7 +289,7 @@ func (c *choice) model() *expression.Model {
 	return c.view
 }
 
-// byKey gives the clusters of a choice, one for each of its provider's keys, in
+// byKey returns the clusters of a choice, one for each of its provider's keys, in
 // the order in which they are to be tried.
 func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 	if len(p.strategies.keys) == 0 || len(c.provider.keyViews) == 0 {

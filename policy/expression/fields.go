@@ -220,7 +220,7 @@ func (p *Provider) seen() *providerOf {
 	return p.cel.Load()
 }
 
-// isList says whether a type is a list of one kind.
+// isList reports whether a type is a list of one kind.
 func isList(t *cel.Type, k *kind) bool {
 	return t != nil && t.Kind() == types.ListKind && t.Parameters()[0].TypeName() == k.typ.TypeName()
 }

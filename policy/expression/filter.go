@@ -181,7 +181,7 @@ func filterNamed(list traits.Lister, ids ref.Val, keep bool) ref.Val {
 	return listOf(kept)
 }
 
-// isNamed says whether a word means a provider or an author.
+// isNamed reports whether a word means a provider or an author.
 func isNamed(v ref.Val, word string) bool {
 	if o, ok := v.(*object); ok {
 		switch of := o.of.(type) {

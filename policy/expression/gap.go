@@ -56,7 +56,7 @@ func carries(function string) bool {
 	return slices.Contains(carriers, function) || strings.HasPrefix(function, "math.")
 }
 
-// carrying gives null where an operand is.
+// carrying returns null where an operand is.
 func carrying(o *functions.Overload) *functions.Overload {
 	out := *o
 	// cel-go looks at the operand's trait first, and null has none.

@@ -98,7 +98,7 @@ var unfields = map[string]string{
 	"value": "the value of a key cannot be read: strategies see id, quota and error_rate",
 }
 
-// lacks says whether no type of the language has the field.
+// lacks reports whether no type of the language has the field.
 func (l *language) lacks(field string) bool { return !slices.Contains(l.fieldNames(), field) }
 
 func overloadMessage(function, on string) string {

@@ -47,7 +47,7 @@ func (l *modelList) Contains(v ref.Val) ref.Val {
 	return types.False
 }
 
-// Add gives a new list: neither of the two changes.
+// Add returns a new list: neither of the two changes.
 func (l *modelList) Add(other ref.Val) ref.Val {
 	if more, ok := other.(*modelList); ok {
 		sum := make([]*Model, 0, len(l.models)+len(more.models))

@@ -54,7 +54,7 @@ func (t *tree) wrap(function string, arg ast.Expr) ast.Expr {
 	return t.fac.NewCall(id, function, arg)
 }
 
-// missing says whether a node's value may be missing.
+// missing reports whether a node's value may be missing.
 func (t *tree) missing(e ast.Expr) bool {
 	if t.gaps[e.ID()].null {
 		return true
@@ -69,7 +69,7 @@ func (t *tree) missing(e ast.Expr) bool {
 	return typ.IsAssignableType(types.NullType)
 }
 
-// open says whether reading an entry of a node's value may find nothing, which
+// open reports whether reading an entry of a node's value may find nothing, which
 // is no error: it is a map of anything, a list of models or of a header's
 // values, or not known to be something else.
 func (t *tree) open(e ast.Expr) bool {
@@ -86,7 +86,7 @@ func (t *tree) open(e ast.Expr) bool {
 	return false
 }
 
-// isHeaders says whether a node is req.headers.
+// isHeaders reports whether a node is req.headers.
 func isHeaders(a *ast.AST, e ast.Expr) bool {
 	return e.Kind() == ast.SelectKind && e.AsSelect().FieldName() == "headers" &&
 		a.GetType(e.AsSelect().Operand().ID()).TypeName() == reqKind.typ.TypeName()

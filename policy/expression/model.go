@@ -122,7 +122,7 @@ func NewWorld(models []*Model, providers []*Provider) *World {
 	return w
 }
 
-// knows says whether a model is one of the world's, at its index.
+// knows reports whether a model is one of the world's, at its index.
 func (w *World) knows(m *Model) bool {
 	return m.index > 0 && m.index <= len(w.models) && w.models[m.index-1] == m
 }
@@ -155,7 +155,7 @@ func (l liveKey) numbers() KeyNumbers {
 	return l.run.numbers.Key(l.key.Place)
 }
 
-// is says whether an id means this model: its id, an alias, or one of these
+// is reports whether an id means this model: its id, an alias, or one of these
 // behind the provider and a colon.
 func (m *Model) is(id string) bool {
 	if named(id, m.ID, m.IDAliases) {
@@ -165,7 +165,7 @@ func (m *Model) is(id string) bool {
 	return found && m.of(provider) && named(model, m.ID, m.IDAliases)
 }
 
-// of says whether an id means the model's provider.
+// of reports whether an id means the model's provider.
 func (m *Model) of(provider string) bool {
 	return named(provider, m.ProviderID, m.ProviderIDAliases)
 }

@@ -16,7 +16,7 @@ import (
 // Request is what expressions see of a request.
 type Request struct {
 	Method, Path, ID, ClientIP string
-	// Headers gives each header, its name in lower case, as often as it was
+	// Headers returns each header, its name in lower case, as often as it was
 	// sent. Those that hold the client's credential are left out of it; those whose
 	// header.Rule says so are left out here once more.
 	Headers iter.Seq2[string, string]

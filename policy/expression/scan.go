@@ -54,7 +54,7 @@ func quoted(s string, raw bool) (int, bool) {
 	return 0, false
 }
 
-// rawBefore says whether a quote after s begins a raw string: r"…", br"…".
+// rawBefore reports whether a quote after s begins a raw string: r"…", br"…".
 func rawBefore(s string) bool {
 	prefix := len(s)
 	for prefix > 0 && len(s)-prefix < 2 && strings.IndexByte("rRbB", s[prefix-1]) >= 0 {

@@ -150,7 +150,7 @@ func sorted(all []keyed[*Model]) ref.Val {
 	return &modelList{models}
 }
 
-// random gives one element, each with the same probability.
+// random returns one element, each with the same probability.
 func random(list, in ref.Val) ref.Val {
 	l, ok := list.(traits.Lister)
 	if !ok {
@@ -167,7 +167,7 @@ func random(list, in ref.Val) ref.Val {
 	return l.Get(types.Int(i))
 }
 
-// randomize gives all elements, in each order with the same probability:
+// randomize returns all elements, in each order with the same probability:
 // Fisher and Yates.
 func randomize(list, in ref.Val) ref.Val {
 	r := runOf(in).random

@@ -28,7 +28,7 @@ func (w *World) Models(source string) (*ModelStrategy, []Issue) {
 // Uses says what the strategy reads of a request.
 func (s *ModelStrategy) Uses() Uses { return s.uses }
 
-// Run gives what the strategy chooses of the candidates, in its order; none is
+// Run returns what the strategy chooses of the candidates, in its order; none is
 // no error. A model may be there twice, as in ai.models + ai.models. The
 // result may be the candidates themselves. The error may be logged: it holds
 // nothing of the request.
@@ -71,7 +71,7 @@ func (w *World) Keys(source string) (*KeyStrategy, []Issue) {
 // Uses says what the strategy reads of a request.
 func (s *KeyStrategy) Uses() Uses { return s.uses }
 
-// Run gives what the strategy chooses of a provider's keys, in its order.
+// Run returns what the strategy chooses of a provider's keys, in its order.
 func (s *KeyStrategy) Run(in *Input, keys []*Key) ([]*Key, error) {
 	r := in.start(s.world)
 	defer r.finish()

@@ -97,7 +97,7 @@ func (u Uses) and(v Uses) Uses {
 	}
 }
 
-// Literal says whether the string has no ${…} at all.
+// Literal reports whether the string has no ${…} at all.
 func (t *TemplateProgram) Literal() bool {
 	for _, p := range t.parts {
 		if p.program != nil {
@@ -110,10 +110,10 @@ func (t *TemplateProgram) Literal() bool {
 // Secrets are those that the string names, in order.
 func (t *TemplateProgram) Secrets() []SecretRef { return t.secrets }
 
-// UsesSecrets says whether the string names a secret.
+// UsesSecrets reports whether the string names a secret.
 func (t *TemplateProgram) UsesSecrets() bool { return len(t.secrets) > 0 }
 
-// UsesRequest says whether the string is not the same for every request.
+// UsesRequest reports whether the string is not the same for every request.
 func (t *TemplateProgram) UsesRequest() bool { return t.uses != Uses{} }
 
 // Uses says what the string reads of a request.

@@ -15,7 +15,7 @@ const (
 	maxNames  = 2000 // names looked at; a catalogue has some hundreds
 )
 
-// Names gives the at most n known names that word was probably meant to be,
+// Names returns the at most n known names that word was probably meant to be,
 // the best first, equally good ones in their order. Case does not count.
 //
 // A third of the word's letters may be wrong, at most three: more would

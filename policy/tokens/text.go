@@ -45,7 +45,7 @@ func (w *walk) flush(n int) {
 	w.used = copy(w.buf[:], w.buf[n:w.used])
 }
 
-// cut gives a place in the second half of b where tokens surely end: before a
+// cut returns a place in the second half of b where tokens surely end: before a
 // space that follows something else. Without one it is the last place that
 // splits no character.
 func cut(b []byte) int {

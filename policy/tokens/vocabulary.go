@@ -79,7 +79,7 @@ func (v *vocabulary) slot(text []byte) int {
 	return int(maphash.Bytes(v.seed, text) % uint64(len(v.slots)))
 }
 
-// rank gives the rank of a token, noRank if text is none.
+// rank returns the rank of a token, noRank if text is none.
 func (v *vocabulary) rank(text []byte) uint32 {
 	for slot := v.slot(text); v.slots[slot] != 0; slot = (slot + 1) % len(v.slots) {
 		if r := v.slots[slot] - 1; bytes.Equal(v.token(int(r)), text) {
@@ -99,7 +99,7 @@ func (v *vocabulary) count(text []byte) (n int) {
 	return n
 }
 
-// merge gives the number of tokens of a word of at most maxWord bytes: of all
+// merge returns the number of tokens of a word of at most maxWord bytes: of all
 // neighbours that are one token together, those of the lowest rank are joined,
 // the leftmost first, until there are none.
 func (v *vocabulary) merge(word []byte) int {

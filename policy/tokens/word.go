@@ -47,7 +47,7 @@ func (v *vocabulary) classify() {
 	v.class['\r'] |= newline
 }
 
-// next gives the class and the length of the first character of text. At the
+// next returns the class and the length of the first character of text. At the
 // end it gives neither.
 func (v *vocabulary) next(text []byte) (class, int) {
 	if len(text) == 0 {
@@ -69,7 +69,7 @@ func (v *vocabulary) next(text []byte) (class, int) {
 	return found, size
 }
 
-// run gives the length of the characters of these classes that text starts
+// run returns the length of the characters of these classes that text starts
 // with.
 func (v *vocabulary) run(text []byte, classes class) (n int) {
 	for {
@@ -81,7 +81,7 @@ func (v *vocabulary) run(text []byte, classes class) (n int) {
 	}
 }
 
-// word gives the length of the first word of text, which is not empty. Words
+// word returns the length of the first word of text, which is not empty. Words
 // are what this pattern of tiktoken's o200k_base matches; its alternatives are
 // tried in this order. No token reaches over the end of a word.
 //
@@ -134,7 +134,7 @@ func (v *vocabulary) letters(text []byte) int {
 	return n
 }
 
-// halves gives the length of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+,
+// halves returns the length of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+,
 // 0 without a match, and of its first half alone.
 func (v *vocabulary) halves(text []byte) (both, initials int) {
 	for {
