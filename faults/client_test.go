@@ -18,10 +18,11 @@ type client struct {
 	cancel context.CancelFunc
 	close  func() // the connection
 
-	mu   sync.Mutex
-	got  int                // bytes of the body
-	more chan struct{}      // closed and replaced with each read
-	left chan time.Duration // how long the provider's connection outlived the client's
+	mu      sync.Mutex
+	got     int                // bytes of the body
+	atLeave int                // got when the client left
+	more    chan struct{}      // closed and replaced with each read
+	left    chan time.Duration // how long the provider's connection outlived the client's
 }
 
 func newClient(ctx context.Context) *client {
@@ -101,10 +102,23 @@ func (c *client) waitFor(n int, gone <-chan struct{}) {
 }
 
 // leave closes the client's connection. gone is closed with the connection of
-// the provider that is being asked.
+// the provider that is being asked. What the provider sends from here on may
+// still reach the client, or not.
 func (c *client) leave(gone <-chan struct{}) {
+	c.mu.Lock()
+	c.atLeave = c.got
+	c.mu.Unlock()
 	at := time.Now()
 	c.cancel()
-	<-gone
-	c.left <- time.Since(at)
+	go func() {
+		<-gone
+		c.left <- time.Since(at)
+	}()
+}
+
+// hadAtLeave returns how many bytes of the body the client had when it left.
+func (c *client) hadAtLeave() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.atLeave
 }

@@ -140,9 +140,13 @@ func (r *row) run(t *testing.T, g *gatewaytest.Gateway) {
 		requests = append(requests, fmt.Sprint(p.letter, " ", p.received()))
 	}
 	s.requests = strings.Join(requests, ", ")
-	s.size = strconv.Itoa(len(s.body))
-	if r.want.part {
+	switch {
+	case r.want.part:
 		s.size = "some"
+	case r.want.left:
+		s.size = strconv.Itoa(r.client.hadAtLeave())
+	default:
+		s.size = strconv.Itoa(len(s.body))
 	}
 	s.wrong = r.check(s)
 	for _, w := range s.wrong {

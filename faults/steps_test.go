@@ -161,4 +161,4 @@ func clientHas(x *exchange) {
 }
 
 // clientLeaves makes the client close its connection.
-func clientLeaves(x *exchange) { go x.client.leave(x.gone) }
+func clientLeaves(x *exchange) { x.client.leave(x.gone) }
