@@ -122,7 +122,7 @@ func TestReloadUnderLoad(t *testing.T) {
 
 	// key is what a provider is called with now.
 	marked := 0
-	key := func(p *recorder.Provider, model string) string {
+	key := func(t *testing.T, p *recorder.Provider, model string) string {
 		t.Helper()
 		marked++
 		marker := fmt.Sprint("mark-", marked)
@@ -137,13 +137,13 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Fatalf("%s received no request for %s", p.Name, model)
 		return ""
 	}
-	wantKey := func(p *recorder.Provider, model, want string) {
+	wantKey := func(t *testing.T, p *recorder.Provider, model, want string) {
 		t.Helper()
-		if got := key(p, model); got != want {
+		if got := key(t, p, model); got != want {
 			t.Errorf("%s is called with %s, want %s", p.Name, got, want)
 		}
 	}
-	replace := func(old, new string) {
+	replace := func(t *testing.T, old, new string) {
 		t.Helper()
 		changed := false
 		for i, p := range c.providers {
@@ -167,95 +167,101 @@ func TestReloadUnderLoad(t *testing.T) {
 	var gammaLoad *load
 	steps := []struct {
 		name   string
-		change func()
-		after  func()
+		change func(t *testing.T)
+		after  func(t *testing.T)
 	}{
-		{"add a provider", func() {
+		{"add a provider", func(t *testing.T) {
 			c.providers = append(c.providers, "id: gamma, base_url: "+gamma.URL()+", api_keys: [{value: key-of-gamma}]")
-		}, func() {
-			gammaLoad = newLoad(t, g.URL)
+		}, func(t *testing.T) {
+			gammaLoad = newLoad(l.t, g.URL) // beyond this stage
 			gammaLoad.chat(`{"model":"gamma:m-gamma"}`, "m-gamma", gamma)
 		}},
-		{"rotate a key in the file", func() { replace("key-of-alpha-1", "key-of-alpha-3") }, func() { wantKey(alpha, "alpha:m-alpha", "key-of-alpha-3") }},
-		{"rotate a key in the secrets' folder", func() { write(t, secrets+"/beta/key", "key-of-beta-2\n") }, func() { wantKey(beta, "beta:m-beta", "key-of-beta-2") }},
-		{"reorder keys", func() {
-			replace("{value: key-of-alpha-3}, {value: key-of-alpha-2}", "{value: key-of-alpha-2}, {value: key-of-alpha-3}")
-		}, func() { wantKey(alpha, "alpha:m-alpha", "key-of-alpha-2") }},
-		{"add a header, which renames every cluster", func() { replace("id: beta,", "id: beta, headers: {x-team-token: of-beta},") }, nil},
-		{"change a header", func() { replace("x-team-token: of-beta", "x-team-token: of-beta-too, x-plain: plain") }, nil},
-		{"timeouts", func() { c.gateway = "per_request_timeout: 21s\ntotal_timeout: 42s\nstream_idle_timeout: 63s" }, nil},
-		{"tls: another CA file", func() {
-			replace(caFile, caFile+".two")
+		{"rotate a key in the file", func(t *testing.T) { replace(t, "key-of-alpha-1", "key-of-alpha-3") }, func(t *testing.T) { wantKey(t, alpha, "alpha:m-alpha", "key-of-alpha-3") }},
+		{"rotate a key in the secrets' folder", func(t *testing.T) { write(t, secrets+"/beta/key", "key-of-beta-2\n") }, func(t *testing.T) { wantKey(t, beta, "beta:m-beta", "key-of-beta-2") }},
+		{"reorder keys", func(t *testing.T) {
+			replace(t, "{value: key-of-alpha-3}, {value: key-of-alpha-2}", "{value: key-of-alpha-2}, {value: key-of-alpha-3}")
+		}, func(t *testing.T) { wantKey(t, alpha, "alpha:m-alpha", "key-of-alpha-2") }},
+		{"add a header, which renames every cluster", func(t *testing.T) { replace(t, "id: beta,", "id: beta, headers: {x-team-token: of-beta},") }, nil},
+		{"change a header", func(t *testing.T) { replace(t, "x-team-token: of-beta", "x-team-token: of-beta-too, x-plain: plain") }, nil},
+		{"timeouts", func(t *testing.T) { c.gateway = "per_request_timeout: 21s\ntotal_timeout: 42s\nstream_idle_timeout: 63s" }, nil},
+		{"tls: another CA file", func(t *testing.T) {
+			replace(t, caFile, caFile+".two")
 			write(t, caFile+".two", string(newCA.PEM())+string(ca.PEM()))
 		}, nil},
-		{"tls: what is in the CA file", func() { write(t, caFile+".two", string(ca.PEM())) }, nil},
-		{"models", func() { replace("id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],") }, func() {
+		{"tls: what is in the CA file", func(t *testing.T) { write(t, caFile+".two", string(ca.PEM())) }, nil},
+		{"models", func(t *testing.T) { replace(t, "id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],") }, func(t *testing.T) {
 			if a := g.Post("/v1/chat/completions", `{"model":"listed"}`); !strings.Contains(a.Body, alpha.AnswerText("m-alpha")) {
 				t.Errorf("answer %d %s", a.Status, a.Body)
 			}
 		}},
-		{"max_body_bytes", func() { c.top += "\nmax_body_bytes: 4096" }, nil},
-		{"failover_on", func() { c.gateway += "\nfailover_on: [503, connect_failure]" }, nil},
-		{"base_url", func() { replace(alpha.URL(), providers["moved"].URL()) }, func() {
-			wantKey(providers["moved"], "alpha:m-alpha", "key-of-alpha-2")
+		{"max_body_bytes", func(t *testing.T) { c.top += "\nmax_body_bytes: 4096" }, nil},
+		{"failover_on", func(t *testing.T) { c.gateway += "\nfailover_on: [503, connect_failure]" }, nil},
+		{"base_url", func(t *testing.T) { replace(t, alpha.URL(), providers["moved"].URL()) }, func(t *testing.T) {
+			wantKey(t, providers["moved"], "alpha:m-alpha", "key-of-alpha-2")
 		}},
-		{"remove a provider", func() {
+		{"remove a provider", func(t *testing.T) {
 			gammaLoad.end()
 			hold(gamma, "gamma")
 			c.providers = c.providers[:len(c.providers)-1]
-		}, func() {
+		}, func(t *testing.T) {
 			if a := g.Post("/v1/chat/completions", `{"model":"gamma:m-gamma"}`); a.Status != http.StatusNotFound {
 				t.Errorf("answer %d %s after the provider was removed", a.Status, a.Body)
 			}
 		}},
-		{"the order of providers", func() { slices.Reverse(c.providers) }, nil},
-		{"everything at once", func() {
-			replace("x-team-token", "x-other-token")
-			replace("key-of-alpha-2", "key-of-alpha-1")
+		{"the order of providers", func(t *testing.T) { slices.Reverse(c.providers) }, nil},
+		{"everything at once", func(t *testing.T) {
+			replace(t, "x-team-token", "x-other-token")
+			replace(t, "key-of-alpha-2", "key-of-alpha-1")
 			c.gateway = "per_request_timeout: 22s"
 		}, nil},
 	}
 	for _, s := range steps {
-		hold(long, "long")
-		start, sent := time.Now(), l.sent.Load()
-		waitInForce(t, g, func() {
-			s.change()
-			g.Write(c.String())
+		stage(t, s.name, func(t *testing.T) {
+			hold(long, "long")
+			start, sent := time.Now(), l.sent.Load()
+			waitInForce(t, g, func() {
+				s.change(t)
+				g.Write(c.String())
+			})
+			if s.after != nil {
+				s.after(t)
+			}
+			t.Logf("%v, %d requests", time.Since(start).Round(time.Millisecond), l.sent.Load()-sent)
 		})
-		if s.after != nil {
-			s.after()
-		}
-		t.Logf("%s: %v, %d requests", s.name, time.Since(start).Round(time.Millisecond), l.sent.Load()-sent)
 	}
-	l.end()
-	probe.end()
-	close(gate)
-	for _, wait := range open {
-		a := wait()
-		if _, whole := content(a.Body); a.Err != nil || a.Status != http.StatusOK || !whole {
-			t.Errorf("a stream across reloads: %d, %v, %q", a.Status, a.Err, a.Body)
+	stage(t, "streams across the reloads", func(t *testing.T) {
+		l.end()
+		probe.end()
+		close(gate)
+		for _, wait := range open {
+			a := wait()
+			if _, whole := content(a.Body); a.Err != nil || a.Status != http.StatusOK || !whole {
+				t.Errorf("response %d, %v, %q", a.Status, a.Err, a.Body)
+			}
 		}
-	}
+	})
 
 	total := 0
-	for name, p := range providers {
-		id := name
-		if id == "moved" {
-			id = "alpha"
+	stage(t, "what the providers received", func(t *testing.T) {
+		for name, p := range providers {
+			id := name
+			if id == "moved" {
+				id = "alpha"
+			}
+			for _, r := range p.Requests() {
+				total++
+				if want := `"model":"m-` + id + `"`; !strings.Contains(string(r.Body), want) {
+					t.Errorf("%s received %s", name, r.Body)
+				}
+				if got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); !slices.Contains(keys[name], got) {
+					t.Errorf("%s received the key %s", name, got)
+				}
+				if name != "beta" && (r.Header.Get("X-Team-Token") != "" || r.Header.Get("X-Other-Token") != "") {
+					t.Errorf("%s received beta's header", name)
+				}
+			}
 		}
-		for _, r := range p.Requests() {
-			total++
-			if want := `"model":"m-` + id + `"`; !strings.Contains(string(r.Body), want) {
-				t.Errorf("%s received %s", name, r.Body)
-			}
-			if got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); !slices.Contains(keys[name], got) {
-				t.Errorf("%s received the key %s", name, got)
-			}
-			if name != "beta" && (r.Header.Get("X-Team-Token") != "" || r.Header.Get("X-Other-Token") != "") {
-				t.Errorf("%s received beta's header", name)
-			}
-		}
-	}
+	})
 	t.Logf("%d reloads, %d requests and %d probes under way, %d requests at providers, %d long streams", len(steps), l.sent.Load(), probe.sent.Load(), total, len(open))
 	if a := g.Admin("/healthz"); !strings.Contains(a, `"status": "ok"`) {
 		t.Errorf("/healthz %s", a)
