@@ -268,7 +268,9 @@ func (g *Gateway) end(cmd *exec.Cmd, exited <-chan struct{}) {
 		if len(g.secrets) > 0 {
 			g.CheckSecrets()
 		}
+		goodbyes := g.count(disconnected)
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+		g.spareEnvoysSleep(cmd, goodbyes, exited)
 		select {
 		case <-exited:
 		case <-time.After(Patience):

@@ -1,12 +1,16 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // EnvoyPID returns the process ID of the newest Envoy that `weir run` started.
@@ -22,6 +26,52 @@ func (g *Gateway) EnvoyPID() int {
 		return pid != 0
 	}, "an Envoy")
 	return pid
+}
+
+// disconnected is what weir logs when an Envoy has closed its connection.
+const disconnected = "envoy disconnected"
+
+// spareEnvoysSleep ends the Envoy of a weir that is stopping once it has closed its
+// connections. All that Envoy does after that is to wait for a thread of its allocator,
+// which sleeps for up to a second: most of the time that a short test takes. goodbyes
+// is how often an Envoy had disconnected before the stop.
+func (g *Gateway) spareEnvoysSleep(weir *exec.Cmd, goodbyes int, exited <-chan struct{}) {
+	if g.count("envoy started") == 0 {
+		return // `weir serve`
+	}
+	for limit := time.After(Patience); ; {
+		g.mu.Lock()
+		next := g.lines
+		g.mu.Unlock()
+		if g.count(disconnected) > goodbyes {
+			break
+		}
+		select {
+		case <-next:
+		case <-exited:
+			return
+		case <-limit:
+			return
+		}
+	}
+	if envoy := g.EnvoyPID(); parent(envoy) == weir.Process.Pid {
+		_ = syscall.Kill(envoy, syscall.SIGKILL)
+	}
+}
+
+// parent returns the process ID of a process's parent, 0 if it is gone.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name, in parentheses, may have spaces.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[1])
+	return n
 }
 
 // EnvoyStat returns the sum of Envoy's counters and gauges whose names match.
