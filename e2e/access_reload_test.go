@@ -56,7 +56,7 @@ func TestAccessKeysReload(t *testing.T) {
 		}
 		return ""
 	}
-	ask := func(want map[string]int) {
+	ask := func(t *testing.T, want map[string]int) {
 		t.Helper()
 		for key, status := range want {
 			if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(key)...); a.Status != status {
@@ -64,7 +64,7 @@ func TestAccessKeysReload(t *testing.T) {
 			}
 		}
 	}
-	ask(map[string]int{revoked: 200, kept: 200, added: 401})
+	ask(t, map[string]int{revoked: 200, kept: 200, added: 401})
 	sent, dumped, before := counters(t, g), dump(), version()
 	for _, change := range []struct {
 		name string
@@ -75,11 +75,13 @@ func TestAccessKeysReload(t *testing.T) {
 		{"one is added", func() { g.Write(config("  - {name: added, value: " + added + "}\n")) }, map[string]int{revoked: 401, kept: 200, added: 200}},
 		{"one has another value", func() { write(t, secrets+"/clients/kept", kept+"-2") }, map[string]int{kept: 401, kept + "-2": 200, added: 200}},
 	} {
-		waitInForce(t, g, change.make)
-		ask(change.want)
-		if now := version(); now != before {
-			t.Errorf("%s: version %s, before %s", change.name, now, before)
-		}
+		stage(t, change.name, func(t *testing.T) {
+			waitInForce(t, g, change.make)
+			ask(t, change.want)
+			if now := version(); now != before {
+				t.Errorf("version %s, before %s", now, before)
+			}
+		})
 	}
 	if now := counters(t, g); !maps.Equal(now, sent) {
 		t.Errorf("Envoy's counters are %v, before %v", now, sent)

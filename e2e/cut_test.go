@@ -31,7 +31,7 @@ limits: {client_buffer_bytes: 16777216}
 	request := func(body string) string {
 		return head(key, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body))
 	}
-	send := func(conn net.Conn, text string) {
+	send := func(t *testing.T, conn net.Conn, text string) {
 		t.Helper()
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
@@ -53,33 +53,35 @@ limits: {client_buffer_bytes: 16777216}
 			{"whole", whole, recorder.CutMidBody(5)},
 			{"large", whole, recorder.Status(200, http.Header{"Content-Length": {"9000000"}}, `{"id":"`+strings.Repeat("a", 8<<20))},
 		} {
-			conn := g.Dial()
-			stream := bufio.NewReader(conn)
-			// Responses that end well leave the connection open.
-			for _, body := range []string{whole, test.body} {
-				send(conn, request(body))
+			t.Run(test.name, func(t *testing.T) {
+				conn := g.Dial()
+				stream := bufio.NewReader(conn)
+				// Responses that end well leave the connection open.
+				for _, body := range []string{whole, test.body} {
+					send(t, conn, request(body))
+					resp, err := http.ReadResponse(stream, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					b, err := io.ReadAll(resp.Body)
+					if err != nil || resp.StatusCode != 200 || resp.Close {
+						t.Errorf("a response that ends well: %d %v %.300q, closes: %v", resp.StatusCode, err, b, resp.Close)
+					}
+				}
+				p.Reset()
+				p.Script(test.answer)
+				send(t, conn, request(test.body))
 				resp, err := http.ReadResponse(stream, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				b, err := io.ReadAll(resp.Body)
-				if err != nil || resp.StatusCode != 200 || resp.Close {
-					t.Errorf("%s: answer %d %v %.300q, closes: %v", test.name, resp.StatusCode, err, b, resp.Close)
+				if _, err := io.ReadAll(resp.Body); err == nil {
+					t.Error("the response that breaks off looks complete")
 				}
-			}
-			p.Reset()
-			p.Script(test.answer)
-			send(conn, request(test.body))
-			resp, err := http.ReadResponse(stream, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadAll(resp.Body); err == nil {
-				t.Errorf("%s: the answer is whole", test.name)
-			}
-			if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
-				t.Errorf("%s: %v, %.300q", test.name, err, rest)
-			}
+				if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
+					t.Errorf("after the response: %v, %.300q", err, rest)
+				}
+			})
 		}
 		// Envoy has not waited for the clients, which see the end by it.
 		if now := waited(); now != before {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
@@ -93,15 +94,22 @@ func (h *hostile) idle(t *testing.T) {
 	})
 }
 
-// patience is for clients that are slow, or go away.
-func (h *hostile) patience(t *testing.T) {
-	const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n"
-	// Envoy waits 10 s for the headers; meanwhile comes the rest.
-	slow := map[string]net.Conn{"": h.Dial(), "P": h.Dial(), "POST ": h.Dial(), head + "X-A: ": h.Dial()}
+// slowHead begins a request whose body has 15 bytes.
+const slowHead = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n"
+
+// slowHeaders opens connections that begin a request and send no more, by what they
+// send. Envoy waits 10 s for the headers; meanwhile other tests run.
+func (h *hostile) slowHeaders() map[string]net.Conn {
+	slow := map[string]net.Conn{"": h.Dial(), "P": h.Dial(), "POST ": h.Dial(), slowHead + "X-A: ": h.Dial()}
 	for sent, conn := range slow {
 		_, _ = io.WriteString(conn, sent)
 	}
+	return slow
+}
 
+// patience is for clients that are slow, or go away.
+func (h *hostile) patience(t *testing.T, slow map[string]net.Conn) {
+	const head = slowHead
 	t.Run("byte by byte", func(t *testing.T) {
 		conn := h.Dial()
 		for _, b := range []byte(head + "\r\n" + `{"model":"p:m"}`) {
@@ -166,6 +174,7 @@ func (h *hostile) patience(t *testing.T) {
 	})
 	t.Run("slow headers", func(t *testing.T) {
 		for sent, conn := range slow {
+			_ = conn.SetDeadline(time.Now().Add(gatewaytest.Patience))
 			if len(sent) < len("POST ") {
 				// Too little to tell HTTP from anything else.
 				if b, err := io.ReadAll(conn); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {

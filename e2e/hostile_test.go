@@ -49,6 +49,7 @@ on_http_request:
           tls: {ca_file: %[4]s}
 `, maxBody, h.q.Addr(), h.p.URL(), h.q.CA().File(t)), gatewaytest.Secrets("key-of-p", "key-of-q"))
 
+	slow := h.slowHeaders()
 	t.Run("bodies", h.bodies)
 	t.Run("odd bodies that are right", h.oddBodies)
 	t.Run("content types", h.contentTypes)
@@ -60,7 +61,7 @@ on_http_request:
 	t.Run("HTTP/1 as bytes", h.http1)
 	t.Run("HTTP/2 as frames", h.http2)
 	t.Run("upgrades", h.upgrades)
-	t.Run("patience", h.patience)
+	t.Run("patience", func(t *testing.T) { h.patience(t, slow) })
 }
 
 // specified are the statuses and types of docs/errors.md.

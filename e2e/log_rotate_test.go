@@ -58,40 +58,48 @@ providers: [{id: p, base_url: %q}]
 			}
 		})
 	}
+	end := sync.OnceFunc(func() {
+		close(stop)
+		clients.Wait()
+	})
+	defer end()
 	const rotations = 4
 	for i := range rotations {
-		// Something is in the file each time.
-		gatewaytest.Eventually(t, "lines in the log", func() bool {
-			info, err := os.Stat(path)
-			return err == nil && info.Size() > 0
+		stage(t, fmt.Sprint("rotation ", i+1), func(t *testing.T) {
+			// Something is in the file each time.
+			gatewaytest.Eventually(t, "lines in the log", func() bool {
+				info, err := os.Stat(path)
+				return err == nil && info.Size() > 0
+			})
+			reloads := times("configuration in force")
+			must(t, os.Rename(path, fmt.Sprintf("%s.%d", path, i)), g.Cmd.Process.Signal(syscall.SIGHUP))
+			gatewaytest.Eventually(t, "the log to be opened again and the configuration to be read", func() bool {
+				return times("access log opened again") == i+1 && times("configuration in force") > reloads
+			})
 		})
-		reloads := times("configuration in force")
-		must(t, os.Rename(path, fmt.Sprintf("%s.%d", path, i)), g.Cmd.Process.Signal(syscall.SIGHUP))
-		gatewaytest.Eventually(t, "the log to be opened again and the configuration to be read", func() bool {
-			return times("access log opened again") == i+1 && times("configuration in force") > reloads
-		})
 	}
-	close(stop)
-	clients.Wait()
-	n := int(asked.Load())
-	lines := waitLogged(t, all, "all lines", n, func(l *logLine) bool { return l.Code == "" && l.Rejected == "" })
-	seen := map[string]bool{}
-	for _, l := range lines {
-		seen[l.request.RequestID] = true
-	}
-	if len(lines) != n || len(seen) != n {
-		t.Errorf("%d lines of %d requests, for %d that were sent", len(lines), len(seen), n)
-	}
-
-	// The folder is gone: the open file takes the lines.
-	must(t, os.Rename(dir, dir+".old"), g.Cmd.Process.Signal(syscall.SIGHUP))
-	gatewaytest.Eventually(t, "the failure to be said", func() bool {
-		return times("access log cannot be opened again: lines go on to the file that is open") == 1
+	stage(t, "no line is lost or written twice", func(t *testing.T) {
+		end()
+		n := int(asked.Load())
+		lines := waitLogged(t, all, "all lines", n, func(l *logLine) bool { return l.Code == "" && l.Rejected == "" })
+		seen := map[string]bool{}
+		for _, l := range lines {
+			seen[l.request.RequestID] = true
+		}
+		if len(lines) != n || len(seen) != n {
+			t.Errorf("%d lines of %d requests, for %d that were sent", len(lines), len(seen), n)
+		}
 	})
-	id := g.Post("/v1/chat/completions", `{"model":"p:m"}`).Header.Get("X-Weir-Request-Id")
-	gatewaytest.Eventually(t, "its line in the open file", func() bool {
-		text, err := os.ReadFile(filepath.Join(dir+".old", "access.log"))
-		return err == nil && strings.Count(string(text), id) == 2 // of the request and of its attempt
+	stage(t, "the folder is gone: the open file takes the lines", func(t *testing.T) {
+		must(t, os.Rename(dir, dir+".old"), g.Cmd.Process.Signal(syscall.SIGHUP))
+		gatewaytest.Eventually(t, "the failure to be logged", func() bool {
+			return times("access log cannot be opened again: lines go on to the file that is open") == 1
+		})
+		id := g.Post("/v1/chat/completions", `{"model":"p:m"}`).Header.Get("X-Weir-Request-Id")
+		gatewaytest.Eventually(t, "its line in the open file", func() bool {
+			text, err := os.ReadFile(filepath.Join(dir+".old", "access.log"))
+			return err == nil && strings.Count(string(text), id) == 2 // of the request and of its attempt
+		})
 	})
 }
 

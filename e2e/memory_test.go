@@ -126,8 +126,7 @@ func (m *memoryTest) saysOverloaded(t *testing.T) {
 }
 
 // Attacks on memory. Envoy stays under a ceiling, serves others meanwhile or soon
-// after, and gives the memory back; for that its allocator needs a minute, so it
-// is looked at last.
+// after, and gives the memory back; for that its allocator needs a minute.
 func TestMemory(t *testing.T) {
 	const bodyBytes = ", max_buffered_body_bytes: 4294967296, max_buffered_body_bytes_per_key: 4294967296"
 	http1, http2 := startMemory(t, bodyBytes, ""), startMemory(t, bodyBytes, "")
@@ -138,6 +137,7 @@ func TestMemory(t *testing.T) {
 	t.Run("header bomb", memoryHeaderBomb)
 	t.Run("slow readers", memorySlowReaders)
 	t.Run("one connection", memoryOneConnection)
+	t.Parallel() // the attacks had the machine for themselves; now others run while the minute passes
 	t.Run("given back", func(t *testing.T) {
 		gatewaytest.Eventually(t, "Weir gives the memory back", func() bool {
 			return gatewaytest.Memory(t, bodies.Cmd.Process.Pid, "VmRSS")>>20 < 96

@@ -198,10 +198,18 @@ func TestFilesAreNoticed(t *testing.T) {
 		write(t, secrets+"/store/key", "key-1")
 		write(t, file, config(secrets, "v1"))
 		g := start(t, file)
-		sees(t, g, "key-1", "v2", func() { write(t, file, config(secrets, "v2")) })
-		sees(t, g, "key-1", "v3", func() { overwrite(t, file, config(secrets, "v3")) })
-		sees(t, g, "key-2", "v3", func() { write(t, secrets+"/store/key", "key-2\n") })
-		sees(t, g, "key-3", "v3", func() { overwrite(t, secrets+"/store/key", "key-3") })
+		stage(t, "the file is replaced", func(t *testing.T) {
+			sees(t, g, "key-1", "v2", func() { write(t, file, config(secrets, "v2")) })
+		})
+		stage(t, "the file is written in place", func(t *testing.T) {
+			sees(t, g, "key-1", "v3", func() { overwrite(t, file, config(secrets, "v3")) })
+		})
+		stage(t, "a secret is replaced", func(t *testing.T) {
+			sees(t, g, "key-2", "v3", func() { write(t, secrets+"/store/key", "key-2\n") })
+		})
+		stage(t, "a secret is written in place", func(t *testing.T) {
+			sees(t, g, "key-3", "v3", func() { overwrite(t, secrets+"/store/key", "key-3") })
+		})
 		t.Run("in a folder that is made anew", func(t *testing.T) {
 			waitRejected(t, g, func() {
 				if err := os.RemoveAll(secrets); err != nil {

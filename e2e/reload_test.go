@@ -183,13 +183,17 @@ func TestReloadUnderLoad(t *testing.T) {
 		}, func(t *testing.T) { wantKey(t, alpha, "alpha:m-alpha", "key-of-alpha-2") }},
 		{"add a header, which renames every cluster", func(t *testing.T) { replace(t, "id: beta,", "id: beta, headers: {x-team-token: of-beta},") }, nil},
 		{"change a header", func(t *testing.T) { replace(t, "x-team-token: of-beta", "x-team-token: of-beta-too, x-plain: plain") }, nil},
-		{"timeouts", func(t *testing.T) { c.gateway = "per_request_timeout: 21s\ntotal_timeout: 42s\nstream_idle_timeout: 63s" }, nil},
+		{"timeouts", func(t *testing.T) {
+			c.gateway = "per_request_timeout: 21s\ntotal_timeout: 42s\nstream_idle_timeout: 63s"
+		}, nil},
 		{"tls: another CA file", func(t *testing.T) {
 			replace(t, caFile, caFile+".two")
 			write(t, caFile+".two", string(newCA.PEM())+string(ca.PEM()))
 		}, nil},
 		{"tls: what is in the CA file", func(t *testing.T) { write(t, caFile+".two", string(ca.PEM())) }, nil},
-		{"models", func(t *testing.T) { replace(t, "id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],") }, func(t *testing.T) {
+		{"models", func(t *testing.T) {
+			replace(t, "id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],")
+		}, func(t *testing.T) {
 			if a := g.Post("/v1/chat/completions", `{"model":"listed"}`); !strings.Contains(a.Body, alpha.AnswerText("m-alpha")) {
 				t.Errorf("answer %d %s", a.Status, a.Body)
 			}

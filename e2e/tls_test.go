@@ -116,14 +116,15 @@ func TestTLS(t *testing.T) {
 
 	t.Run("rotation", func(t *testing.T) {
 		kept := g.client(&tls.Config{}, false) // one connection for the whole test
-		served := func(client *http.Client) *x509.Certificate {
+		served := func(t *testing.T, client *http.Client) *x509.Certificate {
+			t.Helper()
 			resp, body, err := g.ask(client)
 			if err != nil || resp.StatusCode != 200 {
 				t.Fatalf("%v %v %s", resp, err, body)
 			}
 			return resp.TLS.PeerCertificates[0]
 		}
-		if !served(kept).Equal(first.x509) {
+		if !served(t, kept).Equal(first.x509) {
 			t.Fatal("another certificate")
 		}
 		stop := make(chan struct{})
@@ -149,36 +150,44 @@ func TestTLS(t *testing.T) {
 				}
 			})
 		}
-		load := func(n int64) {
+		end := sync.OnceFunc(func() {
+			close(stop)
+			clients.Wait()
+		})
+		defer end()
+		load := func(t *testing.T, n int64) {
+			t.Helper()
 			from := asked.Load()
 			gatewaytest.Eventually(t, "requests", func() bool { return asked.Load() >= from+n || failed.Load() > 0 })
 		}
-		load(12)
-		// Half of a pair changes nothing, and is reported.
-		waitRejected(t, g.Gateway, func() { write(t, g.file("tls.crt"), second.cert) })
-		if h := health(t, g.Gateway); h.Status != "degraded" || len(h.Config.Problems) != 1 || !strings.Contains(h.Config.Problems[0], "tls: "+dir+"/tls.crt and "+dir+"/tls.key: tls: private key does not match public key") {
-			t.Errorf("/healthz %+v", h)
-		}
-		if !served(g.client(&tls.Config{}, true)).Equal(first.x509) {
-			t.Error("half a pair is in force")
-		}
-		load(12)
-		listeners := g.EnvoyStat("listener_manager.listener_modified")
-		write(t, g.file("tls.key"), second.key)
-		gatewaytest.Eventually(t, "the new certificate", func() bool {
-			fresh := g.client(&tls.Config{}, true)
-			defer fresh.CloseIdleConnections()
-			return served(fresh).Equal(second.x509)
+		stage(t, "half of a pair changes nothing, and is reported", func(t *testing.T) {
+			load(t, 12)
+			waitRejected(t, g.Gateway, func() { write(t, g.file("tls.crt"), second.cert) })
+			if h := health(t, g.Gateway); h.Status != "degraded" || len(h.Config.Problems) != 1 || !strings.Contains(h.Config.Problems[0], "tls: "+dir+"/tls.crt and "+dir+"/tls.key: tls: private key does not match public key") {
+				t.Errorf("/healthz %+v", h)
+			}
+			if !served(t, g.client(&tls.Config{}, true)).Equal(first.x509) {
+				t.Error("half a pair is in force")
+			}
 		})
-		load(12)
-		close(stop)
-		clients.Wait()
-		if !served(kept).Equal(first.x509) {
-			t.Error("the connection from before is not there any more")
-		}
-		if now := g.EnvoyStat("listener_manager.listener_modified"); now != listeners {
-			t.Errorf("the listener changed %d times", now-listeners)
-		}
+		stage(t, "the whole pair is taken, and cuts nobody", func(t *testing.T) {
+			load(t, 12)
+			listeners := g.EnvoyStat("listener_manager.listener_modified")
+			write(t, g.file("tls.key"), second.key)
+			gatewaytest.Eventually(t, "the new certificate", func() bool {
+				fresh := g.client(&tls.Config{}, true)
+				defer fresh.CloseIdleConnections()
+				return served(t, fresh).Equal(second.x509)
+			})
+			load(t, 12)
+			end()
+			if !served(t, kept).Equal(first.x509) {
+				t.Error("the connection from before is not there any more")
+			}
+			if now := g.EnvoyStat("listener_manager.listener_modified"); now != listeners {
+				t.Errorf("the listener changed %d times", now-listeners)
+			}
+		})
 		if h := health(t, g.Gateway); h.Status != "ok" {
 			t.Errorf("/healthz %+v", h)
 		}

@@ -79,14 +79,16 @@ providers:
 		gatewaytest.Env("WEIR_SECRET_CLIENTS_WIDE", wideKey), gatewaytest.Env("WEIR_SECRET_CLIENTS_NARROW", narrowKey),
 		gatewaytest.Secrets(wideKey, narrowKey))
 	var wrongs atomic.Int64
+	var at atomic.Value // the name of the round
 	l := &load{url: g.URL, address: g.Address(), wrong: func(format string, args ...any) {
 		if wrongs.Add(1) <= 20 {
-			t.Errorf(format, args...)
+			t.Errorf("%v: "+format, append([]any{at.Load()}, args...)...)
 		}
 	}}
 	defer func() { t.Logf("requests: %v; %d wrong outcomes", &l.counts, wrongs.Load()) }()
 
-	run := func(disturb func()) {
+	run := func(name string, disturb func()) {
+		at.Store(name)
 		ctx, cancel := context.WithTimeout(t.Context(), round)
 		defer cancel()
 		var workers sync.WaitGroup
@@ -113,13 +115,13 @@ providers:
 		l.epoch.Add(1)
 	}
 	rough := rounds / 3
-	for range rough {
-		run(kill)
+	for i := range rough {
+		run(fmt.Sprint("round ", i+1, " with a kill"), kill)
 	}
-	run(func() { g.Reload(config()) }) // what the calm rounds start from
+	run("first calm round", func() { g.Reload(config()) }) // what the others start from
 	var all []figures
-	for range max(rounds-rough-1, 3) {
-		run(func() { g.Reload(config()) })
+	for i := range max(rounds-rough-1, 3) {
+		run(fmt.Sprint("calm round ", i+2), func() { g.Reload(config()) })
 		all = append(all, quiet(t, g))
 		t.Log(all[len(all)-1])
 	}

@@ -99,17 +99,25 @@ func (g *Gateway) Kill() {
 	_ = g.Wait()
 }
 
-// FreeAddr gives an address of this machine that nobody listens on. The port is
-// below the range from which systems take ports for connections and for port 0:
-// between this call and Envoy's bind nobody can be given it by chance.
+// FreeAddr returns an address of this machine that nobody listens on, and that no other
+// test is given before this one ends. The port is below the range from which systems take
+// ports for connections and for port 0: between this call and Envoy's bind nobody can be
+// given it by chance. Tests of all packages tell each other which ports they have by
+// binding them for UDP, which nobody else uses.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
-		if err == nil {
-			_ = l.Close()
-			return l.Addr().String()
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
+		claim, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
 		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			t.Cleanup(func() { _ = claim.Close() })
+			return addr
+		}
+		_ = claim.Close()
 	}
 	t.Fatal("no port is free")
 	return ""
