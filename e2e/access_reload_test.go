@@ -20,6 +20,7 @@ var resourceVersion = regexp.MustCompile(`"(version_info|last_updated)": "[^"]*"
 // TestAccessKeysReload: a change of access keys is in force at the next request, and
 // Envoy hears nothing of it. A request that runs with a key that is revoked goes on.
 func TestAccessKeysReload(t *testing.T) {
+	t.Parallel()
 	const revoked, kept, added = "key-that-is-revoked", "key-that-is-kept-0", "key-that-is-added-0"
 	p := recorder.Start(t)
 	secrets := t.TempDir()

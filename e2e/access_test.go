@@ -31,6 +31,7 @@ const (
 // TestAccess tests access keys and what they may use (docs/configuration.md, "Access
 // keys") on a running gateway.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	alpha := recorder.Start(t, recorder.WithName("alpha"))
 	bravo := recorder.Start(t, recorder.WithName("bravo"))
 	providers := fmt.Sprintf(`

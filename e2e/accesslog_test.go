@@ -104,6 +104,7 @@ var outcomes = []struct {
 
 // The log names the cause of every failure as it was.
 func TestCauses(t *testing.T) {
+	t.Parallel()
 	ca := recorder.NewCA(t)
 	second := recorder.Start(t, recorder.WithName("second"))
 	noise := recorder.StartRaw(t, func(c net.Conn) {

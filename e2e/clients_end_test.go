@@ -13,6 +13,7 @@ import (
 // With strict_stream_end the official SDKs report a stream that was cut, which
 // without it some take for a whole answer.
 func TestClientsOfCutStreams(t *testing.T) {
+	t.Parallel()
 	strict := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 access_keys: [{name: clients, value: %s}]

@@ -13,6 +13,7 @@ import (
 // The official SDKs report a limit as such, and by default try again until
 // there is room.
 func TestClientsAtALimit(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := startLimited(t, "{max_requests: 3, max_requests_per_key: 2, max_wait: 1ms}", "", p)
 	for _, c := range []struct {

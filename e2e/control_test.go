@@ -78,6 +78,7 @@ func keyOfPrimes(t *testing.T, bits ...int) *rsa.PrivateKey {
 // TestRejectedByEnvoy gives Envoy what Weir takes for right and Envoy does not:
 // the configuration before stays in force, and Envoy's words are passed on.
 func TestRejectedByEnvoy(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -189,6 +190,7 @@ func startEnvoy(t *testing.T, node, socket, adminSocket string) (stop func()) {
 }
 
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	config := setup{providers: []string{"id: alpha, base_url: " + p.URL()}}
 

@@ -95,6 +95,7 @@ func wantUnavailable(t *testing.T, a gatewaytest.Answer, path string) {
 // TestFailClosed: an Envoy whose Weir is gone, dying or hanging sends nothing
 // anywhere, and needs no touch when Weir is back.
 func TestFailClosed(t *testing.T) {
+	t.Parallel()
 	c := newClosing(t)
 	g := gatewaytest.Serve(t, c.config, gatewaytest.Secrets("key-of-alpha", "key-of-bravo"))
 	served := func(t *testing.T) {
@@ -297,6 +298,7 @@ func (c closing) killedUnderLoad(t *testing.T, g *gatewaytest.Served) {
 
 // TestRun is about the two processes of `weir run`.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	c := newClosing(t)
 	t.Run("port in use", func(t *testing.T) {
 		g := gatewaytest.Start(t, c.config)

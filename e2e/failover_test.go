@@ -32,6 +32,7 @@ var failures = []struct {
 }
 
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	ca := recorder.NewCA(t)
 	first := recorder.Start(t, recorder.WithName("first"))
 	second := recorder.Start(t, recorder.WithName("second"), recorder.WithTLS("second.internal"), recorder.WithCA(ca))

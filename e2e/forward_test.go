@@ -205,6 +205,7 @@ providers:
 // TestOwnKeyStays: nothing that equals the presented key reaches a provider,
 // wherever the client writes it.
 func TestOwnKeyStays(t *testing.T) {
+	t.Parallel()
 	alpha := recorder.Start(t, recorder.WithName("alpha"))
 	bravo := recorder.Start(t, recorder.WithName("bravo"))
 	const key, other = "weir-Key/0123+456789=abc", "another-credential-of-the-client"

@@ -37,6 +37,7 @@ const roleOnly = `data: {"object":"chat.completion.chunk","choices":[{"index":0,
 // What is no answer, although its status says so, never reaches the client as
 // long as another attempt may follow.
 func TestGate(t *testing.T) {
+	t.Parallel()
 	first := recorder.Start(t, recorder.WithName("first"))
 	second := recorder.Start(t, recorder.WithName("second"))
 	g := gatewaytest.Start(t, fmt.Sprintf(`
@@ -160,6 +161,7 @@ on_http_request:
 
 // The timeouts mean what they say.
 func TestTotalTimeoutOfStreams(t *testing.T) {
+	t.Parallel()
 	silent := recorder.Start(t)
 	silent.Script(slices.Repeat([]recorder.Answer{recorder.Silence}, 20)...)
 	held := recorder.Start(t)

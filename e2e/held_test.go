@@ -21,6 +21,7 @@ import (
 // Envoy 1.40 crashes if it then wants to pause the provider: see RATIONALE.md,
 // "Why is a response held only between HTTP/1.1 connections?".
 func TestResponseCompleteBeforeWeirAnswers(t *testing.T) {
+	t.Parallel()
 	const size = 24 << 20
 	text := strings.Repeat("x", 16<<10)
 	chunk := "data: {\"choices\":[{\"delta\":{\"content\":\"" + text + "\"}}]}\n\n"

@@ -244,6 +244,7 @@ func TestEmptyDataFrames(t *testing.T) {
 
 // A connection whose other end is gone without a word is given up.
 func TestDeadHTTP2Connection(t *testing.T) {
+	t.Parallel()
 	p := &framed{}
 	g := gatewaytest.Start(t, fmt.Sprintf("envoy: {concurrency: 1}\non_http_request:\n  - type: ai-gateway\n    config:\n      per_request_timeout: 1s\n      providers:\n        - {id: p, base_url: http://%s, http2: true, idle_timeout: 1m}\n", p.start(t, 100, func(s call) bool {
 		return s.ok() && s.conn > 0 // the first connection falls silent

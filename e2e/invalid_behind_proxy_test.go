@@ -14,6 +14,7 @@ import (
 // TestInvalidRequestBehindProxy: a client sends what is not valid through a proxy
 // that passes it on, and the streams of other clients on that connection live on.
 func TestInvalidRequestBehindProxy(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t, recorder.WithName("p"))
 	head := []string{":method", "POST", ":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h", "content-type", "application/json"}
 	invalid := map[string][]string{

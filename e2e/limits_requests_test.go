@@ -84,6 +84,7 @@ func wantLimited(t *testing.T, a gatewaytest.Answer, path string, status int, co
 
 // One key at its limit is refused; the others are served.
 func TestRequestsOfAKeyAreLimited(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, more string
 		client     func(*testing.T) *http.Client
@@ -165,6 +166,7 @@ func TestRequestsOfAKeyAreLimited(t *testing.T) {
 // Bodies are refused before they are read, and a slow one of one key does not
 // keep those of others out.
 func TestBodiesOfAKeyAreLimited(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := startLimited(t, "{max_buffered_body_bytes: 400000, max_buffered_body_bytes_per_key: 200000, max_wait: 50ms}", "max_body_bytes: 100000", p)
 	const limited = "the request bodies of this access key would take more than 200000 bytes at once, which is its limit: wait until a request has ended"

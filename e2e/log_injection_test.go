@@ -17,6 +17,7 @@ import (
 // TestLogInjection: nothing that a client or a provider sends makes a line of
 // its own in a log, moves a terminal's cursor, or makes a line long.
 func TestLogInjection(t *testing.T) {
+	t.Parallel()
 	const marker = "INJECTED"
 	provider := recorder.Start(t)
 	// Responses that are not HTTP, with the same in them.

@@ -117,6 +117,7 @@ const unavailableLine = "503 rejected ext_proc_error_gRPC_error_14"
 
 // Envoy keeps what it cannot tell a weir that is gone, and tells the next one.
 func TestLogOutlivesWeir(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Serve(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	sends := func() int { return g.EnvoyStat("^cluster.weir_log.upstream_cx_none_healthy$") }
@@ -154,6 +155,7 @@ func TestLogOutlivesWeir(t *testing.T) {
 
 // Envoy keeps so much and counts what is more.
 func TestLogThatEnvoyCannotKeep(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Serve(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	g.Kill()
@@ -175,6 +177,7 @@ func TestLogThatEnvoyCannotKeep(t *testing.T) {
 
 // A gateway that is stopped has told of every request.
 func TestLogOfStoppedGateway(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	running := startStreams(t, g, p, 20)

@@ -106,6 +106,7 @@ providers: [{id: p, base_url: %q}]
 // TestRefusalsAreSampled: who has no key cannot fill the disk. What is left out
 // is told, metrics count everything, and clients with a key have all lines.
 func TestRefusalsAreSampled(t *testing.T) {
+	t.Parallel()
 	provider := recorder.Start(t)
 	const key = "a-long-key-of-a-client"
 	g := gatewaytest.Start(t, fmt.Sprintf(`

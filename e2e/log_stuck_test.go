@@ -14,6 +14,7 @@ import (
 // A log that cannot be written costs lines: no request, no memory, and not the
 // end of weir.
 func TestLogThatIsNotTaken(t *testing.T) {
+	t.Parallel()
 	const lines = "weir_access_log_lines_dropped_total"
 	pipe := func(t *testing.T) (r, w *os.File, option gatewaytest.Option) {
 		r, w, err := os.Pipe()

@@ -16,6 +16,7 @@ import (
 // TestProxies: whose address is the client's, for expressions and for the log.
 // A provider sees none of it.
 func TestProxies(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t, recorder.WithName("p"))
 	type ask struct {
 		from, begin string   // the connection's address, and what it begins with

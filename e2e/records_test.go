@@ -14,6 +14,7 @@ import (
 
 // The log says who asked, and what the gateway itself answered.
 func TestRefusalsAreLogged(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 max_body_bytes: 100000
@@ -90,6 +91,7 @@ providers:
 
 // An id names one request, whatever clients and providers call theirs.
 func TestRequestIDs(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, "providers:\n  - {id: p, base_url: "+p.URL()+"}\n")
 	const theirs = "6f1c1a52-1111-4222-8333-444455556666"
@@ -148,6 +150,7 @@ func TestRequestIDs(t *testing.T) {
 
 // Nothing that clients or providers write is shown, but for the name of a model.
 func TestNothingSaidIsShown(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 access_keys:

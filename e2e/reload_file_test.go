@@ -67,6 +67,7 @@ func waitRejected(t *testing.T, g *gatewaytest.Gateway, change func()) {
 }
 
 func TestBadFileChangesNothing(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	good := setup{providers: []string{"id: alpha, base_url: " + p.URL() + ", api_keys: [{value: key-of-alpha}]"}}
 	g := gatewaytest.Start(t, good.String(), gatewaytest.Secrets("key-of-alpha", "literal-of-a-bad-file"))
@@ -146,6 +147,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 // TestFilesAreNoticed changes files in the ways in which people, editors and
 // Kubernetes do.
 func TestFilesAreNoticed(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	// config has a header with this value, and a key from the secrets' folder.
 	config := func(secrets, value string) string {

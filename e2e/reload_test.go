@@ -275,6 +275,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // TestFailoverAcrossReload reloads while a request's first attempt hangs: its
 // second must go where it was planned to go.
 func TestFailoverAcrossReload(t *testing.T) {
+	t.Parallel()
 	first := recorder.Start(t, recorder.WithName("first"))
 	second := recorder.Start(t, recorder.WithName("second"))
 	other := recorder.Start(t, recorder.WithName("other"))

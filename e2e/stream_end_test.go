@@ -99,6 +99,7 @@ func bytewise(s string) []string { return strings.Split(s, "") }
 // With strict_stream_end, a stream that ends as HTTP has it, but not as its API
 // has it, ends in an error event.
 func TestStrictStreamEnd(t *testing.T) {
+	t.Parallel()
 	first := recorder.Start(t, recorder.WithName("first"))
 	second := recorder.Start(t, recorder.WithName("second"), recorder.WithTLS())
 	const config = `
@@ -187,6 +188,7 @@ on_http_request:
 // With telemetry.stream_end, a stream that ends without the last event of its
 // API is marked, and passes as it came.
 func TestStreamEnd(t *testing.T) {
+	t.Parallel()
 	one := recorder.Start(t, recorder.WithName("one"))
 	two := recorder.Start(t, recorder.WithName("two"), recorder.WithTLS())
 	failing := recorder.Start(t, recorder.WithName("failing"))
@@ -301,6 +303,7 @@ providers:
 
 // A stream that Weir follows for its silence is marked, and not changed.
 func TestStreamEndOfFollowedStreams(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 on_http_request:
@@ -310,6 +313,12 @@ on_http_request:
       stream_idle_timeout: 10s
       providers: [{id: p, base_url: %s, supported_api_surfaces: [{format: openai}, {format: anthropic}]}]
 `, p.URL()))
+	type expected struct {
+		api       string
+		header    http.Header
+		truncated bool
+	}
+	var all []expected
 	for _, e := range endings {
 		for n := range 2 {
 			events := e.events[:len(e.events)-n]
@@ -318,9 +327,12 @@ on_http_request:
 			if want := strings.Join(events, ""); a.Status != 200 || a.Body != want || a.Err != nil {
 				t.Errorf("answer %d, %v: %q, want %q", a.Status, a.Err, a.Body, want)
 			}
-			if l := loggedAs(t, g, a.Header).request; l.Truncated != (n > 0) {
-				t.Errorf("%s: truncated %t", e.name, l.Truncated)
-			}
+			all = append(all, expected{e.name, a.Header, n > 0})
+		}
+	}
+	for _, e := range all {
+		if l := loggedAs(t, g, e.header).request; l.Truncated != e.truncated {
+			t.Errorf("%s: truncated %t, want %t", e.api, l.Truncated, e.truncated)
 		}
 	}
 }

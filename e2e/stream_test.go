@@ -284,6 +284,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 }
 
 func TestStreamTimeouts(t *testing.T) {
+	t.Parallel()
 	const (
 		attempt = 700 * time.Millisecond
 		idle    = 1 * time.Second

@@ -222,6 +222,7 @@ func pack(s string) string {
 // Envoy reads the usage of large answers up to a limit of bytes, and one of
 // JSON values; what is beyond passes as it is, and its usage is unknown.
 func TestUsageOfLargeAnswers(t *testing.T) {
+	t.Parallel()
 	const (
 		known  = "11+?=11 cached 0 reasoning 0"
 		vector = 1536
