@@ -24,7 +24,7 @@ import (
 func TestClientTimeouts(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t, recorder.WithName("p"))
-	g := gatewaytest.Start(t, fmt.Sprintf("limits: {client_headers_timeout: 300ms, client_body_timeout: 600ms, client_idle_timeout: 400ms}\n"+
+	g := gatewaytest.Start(t, fmt.Sprintf("limits: {client_headers_timeout: 1s, client_body_timeout: 1500ms, client_idle_timeout: 1200ms}\n"+
 		"providers: [{id: p, base_url: %q}]\n", p.URL()))
 	const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n"
 	tooSlow := errorBody("", "timeout", "the request did not arrive in time")
@@ -97,14 +97,18 @@ func TestHandshakeTimeout(t *testing.T) {
 	pair := newPair(t, ca)
 	write(t, filepath.Join(dir, "tls.crt"), pair.cert)
 	write(t, filepath.Join(dir, "tls.key"), pair.key)
-	g := gatewaytest.Start(t, fmt.Sprintf("limits: {client_headers_timeout: 300ms}\ntls: {cert_file: %s/tls.crt, key_file: %s/tls.key}\n", dir, dir))
+	g := gatewaytest.Start(t, fmt.Sprintf("limits: {client_headers_timeout: 2s}\ntls: {cert_file: %s/tls.crt, key_file: %s/tls.key}\n", dir, dir))
+	var slow sync.WaitGroup
 	for name, send := range map[string]string{"nothing": "", "half a hello": clientHello()[:40], "a hello": clientHello()} {
 		conn := g.Dial()
-		_, _ = io.WriteString(conn, send)
-		if got := ended(t, conn); name != "a hello" && got != "" {
-			t.Errorf("%s: %q", name, got)
-		}
+		slow.Go(func() {
+			_, _ = io.WriteString(conn, send)
+			if got := ended(t, conn); name != "a hello" && got != "" {
+				t.Errorf("%s: %q", name, got)
+			}
+		})
 	}
+	slow.Wait()
 	conn := tls.Client(g.Dial(), &tls.Config{RootCAs: ca.Pool(), ServerName: "gateway.internal"})
 	if err := conn.Handshake(); err != nil {
 		t.Error(err)

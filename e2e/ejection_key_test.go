@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"weir/internal/gatewaytest"
@@ -55,7 +56,7 @@ func (e *ejecting) servedBy(key string) string {
 // elsewhere at most.
 func TestEjectionByOneKey(t *testing.T) {
 	t.Parallel()
-	e := ejectKeys(t, "per_request_timeout: 300ms\n      outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h}")
+	e := ejectKeys(t, patient+"outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h}")
 	means := map[string]func(w http.ResponseWriter, r *http.Request){
 		"status 504": func(w http.ResponseWriter, _ *http.Request) { answer(w, 504) },
 		"status 403": func(w http.ResponseWriter, _ *http.Request) { answer(w, 403) },
@@ -89,10 +90,12 @@ func TestEjectionByOneKey(t *testing.T) {
 	// The last ones are failures whether another attempt could follow or not.
 	names := append(slices.Sorted(maps.Keys(means)), "status 500")
 	for _, name := range names {
+		var clients sync.WaitGroup // at the same time: silence takes a while
 		for range 6 {
 			attempts++
-			e.from(narrowKey, fmt.Sprintf(`{"model":"m","messages":[],"user":%q}`, name))
+			clients.Go(func() { e.from(narrowKey, fmt.Sprintf(`{"model":"m","messages":[],"user":%q}`, name)) })
 		}
+		clients.Wait()
 	}
 	known := func(n int) func() bool {
 		return func() bool {

@@ -44,7 +44,7 @@ connect_to:
 on_http_request:
   - type: ai-gateway
     config:
-      per_request_timeout: 1s
+      per_request_timeout: 2s
       outlier_detection: {disabled: true}
       providers:
         - id: first

@@ -70,7 +70,7 @@ max_body_bytes: 65536
 on_http_request:
   - type: ai-gateway
     config:
-      per_request_timeout: 1s
+      per_request_timeout: 2s
       outlier_detection: {disabled: true}
       headers: {x-operator: "${secrets.get('own', 'header')}"}
       providers:

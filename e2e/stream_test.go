@@ -286,9 +286,9 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 func TestStreamTimeouts(t *testing.T) {
 	t.Parallel()
 	const (
-		attempt = 700 * time.Millisecond
-		idle    = 1 * time.Second
-		total   = 3 * time.Second
+		attempt = 1500 * time.Millisecond
+		idle    = 2 * time.Second
+		total   = 5 * time.Second
 	)
 	var providers []*recorder.Provider
 	config := ""

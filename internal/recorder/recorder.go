@@ -234,7 +234,7 @@ func (p *Provider) Last(t testing.TB) Request {
 
 // waitLimit is for a test that would otherwise hang: nothing depends on it in
 // a test that passes.
-const waitLimit = 20 * time.Second
+const waitLimit = 60 * time.Second
 
 // WaitRequests waits until n requests are recorded and returns all there are.
 func (p *Provider) WaitRequests(t testing.TB, n int) []Request {
