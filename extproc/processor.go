@@ -68,8 +68,8 @@ type Processor struct {
 // New makes a Processor. current returns the current policy and access keys; it is
 // asked once for each request. limiter counts running requests, reached those that it
 // refuses; plans keeps the clusters that they need; health is what is known of
-// clusters. past returns the credentials
-// that requests to a cluster may carry beside those of the current policy.
+// clusters. past returns the credentials that requests to a cluster may carry beside
+// those of the current policy.
 func New(current func() Current, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, health Health, past func(cluster string) []string) *Processor {
 	return &Processor{
 		current: current, log: log, metrics: metrics, limiter: limiter, reached: reached, plans: plans, health: health, past: past, now: time.Now,

@@ -15,6 +15,7 @@ import (
 
 	"weir/identity"
 	"weir/llm"
+	"weir/policy/expression"
 )
 
 // pureConfig has whatever a plan reads: strategies for models and keys, a scope,
@@ -50,10 +51,10 @@ func TestPlanIsPure(t *testing.T) {
 		Request
 		source rand.PCG
 	}
-	newRequest := func(key *identity.Key, body string) *request {
+	newRequest := func(key *identity.Key, numbers Numbers, body string) *request {
 		r := &request{Request: Request{
 			Endpoint: &llm.Endpoints()[0], Key: key, Body: readBody(t, body), Now: testNow, Health: readOnly{health}, Probe: true,
-			Headers: maps.All(map[string]string{}),
+			Headers: maps.All(map[string]string{}), Numbers: numbers,
 		}}
 		r.Random = rand.New(&r.source)
 		return r
@@ -72,24 +73,35 @@ func TestPlanIsPure(t *testing.T) {
 		return out.String()
 	}
 	var group sync.WaitGroup
+	type values struct {
+		key     *identity.Key
+		numbers Numbers
+		body    string
+	}
+	var all []values
 	for _, key := range []*identity.Key{keys.Named("all"), keys.Named("scoped")} {
-		for _, body := range []string{`{"messages":[]}`, `{"model":"m","messages":[]}`, `{"model":"c:m","models":["m","a:n","b:unlisted"]}`, `{"model":"nothing"}`} {
-			first := newRequest(key, body)
-			want := describe(first)
-			if again := describe(first); again != want {
-				t.Errorf("%s: planned twice: %s", body, cmp.Diff(want, again))
+		for _, numbers := range []Numbers{nil, new(failing), new(failing(0.9))} {
+			for _, body := range []string{`{"messages":[]}`, `{"model":"m","messages":[]}`, `{"model":"c:m","models":["m","a:n","b:unlisted"]}`, `{"model":"nothing"}`} {
+				all = append(all, values{key, numbers, body})
 			}
-			for range 4 {
-				group.Go(func() {
-					r := newRequest(key, body)
-					for range 25 {
-						if got := describe(r); got != want {
-							t.Errorf("%s: %s", body, cmp.Diff(want, got))
-							return
-						}
+		}
+	}
+	for _, v := range all {
+		first := newRequest(v.key, v.numbers, v.body)
+		want := describe(first)
+		if again := describe(first); again != want {
+			t.Errorf("%v: planned twice: %s", v, cmp.Diff(want, again))
+		}
+		for range 4 {
+			group.Go(func() {
+				r := newRequest(v.key, v.numbers, v.body)
+				for range 25 {
+					if got := describe(r); got != want {
+						t.Errorf("%v: %s", v, cmp.Diff(want, got))
+						return
 					}
-				})
-			}
+				}
+			})
 		}
 	}
 	group.Wait()
@@ -97,6 +109,12 @@ func TestPlanIsPure(t *testing.T) {
 		t.Error("the policy was changed")
 	}
 }
+
+// failing is the numbers of models that all have this rate of errors.
+type failing float64
+
+func (f *failing) Model(int, expression.Metric) float64 { return float64(*f) }
+func (f *failing) Key(int) expression.KeyNumbers        { return expression.KeyNumbers{} }
 
 // readOnly is health that notes nothing of who asks.
 type readOnly struct{ *fakes }
