@@ -6,9 +6,9 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Codec is the gRPC codec of a server that has the ext_proc service among
-// others: it knows *Request and *Response, gives a Reader the message as it is,
-// and leaves every other one to gRPC's own protobuf codec. Install it with grpc.ForceServerCodecV2.
+// Codec is the gRPC codec of a server with the ext_proc service and others. It encodes
+// *Response, decodes *Request, passes the bytes of a message to a Reader, and leaves
+// everything else to gRPC's protobuf codec. Install it with grpc.ForceServerCodecV2.
 type Codec struct {
 	pool  mem.BufferPool
 	bound *bound
@@ -22,8 +22,8 @@ func NewCodec(pool mem.BufferPool) *Codec {
 	return &Codec{pool: pool, bound: newBound(), std: encoding.GetCodecV2(proto.Name)}
 }
 
-// Marshal encodes v, which may refer to the bytes of a received message: they
-// are free when gRPC has written the last of them.
+// Marshal encodes v, which may refer to the bytes of a received message. They are freed
+// when gRPC has written them.
 func (c *Codec) Marshal(v any) (mem.BufferSlice, error) {
 	if r, ok := v.(*Response); ok {
 		return r.encode(c.pool)
@@ -31,13 +31,13 @@ func (c *Codec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.std.Marshal(v)
 }
 
-// Reader is a message that decodes itself. It must not keep the bytes.
+// Reader is a message that decodes itself. ReadMessage must not keep the bytes.
 type Reader interface {
 	ReadMessage(message []byte) error
 }
 
-// Unmarshal decodes data into v. A *Request frees what it held and takes a hold
-// on data. It waits while too many large ones are held.
+// Unmarshal decodes data into v. A *Request releases its buffer and keeps a reference to
+// data; Unmarshal waits while too many large ones are held.
 func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch r := v.(type) {
 	case *Request:
@@ -50,5 +50,5 @@ func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.std.Unmarshal(data, v)
 }
 
-// Name is that of the encoding, which is protobuf whoever does it.
+// Name returns the name of protobuf's codec, because the encoding is the same.
 func (c *Codec) Name() string { return proto.Name }

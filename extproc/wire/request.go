@@ -10,13 +10,13 @@ import (
 	"weir/internal/protofield"
 )
 
-// Request is what Weir reads of a ProcessingRequest. The zero value is ready to
-// receive into, and it is meant to be received into again: it keeps the memory
-// of its slices.
+// Request is a ProcessingRequest, as far as Weir reads it. The zero value can be passed
+// to Stream.Recv. Pass the same Request again for the next message: it reuses the
+// memory of its slices.
 //
-// Headers are the receiver's own and may be kept. Body, and what Attribute and
-// Metadata look into, lie in the buffer the message was received in: they are
-// gone after Free and with the next Recv. A Request is for one goroutine.
+// Headers are copies and may be kept. Body, and the values that Attribute and Metadata
+// search, are in the receive buffer: they are invalid after Free and after the next
+// Recv. A Request must be used by one goroutine at a time.
 type Request struct {
 	Kind Kind
 
@@ -24,37 +24,36 @@ type Request struct {
 	// separately.
 	Headers []Header
 
-	// Body is the body or a piece of it. It must not be written to.
+	// Body is the body or a chunk of it. It must not be written to.
 	Body []byte
 
-	// EndOfStream means that nothing follows this part: no body after headers,
-	// no more body after a piece.
+	// EndOfStream is set where nothing follows this part: no body after headers, no
+	// further chunk after a chunk.
 	EndOfStream bool
 
 	buf    mem.Buffer // holds the message; nil when there is none
 	bodyAt int        // where Body starts in buf
 
-	bound *bound // that held is of
+	bound *bound // the limit that held counts against
 	held  int64
 
 	attributes [][]byte // entries of the map attributes
 	metadata   [][]byte // core.v3.Metadata messages; more than one are to be merged
 }
 
-// Header is one header field. The value is its bytes as they came, which need
-// not be UTF-8.
+// Header is one header field. The value is unchanged and need not be UTF-8.
 type Header struct {
 	Key, Value string
 }
 
-// The key under which Envoy files the attributes an ext_proc filter asked for,
-// whatever that filter is called in the configuration.
+// attributesOf is the key of the attributes that an ext_proc filter requested. Envoy
+// uses it whatever the name of the filter in the configuration is.
 const attributesOf = "envoy.filters.http.ext_proc"
 
-// Attribute returns the attribute of this name, such as "xds.cluster_name", as
-// text; a number has no exponent. It is "" when Envoy did not send it: attributes
-// come with the first message of a stream only, unlike metadata, which comes with
-// every one.
+// Attribute returns the attribute with this name, such as "xds.cluster_name", as text;
+// numbers are written without an exponent. It returns "" if Envoy did not send the
+// attribute. Envoy sends attributes in the first message of a stream only, but metadata
+// in every message.
 func (r *Request) Attribute(name string) string {
 	var v scalar
 	for _, entry := range r.attributes {
@@ -63,28 +62,28 @@ func (r *Request) Attribute(name string) string {
 	return v.text()
 }
 
-// Metadata returns a string field of a dynamic metadata namespace that the
-// filter forwards; false when it is not there or is no string.
+// Metadata returns a string field of a dynamic metadata namespace that the filter
+// forwards. It returns false if the field is absent or not a string.
 func (r *Request) Metadata(namespace, field string) (string, bool) {
 	var v scalar
 	for _, m := range r.metadata {
 		f := protofield.Fields{Rest: m}
 		for f.Next() {
-			if f.Is(1, protowire.BytesType) {
+			if f.Is(metadataFilterMetadata, protowire.BytesType) {
 				v.inStructs(f.Bytes, namespace, field)
 			}
 		}
 	}
-	if v.kind != stringValue {
+	if v.kind != protofield.ValueString {
 		return "", false
 	}
 	return string(v.str), true
 }
 
-// Free lets go of the receive buffer and empties r. It may be called again. A
-// Request that is dropped without it leaves its buffer to the garbage collector,
-// and if it is large takes room from others for ever. A Response that edits this body must have been sent
-// before; the connection keeps its own hold on the bytes.
+// Free releases the receive buffer and empties r. It may be called more than once. Send
+// a Response that edits this body first: the connection keeps its own reference to the
+// bytes. A large Request that is dropped without Free takes room from others until the
+// process ends.
 func (r *Request) Free() {
 	if r.buf != nil {
 		r.buf.Free()
@@ -113,8 +112,8 @@ func (r *Request) decode(data mem.BufferSlice, pool mem.BufferPool, bound *bound
 	return nil
 }
 
-// contiguous returns data in one piece: a hold on the frame if it came in one, a
-// copy otherwise.
+// contiguous returns data as one buffer: a reference to the frame if there is one
+// frame, a copy otherwise.
 func contiguous(data mem.BufferSlice, pool mem.BufferPool) mem.Buffer {
 	if len(data) == 1 {
 		data[0].Ref()
@@ -132,9 +131,9 @@ func (r *Request) parse(b []byte) error {
 			continue
 		}
 		switch f.Num {
-		case 2, 3, 4, 5, 6, 7:
-			// A oneof: another member replaces what came before, the same one
-			// is merged into it.
+		case requestRequestHeaders, requestResponseHeaders, requestRequestBody, requestResponseBody, requestRequestTrailers, requestResponseTrailers:
+			// A oneof: another member replaces an earlier one, the same member is merged
+			// into it.
 			if kind := Kind(f.Num - 1); kind != r.Kind {
 				clear(r.Headers)
 				r.Kind, r.Headers, r.Body, r.EndOfStream = kind, r.Headers[:0], nil, false
@@ -142,35 +141,41 @@ func (r *Request) parse(b []byte) error {
 			if err := r.parsePart(f.Bytes, len(b)-len(f.Rest)-len(f.Bytes)); err != nil {
 				return fmt.Errorf("%s: %w", r.Kind, err)
 			}
-		case 8:
+		case requestMetadataContext:
 			r.metadata = append(r.metadata, f.Bytes)
-		case 9:
+		case requestAttributes:
 			r.attributes = append(r.attributes, f.Bytes)
 		}
 	}
 	return f.Err
 }
 
-// parsePart reads HttpHeaders, HttpBody or HttpTrailers, which lies at this
-// offset of the receive buffer.
+// parsePart reads an HttpHeaders, HttpBody or HttpTrailers, which begins at this offset
+// of the receive buffer.
 func (r *Request) parsePart(b []byte, at int) error {
 	f := protofield.Fields{Rest: b}
 	for f.Next() {
 		switch r.Kind {
 		case RequestBody, ResponseBody:
 			switch {
-			case f.Is(1, protowire.BytesType):
+			case f.Is(httpBodyBody, protowire.BytesType):
 				r.Body, r.bodyAt = f.Bytes, at+len(b)-len(f.Rest)-len(f.Bytes)
-			case f.Is(2, protowire.VarintType):
+			case f.Is(httpBodyEndOfStream, protowire.VarintType):
 				r.EndOfStream = protowire.DecodeBool(f.Scalar)
 			}
-		default:
-			switch {
-			case f.Is(1, protowire.BytesType):
+		case RequestTrailers, ResponseTrailers:
+			if f.Is(httpTrailersTrailers, protowire.BytesType) {
 				if err := r.parseHeaders(f.Bytes); err != nil {
 					return err
 				}
-			case f.Is(3, protowire.VarintType) && (r.Kind == RequestHeaders || r.Kind == ResponseHeaders):
+			}
+		default:
+			switch {
+			case f.Is(httpHeadersHeaders, protowire.BytesType):
+				if err := r.parseHeaders(f.Bytes); err != nil {
+					return err
+				}
+			case f.Is(httpHeadersEndOfStream, protowire.VarintType):
 				r.EndOfStream = protowire.DecodeBool(f.Scalar)
 			}
 		}
@@ -178,8 +183,8 @@ func (r *Request) parsePart(b []byte, at int) error {
 	return f.Err
 }
 
-// parseHeaders reads a HeaderMap. All keys and values share one copy of it: one
-// allocation for a message's headers, and strings that outlive the message.
+// parseHeaders reads a HeaderMap. All keys and values share one copy of it: the strings
+// outlive the message and cost one allocation.
 func (r *Request) parseHeaders(b []byte) error {
 	own := append([]byte(nil), b...)
 	if r.Headers == nil {
@@ -187,18 +192,18 @@ func (r *Request) parseHeaders(b []byte) error {
 	}
 	f := protofield.Fields{Rest: own}
 	for f.Next() {
-		if !f.Is(1, protowire.BytesType) {
+		if !f.Is(headerMapHeaders, protowire.BytesType) {
 			continue
 		}
 		var key, value, raw []byte
 		h := protofield.Fields{Rest: f.Bytes}
 		for h.Next() {
 			switch {
-			case h.Is(1, protowire.BytesType):
+			case h.Is(headerKey, protowire.BytesType):
 				key = h.Bytes
-			case h.Is(2, protowire.BytesType):
+			case h.Is(headerValue, protowire.BytesType):
 				value = h.Bytes
-			case h.Is(3, protowire.BytesType):
+			case h.Is(headerRawValue, protowire.BytesType):
 				raw = h.Bytes
 			}
 		}
@@ -213,5 +218,5 @@ func (r *Request) parseHeaders(b []byte) error {
 	return f.Err
 }
 
-// text is b as a string without a copy. b must never be written to again.
+// text returns b as a string without a copy. b must never be written to again.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

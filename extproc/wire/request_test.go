@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"weir/internal/protofield"
 )
 
 // headersMessage is a request as Envoy 1.40 describes it to the first filter.
@@ -335,11 +337,11 @@ func agrees(t *testing.T, m *extprocv3.ProcessingRequest, got *Request) {
 		want := scalar{}
 		switch k := v.GetKind().(type) {
 		case *structpb.Value_StringValue:
-			want = scalar{kind: stringValue, str: []byte(k.StringValue)}
+			want = scalar{kind: protofield.ValueString, str: []byte(k.StringValue)}
 		case *structpb.Value_NumberValue:
-			want = scalar{kind: numberValue, num: k.NumberValue}
+			want = scalar{kind: protofield.ValueNumber, num: k.NumberValue}
 		case *structpb.Value_BoolValue:
-			want = scalar{kind: boolValue}
+			want = scalar{kind: protofield.ValueBool}
 			if k.BoolValue {
 				want.num = math.MaxFloat64
 			}

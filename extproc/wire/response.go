@@ -7,54 +7,68 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
 )
 
-// Response is what Weir writes of a ProcessingResponse.
+// Response is a ProcessingResponse, as far as Weir writes it: it leaves one part of the
+// exchange unchanged, changes it, or ends the exchange with a response of its own. A
+// Response to request headers that sends the request elsewhere:
+//
+//	wire.Response{Kind: wire.RequestHeaders, Common: wire.Common{
+//		Set:             []wire.SetHeader{{Key: ":authority", Value: "api.openai.com"}},
+//		Remove:          []string{"x-api-key"},
+//		ClearRouteCache: true,
+//	}}
 type Response struct {
-	// Kind is the part of the exchange this answers: the Request's own. A part
-	// is left as it is by a Response with nothing but its Kind.
+	// Kind is that of the Request. A Response with nothing else leaves the part
+	// unchanged.
 	Kind Kind
 
 	Common
 
-	// Immediate, when set, ends the exchange. Kind and Common then do not count.
+	// Immediate, if set, ends the exchange. Kind and Common are then ignored.
 	Immediate *Immediate
 
-	// Metadata becomes dynamic metadata, as far as the filter's
+	// Metadata becomes dynamic metadata, in the namespaces that the filter's
 	// receiving_namespaces allow.
 	Metadata []Metadata
 
-	// WantResponse, in an answer to RequestHeaders, asks for ResponseHeaders too:
-	// a mode_override for a filter whose mode is a buffered request body and
+	// WantResponse, in a Response to RequestHeaders, requests ResponseHeaders as well.
+	// It is a mode_override, for a filter whose mode is a buffered request body and
 	// nothing of the response.
 	WantResponse bool
 }
 
-// wantResponse is a ProcessingMode (envoy/extensions/filters/http/ext_proc/v3/processing_mode.proto):
-// response_header_mode SEND, request_body_mode BUFFERED, no trailers.
-var wantResponse = []byte{2 << 3, 1, 3 << 3, 2, 5 << 3, 2, 6 << 3, 2}
+// wantResponse is an encoded ProcessingMode: tags of varints with their values.
+var wantResponse = []byte{
+	byte(modeResponseHeader) << 3, headerSend,
+	byte(modeRequestBody) << 3, bodyBuffered,
+	byte(modeRequestTrailer) << 3, headerSkip,
+	byte(modeResponseTrailer) << 3, headerSkip,
+}
 
-// Common is a CommonResponse: what becomes of one part of the exchange. Of an
-// answer to trailers Envoy only takes the headers.
+// Common is a CommonResponse: the changes to one part of the exchange. For trailers,
+// Envoy reads Set and Remove only.
 type Common struct {
 	Set             []SetHeader // in this order
 	Remove          []string
-	Body            *BodyPatch // nil leaves the body alone
+	Body            *BodyPatch // nil leaves the body unchanged
 	ClearRouteCache bool
 }
 
-// SetHeader replaces all fields of this name by one, or adds it. The value is
-// sent as bytes; the key must be UTF-8.
+// SetHeader replaces all header fields with this name by one, or adds it. The key must
+// be UTF-8, the value need not be.
 type SetHeader struct {
 	Key, Value string
 }
 
-// Immediate is an ImmediateResponse: what the client gets instead.
+// Immediate is an ImmediateResponse: the response that the client receives instead.
 type Immediate struct {
 	Status  int // HTTP status
 	Headers []SetHeader
 	Body    []byte
-	Details string // shows as the response code details in Envoy's access log
+	Details string // the response code details in Envoy's access log
 }
 
 // Metadata is one namespace of dynamic metadata.
@@ -70,20 +84,20 @@ type Field struct {
 	Value Value
 }
 
-// BodyPatch replaces the body by the body of Source with edits. The new length
-// is Len: Envoy wants it as content-length in the same Response.
+// BodyPatch replaces the body with the edited body of Source. Envoy requires the new
+// length, Len, as content-length in the same Response.
 type BodyPatch struct {
-	// Source is the message whose body is edited. It may be freed once the
-	// Response was sent. A nil Source has an empty body.
+	// Source is the message with the body. It may be freed after the Response was
+	// sent. A nil Source stands for an empty body.
 	Source *Request
 
-	// Edits are ordered and do not overlap. The bytes they insert are copied
-	// when the Response is sent.
+	// Edits are in the order of the body and do not overlap. The bytes that they insert
+	// are copied when the Response is sent.
 	Edits []Edit
 }
 
-// Edit replaces Len bytes of a body at offset At. Offsets are those of the body
-// before any edit.
+// Edit replaces Len bytes of a body at offset At with other bytes. Offsets are those of
+// the body before all edits.
 type Edit struct {
 	At, Len int
 	With    []byte
@@ -101,19 +115,18 @@ func (p *BodyPatch) Len() int {
 	return n
 }
 
-// copyBelow is the size up to which an untouched piece of the body is copied
-// behind what stands before it. Reference counting, framing and freeing a piece
-// of its own costs as much as copying this much.
+// copyBelow is the size up to which an unchanged part of the body is copied. Reference
+// counting, framing and freeing a separate buffer costs as much as copying this much.
 const copyBelow = 4 << 10
 
-// Room for the tags, lengths and constants around a response and around one item
-// in it, if every length took the five bytes of the longest.
+// The space for the tags, lengths and constants of a response and of one item in it, if
+// every length takes the five bytes of the longest.
 const (
 	aroundResponse = 96
 	aroundItem     = 48
 )
 
-// encode returns r as pieces, each with a reference of its own, for gRPC to free.
+// encode returns r as buffers, each with a reference of its own, which gRPC frees.
 func (r *Response) encode(pool mem.BufferPool) (mem.BufferSlice, error) {
 	room, outside, err := r.measure()
 	if err != nil {
@@ -135,8 +148,8 @@ func (r *Response) encode(pool mem.BufferPool) (mem.BufferSlice, error) {
 	return e.pieces, nil
 }
 
-// measure returns how much room r needs in a buffer of its own, at most, and how
-// many pieces of the body stay where they are.
+// measure returns the most space that r needs in a buffer of its own, and the number of
+// parts of the body that are sent from the receive buffer.
 func (r *Response) measure() (room, outside int, err error) {
 	room = aroundResponse
 	switch {
@@ -172,8 +185,8 @@ func measureHeaders(set []SetHeader) int {
 	return n
 }
 
-// measure checks p and returns how many bytes of the edited body have to be
-// copied and how many pieces stay where they are.
+// measure checks p. It returns how many bytes of the edited body must be copied, and how
+// many parts are sent from the receive buffer.
 func (p *BodyPatch) measure() (inside, outside int, err error) {
 	var body []byte
 	if p.Source != nil {
@@ -203,9 +216,9 @@ func (p *BodyPatch) measure() (inside, outside int, err error) {
 	return inside, outside, nil
 }
 
-// encoder writes one message, from back to front, into a buffer of its own and
-// around pieces of a received one. The body is written first and therefore last
-// on the wire: what comes before it is one piece.
+// encoder writes one message from back to front: into a buffer of its own, with parts of
+// a received buffer between. The body is written first and is therefore the last on the
+// wire, so that everything before it is one buffer.
 type encoder struct {
 	writer
 	own    mem.Buffer      // what the writer writes into
@@ -213,7 +226,7 @@ type encoder struct {
 	pieces mem.BufferSlice // the last one first
 }
 
-// flush makes a piece of what was written since the last one.
+// flush makes a buffer of what was written since the last one.
 func (e *encoder) flush() {
 	if e.at < e.from {
 		e.pieces = append(e.pieces, e.own.Slice(e.at, e.from))
@@ -230,7 +243,7 @@ func (e *encoder) response(r *Response) {
 	if r.WantResponse {
 		mode := e.len()
 		e.raw(wantResponse)
-		e.wrap(9, mode)
+		e.wrap(responseModeOverride, mode)
 	}
 	if len(r.Metadata) == 0 {
 		return
@@ -239,29 +252,29 @@ func (e *encoder) response(r *Response) {
 	for _, namespace := range slices.Backward(r.Metadata) {
 		e.namespace(&namespace)
 	}
-	e.wrap(8, m) // dynamic_metadata
+	e.wrap(responseDynamicMetadata, m)
 }
 
 // part writes HeadersResponse, BodyResponse or TrailersResponse.
 func (e *encoder) part(kind Kind, c *Common) {
 	part := e.len()
 	if kind == RequestTrailers || kind == ResponseTrailers {
-		e.headers(1, c.Set, c.Remove)
+		e.headers(trailersHeaderMutation, c.Set, c.Remove)
 		e.wrap(protowire.Number(kind), part)
 		return
 	}
 	if c.Body != nil {
 		e.body(c.Body)
-		e.wrap(1, part) // BodyMutation.body: present even when it is empty
-		e.wrap(3, part) // CommonResponse.body_mutation
+		e.wrap(mutationBody, part) // present even when it is empty
+		e.wrap(commonBodyMutation, part)
 	}
 	if c.ClearRouteCache {
 		e.varint(1)
-		e.tag(5, protowire.VarintType)
+		e.tag(commonClearRouteCache, protowire.VarintType)
 	}
-	e.headers(2, c.Set, c.Remove)
+	e.headers(commonHeaderMutation, c.Set, c.Remove)
 	if e.len() > part {
-		e.wrap(1, part) // CommonResponse
+		e.wrap(partResponse, part)
 	}
 	e.wrap(protowire.Number(kind), part)
 }
@@ -279,8 +292,8 @@ func (e *encoder) body(p *BodyPatch) {
 	e.untouched(p.Source, 0, end)
 }
 
-// untouched writes a piece of a received body: a copy if it is small, otherwise
-// a reference to where it lies.
+// untouched writes part of a received body: a copy if it is small, otherwise a reference
+// to the receive buffer.
 func (e *encoder) untouched(source *Request, from, to int) {
 	switch n := to - from; {
 	case n == 0:
@@ -293,26 +306,26 @@ func (e *encoder) untouched(source *Request, from, to int) {
 	}
 }
 
-// headers writes a HeaderMutation as field num, if it says anything.
+// headers writes a HeaderMutation as field num, unless it is empty.
 func (e *encoder) headers(num protowire.Number, set []SetHeader, remove []string) {
 	if len(set) == 0 && len(remove) == 0 {
 		return
 	}
 	m := e.len()
 	for _, key := range slices.Backward(remove) {
-		e.text(2, key, "the name of a header to remove")
+		e.text(mutationRemove, key, "the name of a header to remove")
 	}
 	for _, h := range slices.Backward(set) {
 		option := e.len()
-		e.varint(2) // OVERWRITE_IF_EXISTS_OR_ADD
-		e.tag(3, protowire.VarintType)
+		e.varint(overwriteIfExistsOrAdd)
+		e.tag(optionAppendAction, protowire.VarintType)
 		header := e.len()
 		if h.Value != "" {
-			e.string(3, h.Value) // raw_value
+			e.string(headerRawValue, h.Value)
 		}
-		e.text(1, h.Key, "the name of a header")
-		e.wrap(1, header)
-		e.wrap(1, option)
+		e.text(headerKey, h.Key, "the name of a header")
+		e.wrap(optionHeader, header)
+		e.wrap(mutationSet, option)
 	}
 	e.wrap(num, m)
 }
@@ -320,19 +333,19 @@ func (e *encoder) headers(num protowire.Number, set []SetHeader, remove []string
 func (e *encoder) immediate(r *Immediate) {
 	m := e.len()
 	if r.Details != "" {
-		e.text(5, r.Details, "the details of an immediate response")
+		e.text(immediateDetails, r.Details, "the details of an immediate response")
 	}
 	if len(r.Body) > 0 {
 		body := e.len()
 		e.raw(r.Body)
-		e.wrap(3, body)
+		e.wrap(immediateBody, body)
 	}
-	e.headers(2, r.Headers, nil)
+	e.headers(immediateHeaders, r.Headers, nil)
 	status := e.len()
 	e.varint(uint64(r.Status))
-	e.tag(1, protowire.VarintType)
-	e.wrap(1, status)
-	e.wrap(7, m)
+	e.tag(statusCode, protowire.VarintType)
+	e.wrap(immediateStatus, status)
+	e.wrap(responseImmediate, m)
 }
 
 // namespace writes an entry of the Struct that maps namespaces to Structs.
@@ -341,19 +354,19 @@ func (e *encoder) namespace(n *Metadata) {
 	for _, f := range slices.Backward(n.Fields) {
 		value := e.len()
 		switch f.Value.kind {
-		case stringValue:
-			e.text(stringValue, f.Value.str, "a metadata value")
-		case numberValue:
+		case protofield.ValueString:
+			e.text(protofield.ValueString, f.Value.str, "a metadata value")
+		case protofield.ValueNumber:
 			e.number(f.Value.num)
 		case rawValue:
 			e.raw(f.Value.raw)
 		default:
 			e.varint(0)
-			e.tag(nullValue, protowire.VarintType)
+			e.tag(protofield.ValueNull, protowire.VarintType)
 		}
 		e.mapEntry(f.Key, value)
 	}
 	e.raw(n.Struct)
-	e.wrap(structValue, m)
+	e.wrap(protofield.ValueStruct, m)
 	e.mapEntry(n.Namespace, m)
 }

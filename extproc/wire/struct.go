@@ -10,23 +10,15 @@ import (
 	"weir/internal/protofield"
 )
 
-// The members of google.protobuf.Value's oneof, by their field numbers.
-const (
-	absent protowire.Number = iota
-	nullValue
-	numberValue
-	stringValue
-	boolValue
-	structValue
-	listValue
-	rawValue // none of them: a whole encoded Value
-)
+// rawValue is a kind of Value besides the fields of google.protobuf.Value: a whole
+// encoded one.
+const rawValue protowire.Number = -1
 
-// scalar is what became of looking for one field in google.protobuf.Structs. It
-// is shown every place where the field may be, in wire order, and the last one
-// counts, as it does for a parser that builds the whole message.
+// scalar is the result of a search for one field in google.protobuf.Structs. It is shown
+// every place where the field can be, in wire order. The last one counts, as for a
+// parser that builds the whole message.
 type scalar struct {
-	kind protowire.Number
+	kind protowire.Number // of google.protobuf.Value, 0 if the field is absent
 	str  []byte
 	num  float64
 }
@@ -39,12 +31,12 @@ func (v *scalar) inStructs(entry []byte, key, field string) {
 	*v = scalar{} // an entry replaces an earlier one of the same key
 	f := protofield.Fields{Rest: entry}
 	for f.Next() {
-		if !f.Is(2, protowire.BytesType) {
+		if !f.Is(protofield.MapValue, protowire.BytesType) {
 			continue
 		}
 		s := protofield.Fields{Rest: f.Bytes}
 		for s.Next() {
-			if s.Is(1, protowire.BytesType) {
+			if s.Is(protofield.StructFields, protowire.BytesType) {
 				v.inValues(s.Bytes, field)
 			}
 		}
@@ -59,53 +51,52 @@ func (v *scalar) inValues(entry []byte, field string) {
 	*v = scalar{}
 	f := protofield.Fields{Rest: entry}
 	for f.Next() {
-		if f.Is(2, protowire.BytesType) {
+		if f.Is(protofield.MapValue, protowire.BytesType) {
 			v.merge(f.Bytes)
 		}
 	}
 }
 
-// merge takes over what an encoded Value says.
+// merge reads an encoded Value.
 func (v *scalar) merge(value []byte) {
 	f := protofield.Fields{Rest: value}
 	for f.Next() {
 		switch {
-		case f.Is(1, protowire.VarintType):
-			v.kind = nullValue
-		case f.Is(2, protowire.Fixed64Type):
-			v.kind, v.num = numberValue, math.Float64frombits(f.Scalar)
-		case f.Is(3, protowire.BytesType):
-			v.kind, v.str = stringValue, f.Bytes
-		case f.Is(4, protowire.VarintType):
-			v.kind, v.num = boolValue, float64(min(f.Scalar, 1))
-		case f.Is(5, protowire.BytesType):
-			v.kind = structValue
-		case f.Is(6, protowire.BytesType):
-			v.kind = listValue
+		case f.Is(protofield.ValueNull, protowire.VarintType):
+			v.kind = protofield.ValueNull
+		case f.Is(protofield.ValueNumber, protowire.Fixed64Type):
+			v.kind, v.num = protofield.ValueNumber, math.Float64frombits(f.Scalar)
+		case f.Is(protofield.ValueString, protowire.BytesType):
+			v.kind, v.str = protofield.ValueString, f.Bytes
+		case f.Is(protofield.ValueBool, protowire.VarintType):
+			v.kind, v.num = protofield.ValueBool, float64(min(f.Scalar, 1))
+		case f.Is(protofield.ValueStruct, protowire.BytesType):
+			v.kind = protofield.ValueStruct
+		case f.Is(protofield.ValueList, protowire.BytesType):
+			v.kind = protofield.ValueList
 		}
 	}
 }
 
 func (v *scalar) text() string {
 	switch v.kind {
-	case stringValue:
+	case protofield.ValueString:
 		return string(v.str)
-	case numberValue:
+	case protofield.ValueNumber:
 		return strconv.FormatFloat(v.num, 'f', -1, 64)
-	case boolValue:
+	case protofield.ValueBool:
 		return strconv.FormatBool(v.num != 0)
 	default:
 		return ""
 	}
 }
 
-// hasKey reports whether a map entry has this key. The key may stand behind the
-// value.
+// hasKey reports whether a map entry has this key. The key may follow the value.
 func hasKey(entry []byte, key string) bool {
 	var got []byte
 	f := protofield.Fields{Rest: entry}
 	for f.Next() {
-		if f.Is(1, protowire.BytesType) {
+		if f.Is(protofield.MapKey, protowire.BytesType) {
 			got = f.Bytes
 		}
 	}
@@ -121,17 +112,17 @@ type Value struct {
 }
 
 // String is a string value. It must be UTF-8.
-func String(s string) Value { return Value{kind: stringValue, str: s} }
+func String(s string) Value { return Value{kind: protofield.ValueString, str: s} }
 
 // Number is a number value.
-func Number(n float64) Value { return Value{kind: numberValue, num: n} }
+func Number(n float64) Value { return Value{kind: protofield.ValueNumber, num: n} }
 
-// Raw is an encoded google.protobuf.Value, sent as it is.
+// Raw is an encoded google.protobuf.Value, sent unchanged.
 func Raw(encoded []byte) Value { return Value{kind: rawValue, raw: encoded} }
 
-// AppendChain appends an encoded google.protobuf.Struct by which Envoy's
-// priority_group cluster specifier sends attempt n to the n-th of these
-// clusters, whose names must be UTF-8. It is for Metadata.Struct.
+// AppendChain appends an encoded google.protobuf.Struct with which Envoy's priority_group
+// cluster specifier sends attempt n to the n-th of these clusters. Their names must be
+// UTF-8. The result is for Metadata.Struct.
 //
 //	{"priority_groups": [{"name": "0", "clusters": [{"cluster_name": …, "weight": 1}]}, …]}
 func AppendChain(dst []byte, clusters []string) []byte {
@@ -150,22 +141,22 @@ func AppendChain(dst []byte, clusters []string) []byte {
 		w.number(1)
 		w.mapEntry("weight", m)
 		m = w.len()
-		w.text(stringValue, cluster, "cluster name")
+		w.text(protofield.ValueString, cluster, "cluster name")
 		w.mapEntry("cluster_name", m)
-		w.wrap(structValue, group)
-		w.wrap(1, group)
-		w.wrap(listValue, group)
+		w.wrap(protofield.ValueStruct, group)
+		w.wrap(protofield.ListValues, group)
+		w.wrap(protofield.ValueList, group)
 		w.mapEntry("clusters", group)
 
 		// "name": "n"
 		m = w.len()
-		w.text(stringValue, strconv.Itoa(n), "group name")
+		w.text(protofield.ValueString, strconv.Itoa(n), "group name")
 		w.mapEntry("name", m)
 
-		w.wrap(structValue, group)
-		w.wrap(1, group)
+		w.wrap(protofield.ValueStruct, group)
+		w.wrap(protofield.ListValues, group)
 	}
-	w.wrap(listValue, 0)
+	w.wrap(protofield.ValueList, 0)
 	w.mapEntry("priority_groups", 0)
-	return append(dst, w.bytes()...) // to where it belongs: the same memory, further ahead
+	return append(dst, w.bytes()...) // moves it to the end of dst, in the same memory
 }

@@ -1,32 +1,29 @@
-// Package wire speaks envoy.service.ext_proc.v3.ExternalProcessor: it decodes
-// the ProcessingRequests that Envoy sends, encodes the ProcessingResponses that
-// it gets back, and registers the service on a gRPC server.
+// Package wire implements the gRPC service envoy.service.ext_proc.v3.ExternalProcessor:
+// it decodes the ProcessingRequests that Envoy sends, encodes the ProcessingResponses
+// that Envoy receives, and registers the service on a server.
 //
-// It exists because the generated types copy a request body four times on its
-// way through a processor: out of the frames into one buffer, out of that into
-// the message, into the edited body, and into the outgoing message. Here a body
-// that arrived in one HTTP/2 frame is not copied at all and a larger one is
-// copied once, out of its frames; the answer refers to those same bytes. The
-// last copy, into the connection's write buffer, is gRPC's own.
+// It replaces the generated types because they copy a request body four times: from
+// the HTTP/2 frames into one buffer, from there into the message, into the edited
+// body, and into the response message. Here a body that arrives in one frame is not
+// copied, and a larger one is copied once, from its frames. The response refers to the
+// same bytes. The last copy, into the connection's write buffer, is made by gRPC.
 //
-// It reads what Weir reads and writes what Weir writes. It knows no policy and
-// refuses to judge: unknown fields are skipped, strings are not checked on the
-// way in, and what a header or a body means is the caller's business. Bytes that
-// are no protobuf message are an error, never a panic.
+// The package decodes only the fields that Weir reads and encodes only those that it
+// writes. Unknown fields are skipped, and strings are not validated when they are
+// received. Bytes that are not a protobuf message are an error, never a panic. The
+// package decides nothing about requests: that is up to the Processor.
 //
-// It may import gRPC and protobuf's wire primitives; nothing of Weir, and not
-// the generated Envoy types, which only its tests use.
-//
-// Field numbers are those of envoy v1.40.0: service/ext_proc/v3/external_processor.proto,
-// config/core/v3/base.proto and google/protobuf/struct.proto.
+// It may import gRPC, protobuf's wire primitives and internal/protofield. Only its
+// tests import the generated Envoy types: they compare every message, and the field
+// numbers in numbers.go, with those.
 package wire
 
-// Kind says which part of an HTTP exchange a message is about. The order is the
-// protocol's: a kind is its own field number in ProcessingResponse, and one less
-// than its field number in ProcessingRequest.
+// Kind is the part of an HTTP exchange that a message is about. Its value is the field
+// number of the part in ProcessingResponse, and one less than the field number in
+// ProcessingRequest.
 type Kind uint8
 
-// The parts of an exchange. Other is a message about none of them.
+// The parts of an exchange. Other stands for a message about none of them.
 const (
 	Other Kind = iota
 	RequestHeaders
@@ -37,7 +34,7 @@ const (
 	ResponseTrailers
 )
 
-// String names k as the protocol does.
+// String returns the name of the part's field in the protocol.
 func (k Kind) String() string {
 	switch k {
 	case RequestHeaders:

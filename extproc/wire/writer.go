@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/internal/protofield"
 )
 
 // writer encodes a message from back to front. A message is preceded by its
@@ -58,9 +60,9 @@ func (w *writer) wrap(num protowire.Number, m int) {
 // mapEntry makes what was written since m a google.protobuf.Value and puts it
 // into a Struct's map under this key.
 func (w *writer) mapEntry(key string, m int) {
-	w.wrap(2, m)
-	w.text(1, key, "metadata key")
-	w.wrap(1, m)
+	w.wrap(protofield.MapValue, m)
+	w.text(protofield.MapKey, key, "metadata key")
+	w.wrap(protofield.StructFields, m)
 }
 
 // string writes a string or bytes field.
@@ -84,5 +86,5 @@ func (w *writer) text(num protowire.Number, s, what string) {
 func (w *writer) number(n float64) {
 	w.at -= 8
 	binary.LittleEndian.PutUint64(w.buf[w.at:], math.Float64bits(n))
-	w.tag(numberValue, protowire.Fixed64Type)
+	w.tag(protofield.ValueNumber, protowire.Fixed64Type)
 }

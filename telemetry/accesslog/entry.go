@@ -60,7 +60,7 @@ type entry struct {
 // flags are the fields of ResponseFlags that are set, by number.
 type flags uint64
 
-func (f flags) has(numbers ...int) bool {
+func (f flags) has(numbers ...protowire.Number) bool {
 	for _, n := range numbers {
 		if f>>n&1 == 1 {
 			return true
@@ -69,44 +69,21 @@ func (f flags) has(numbers ...int) bool {
 	return false
 }
 
-// The fields of ResponseFlags that say what happened to a request.
-const (
-	noHealthyUpstream      = 2
-	upstreamTimeout        = 3
-	localReset             = 4
-	upstreamReset          = 5
-	connectionFailure      = 6
-	connectionTermination  = 7
-	upstreamOverflow       = 8
-	clientConnectionClosed = 15
-	streamIdleTimeout      = 17
-	maxDurationReached     = 20
-	durationTimeout        = 23
-	upstreamProtocolError  = 24
-	overloadManager        = 26
-	dnsFailure             = 27
-	clientReset            = 28
-)
-
-// periodic is the AccessLogType of an entry about a request that still runs.
-const periodic = 5
-
 // ReadMessage hands on the entries of a message of Envoy's. It copies the
 // strings that it keeps and nothing else: the metadata holds the whole plan.
 func (m *message) ReadMessage(b []byte) error {
 	f := protofield.Fields{Rest: b}
 	for f.Next() {
 		switch {
-		case f.Is(1, protowire.BytesType): // identifier, which Envoy writes first
+		case f.Is(messageIdentifier, protowire.BytesType): // which Envoy writes first
 			for in := fields(f.Bytes); in.Next(); {
-				if in.Is(2, protowire.BytesType) {
+				if in.Is(identifierLogName, protowire.BytesType) {
 					m.log = string(in.Bytes)
 				}
 			}
-		case f.Is(2, protowire.BytesType), // http_logs
-			f.Is(3, protowire.BytesType) && m.log == metadata.ConnectionLog: // tcp_logs
+		case f.Is(messageHTTPLogs, protowire.BytesType), f.Is(messageTCPLogs, protowire.BytesType) && m.log == metadata.ConnectionLog:
 			for in := fields(f.Bytes); in.Next(); {
-				if in.Is(1, protowire.BytesType) {
+				if in.Is(entriesLogEntry, protowire.BytesType) {
 					m.entry = entry{}
 					m.entry.read(in.Bytes)
 					m.take(m.log, &m.entry)
@@ -124,15 +101,15 @@ func fields(b []byte) protofield.Fields { return protofield.Fields{Rest: b} }
 func (e *entry) read(b []byte) {
 	for f := fields(b); f.Next(); {
 		switch {
-		case f.Is(1, protowire.BytesType):
+		case f.Is(entryCommonProperties, protowire.BytesType):
 			for in := fields(f.Bytes); in.Next(); {
 				e.common(&in)
 			}
-		case f.Is(3, protowire.BytesType):
+		case f.Is(entryRequest, protowire.BytesType):
 			for in := fields(f.Bytes); in.Next(); {
 				e.request(&in)
 			}
-		case f.Is(4, protowire.BytesType):
+		case f.Is(entryResponse, protowire.BytesType):
 			for in := fields(f.Bytes); in.Next(); {
 				e.response(&in)
 			}
@@ -147,9 +124,9 @@ func (e *entry) read(b []byte) {
 func (e *entry) common(f *protofield.Fields) {
 	if f.Typ == protowire.VarintType {
 		switch f.Num {
-		case 24:
+		case commonAttempts:
 			e.attempts = int(f.Scalar)
-		case 33:
+		case commonType:
 			e.running = f.Scalar == periodic
 		}
 		return
@@ -158,30 +135,30 @@ func (e *entry) common(f *protofield.Fields) {
 		return
 	}
 	switch f.Num {
-	case 2: // downstream_remote_address
+	case commonDownstreamRemoteAddress:
 		e.clientIP, e.clientPort = socketAddress(f.Bytes)
-	case 5:
+	case commonStartTime:
 		seconds, nanos := secondsNanos(f.Bytes)
 		e.start = time.Unix(seconds, nanos)
-	case 6:
+	case commonLastReceived:
 		e.received = duration(f.Bytes)
-	case 7:
+	case commonFirstSent:
 		e.sent = duration(f.Bytes)
-	case 9:
+	case commonFirstUpstream:
 		e.firstByte = duration(f.Bytes)
-	case 10:
+	case commonLastUpstream:
 		e.lastByte = duration(f.Bytes)
-	case 16:
+	case commonResponseFlags:
 		for in := fields(f.Bytes); in.Next(); {
 			if in.Typ == protowire.VarintType && in.Scalar == 1 && in.Num < 64 {
 				e.flags |= 1 << in.Num
 			}
 		}
-	case 17:
+	case commonMetadata:
 		for in := fields(f.Bytes); in.Next(); {
 			e.metadata(&in)
 		}
-	case 23:
+	case commonDuration:
 		e.duration = duration(f.Bytes)
 	}
 }
@@ -189,9 +166,9 @@ func (e *entry) common(f *protofield.Fields) {
 // request reads HTTPRequestProperties.
 func (e *entry) request(f *protofield.Fields) {
 	switch {
-	case f.Is(9, protowire.BytesType):
+	case f.Is(requestID, protowire.BytesType):
 		e.requestID = string(f.Bytes)
-	case f.Is(12, protowire.VarintType):
+	case f.Is(requestBodyBytes, protowire.VarintType):
 		e.bytesIn = int64(f.Scalar)
 	}
 }
@@ -199,18 +176,18 @@ func (e *entry) request(f *protofield.Fields) {
 // response reads HTTPResponseProperties.
 func (e *entry) response(f *protofield.Fields) {
 	switch {
-	case f.Is(1, protowire.BytesType):
+	case f.Is(responseCode, protowire.BytesType):
 		e.status = int(wrapped(f.Bytes))
-	case f.Is(3, protowire.VarintType):
+	case f.Is(responseBodyBytes, protowire.VarintType):
 		e.bytesOut = int64(f.Scalar)
-	case f.Is(4, protowire.BytesType):
+	case f.Is(responseHeaders, protowire.BytesType):
 		key, value := mapEntry(f.Bytes)
 		if string(key) != metadata.CauseHeader {
 			e.quota.Set(string(key), string(value))
 		} else if c := metadata.DecodeCause(string(value)); c.Name == CauseErrorAnswer || c.Name == CauseEmptyAnswer || c.Name == CauseWrongAnswer {
 			e.judged, e.judgedStatus = c.Name, c.Status
 		}
-	case f.Is(6, protowire.BytesType):
+	case f.Is(responseCodeDetails, protowire.BytesType):
 		e.details = string(f.Bytes)
 	}
 }
@@ -223,28 +200,31 @@ func (e *entry) metadata(f *protofield.Fields) {
 	}
 	key, value := mapEntry(f.Bytes)
 	switch {
-	case f.Num == 1 && string(key) == metadata.PlanNamespace:
+	case f.Num == metadataFilterMetadata && string(key) == metadata.PlanNamespace:
 		for in := fields(value); in.Next(); {
 			e.plan(&in)
 		}
-	case f.Num == 2 && string(key) == metadata.UsageNamespace:
-		_, usage := mapEntry(value) // an Any has the numbers of an entry
+	case f.Num == metadataTypedFilterMetadata && string(key) == metadata.UsageNamespace:
 		e.usage = true
-		e.tokens, e.totalTokens = readUsage(usage)
-	case f.Num == 1 && string(key) == metadata.EarlyNamespace:
 		for in := fields(value); in.Next(); {
-			if key, value := mapEntry(in.Bytes); in.Is(1, protowire.BytesType) && string(key) == metadata.EarlyField {
+			if in.Is(protofield.AnyValue, protowire.BytesType) {
+				e.tokens, e.totalTokens = readUsage(in.Bytes)
+			}
+		}
+	case f.Num == metadataFilterMetadata && string(key) == metadata.EarlyNamespace:
+		for in := fields(value); in.Next(); {
+			if key, value := mapEntry(in.Bytes); in.Is(protofield.StructFields, protowire.BytesType) && string(key) == metadata.EarlyField {
 				e.early = text(value)
 			}
 		}
-	case f.Num == 1 && string(key) == metadata.EndNamespace:
+	case f.Num == metadataFilterMetadata && string(key) == metadata.EndNamespace:
 		e.truncated = true
 	}
 }
 
 // plan reads the Struct that decisions leave.
 func (e *entry) plan(f *protofield.Fields) {
-	if !f.Is(1, protowire.BytesType) {
+	if !f.Is(protofield.StructFields, protowire.BytesType) {
 		return
 	}
 	key, value := mapEntry(f.Bytes)
@@ -261,7 +241,7 @@ func (e *entry) plan(f *protofield.Fields) {
 // text reads a Value that is a string.
 func text(b []byte) (s string) {
 	for f := fields(b); f.Next(); {
-		if f.Is(3, protowire.BytesType) {
+		if f.Is(protofield.ValueString, protowire.BytesType) {
 			s = string(f.Bytes)
 		}
 	}
@@ -272,9 +252,9 @@ func text(b []byte) (s string) {
 func mapEntry(b []byte) (key, value []byte) {
 	for f := fields(b); f.Next(); {
 		switch {
-		case f.Is(1, protowire.BytesType):
+		case f.Is(protofield.MapKey, protowire.BytesType):
 			key = f.Bytes
-		case f.Is(2, protowire.BytesType):
+		case f.Is(protofield.MapValue, protowire.BytesType):
 			value = f.Bytes
 		}
 	}
@@ -284,7 +264,7 @@ func mapEntry(b []byte) (key, value []byte) {
 // wrapped reads a UInt32Value or UInt64Value.
 func wrapped(b []byte) (n uint64) {
 	for f := fields(b); f.Next(); {
-		if f.Is(1, protowire.VarintType) {
+		if f.Is(protofield.WrappedValue, protowire.VarintType) {
 			n = f.Scalar
 		}
 	}
@@ -295,9 +275,9 @@ func wrapped(b []byte) (n uint64) {
 func secondsNanos(b []byte) (seconds, nanos int64) {
 	for f := fields(b); f.Next(); {
 		switch {
-		case f.Is(1, protowire.VarintType):
+		case f.Is(protofield.TimeSeconds, protowire.VarintType):
 			seconds = int64(f.Scalar)
-		case f.Is(2, protowire.VarintType):
+		case f.Is(protofield.TimeNanos, protowire.VarintType):
 			nanos = int64(f.Scalar)
 		}
 	}
@@ -313,13 +293,13 @@ func duration(b []byte) time.Duration {
 // none.
 func socketAddress(b []byte) (ip string, port int) {
 	for f := fields(b); f.Next(); {
-		if !f.Is(1, protowire.BytesType) {
+		if !f.Is(addressSocketAddress, protowire.BytesType) {
 			continue
 		}
 		for in := fields(f.Bytes); in.Next(); {
-			if in.Is(2, protowire.BytesType) {
+			if in.Is(socketAddressAddress, protowire.BytesType) {
 				ip = string(in.Bytes)
-			} else if in.Is(3, protowire.VarintType) {
+			} else if in.Is(socketAddressPort, protowire.VarintType) {
 				port = int(in.Scalar)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	aiv3 "github.com/envoyproxy/go-control-plane/envoy/data/ai/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -144,7 +145,7 @@ func TestEntryFields(t *testing.T) {
 // The numbers of flags are those of Envoy's type, which may grow.
 func TestFlags(t *testing.T) {
 	fields := (&logv3.ResponseFlags{}).ProtoReflect().Descriptor().Fields()
-	for name, number := range map[protoreflect.Name]int{
+	for name, number := range map[protoreflect.Name]protowire.Number{
 		"no_healthy_upstream": noHealthyUpstream, "upstream_request_timeout": upstreamTimeout, "local_reset": localReset,
 		"upstream_remote_reset": upstreamReset, "upstream_connection_failure": connectionFailure,
 		"upstream_connection_termination": connectionTermination, "downstream_connection_termination": clientConnectionClosed,

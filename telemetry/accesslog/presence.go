@@ -34,21 +34,20 @@ func (r *Receiver) registerPresence(s grpc.ServiceRegistrar) {
 // presence reads an ExportLogsServiceRequest, and hands its entries on.
 type presence struct{ receiver *Receiver }
 
-// ReadMessage reads resource_logs (1), scope_logs (2), log_records (2) and of
-// each the body (5), an AnyValue with a string (1). It keeps nothing of the
+// ReadMessage reads the body of each log record, a string. It keeps nothing of the
 // bytes.
 func (p presence) ReadMessage(b []byte) error {
 	resources := protofield.Fields{Rest: b}
 	for resources.Next() {
-		if !resources.Is(1, protowire.BytesType) {
+		if !resources.Is(exportResourceLogs, protowire.BytesType) {
 			continue
 		}
 		for scopes := fields(resources.Bytes); scopes.Next(); {
-			if !scopes.Is(2, protowire.BytesType) {
+			if !scopes.Is(resourceScopeLogs, protowire.BytesType) {
 				continue
 			}
 			for records := fields(scopes.Bytes); records.Next(); {
-				if records.Is(2, protowire.BytesType) {
+				if records.Is(scopeLogRecords, protowire.BytesType) {
 					p.record(records.Bytes)
 				}
 			}
@@ -59,11 +58,11 @@ func (p presence) ReadMessage(b []byte) error {
 
 func (p presence) record(b []byte) {
 	for f := fields(b); f.Next(); {
-		if !f.Is(5, protowire.BytesType) {
+		if !f.Is(recordBody, protowire.BytesType) {
 			continue
 		}
 		for value := fields(f.Bytes); value.Next(); {
-			if value.Is(1, protowire.BytesType) {
+			if value.Is(bodyString, protowire.BytesType) {
 				if e, ok := readPresence(string(value.Bytes)); ok {
 					p.receiver.follow(&e)
 				}

@@ -6,10 +6,6 @@ import (
 	"weir/llm"
 )
 
-// partial is the extraction_status of an answer of whose usage Envoy could not
-// read everything.
-const partial = 2
-
 // readUsage reads envoy.data.ai.v3.TokenUsage. Its counts include what its
 // details tell apart; one that is absent is unknown. Envoy drops negative
 // numbers, fractions, and what is greater than 2^53.
@@ -20,17 +16,17 @@ func readUsage(b []byte) (t llm.Tokens, total int64) {
 	status := uint64(0)
 	for f := fields(b); f.Next(); {
 		switch {
-		case f.Is(3, protowire.BytesType):
+		case f.Is(usageInput, protowire.BytesType):
 			input = readCount(f.Bytes)
-		case f.Is(4, protowire.BytesType):
+		case f.Is(usageOutput, protowire.BytesType):
 			output = readCount(f.Bytes)
-		case f.Is(6, protowire.BytesType):
-			cached = firstCount(f.Bytes)
-		case f.Is(7, protowire.BytesType):
-			reasoning = firstCount(f.Bytes)
-		case f.Is(8, protowire.BytesType):
+		case f.Is(usageInputDetails, protowire.BytesType):
+			cached = detail(f.Bytes, detailsCached)
+		case f.Is(usageOutputDetails, protowire.BytesType):
+			reasoning = detail(f.Bytes, detailsReasoning)
+		case f.Is(usageTotal, protowire.BytesType):
 			all = readCount(f.Bytes)
-		case f.Is(9, protowire.VarintType):
+		case f.Is(usageStatus, protowire.VarintType):
 			status = f.Scalar
 		}
 	}
@@ -66,10 +62,10 @@ func readCount(b []byte) count {
 	return count{int64(n), true}
 }
 
-// firstCount reads the first field of a message, a wrapped number.
-func firstCount(b []byte) (c count) {
+// detail reads a field of a message, a UInt64Value.
+func detail(b []byte, number protowire.Number) (c count) {
 	for f := fields(b); f.Next(); {
-		if f.Is(1, protowire.BytesType) {
+		if f.Is(number, protowire.BytesType) {
 			c = readCount(f.Bytes)
 		}
 	}
