@@ -22,7 +22,7 @@ func (g generator) models(depth int) string {
 		return list
 	}
 	for range g.IntN(4) {
-		switch g.IntN(14) {
+		switch g.IntN(15) {
 		case 0, 1, 2, 3:
 			list += ".filter(m, " + g.condition("m", depth-1) + ")"
 		case 4:
@@ -45,6 +45,10 @@ func (g generator) models(depth int) string {
 			list = fmt.Sprintf("(%s ? %s : %s)", g.exists(depth-1), list, g.models(depth-1))
 		case 13:
 			list = fmt.Sprintf("(%s + %s)", list, g.models(depth-1))
+		case 14:
+			if g.IntN(3) == 0 {
+				list += fmt.Sprintf(".map(m, %s ? m : null)", g.condition("m", 0))
+			}
 		}
 	}
 	return list

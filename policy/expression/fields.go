@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 )
@@ -218,9 +217,4 @@ func (p *Provider) seen() *providerOf {
 	}
 	p.cel.CompareAndSwap(nil, &providerOf{text(p.ID), text(p.DisplayName), texts(p.IDAliases), anyMapOf(p.Metadata)})
 	return p.cel.Load()
-}
-
-// isList reports whether a type is a list of one kind.
-func isList(t *cel.Type, k *kind) bool {
-	return t != nil && t.Kind() == types.ListKind && t.Parameters()[0].TypeName() == k.typ.TypeName()
 }

@@ -50,6 +50,7 @@ func TestSharedParts(t *testing.T) {
 		"ai.models.filter(m, key.name == m.author_id)":                              0,
 		"ai.models.filter(m, conn.client_ip == '')":                                 0,
 		"ai.models.filter(m, m in ai.models)":                                       0,
+		"ai.models.map(m, m.custom ? m : null)":                                     0,
 		"ai.models.filter(m, ai.models.exists(n, n.id == m.id))":                    0,
 		"ai.models.only([req.body.model])":                                          0,
 		"ai.models.randomize().filter(m, m.custom)":                                 0,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types/ref"
 )
 
@@ -217,12 +218,32 @@ func (s *sharing) common(e ast.Expr) bool {
 			keys := c.Result().AsCall().Args()[1].AsComprehension()
 			return s.common(c.AccuInit()) && readsOnly(keys.LoopStep(), []string{keys.IterVar(), keys.AccuVar()})
 		}
-		// filter and map are the macros whose result is a list of models. What they
-		// make of a model can only be that model.
-		return !c.HasIterVar2() && isList(s.GetType(e.ID()), modelKind) && s.common(c.IterRange()) &&
-			readsOnly(c.LoopStep(), []string{c.IterVar(), c.AccuVar()})
+		return keeps(c) && s.common(c.IterRange()) && readsOnly(c.LoopStep(), []string{c.IterVar(), c.AccuVar()})
 	}
 	return false
+}
+
+// keeps reports whether a loop is a filter: whether its step is
+// condition ? result + [element] : result. A map may make null of a model, which then
+// counts as an element, but is not in a part's result.
+func keeps(c ast.ComprehensionExpr) bool {
+	if c.HasIterVar2() || !isCall(c.LoopStep(), operators.Conditional) {
+		return false
+	}
+	longer := c.LoopStep().AsCall().Args()[1]
+	if !isCall(longer, operators.Add) {
+		return false
+	}
+	added := longer.AsCall().Args()[1]
+	if added.Kind() != ast.ListKind || added.AsList().Size() != 1 {
+		return false
+	}
+	element := added.AsList().Elements()[0]
+	return element.Kind() == ast.IdentKind && element.AsIdent() == c.IterVar()
+}
+
+func isCall(e ast.Expr, function string) bool {
+	return e.Kind() == ast.CallKind && e.AsCall().FunctionName() == function
 }
 
 // readsOnly reports whether an expression reads nothing but these variables,

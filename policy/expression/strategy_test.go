@@ -98,6 +98,10 @@ func TestModels(t *testing.T) {
 		"ai.models.filter(m, m.metrics.global.latency.upstream_ms_avg > 0)":              "gpt-4o gpt-4o-mini",
 		"ai.models.exists(m, m.id == 'gpt-4o') ? ai.models.only(['gpt-4o']) : ai.models": "gpt-4o",
 		"ai.models.all(m, m.known) ? ai.models[0] : ai.models[1]":                        "gpt-4o",
+		"ai.models.map(m, m.custom, m)":                                                  "llama3.2:1b",
+		"ai.models.map(m, m.custom ? m : null)":                                          "llama3.2:1b",
+		"ai.models.map(m, m.custom ? m : null)[0] == null ? ai.models[1] : ai.models[0]": "gpt-4o-mini",
+		"ai.models.map(m, [m][1]).size() == 4 ? ai.models[1] : ai.models[0]":             "gpt-4o-mini",
 		"ai.models.filter(m, m == ai.models[1])":                                         "gpt-4o-mini",
 		"ai.models.filter(m, m in ai.models.only(['gpt-4o']))":                           "gpt-4o",
 
