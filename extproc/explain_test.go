@@ -71,6 +71,7 @@ func TestExplainAgrees(t *testing.T) {
 		"the key elsewhere":                 {"?q=key-0123456789-abcdef", []string{key, "x-copy: key-0123456789-abcdef", "x-a: key-0123456789-abcdef", "user-agent: key-0123456789-abcdef"}, `{"model":"m","user":"key-0123456789-abcdef"}`},
 		"a key as x-api-key":                {"", []string{"x-api-key: key-0123456789-abcdef"}, ""},
 		"a key as x-goog-api-key":           {"", []string{"x-goog-api-key: key-9876543210-fedcba"}, ""},
+		"a key as api-key":                  {"", []string{"api-key: key-0123456789-abcdef"}, ""},
 		"two keys, the first":               {"", []string{"x-api-key: nonsense", key}, ""},
 		"two keys, a wrong one":             {"", []string{"authorization: Bearer nonsense", "x-api-key: key-0123456789-abcdef"}, ""},
 		"basic":                             {"", []string{"authorization: Basic a2V5LTAxMjM0NTY3ODktYWJjZGVmOg=="}, ""},

@@ -97,7 +97,7 @@ var rules = []Rule{
 	// Credentials of the client or of another attempt.
 	{Names: ClientCredentials[:], Credential: true, Passes: Never},
 	{Names: []string{"cookie"}, Hidden: true, Credential: true, Passes: Never},
-	{Names: []string{"api-key", "proxy-authorization"}, Credential: true, Passes: Never},
+	{Names: []string{"proxy-authorization"}, Credential: true, Passes: Never},
 	{Names: []string{
 		"x-auth-token", "ocp-apim-subscription-key", "x-amz-security-token",
 		// Account selectors, which only make sense with the client's own credential.
