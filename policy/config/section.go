@@ -8,31 +8,52 @@ import (
 )
 
 // Section finds a key at the top of the file, with its value, in the text that was
-// decoded. It ends where the next key begins. Text that the rest of the file
-// depends on, by an alias, is no section: start and end are 0 then, as for a key
-// that the file does not have.
+// decoded. It ends where the next key begins. Start and end are 0 for a key that the
+// file does not have, and if an alias elsewhere stands for a part of the section.
 func (p *Positions) Section(data []byte, key string) (start, end int) {
 	if p.root == nil || p.root.Kind != yaml.MappingNode || !onlyNewlines(data) {
 		return 0, 0
 	}
-	for i := 0; i+1 < len(p.root.Content); i += 2 {
-		name := p.root.Content[i]
-		if name.Value != key || anchored(name) || anchored(p.root.Content[i+1]) {
+	all := p.root.Content
+	for i := 0; i+1 < len(all); i += 2 {
+		if all[i].Value != key || needed(all[i:i+2], all[:i], all[i+2:]) {
 			continue
 		}
-		start, ok := offset(data, name)
-		if !ok {
-			return 0, 0
+		start, ok := offset(data, all[i])
+		end := len(data)
+		if ok && i+2 < len(all) {
+			end, ok = offset(data, all[i+2])
 		}
-		if i+2 == len(p.root.Content) {
-			return start, len(data)
-		}
-		if end, ok = offset(data, p.root.Content[i+2]); ok {
+		if ok {
 			return start, end
 		}
-		return 0, 0
 	}
 	return 0, 0
+}
+
+// needed reports whether an alias in the other nodes stands for a part of a section.
+func needed(section []*yaml.Node, others ...[]*yaml.Node) bool {
+	anchors := map[*yaml.Node]bool{}
+	visit(section, func(n *yaml.Node) {
+		if n.Anchor != "" {
+			anchors[n] = true
+		}
+	})
+	out := false
+	for _, nodes := range others {
+		if len(anchors) > 0 {
+			visit(nodes, func(n *yaml.Node) { out = out || anchors[n.Alias] })
+		}
+	}
+	return out
+}
+
+// visit calls f for each node, and for those below it.
+func visit(nodes []*yaml.Node, f func(*yaml.Node)) {
+	for _, n := range nodes {
+		f(n)
+		visit(n.Content, f)
+	}
 }
 
 // offset returns where the key of a mapping begins in the text. It reports whether
@@ -60,17 +81,4 @@ func offset(data []byte, key *yaml.Node) (at int, ok bool) {
 // other characters.
 func onlyNewlines(data []byte) bool {
 	return bytes.Count(data, []byte("\r")) == bytes.Count(data, []byte("\r\n")) && !bytes.ContainsAny(data, "\u0085\u2028\u2029")
-}
-
-// anchored reports whether an alias may stand for the node, or for a part of it.
-func anchored(n *yaml.Node) bool {
-	if n.Anchor != "" {
-		return true
-	}
-	for _, child := range n.Content {
-		if anchored(child) {
-			return true
-		}
-	}
-	return false
 }

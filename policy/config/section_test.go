@@ -32,7 +32,9 @@ func TestSection(t *testing.T) {
 	f(`{"listen": "ü:1", "access_keys": [{"name": "access_keys", "value": "0123456789abcdef"}], "admin": {}}`, `{"listen": "ü:1", |"admin": {}}`)
 	f("\n\t{\"access_keys\":\n[],\n \"admin\": {}}", "\n\t{|\"admin\": {}}")
 	// What others may depend on stays.
-	f("access_keys: &keys []\nadmin: {}\n", "|access_keys: &keys []\nadmin: {}\n")
+	f("access_keys:\n- {name: a, value: 0123456789abcdef, configuration: &c {access: {}}}\n- {name: b, value: 0123456789abcdeg, configuration: *c}\nadmin: {}\n", "|admin: {}\n")
+	f("access_keys: &keys []\nadmin: {}\n", "|admin: {}\n")
+	f("access_keys: &keys []\nallow_http_hosts: *keys\n", "|access_keys: &keys []\nallow_http_hosts: *keys\n")
 	f("access_keys: [{name: &n a, value: 0123456789abcdef}]\nlisten: *n\n", "|access_keys: [{name: &n a, value: 0123456789abcdef}]\nlisten: *n\n")
 	f("<<: {access_keys: []}\nadmin: {}\n", "|<<: {access_keys: []}\nadmin: {}\n")
 	f("listen: &k access_keys\n*k : []\nadmin: {}\n", "|listen: &k access_keys\n*k : []\nadmin: {}\n")
