@@ -44,7 +44,13 @@ type Health interface {
 type Current struct {
 	Policy  *policy.Policy
 	Keys    *identity.Index
-	Numbers policy.Numbers // of the policy's models and keys; nil: all are 0
+	Numbers Numbers // of the policy's models and keys; nil: all are 0
+}
+
+// Numbers are live numbers as they change.
+type Numbers interface {
+	// Now returns those of the moment.
+	Now() policy.Numbers
 }
 
 // Processor serves envoy.service.ext_proc.v3.ExternalProcessor.
@@ -228,7 +234,12 @@ func (p *Processor) plan(from Current, req *request, x *exchange, now time.Time)
 	r.Admitted(&req.Admission)
 	r.Multiplexed, r.Body, r.Now = req.multiplexed, &x.body, now
 	r.ClientIP, r.Headers, r.Random = req.clientIP, x.all, x.random
-	r.Health, r.Probe, r.Numbers = p.health, true, from.Numbers
+	r.Health, r.Probe = p.health, true
+	if from.Numbers != nil {
+		// Those of now: the body may have taken longer than numbers stay the same, and
+		// what strategies made of older ones is no longer there.
+		r.Numbers = from.Numbers.Now()
+	}
 	plan, err := current.Plan(r)
 	if err == nil && plan.Probe && !p.claim(r, plan) {
 		r.Probe = false

@@ -36,7 +36,7 @@ func (c *current) Load() *policy.Policy { return c.load().policy }
 // forRequest returns what a request is decided with.
 func (c *current) forRequest() extproc.Current {
 	now := c.pointer.Load() // no request comes before the first
-	return extproc.Current{Policy: now.policy, Keys: now.keys.Index, Numbers: now.measured.now.Load()}
+	return extproc.Current{Policy: now.policy, Keys: now.keys.Index, Numbers: now.measured}
 }
 
 // keyName returns the name of the access key with an id; empty: there is none.

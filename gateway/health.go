@@ -53,7 +53,7 @@ func (g *Gateway) Ready() error {
 // Basis returns what the next request will be decided with.
 func (g *Gateway) Basis() admin.Basis {
 	now := g.current.forRequest()
-	return admin.Basis{Policy: now.Policy, Keys: now.Keys, Health: g.health, Numbers: now.Numbers}
+	return admin.Basis{Policy: now.Policy, Keys: now.Keys, Health: g.health, Numbers: now.Numbers.Now()}
 }
 
 // Refresh reads what is not counted as it happens: the counters of the Envoy that this

@@ -52,6 +52,9 @@ type moment struct{ *measured }
 // renew begins a moment. It is called when the numbers have changed.
 func (m *measured) renew() { m.now.Store(&moment{m}) }
 
+// Now implements extproc.Numbers.
+func (m *measured) Now() policy.Numbers { return m.now.Load() }
+
 // Model implements policy.Numbers.
 func (m *moment) Model(place int, of expression.Metric) float64 {
 	n := m.models[place].Read()
