@@ -169,7 +169,7 @@ func (h *hostile) paths(t *testing.T) {
 		"/v1/%2e%2e/v1/chat/completions", "/v1/%2E/chat/completions", "/v1%2fchat/completions",
 		"/v1/chat/completions%2f", "/v1/chat/completions%20", "/v1/chat/completions%00", "/v1/chat/completions%3f",
 		"/v1/%63hat/completions", "/V1/chat/completions", "/v1/chat/Completions", "/v1/chat/completions;x=1", "/v1/chat",
-		"/chat/completions", "/v1/engines/x/completions", "/v2/chat/completions", "/openai/v1/chat/completions",
+		"/v1/engines/x/completions", "/v2/chat/completions", "/openai/v1/chat/completions",
 		"/healthz", "/metrics", "/config_dump", "/quitquitquit", "/v1/files",
 	} {
 		t.Run(path, func(t *testing.T) {
@@ -183,6 +183,11 @@ func (h *hostile) paths(t *testing.T) {
 			h.nothingSent(t)
 		})
 	}
+	t.Run("a base URL without /v1", func(t *testing.T) {
+		message := `"/chat/completions" is not a path of this gateway: set the client's base URL to one that ends in /v1`
+		wantRefusal(t, h.Post("/chat/completions", `{"model":"p:m"}`), "/chat/completions", "unknown_path", message)
+		h.nothingSent(t)
+	})
 	t.Run("a long one", func(t *testing.T) {
 		path := "/v1/" + strings.Repeat("a", 20_000)
 		wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", `"`+path[:64]+`"`+notServed)

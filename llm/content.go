@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// judge says what an event means for an answer that has had no content yet.
+// Judge returns what an event means for a response without content so far.
 func (e Event) Judge(kind ResponseKind) Verdict {
 	data := bytes.TrimSpace(e.Data)
-	failed := string(e.Name) == "error"
+	failed := string(e.Name) == ErrorEvent
 	var m message
 	err := json.Unmarshal(data, &m)
 	var form *json.UnmarshalTypeError
@@ -23,15 +23,15 @@ func (e Event) Judge(kind ResponseKind) Verdict {
 		if errors.Is(json.NewDecoder(bytes.NewReader(data)).Decode(&m), io.ErrUnexpectedEOF) {
 			return InvalidResponse // broken off
 		}
-		return Accepted // JSON of a sort that Go does not read, as with NaN
+		return Accepted // JSON that Go does not read, such as NaN
 	default:
-		return Undecided // [DONE], or a sign of life
+		return Undecided // Done, or a comment that keeps the connection open
 	}
 	if m.Type == "" {
 		m.Type = string(e.Name)
 	}
 	switch {
-	case failed, reported(m.Error), m.Object == "error", m.Type == "error", m.Type == "response.failed":
+	case failed, reported(m.Error), m.Object == "error", m.Type == ErrorEvent, m.Type == "response.failed":
 		return m.refusal()
 	case err != nil:
 		return Accepted
@@ -45,7 +45,7 @@ func (e Event) Judge(kind ResponseKind) Verdict {
 	return Accepted
 }
 
-// message is what is read of an event of any of the APIs.
+// message has the fields that are read of an event of any of the APIs.
 type message struct {
 	Type   string          `json:"type"`
 	Object string          `json:"object"`
@@ -77,8 +77,8 @@ type message struct {
 	} `json:"content_block"`
 }
 
-// refusal judges an error. One that is about the request itself passes, as the
-// statuses 400, 413 and 422 do: no other provider would take it.
+// refusal judges an error. An error about the request itself is accepted, as the statuses
+// 400, 413 and 422 are: no other provider would accept the request.
 func (m *message) refusal() Verdict {
 	var codes []json.RawMessage
 	for _, raw := range []json.RawMessage{m.Error, m.Response.Error} {
@@ -100,7 +100,7 @@ func (m *message) refusal() Verdict {
 	return ErrorResponse
 }
 
-// ofRequest are codes and types of errors that say that the request is wrong.
+// ofRequest are the codes and types of errors about the request itself.
 var ofRequest = map[string]bool{
 	"400": true, "413": true, "422": true,
 	"invalid_request_error": true, "request_too_large": true, "BadRequestError": true, "invalid_prompt": true,
@@ -116,16 +116,15 @@ func (m *message) chat() Verdict {
 		case c.Finish == "error":
 			return ErrorResponse
 		case c.Text != nil && (*c.Text != "" || c.Finish != ""), anyBut(c.Delta, "role"), anyBut(c.Message, "role"):
-			return Accepted // an empty completion is a frequent one
+			return Accepted // empty completions are frequent
 		case c.Finish != "" && c.Finish != "stop":
-			return Accepted // cut short, or filtered: that is an answer
+			return Accepted // limited or filtered, as the client has to know
 		}
 	}
 	return Undecided
 }
 
-// progress are the events of the responses API that tell of an answer and hold
-// nothing of it.
+// progress are the events of the responses API without content.
 var progress = map[string]bool{
 	"response.created": true, "response.in_progress": true,
 	"response.output_item.added": true, "response.content_part.added": true, "response.reasoning_summary_part.added": true,
@@ -135,7 +134,7 @@ var progress = map[string]bool{
 func (m *message) responses() Verdict {
 	switch {
 	case m.Response.Background, m.Item.Type != "" && m.Item.Type != "message":
-		return Accepted // at work: it may take longer than an attempt until the first text
+		return Accepted // it works: the first text may take longer than an attempt
 	case progress[m.Type]:
 		return Undecided
 	case m.Type == "response.completed" && len(m.Response.Output) == 0:
@@ -152,7 +151,7 @@ func (m *message) messages() Verdict {
 		return Undecided
 	case "content_block_start":
 		if m.ContentBlock.Type != "text" || m.ContentBlock.Text != "" {
-			return Accepted // thinking and tools are content before they say anything
+			return Accepted // thinking and tools are content before they have text
 		}
 		return Undecided
 	case "content_block_delta":
@@ -175,7 +174,7 @@ func (m *message) delta() map[string]json.RawMessage {
 	return out
 }
 
-// anyBut says whether any field but one holds something.
+// anyBut reports whether any field except one is present.
 func anyBut(fields map[string]json.RawMessage, name string) bool {
 	for k, v := range fields {
 		if k != name && present(v) {
@@ -185,7 +184,7 @@ func anyBut(fields map[string]json.RawMessage, name string) bool {
 	return false
 }
 
-// present says whether a value holds something.
+// present reports whether a value is not empty.
 func present(v json.RawMessage) bool {
 	switch string(bytes.TrimSpace(v)) {
 	case "", "null", `""`, "[]", "{}":
@@ -194,7 +193,7 @@ func present(v json.RawMessage) bool {
 	return true
 }
 
-// reported says whether the value of "error" is one.
+// reported reports whether the value of "error" is an error.
 func reported(v json.RawMessage) bool {
 	switch string(bytes.TrimSpace(v)) {
 	case "false", "0":
@@ -205,7 +204,7 @@ func reported(v json.RawMessage) bool {
 	return present(v)
 }
 
-// frame are the keys of an answer that say nothing of whether it is one.
+// frame are the keys of a response that do not show whether it has content.
 var frame = map[string]bool{
 	"id": true, "object": true, "created": true, "created_at": true, "model": true, "provider": true,
 	"background": true, "service_tier": true, "system_fingerprint": true,
@@ -214,8 +213,8 @@ var frame = map[string]bool{
 // maxFrame bounds how many keys of the frame are read.
 const maxFrame = 32
 
-// judgeDocument reads a JSON answer up to the first key that tells. loose says
-// that it need not be an object.
+// JudgeDocument reads a JSON response up to the first key that decides. end is set where
+// b is the whole response, loose where the response need not be an object.
 func JudgeDocument(b []byte, end, loose bool) Verdict {
 	failed := false
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -246,7 +245,7 @@ func JudgeDocument(b []byte, end, loose bool) Verdict {
 		case name == "error" && reported(value):
 			return (&message{Error: value}).refusal()
 		case (name == "type" || name == "object") && string(value) == `"error"`, name == "status" && string(value) == `"failed"`:
-			failed = true // whose fault it is comes under another key
+			failed = true // another key may say that the request is wrong
 		}
 	}
 	if err == nil {
@@ -258,7 +257,7 @@ func JudgeDocument(b []byte, end, loose bool) Verdict {
 		var m message
 		_ = json.NewDecoder(bytes.NewReader(b)).Decode(&m)
 		return m.refusal()
-	case err == nil: // nothing but a frame
+	case err == nil: // only keys of the frame
 		return EmptyResponse
 	case !end && !errors.As(err, &syntax):
 		return Undecided

@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// Surface is one API of a format, by the names that configurations use.
+// Surface is one API of a format, named as in configurations.
 type Surface string
 
-// The surfaces that a configuration can name. Endpoints outside them have the
-// empty Surface: only a provider that lists a format without a surface serves
-// them.
+// The surfaces that a configuration can name. Other endpoints have an empty Surface: they
+// are served by providers that list a format without surfaces.
 const (
 	ChatCompletions Surface = "chat-completions"
 	Responses       Surface = "responses"
@@ -19,7 +18,9 @@ const (
 	Embeddings      Surface = "embeddings"
 )
 
-// Endpoint is one API operation that carries a model.
+// Endpoint is one API operation whose request names a model, for example:
+//
+//	Endpoint{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages}
 type Endpoint struct {
 	Path      string
 	Format    Format
@@ -29,13 +30,12 @@ type Endpoint struct {
 	// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/),
 	// or a name in its style where it has none.
 	Operation string
-	// UsageAs is how Envoy is to read the token usage of answers, where it does
-	// not see it from their shape, or not of every server: some chat servers
-	// leave out `object`.
+	// UsageAs tells Envoy how to read the token usage of responses, where it cannot
+	// detect that in the responses of every server: some chat servers omit `object`.
 	UsageAs string
-	// Answer is what a good answer looks like.
+	// Response is what successful responses look like.
 	Response ResponseKind
-	// index numbers the endpoints, so that a provider's paths are an array.
+	// Index is the position in Endpoints, so that a provider's paths are an array.
 	Index int
 }
 
@@ -81,21 +81,21 @@ func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
 
 const modelsPath = "/v1/models"
 
-// Route is what a request line asks for: an operation with a body, or the
-// list of models (ModelID empty) or one of them.
+// Route is what a request line asks for: an operation with a body, the list of models
+// (ModelID is empty), or one of the models.
 type Route struct {
 	Endpoint *Endpoint
 	Models   bool
 	ModelID  string
-	// Query is the client's, raw.
+	// Query is the client's query, unchanged.
 	Query string
-	// Operation is the Endpoint's, or one of its own for the list of models.
+	// Operation is that of the Endpoint, or "models".
 	Operation string
-	// Format is the shape of errors, known even where the path is not.
+	// Format is the shape of errors; it is known even if the path is unknown.
 	Format Format
 }
 
-// FormatOf gives the format whose error shape a path's client expects.
+// FormatOf returns the format whose error shape a path's client expects.
 func FormatOf(path string) Format {
 	if path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/") || strings.HasPrefix(path, "/v1/messages?") {
 		return Anthropic
@@ -103,8 +103,9 @@ func FormatOf(path string) Format {
 	return OpenAI
 }
 
-// FindRoute reads a request line. Paths are compared as bytes: nothing is
-// decoded, cleaned or joined, so no spelling of a path can mean another.
+// FindRoute reads a request line. Paths are compared as bytes: nothing is decoded, cleaned
+// or joined, so that no path can be mistaken for another. The error, with the code
+// UnknownPath, tells how to set the client's base URL if that seems to be wrong.
 func FindRoute(method, target string) (Route, error) {
 	path, query, _ := strings.Cut(target, "?")
 	r := Route{Query: query, Format: FormatOf(path), Operation: "unknown"}
@@ -131,6 +132,12 @@ func FindRoute(method, target string) (Route, error) {
 			r.ModelID = id
 		}
 		return r, nil
+	}
+	switch served := func(path string) bool { return endpointByPath[path] != nil || path == modelsPath }; {
+	case served("/v1" + path):
+		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one that ends in /v1", Clip(path))
+	case strings.HasPrefix(path, "/v1/v1/") && served(path[len("/v1"):]):
+		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one without /v1", Clip(path))
 	}
 	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so", Clip(path))
 }

@@ -1,6 +1,9 @@
 package llm
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // TestFindRoute: method and target, and what is asked for: an endpoint with
 // its format, the models, or the error's format and code.
@@ -51,6 +54,30 @@ func TestFindRoute(t *testing.T) {
 	for _, path := range []string{"", "/", "/v1", "/v1/chat/completions/", "//v1/chat/completions", "/v1//chat/completions", "/V1/chat/completions", "/v1/chat%2Fcompletions", "/v1/./chat/completions", "/v1/x/../chat/completions", "/v1/chat/completions;x", "/v1/chat/completions#x", "http://h/v1/chat/completions", "*"} {
 		f("POST", path, "openai unknown_path")
 	}
+}
+
+// A client with a wrong base URL learns which one is right.
+func TestFindRouteBaseURL(t *testing.T) {
+	add, remove := "set the client's base URL to one that ends in /v1", "set the client's base URL to one without /v1"
+	f := func(path, want string) {
+		t.Helper()
+		_, err := FindRoute("POST", path)
+		if err == nil || AsError(err).Message != fmt.Sprintf("%q is not a path of this gateway: %s", path, want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	f("/chat/completions", add)
+	f("/embeddings", add)
+	f("/messages", add)
+	f("/models", add)
+	f("/v1/v1/messages", remove)
+	f("/v1/v1/chat/completions", remove)
+	f("/v1/v1/models", remove)
+	other := "it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so"
+	f("/v1/v1/v1/messages", other)
+	f("/v1/v1", other)
+	f("/v1/v1/", other)
+	f("/chat/completions/", other)
 }
 
 // Every surface that a configuration can name has an endpoint.

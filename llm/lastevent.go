@@ -15,6 +15,9 @@ type LastEvents struct {
 	Data string
 }
 
+// Done is the data of the last event of chat completions.
+const Done = "[DONE]"
+
 // ErrorEvent is the name, or the type, of an event that ends a stream of any kind.
 const ErrorEvent = "error"
 
@@ -23,7 +26,7 @@ const ErrorEvent = "error"
 // https://platform.openai.com/docs/api-reference/responses-streaming) and Anthropic
 // (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
 var lastEvents = map[ResponseKind]LastEvents{
-	KindChat:      {Data: "[DONE]"},
+	KindChat:      {Data: Done},
 	KindResponses: {Types: []string{"response.completed", "response.incomplete", "response.failed", "response.cancelled"}},
 	KindMessages:  {Types: []string{"message_stop"}},
 }

@@ -3,10 +3,9 @@ package telemetry
 import (
 	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
+	"weir/internal/jsontext"
 	"weir/llm"
 	"weir/telemetry/accesslog"
 )
@@ -149,52 +148,15 @@ func appendSome(b []byte, name string, d time.Duration) []byte {
 	return appendMS(b, d)
 }
 
-// appendText appends a name and a JSON string. Beyond what JSON asks for, it
-// escapes whatever is not printable: characters that move a terminal's cursor,
-// turn the direction of text or break lines. Bytes that are not UTF-8 become
-// U+FFFD.
+// appendText appends a name and a JSON string of printable characters.
 func appendText(b []byte, name, s string) []byte {
-	b = append(append(b, name...), '"')
-	cut := len(s) > maxText
-	if cut {
-		end := maxText
-		for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-			end--
+	end := ""
+	if len(s) > maxText {
+		n := maxText
+		for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
 		}
-		s = s[:end]
+		s, end = s[:n], "…"
 	}
-	from := 0 // of what is not yet appended
-	for i := 0; i < len(s); {
-		if c := s[i]; c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r >= utf8.RuneSelf && unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
-			i += n
-			continue
-		}
-		b = append(b, s[from:i]...)
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			b = appendEscape(appendEscape(b, high), low)
-		default:
-			b = appendEscape(b, r)
-		}
-		i += n
-		from = i
-	}
-	b = append(b, s[from:]...)
-	if cut {
-		b = append(b, "…"...)
-	}
-	return append(b, '"')
-}
-
-func appendEscape(b []byte, r rune) []byte {
-	const hex = "0123456789abcdef"
-	return append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
+	return jsontext.AppendPrintable(append(b, name...), s, end)
 }

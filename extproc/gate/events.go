@@ -6,10 +6,10 @@ import (
 	"weir/llm"
 )
 
-// events takes a stream of server-sent events apart, however it is cut into
-// pieces and whichever line ends it uses.
+// events parses a stream of server-sent events, in chunks of any size and with any of the
+// line ends that the standard allows.
 type events struct {
-	line  []byte // begun, and not ended yet
+	line  []byte // the line that has begun
 	name  []byte
 	data  []byte
 	some  bool // the event has data
@@ -57,11 +57,11 @@ func (r *events) each(b []byte, f func(llm.Event) llm.Verdict) llm.Verdict {
 	return llm.Undecided
 }
 
-// pending gives the event that has begun, if it has data. Of a line that has not
-// ended only [DONE] is taken for data: anything else may be half of it.
+// pending returns the event that has begun, if it has data. A line without its end is
+// read only if it has llm.Done: anything else may be incomplete.
 func (r *events) pending() (llm.Event, bool) {
-	if string(r.line) == "data: [DONE]" || string(r.line) == "data:[DONE]" {
-		return llm.Event{Name: r.name, Data: r.line[len("data:"):]}, !r.some
+	if data, ok := bytes.CutPrefix(r.line, []byte("data:")); ok && string(bytes.TrimPrefix(data, []byte(" "))) == llm.Done {
+		return llm.Event{Name: r.name, Data: data}, !r.some
 	}
 	return llm.Event{Name: r.name, Data: r.data}, r.some
 }

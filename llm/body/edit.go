@@ -2,7 +2,8 @@ package body
 
 import (
 	"bytes"
-	"unicode/utf8"
+
+	"weir/internal/jsontext"
 )
 
 // Edit replaces Len bytes at At by With.
@@ -70,26 +71,10 @@ func EditedLen(n int, edits []Edit) int {
 	return n
 }
 
-// EncodeModel gives the JSON string of a model. It escapes only what JSON
-// requires: what a person reads in a log of the provider is what was asked.
+// EncodeModel returns a model as a JSON string. It escapes only what JSON requires, so
+// that a log of the provider shows what the client requested.
 func EncodeModel(model string) []byte {
-	return AppendJSONString(make([]byte, 0, len(model)+2), model)
-}
-
-func AppendJSONString(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, r := range s { // bytes that are not UTF-8 come as U+FFFD
-		switch {
-		case r == '"' || r == '\\':
-			dst = append(dst, '\\', byte(r))
-		case r < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xF])
-		default:
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return append(dst, '"')
+	return jsontext.AppendString(make([]byte, 0, len(model)+2), model)
 }
 
 // editor collects edits in the order of the body.
@@ -156,7 +141,7 @@ func (b *Body) insertion(c Change, model []byte, othersStay bool) (text []byte, 
 		if len(text) > 0 {
 			text = append(text, ',')
 		}
-		text = append(AppendJSONString(text, key), ':')
+		text = append(jsontext.AppendString(text, key), ':')
 		text = append(text, raw...)
 	}
 	if !b.HasModel {

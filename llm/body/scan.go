@@ -1,11 +1,12 @@
 package body
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf16"
 	"unicode/utf8"
 
+	"weir/internal/jsontext"
 	"weir/llm"
 )
 
@@ -254,64 +255,19 @@ func skipDigits(b []byte, i int, want string) (int, *llm.Error) {
 	return i, nil
 }
 
-// unquote appends to dst what the inside of a valid JSON string spells. A lone
-// half of a surrogate pair becomes U+FFFD, as in encoding/json, and is told.
+// Unquote appends the text of the inside of a valid JSON string to dst. A lone half of a
+// surrogate pair becomes U+FFFD, as in encoding/json; lone reports whether there was one.
 func Unquote(dst, text []byte) (decoded []byte, lone bool) {
-	for i := 0; i < len(text); {
-		if text[i] != '\\' {
-			dst = append(dst, text[i])
-			i++
+	for len(text) > 0 {
+		if text[0] != '\\' {
+			dst, text = append(dst, text[0]), text[1:]
 			continue
 		}
-		c := text[i+1]
-		if c != 'u' {
-			dst = append(dst, unescaped(c))
-			i += 2
-			continue
+		r, size := jsontext.Unescape(text)
+		if r == utf8.RuneError && !bytes.EqualFold(text[2:6], []byte("fffd")) {
+			lone = true
 		}
-		r := hexRune(text[i+2:])
-		i += 6
-		if utf16.IsSurrogate(r) {
-			var pair rune = utf8.RuneError
-			if i+6 <= len(text) && text[i] == '\\' && text[i+1] == 'u' {
-				pair = utf16.DecodeRune(r, hexRune(text[i+2:]))
-			}
-			if r = pair; r == utf8.RuneError {
-				lone = true
-			} else {
-				i += 6
-			}
-		}
-		dst = utf8.AppendRune(dst, r)
+		dst, text = utf8.AppendRune(dst, r), text[size:]
 	}
 	return dst, lone
-}
-
-func unescaped(c byte) byte {
-	switch c {
-	case 'b':
-		return '\b'
-	case 'f':
-		return '\f'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
-	}
-	return c
-}
-
-// hexRune reads four hexadecimal digits.
-func hexRune(digits []byte) (r rune) {
-	for _, c := range digits[:4] {
-		switch {
-		case c <= '9':
-			r = r<<4 | rune(c-'0')
-		default:
-			r = r<<4 | rune(c|0x20-'a'+10)
-		}
-	}
-	return r
 }

@@ -3,6 +3,8 @@ package tokens
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"weir/internal/jsontext"
 )
 
 // part says how a top-level member of a request counts.
@@ -119,7 +121,7 @@ func decodeKey(dst, raw []byte) []byte {
 			dst, rest = append(dst, rest[0]), rest[1:]
 			continue
 		}
-		r, size := unescape(rest)
+		r, size := jsontext.Unescape(rest)
 		if r >= 0 {
 			dst = utf8.AppendRune(dst, r)
 		}

@@ -3,8 +3,9 @@ package tokens
 import (
 	"bytes"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"weir/internal/jsontext"
 )
 
 // pieceSize is how much text is tokenised at once.
@@ -26,7 +27,7 @@ func (w *walk) text(raw []byte) {
 			raw = raw[len(plain):]
 			continue
 		}
-		r, size := unescape(raw)
+		r, size := jsontext.Unescape(raw)
 		if r >= 0 {
 			w.used += utf8.EncodeRune(room, r)
 		}
@@ -63,58 +64,4 @@ func cut(b []byte) int {
 		}
 	}
 	return len(b)
-}
-
-// unescape reads the escape that raw starts with. A lone half of a surrogate
-// pair is U+FFFD; what is no escape is nothing, -1.
-func unescape(raw []byte) (r rune, size int) {
-	if len(raw) < 2 {
-		return -1, len(raw)
-	}
-	switch raw[1] {
-	case 'b':
-		return '\b', 2
-	case 'f':
-		return '\f', 2
-	case 'n':
-		return '\n', 2
-	case 'r':
-		return '\r', 2
-	case 't':
-		return '\t', 2
-	case 'u':
-	default:
-		return rune(raw[1] & 0x7F), 2
-	}
-	r = hexRune(raw[2:])
-	if r < 0 {
-		return -1, 2
-	}
-	if !utf16.IsSurrogate(r) {
-		return r, 6
-	}
-	if len(raw) >= 12 && raw[6] == '\\' && raw[7] == 'u' {
-		if pair := utf16.DecodeRune(r, hexRune(raw[8:])); pair != utf8.RuneError {
-			return pair, 12
-		}
-	}
-	return utf8.RuneError, 6
-}
-
-// hexRune reads four hexadecimal digits; it gives -1 where there are none.
-func hexRune(digits []byte) (r rune) {
-	if len(digits) < 4 {
-		return -1
-	}
-	for _, c := range digits[:4] {
-		switch {
-		case '0' <= c && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			r = r<<4 | rune(c|0x20-'a'+10)
-		default:
-			return -1
-		}
-	}
-	return r
 }
