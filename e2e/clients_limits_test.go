@@ -38,7 +38,7 @@ func TestClientsAtALimit(t *testing.T) {
 			}
 			release, _ := hold(t, g, p, http1(t), loudKey, 2)
 			defer release()
-			want := apiError{c.limited, 429, "this access key has 2 requests running, which is its limit: wait until one has ended", "rate_limit_error", codes("rate_limit")}
+			want := apiError{c.limited, 429, "this access key has reached its limit of 2 running requests: wait until one ends", "rate_limit_error", codes("rate_limit")}
 			if diff := cmp.Diff(result{Error: &want}, runSteps(t, c.script, g.URL, loudKey, []step{one})[0]); diff != "" {
 				t.Errorf("at the key's limit: - want, + got:\n%s", diff)
 			}

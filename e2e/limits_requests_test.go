@@ -99,7 +99,7 @@ func TestRequestsOfAKeyAreLimited(t *testing.T) {
 			client := c.client(t)
 			release, _ := hold(t, g, p, client, loudKey, 3)
 			inUse(t, g, 3)
-			const limited = "this access key has 3 requests running, which is its limit: wait until one has ended"
+			const limited = "this access key has reached its limit of 3 running requests: wait until one ends"
 			for _, path := range []string{"/v1/chat/completions", "/v1/messages", "/v1/embeddings"} {
 				wantLimited(t, g.Post(path, `{"model":"p:m"}`, bearer(loudKey)...), path, 429, "rate_limit", limited)
 			}
@@ -122,7 +122,7 @@ func TestRequestsOfAKeyAreLimited(t *testing.T) {
 			inUse(t, g, 3)
 			releaseOwn, _ := hold(t, g, p, client, ownKey, 1)
 			wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(ownKey)...), "", 429, "rate_limit",
-				"this access key has 1 requests running, which is its limit: wait until one has ended")
+				"this access key has reached its limit of 1 running requests: wait until one ends")
 			// The gateway's limit.
 			releaseQuiet, _ := hold(t, g, p, client, quietKey, 2)
 			const full = "the gateway has reached its limit of running requests: try again in 1s"
@@ -169,7 +169,7 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)
 	g := startLimited(t, "{max_buffered_body_bytes: 400000, max_buffered_body_bytes_per_key: 200000, max_wait: 50ms}", "max_body_bytes: 100000", p)
-	const limited = "the request bodies of this access key would take more than 200000 bytes at once, which is its limit: wait until a request has ended"
+	const limited = "this access key has reached its limit of 200000 bytes of request bodies: wait until a request ends"
 	for _, c := range []struct {
 		name   string
 		client func(*testing.T) *http.Client
@@ -392,7 +392,7 @@ func TestLimitsAreReloaded(t *testing.T) {
 	release, _ := hold(t, g, p, http1(t), loudKey, 3)
 	g.Reload(limitedConfig("{max_requests: 10, max_requests_per_key: 2, max_wait: 1ms}", "", p))
 	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...), "", 429, "rate_limit",
-		"this access key has 2 requests running, which is its limit: wait until one has ended")
+		"this access key has reached its limit of 2 running requests: wait until one ends")
 	inUse(t, g, 3)
 	g.Reload(limitedConfig("{max_requests: 10, max_requests_per_key: 5, max_wait: 1ms}", "", p))
 	if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...); a.Status != 200 {
@@ -426,7 +426,7 @@ func limitsAfterRestart(t *testing.T, telemetry string) {
 	g.Relaunch()
 	inUse(t, g.Gateway, 3)
 	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`, bearer(loudKey)...), "", 429, "rate_limit",
-		"this access key has 3 requests running, which is its limit: wait until one has ended")
+		"this access key has reached its limit of 3 running requests: wait until one ends")
 	release()
 	for _, s := range held {
 		if b, err := s.rest(); err != nil || !strings.HasSuffix(b, "data: [DONE]\n\n") {
@@ -462,7 +462,7 @@ func TestRequestsWithoutKeysAreLimited(t *testing.T) {
 	g := gatewaytest.Start(t, "limits: {max_requests: 3, max_requests_per_key: 2, max_wait: 1ms}\nproviders:\n  - {id: p, base_url: \""+p.URL()+"\"}\n")
 	release, _ := hold(t, g, p, http1(t), "anything", 2)
 	wantLimited(t, g.Post("/v1/chat/completions", `{"model":"p:m"}`), "", 429, "rate_limit",
-		"this client has 2 requests running, which is its limit: wait until one has ended")
+		"this client has reached its limit of 2 running requests: wait until one ends")
 	release()
 	inUse(t, g, 0)
 	if b := []byte(g.Admin("/metrics")); bytes.Contains(b, []byte("127.0.0.1")) {

@@ -18,7 +18,7 @@ type ending struct {
 	err               string
 }
 
-const cutMessage = "the provider ended the stream before the answer was complete"
+const cutMessage = "the provider closed the stream before sending its last event"
 
 var endings = []ending{
 	{

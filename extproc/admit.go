@@ -10,8 +10,8 @@ import (
 	"weir/telemetry/limits"
 )
 
-// retryAfter is what refused clients are told to wait, in seconds. What frees
-// room is the end of another request, which may come at any time.
+// retryAfter is the Retry-After of refused requests, in seconds. Room becomes free when
+// another request ends, which can be at any time.
 const retryAfter = 1
 
 // Reached counts the requests that each limit refused.
@@ -19,8 +19,8 @@ type Reached struct {
 	keyRequests, keyBytes, requests, bytes *limits.Counter
 }
 
-// NewReached registers the limits of running requests. usage tells what is in
-// use of them.
+// NewReached registers the limits of running requests. usage returns how much of
+// them is in use.
 func NewReached(r *limits.Registry, usage func() admit.Usage) *Reached {
 	return &Reached{
 		keyRequests: r.Register(limits.Limit{
@@ -48,7 +48,7 @@ func NewReached(r *limits.Registry, usage func() admit.Usage) *Reached {
 	}
 }
 
-// SetValues states where the limits of a policy are. Keys may have others.
+// SetValues sets the limits to those of a policy. Access keys may have their own.
 func (r *Reached) SetValues(l policy.Limits) {
 	r.keyRequests.SetValue(int64(l.PerKey.Requests))
 	r.keyBytes.SetValue(l.PerKey.BodyBytes)
@@ -56,11 +56,11 @@ func (r *Reached) SetValues(l policy.Limits) {
 	r.bytes.SetValue(l.Total.BodyBytes)
 }
 
-// enter counts a request whose body is still to come, or refuses it. gone is
-// set when the client has left in the meantime.
+// enter counts a request before its body arrives, or refuses it. gone is set if the
+// client left while the request waited for room.
 func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Policy, req *request) (slot admit.Slot, gone bool, err error) {
 	own := current.LimitsOf(req.Key)
-	bytes := int64(current.MaxBodyBytes) // of a body whose length is not declared
+	bytes := int64(current.MaxBodyBytes) // the most that a body without a declared length can have
 	if req.Length >= 0 {
 		bytes = req.Length
 	}
@@ -78,10 +78,10 @@ func (p *Processor) enter(stream *wire.Stream, x *exchange, current *policy.Poli
 	switch reason {
 	case admit.SubjectRequests:
 		p.reached.keyRequests.Hit()
-		refusal = llm.Errorf(llm.RateLimit, "%s has %d requests running, which is its limit: wait until one has ended", who, own.Requests)
+		refusal = llm.Errorf(llm.RateLimit, "%s has reached its limit of %d running requests: wait until one ends", who, own.Requests)
 	case admit.SubjectBodyBytes:
 		p.reached.keyBytes.Hit()
-		refusal = llm.Errorf(llm.RateLimit, "the request bodies of %s would take more than %d bytes at once, which is its limit: wait until a request has ended", who, own.BodyBytes)
+		refusal = llm.Errorf(llm.RateLimit, "%s has reached its limit of %d bytes of request bodies: wait until a request ends", who, own.BodyBytes)
 	case admit.TotalRequests:
 		p.reached.requests.Hit()
 		refusal = llm.Errorf(llm.Overloaded, "the gateway has reached its limit of running requests: try again in %s", retryAfter*time.Second)

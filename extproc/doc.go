@@ -1,9 +1,18 @@
-// Package extproc answers the questions that Envoy asks on the request path:
-// who serves this request (once per request, from the listener's filter), and
-// what does a later attempt send (once per retry, from a cluster's filter).
-// Of responses it sees the beginning, where another attempt could follow, and
-// failures, which must not carry the provider's key to the client.
+// Package extproc is the ext_proc server: it answers what Envoy asks about requests
+// and responses, one gRPC stream for each question.
 //
-// It keeps nothing between these: the plan travels with the request, as dynamic
-// metadata. It imports policy, never xds.
+//   - Which provider serves this request? Once per request, from the filter of the
+//     listener: Processor.decide.
+//   - What does a later attempt send? Once per retry, from a filter of the cluster:
+//     Processor.retry.
+//   - Is this the response of an attempt, or a failure disguised as success? While
+//     another attempt could follow: Processor.gate.
+//   - Does this stream end as it should? Where the configuration asks for it:
+//     Processor.watch.
+//   - Does this failure repeat the provider's key? Processor.failure.
+//
+// It keeps nothing between two streams: the plan travels with the request, as dynamic
+// metadata. It does not choose models or providers, and it does not write Envoy's
+// configuration: it may import policy, which plans, but not xds. testdata has a
+// transcript of the messages for each case.
 package extproc

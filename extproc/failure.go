@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// maxCompressed bounds what is kept of a compressed failure until its end,
-	// maxFailure what it may be when it is not compressed any more.
+	// maxCompressed bounds a compressed failure, which is kept until its end, and
+	// maxFailure its size after decompression, in bytes.
 	maxCompressed = 256 << 10
 	maxFailure    = 4 << 20
 )
 
-// failure removes the provider's credentials from a response of an attempt; the
-// first message is its headers. Only failures come here, and all responses of a
-// provider whose configuration lets any header pass.
+// failure removes the provider's credentials from a response of an attempt, whose
+// headers are the first message. Envoy sends it failures, and all responses of a
+// provider whose configuration lets every header pass.
 func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) error {
 	finder := echo.New(p.credentials(cluster)...)
 	format := llm.OpenAI
@@ -37,14 +37,14 @@ func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) er
 		}
 	}
 	if status == 401 {
-		// RFC 9110 15.5.2 asks for it. The provider's own names a way to
-		// authenticate that is not the client's.
+		// RFC 9110 15.5.2 requires it. The provider's own describes how to
+		// authenticate at the provider, not at the gateway.
 		x.set = append(x.set, wire.SetHeader{Key: "www-authenticate", Value: llm.Challenge})
 	}
 	last := x.in.EndOfStream || finder.Empty()
 	compressed := !last && status >= 400 && !llm.Plain(encoding)
 	if compressed {
-		// What describes the compressed bytes.
+		// These describe the compressed bytes.
 		x.names = append(x.names, "content-encoding", "content-md5", "digest", "content-digest", "etag", "accept-ranges")
 	}
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Set: x.set, Remove: x.names}}
@@ -75,8 +75,8 @@ func (p *Processor) failure(stream *wire.Stream, x *exchange, cluster string) er
 	return nil
 }
 
-// compressedFailure is failure for a compressed body, which Weir has not asked
-// for. The client gets it as plain text, all at once at its end.
+// compressedFailure is failure for a body that the provider compressed although Weir
+// did not ask for it. The client receives it decompressed, as a whole, at its end.
 func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *echo.Finder, encoding string, format llm.Format) error {
 	var body []byte
 	tooLarge := false
@@ -108,7 +108,8 @@ func (p *Processor) compressedFailure(stream *wire.Stream, x *exchange, finder *
 	return nil
 }
 
-// inflate undoes gzip and deflate (RFC 9110 8.4.1).
+// inflate decompresses gzip and deflate (RFC 9110 8.4.1). It fails on other encodings
+// and on what is larger than maxFailure.
 func inflate(body []byte, encoding string) ([]byte, error) {
 	var r io.ReadCloser
 	var err error
@@ -130,14 +131,14 @@ func inflate(body []byte, encoding string) ([]byte, error) {
 	return plain, err
 }
 
-// replaceBody puts a text in the place of the chunk that was received.
+// replaceBody replaces the received chunk with text.
 func (x *exchange) replaceBody(text []byte) {
 	x.edits = append(x.edits[:0], wire.Edit{Len: len(x.in.Body), With: text})
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
 
-// credentials are the values that a cluster's requests carry, and those that
-// requests in flight were sent with: a rotated key has the name of the one before.
+// credentials returns the credentials of a cluster's requests: the current ones, and
+// those that running requests were sent with before a key was rotated.
 func (p *Processor) credentials(cluster string) []string {
 	current := p.current().Policy
 	return append(current.Credentials(cluster), p.past(cluster)...)

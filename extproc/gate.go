@@ -12,16 +12,16 @@ import (
 	"weir/metadata"
 )
 
-// answer is the memory of one answer that is judged.
+// answer is the memory that judging one response needs.
 type answer struct {
 	judge gate.Judge
 	end   gate.End
 }
 
-// gate judges the answer of an attempt; the first message is its headers. As
-// long as Envoy gets no word, nothing of the answer reaches the client. To let
-// it pass, the stream is closed: Envoy still has every byte, and Weir is out of
-// its way.
+// gate judges the response of an attempt, whose headers are the first message. Until
+// Weir replies, Envoy holds the response, and the client receives nothing of it. To let
+// it pass, Weir closes the stream without a reply: Envoy still has every byte and goes
+// on without Weir.
 func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
 	g := metadata.DecodeGate(encoded)
@@ -50,7 +50,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	if !verdict.Failed() {
 		return nil
 	}
-	// As a failure: what Envoy logs of attempts goes by their status.
+	// The status becomes that of a failure: Envoy's retry and its log go by it.
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":status", Value: metadata.JudgedStatus},
 		wire.SetHeader{Key: metadata.CauseHeader, Value: metadata.Cause{Name: verdict.Cause(), Status: status}.Encode()},
@@ -59,8 +59,8 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	return stream.Send(&x.out)
 }
 
-// watch follows a stream that goes to the client to its end. Anything else
-// passes: to let it, the stream to Weir is closed.
+// watch follows a stream on its way to the client to its end. For anything else, Weir
+// closes its own stream, and Envoy goes on without it.
 func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
 	g := metadata.DecodeGate(encoded)
@@ -70,7 +70,7 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	}
 	end := &x.answer.end
 	end.Reset(g.Response)
-	// With what may be added, the length is another.
+	// An event that Weir adds would change the length.
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Remove: contentLength}}
 	if err := stream.Send(&x.out); err != nil {
 		return err
@@ -102,8 +102,8 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	}
 }
 
-// endTruncated marks the last piece of a stream that has no end, and makes an
-// error its end where that is asked for.
+// endTruncated marks a stream that ends without its last event in Envoy's log. Where
+// the configuration asks for it (strict_stream_end), it appends an error event.
 func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 	x.out.Metadata = x.truncated()
 	if !g.Strict {
@@ -115,9 +115,9 @@ func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
 
-// trailers ends a stream whose pieces have all passed. Nothing can be added to
-// it any more: where an error has to be its end, it breaks off, or is the answer
-// if there was no piece.
+// trailers ends a stream at its trailers. All chunks have passed, so no event can be
+// added: with strict_stream_end, Weir replies with an error, which breaks the stream
+// off, or becomes the response if there was no chunk.
 func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate) error {
 	if x.answer.end.Complete() {
 		return nil
@@ -130,7 +130,7 @@ func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate)
 	return stream.Send(&x.out)
 }
 
-// truncated is what tells the access log.
+// truncated returns the metadata by which the access log tells a truncated stream.
 func (x *exchange) truncated() []wire.Metadata {
 	x.field[0] = wire.Field{Key: metadata.TruncatedField, Value: wire.Number(1)}
 	x.meta[0] = wire.Metadata{Namespace: metadata.EndNamespace, Fields: x.field[:1]}
@@ -138,16 +138,16 @@ func (x *exchange) truncated() []wire.Metadata {
 }
 
 func truncated() *llm.Error {
-	return llm.Errorf(llm.StreamTruncated, "the provider ended the stream before the answer was complete")
+	return llm.Errorf(llm.StreamTruncated, "the provider closed the stream before sending its last event")
 }
 
 var contentLength = []string{"content-length"}
 
-// giveUp ends a request because its time is over. It may be called while
-// another goroutine receives.
+// giveUp ends a request whose time is over. It may be called while another goroutine
+// receives.
 func (p *Processor) giveUp(stream *wire.Stream, format llm.Format) {
-	err := p.count(llm.Errorf(llm.Timeout, "no provider answered within the time for it"))
-	_ = new(exchange).replyError(stream, err, format) // Envoy is gone if it fails
+	err := p.count(llm.Errorf(llm.Timeout, "no provider responded in the time available"))
+	_ = new(exchange).replyError(stream, err, format) // it fails only if Envoy is gone
 }
 
 func responseHeaders(headers []wire.Header) (status int, contentType, encoding string) {
@@ -164,7 +164,7 @@ func responseHeaders(headers []wire.Header) (status int, contentType, encoding s
 	return status, contentType, encoding
 }
 
-// alarm calls a function unless it is stopped in time.
+// alarm calls a function after a time, unless it is stopped before.
 type alarm struct {
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -183,7 +183,7 @@ func (a *alarm) set(d time.Duration, f func()) {
 	})
 }
 
-// stop says whether the function was called. Afterwards it is not.
+// stop stops the alarm, and reports whether the function was already called.
 func (a *alarm) stop() bool {
 	if a.timer == nil {
 		return false

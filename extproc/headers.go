@@ -12,11 +12,11 @@ import (
 type request struct {
 	policy.Admission
 	clientIP string
-	// multiplexed says that the client speaks HTTP/2.
+	// multiplexed is set if the client's connection is HTTP/2.
 	multiplexed bool
 }
 
-// readHeaders checks everything about a request that its headers say.
+// readHeaders admits a request by its headers, or refuses it.
 func readHeaders(current *policy.Policy, keys *identity.Index, in *wire.Request) (request, error) {
 	var arrival policy.Arrival
 	for i := range in.Headers {
@@ -28,7 +28,7 @@ func readHeaders(current *policy.Policy, keys *identity.Index, in *wire.Request)
 	return request{Admission: admission}, err
 }
 
-// clientIP takes the port off Envoy's attribute source.address.
+// clientIP returns Envoy's attribute source.address without the port.
 func clientIP(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -28,12 +28,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		answers: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "weir_ext_proc_duration_seconds",
-			Help:    "Time that Weir had a request: to read its headers and body, plan it or refuse it, and answer Envoy. The wait for the body does not count.",
+			Help:    "Time that Weir spends on a request: to read its headers and body, plan or refuse it, and reply to Envoy. Without the wait for the body.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
 		}),
 		refusal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_requests_refused_total",
-			Help: "Requests that Weir answered with an error, by error code.",
+			Help: "Requests that Weir refused, by error code.",
 		}, []string{"code"}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_retries_total",
@@ -42,11 +42,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m.held = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_gate_answers_total",
-		Help: "Answers that were held until they were judged, by what they were: passed, or the cause to go on to the next attempt.",
+		Help: "Responses that were held until they were judged, by verdict: passed, or the cause of the next attempt.",
 	}, []string{"verdict"})
 	m.cut = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "weir_streams_ended_with_error_total",
-		Help: "Streams that the provider ended before their last event, and Weir with an error event (strict_stream_end).",
+		Help: "Streams that the provider ended before their last event and that Weir ended with an error event (strict_stream_end).",
 	})
 	r.MustRegister(m.plans, m.answers, m.refusal, m.retries, m.held, m.cut)
 	return m

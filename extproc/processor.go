@@ -21,13 +21,14 @@ import (
 	"weir/policy"
 )
 
-// Plans is told which policies and clusters requests still need, by the id of
-// the request.
+// Plans records which policies and clusters requests still need, by the id of the
+// request.
 type Plans interface {
-	// Enter and Leave are around a decision.
+	// Enter and Leave mark the beginning and the end of a decision.
 	Enter(*policy.Policy)
 	Leave(*policy.Policy)
-	// Plan reports whether the policy's clusters are still there. Done takes it back.
+	// Plan records the clusters of a plan. It reports whether those of the policy still
+	// exist. Done removes the record.
 	Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 	Done(id string)
 }
@@ -35,8 +36,9 @@ type Plans interface {
 // Health is what is known of clusters, and who may probe one that is ejected.
 type Health interface {
 	policy.Health
-	// Claim reports whether a request may start at the cluster at now, to find out
-	// whether it is well again. Then it must, and no other may until that is known.
+	// Claim reports whether a request may start at an ejected cluster at now, to find
+	// out whether the cluster works again. If so, the request must start there, and no
+	// other request may until the result is known.
 	Claim(cluster, key, model string, now time.Time) bool
 }
 
@@ -67,14 +69,14 @@ type Processor struct {
 	// of the current policy.
 	past func(cluster string) []string
 	pool sync.Pool // of *exchange
-	// A client can cause a line with each request.
+	// A client can cause one log line per request, so lines are sampled.
 	failed, refused sample.Sampler
 }
 
-// New makes a Processor. current returns the current policy and access keys; it is
-// asked once for each request. limiter counts running requests, reached those that it
-// refuses; plans keeps the clusters that they need; health is what is known of
-// clusters. past returns the credentials that requests to a cluster may carry beside
+// New returns a Processor. current returns what a request is decided with; it is called
+// once per request. limiter counts running requests, and reached counts those that it
+// refuses. plans records the clusters that requests need, and health knows which are
+// ejected. past returns the credentials that requests to a cluster may carry beside
 // those of the current policy.
 func New(current func() Current, log *slog.Logger, metrics *Metrics, limiter *admit.Limiter, reached *Reached, plans Plans, health Health, past func(cluster string) []string) *Processor {
 	return &Processor{
@@ -83,10 +85,10 @@ func New(current func() Current, log *slog.Logger, metrics *Metrics, limiter *ad
 	}
 }
 
-// exchange is the memory of one stream, used again for the next.
+// exchange is the memory of one stream. It is reused for the next.
 type exchange struct {
 	in wire.Request
-	// headers are the client's: the body's message takes in's.
+	// headers are the client's. in has those of the current message only.
 	headers []wire.Header
 	plan    policy.Request
 	all     iter.Seq2[string, string]
@@ -109,7 +111,7 @@ func newExchange() *exchange {
 	return x
 }
 
-// each gives the client's headers.
+// each yields the client's headers.
 func (x *exchange) each(yield func(name, value string) bool) {
 	for _, h := range x.headers {
 		if !yield(h.Key, h.Value) {
@@ -118,7 +120,8 @@ func (x *exchange) each(yield func(name, value string) bool) {
 	}
 }
 
-// Process answers one stream: a request, or one retry of a request.
+// Process serves one stream: the question of one filter about one request. Which
+// filter asks is told by the first message and its attributes.
 func (p *Processor) Process(stream *wire.Stream) error {
 	x := p.pool.Get().(*exchange)
 	defer func() {
@@ -149,7 +152,7 @@ func (p *Processor) Process(stream *wire.Stream) error {
 	return p.decide(stream, x)
 }
 
-// ended tells the end of a stream from a failure.
+// ended returns nil if Envoy ended the stream, and err otherwise.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -157,8 +160,7 @@ func ended(err error) error {
 	return err
 }
 
-// decide answers a client's request: with a plan, with the list of models, or
-// with a refusal.
+// decide replies to a client's request with a plan, the list of models, or a refusal.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
 	defer func() { p.metrics.answered(p.now().Sub(began)) }()
@@ -183,11 +185,11 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 		return nil
 	}
 	if err != nil {
-		began = began.Add(p.now().Sub(asked)) // neither does the wait for room
+		began = began.Add(p.now().Sub(asked)) // nor does the wait for room
 		return p.refuse(stream, x, &req, nil, err)
 	}
-	// The request counts until Envoy's log tells of its end, or until here if it
-	// is not passed on: the client left, or was refused.
+	// The request counts until Envoy's log reports its end. If it is not passed on,
+	// because the client left or it is refused, it counts until here.
 	passedOn := false
 	defer func() {
 		if !passedOn {
@@ -248,8 +250,8 @@ func (p *Processor) plan(from Current, req *request, x *exchange, now time.Time)
 	return plan, err
 }
 
-// claim reports whether the request may make the probe that its plan begins with:
-// another may have claimed it in the meantime.
+// claim reports whether the request may make the probe that its plan begins with.
+// Another request may have claimed it in the meantime.
 func (p *Processor) claim(r *policy.Request, plan *policy.Plan) bool {
 	key := ""
 	if r.Key != nil {
@@ -259,7 +261,7 @@ func (p *Processor) claim(r *policy.Request, plan *policy.Plan) bool {
 	return p.health.Claim(first.Cluster.Name, key, first.Model, r.Now)
 }
 
-// count notes a refusal.
+// count counts a refusal, logs its cause, and returns it with its code.
 func (p *Processor) count(err error) *llm.Error {
 	coded := llm.AsError(err)
 	switch {
@@ -276,7 +278,7 @@ func (p *Processor) count(err error) *llm.Error {
 	return coded
 }
 
-// models answers GET /v1/models and GET /v1/models/{id}.
+// models replies to GET /v1/models and GET /v1/models/{id}.
 func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
 	body, err := current.Models(req.Key, req.ModelID, req.Format)
 	if err != nil {
@@ -285,8 +287,8 @@ func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Pol
 	return x.reply(stream, 200, body, metadata.DetailsPrefix+"models", x.logged(&req, nil, nil))
 }
 
-// refuse answers with an error, in the shape of the client's API.
-// body is what was read of the client's, or nil.
+// refuse replies with an error, in the shape of the client's API. body is what was read
+// of the request's body, or nil.
 func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body *body.Body, err error) error {
 	return x.replyError(stream, p.count(err), req.Format, x.logged(req, body, nil))
 }
@@ -316,13 +318,13 @@ func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire
 	return wire.Field{Key: metadata.LogField, Value: wire.String(c.Encode())}
 }
 
-// reply makes Envoy answer by itself. The metadata tells its local reply
-// mapping that this body is as it should be.
+// reply makes Envoy respond to the client itself. The metadata keeps Envoy's local
+// reply mapping from replacing the body.
 func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details string, fields ...wire.Field) error {
 	return x.replyWith(stream, status, nil, body, details, fields...)
 }
 
-// replyWith is reply with further headers.
+// replyWith is reply with additional headers.
 func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: metadata.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: metadata.PlanNamespace, Fields: fields}
@@ -331,7 +333,7 @@ func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.Set
 		headers = append(headers, wire.SetHeader{Key: h.Name, Value: h.Value})
 	}
 	x.out = wire.Response{
-		Kind: wire.RequestHeaders, // of no meaning here
+		Kind: wire.RequestHeaders, // an immediate response has none
 		Immediate: &wire.Immediate{
 			Status:  status,
 			Headers: headers,

@@ -11,14 +11,14 @@ import (
 	"weir/policy"
 )
 
-// durationSlack lets the attempt's own timeout, which is answered as one, come
-// first while no headers have come.
+// durationSlack makes the attempt's own timeout fire first while no response headers
+// have arrived: the client then receives a timeout error.
 const durationSlack = 100 * time.Millisecond
 
-// refusedRetries is how often a request goes to its only provider again when that
-// says that it has not processed it: HTTP/2's REFUSED_STREAM, or a GOAWAY for
-// lower streams (RFC 9113 8.7). More than once, because a burst that finds out
-// how few streams the provider allows may be refused on new connections too.
+// refusedRetries is how often a request is sent again to its only provider if the
+// provider did not process it: HTTP/2's REFUSED_STREAM, or a GOAWAY for lower streams
+// (RFC 9113 8.7). It is more than once because a burst of requests above the
+// provider's stream limit may be refused on new connections too.
 const refusedRetries = "5"
 
 // respond writes a plan into x.out.
@@ -35,8 +35,8 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 			x.set = append(x.set, wire.SetHeader{Key: metadata.AnswerHeader, Value: kind})
 		}
 	} else {
-		// The attempt's timeout of the route ends with its headers; this one
-		// also cuts an answer that trickles.
+		// The route's timeout of an attempt ends with the response headers. This one
+		// also ends a response whose body arrives too slowly.
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
 	}
 	if as := req.Endpoint.UsageAs; as != "" {
@@ -104,8 +104,8 @@ func (x *exchange) gateMetadata(g *metadata.Gate) wire.Metadata {
 	return wire.Metadata{Namespace: metadata.GateNamespace, Fields: fields}
 }
 
-// patch adds the edits of the body that was received, with the length that
-// Envoy asks for in the same answer.
+// patch adds the edits of the received body, and the content-length that Envoy requires
+// in the same message.
 func (x *exchange) patch(edits []body.Edit, length int) {
 	if len(edits) > 0 {
 		x.edits = x.edits[:0]

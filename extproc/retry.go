@@ -9,8 +9,8 @@ import (
 	"weir/metadata"
 )
 
-// retry answers a later attempt of a request: body, path and authority come
-// from the plan that the request carries.
+// retry replies to a later attempt of a request, with the body, path and authority of
+// the plan that the request carries.
 func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) error {
 	cluster := x.in.Attribute("xds.cluster_name")
 	n, err := strconv.Atoi(attempt)
@@ -19,8 +19,8 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	}
 	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
 	g := metadata.DecodeGate(encoded)
-	// Envoy has no timer that spans all attempts and ends with the beginning of
-	// an answer: where the time for all could end first, Weir has.
+	// Envoy has no timer that spans all attempts and stops when a response begins. If
+	// the total timeout could end before the attempt's, Weir waits for it.
 	bounded := g.Stream && g.Deadline.Sub(p.now()) < g.Attempt
 	x.out = wire.Response{Kind: wire.RequestHeaders, WantResponse: bounded}
 	if err := stream.Send(&x.out); err != nil {
@@ -42,7 +42,7 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		return x.replyError(stream, p.count(err), format)
 	}
 	if next.Expired {
-		return x.replyError(stream, p.count(llm.Errorf(llm.Timeout, "no provider answered within the total timeout, after %d attempts", n-1)), format)
+		return x.replyError(stream, p.count(llm.Errorf(llm.Timeout, "no provider responded within the total timeout, after %d attempts", n-1)), format)
 	}
 	p.metrics.retried()
 	x.set = append(x.set[:0],
@@ -75,9 +75,9 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	return p.await(stream, x, g.Deadline, format)
 }
 
-// again answers a later attempt of a request that has one in its plan: the
-// provider said that it has not processed the first. Body, path and authority
-// are still those of the first, as Envoy keeps them.
+// again replies to a later attempt of a request whose plan has only one: the provider
+// did not process the first. Body, path and authority are still those of the first,
+// because Envoy keeps them.
 func (p *Processor) again(stream *wire.Stream, x *exchange, g *metadata.Gate, bounded bool, format llm.Format) error {
 	p.metrics.retried()
 	x.set = x.set[:0]
@@ -89,19 +89,19 @@ func (p *Processor) again(stream *wire.Stream, x *exchange, g *metadata.Gate, bo
 	return p.await(stream, x, g.Deadline, format)
 }
 
-// mark asks for the gate. The mark of the previous attempt is gone with that
-// attempt's headers.
+// mark adds the header that turns on the gate. The cluster of the previous attempt has
+// removed that attempt's mark.
 func (x *exchange) mark(g *metadata.Gate) {
 	if g.Hold {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.GateHeader, Value: metadata.GateOn})
 	}
 }
 
-// gateFirst lets the gate, where an answer is held, end a request whose time is
-// over.
+// gateFirst is added to the deadline where a response may be held, so that the gate ends
+// the request first.
 const gateFirst = 50 * time.Millisecond
 
-// await bounds the time until an attempt answers.
+// await waits for the response headers of an attempt, and ends the request at a time.
 func (p *Processor) await(stream *wire.Stream, x *exchange, until time.Time, format llm.Format) error {
 	var late alarm
 	late.set(until.Sub(p.now()), func() { p.giveUp(stream, format) })

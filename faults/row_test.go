@@ -89,7 +89,7 @@ var (
 	redirected  = refusal{502, "provider_unreachable", "api_error", "the provider redirects this request to another address: correct its base_url"}
 	noAnswer    = refusal{502, "provider_unreachable", "api_error", "the provider answers with a status that is no answer in HTTP"}
 	noneInTime  = refusal{504, "timeout", "timeout_error", "no provider answered in time"}
-	noneBegan   = refusal{504, "timeout", "timeout_error", "no provider answered within the time for it"}
+	noneBegan   = refusal{504, "timeout", "timeout_error", "no provider responded in the time available"}
 )
 
 // body is the error in the shape of an API.

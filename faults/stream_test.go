@@ -28,10 +28,10 @@ func cuts() group {
 var tails = map[*mode]string{
 	chatStream:      "data: " + truncated.body(chat) + "\n\n",
 	messagesStream:  "event: error\ndata: " + truncated.body(messages) + "\n\n",
-	responsesStream: "event: error\n" + `data: {"type":"error","code":"stream_truncated","message":"the provider ended the stream before the answer was complete","param":null,"sequence_number":%d}` + "\n\n",
+	responsesStream: "event: error\n" + `data: {"type":"error","code":"stream_truncated","message":"the provider closed the stream before sending its last event","param":null,"sequence_number":%d}` + "\n\n",
 }
 
-var truncated = refusal{502, "stream_truncated", "api_error", "the provider ended the stream before the answer was complete"}
+var truncated = refusal{502, "stream_truncated", "api_error", "the provider closed the stream before sending its last event"}
 
 // strictEnds: `strict_stream_end`.
 func strictEnds() group {

@@ -12,10 +12,10 @@ type events struct {
 	line  []byte // the line that has begun
 	name  []byte
 	data  []byte
-	some  bool // the event has data
-	cr    bool // the last line ended in CR: an LF is part of that end
-	begun bool // the first line is over
-	// limit bounds what is kept of an event's data, 0 is no bound.
+	some  bool // the event has a data field
+	cr    bool // the last line ended in CR: a following LF belongs to it
+	begun bool // the first line was read
+	// limit is the most that is kept of an event's data, in bytes; 0 is no limit.
 	limit int
 }
 
@@ -23,7 +23,8 @@ func (r *events) reset() {
 	*r = events{line: again(r.line), name: again(r.name), data: again(r.data), limit: r.limit}
 }
 
-// each calls f for every event that ends in b, until f has a verdict.
+// each calls f for every event that ends in b, until f returns a verdict other than
+// Undecided.
 func (r *events) each(b []byte, f func(llm.Event) llm.Verdict) llm.Verdict {
 	for len(b) > 0 {
 		if r.cr {
@@ -66,10 +67,10 @@ func (r *events) pending() (llm.Event, bool) {
 	return llm.Event{Name: r.name, Data: r.data}, r.some
 }
 
-// add adds to the line, as far as there is room.
+// add appends to the line, up to the limit.
 func (r *events) add(b []byte) { r.line = append(r.line, r.room(b, r.line)...) }
 
-// room is as much of b as may be added to what is kept.
+// room returns the part of b that the limit lets in.
 func (r *events) room(b, kept []byte) []byte {
 	if r.limit > 0 {
 		b = b[:min(len(b), max(0, r.limit-len(kept)))]

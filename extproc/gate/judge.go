@@ -7,35 +7,36 @@ import (
 	"weir/llm"
 )
 
-// MaxHeld is how much of an answer is held, in bytes. What has shown no
-// content until then passes.
+// MaxHeld is how much of a response is held, in bytes. A response without content up to
+// there passes.
 const MaxHeld = 64 << 10
 
-// Judge reads the beginning of one answer. The zero value is of no use: Reset
-// it first. It may be used again.
+// Judge reads the beginning of one response and decides whether it is one: see
+// llm.Verdict. Call Reset before each response. For example, a response with status 200
+// whose first event is an error is an ErrorResponse, and the next attempt follows.
 type Judge struct {
 	kind   llm.ResponseKind
 	stream bool // the client may have asked for events
 
-	events bool // the answer is events
-	page   bool // the answer says that it is HTML
+	events bool // the response is a stream of events
+	page   bool // the response says that it is HTML
 	held   int
-	body   []byte // of an answer in one piece
-	next   int    // the length from which on it is worth reading body again
+	body   []byte // of a response that is not a stream
+	next   int    // the length at which body is read again
 	reader events
 }
 
-// keep is how much memory of an answer is kept for the next, in bytes.
+// keep is how much memory is kept from one response for the next, in bytes.
 const keep = 8 << 10
 
-// Reset makes j the judge of an answer to a request of this kind. stream says
-// that an answer in events would be no surprise.
+// Reset prepares j for a response of this kind. stream is set if the client may have
+// asked for events.
 func (j *Judge) Reset(kind llm.ResponseKind, stream bool) {
 	*j = Judge{kind: kind, stream: stream, body: again(j.body), reader: j.reader}
 	j.reader.reset()
 }
 
-// again empties memory for its next use, and lets go of what is too large.
+// again returns b empty, for its next use, or nil if it is larger than keep.
 func again(b []byte) []byte {
 	if cap(b) > keep {
 		return nil
@@ -43,10 +44,10 @@ func again(b []byte) []byte {
 	return b[:0]
 }
 
-// Headers judges status and headers. end says that there is no body.
+// Headers judges the status and the headers. end is set if there is no body.
 func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.Verdict {
 	if status < 200 || status > 299 {
-		return llm.Accepted // the status says it, and Envoy decides by it
+		return llm.Accepted // Envoy decides by the status
 	}
 	media, verdict := media(contentType), llm.Undecided
 	switch {
@@ -60,7 +61,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.
 			verdict = llm.Accepted // the bytes may be anything
 		}
 	case media == "text/html" && j.kind == llm.KindAny:
-		j.page = true // some servers say so of plain text
+		j.page = true // some servers send plain text as HTML
 	case j.kind != llm.KindAny:
 		return llm.InvalidResponse
 	default:
@@ -70,7 +71,7 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.
 	case end:
 		return llm.EmptyResponse
 	case !llm.Plain(encoding):
-		return llm.Accepted // unreadable
+		return llm.Accepted // compressed
 	}
 	return verdict
 }
@@ -80,7 +81,7 @@ func isJSON(media string) bool {
 		media == "application/x-ndjson" || media == "application/jsonl"
 }
 
-// Data judges a piece of the body. end says that it is the last.
+// Data judges the next chunk of the body. end is set if it is the last.
 func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 	j.held += len(b)
 	v := llm.Undecided
@@ -88,7 +89,7 @@ func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 		v = j.reader.each(b, func(e llm.Event) llm.Verdict { return e.Judge(j.kind) })
 	} else {
 		j.body = append(j.body, b...)
-		// However small the pieces are: the whole is read a few times at most.
+		// The body is read again only when it has doubled, however small the chunks are.
 		if len(j.body) >= j.next || end || j.held > MaxHeld {
 			if len(j.body) >= 1<<10 {
 				j.next = 2 * len(j.body)
@@ -107,7 +108,7 @@ func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 	return llm.Undecided
 }
 
-// document judges an answer in one piece by its first keys.
+// document judges a response that is not a stream by its first keys.
 func (j *Judge) document(end bool) llm.Verdict {
 	body := bytes.TrimLeft(bytes.TrimPrefix(j.body, byteOrderMark), " \t\r\n")
 	if len(body) == 0 || !end && bytes.HasPrefix(byteOrderMark, body) {
@@ -119,7 +120,7 @@ func (j *Judge) document(end bool) llm.Verdict {
 		}
 		return llm.Accepted
 	}
-	if j.stream { // these may be events, although nothing said so
+	if j.stream { // these may be events, although the content type does not say so
 		for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
 			switch {
 			case bytes.HasPrefix(body, []byte(field)):
