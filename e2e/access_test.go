@@ -87,7 +87,7 @@ type access struct {
 func (a access) wantProvider(t *testing.T, answer gatewaytest.Answer, p *recorder.Provider, model string) {
 	t.Helper()
 	if answer.Status != 200 || !strings.Contains(answer.Body, p.AnswerText(model)) {
-		t.Errorf("answer %d %s, want that of %s", answer.Status, answer.Body, p.Name)
+		t.Errorf("response %d %s, want that of %s", answer.Status, answer.Body, p.Name)
 	}
 	for _, r := range p.Requests() {
 		bearer, key := "Bearer key-of-"+p.Name, ""
@@ -415,7 +415,7 @@ func (a access) lists(t *testing.T) {
 			} {
 				answer := a.Get("/v1/models", want.header...)
 				if answer.Status != 200 || answer.Body != want.body || answer.Header.Get("Content-Type") != "application/json" {
-					t.Errorf("answer %d %s\nwant   200 %s", answer.Status, answer.Body, want.body)
+					t.Errorf("response %d %s\nwant     200 %s", answer.Status, answer.Body, want.body)
 				}
 			}
 			seen := map[string]bool{}
@@ -429,7 +429,7 @@ func (a access) lists(t *testing.T) {
 					continue
 				}
 				if want := strings.TrimSuffix(strings.TrimPrefix(openai(id), `{"object":"list","data":[`), `]}`); answer.Status != 200 || answer.Body != want {
-					t.Errorf("answer %d %s\nwant   200 %s", answer.Status, answer.Body, want)
+					t.Errorf("response %d %s\nwant     200 %s", answer.Status, answer.Body, want)
 				}
 			}
 			a.nothingSent(t)

@@ -33,7 +33,7 @@ func TestAddressAfterReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || resp.Close {
-			t.Fatalf("answer %d %s, %v, close %v", resp.StatusCode, text, err, resp.Close)
+			t.Fatalf("response %d %s, %v, close %v", resp.StatusCode, text, err, resp.Close)
 		}
 	}
 	ask()

@@ -100,7 +100,7 @@ providers:
 				first.Reset()
 				a := post(t, client, g.URL+"/v1/chat/completions", []byte(c.sent), tr.length)
 				if a.Status != 200 {
-					t.Errorf("%s: answer %d %s", c.name, a.Status, a.Body)
+					t.Errorf("%s: response %d %s", c.name, a.Status, a.Body)
 					continue
 				}
 				r := first.Last(t)
@@ -126,7 +126,7 @@ providers:
 			body := []byte(head + `"first:m", "models":["second:org/a-longer-name", "third:x"]` + tail)
 			a := post(t, tr.client(t), g.URL+"/v1/chat/completions", body, tr.length)
 			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "3" || !strings.Contains(a.Body, third.AnswerText("x")) {
-				t.Errorf("answer %d after %s attempts: %s", a.Status, a.Header.Get("X-Weir-Attempts"), a.Body)
+				t.Errorf("response %d after %s attempts: %s", a.Status, a.Header.Get("X-Weir-Attempts"), a.Body)
 			}
 			sameBody(t, "first", []byte(head+`"m"`+tail), first.Last(t).Body)
 			sameBody(t, "second", []byte(head+`"org/a-longer-name"`+tail), second.Last(t).Body)
@@ -276,7 +276,7 @@ on_http_request:
 			}
 			a := g.Post(c.path, c.body, "Authorization", "Bearer of-the-client", "X-Api-Key", "of-the-client", "X-Goog-Api-Key", "of-the-client", "Api-Key", "of-the-client", "Cookie", "of=the-client")
 			if a.Status != 200 {
-				t.Fatalf("answer %d %s", a.Status, a.Body)
+				t.Fatalf("response %d %s", a.Status, a.Body)
 			}
 			var got []string
 			for _, r := range append(cloud.Requests(), local.Requests()...) {
@@ -306,7 +306,7 @@ on_http_request:
 	}
 	t.Run("HTTP/1.1 by ALPN", func(t *testing.T) {
 		if a := g.Post(chat, `{"model":"old:m"}`); a.Status != 200 {
-			t.Fatalf("answer %d %s", a.Status, a.Body)
+			t.Fatalf("response %d %s", a.Status, a.Body)
 		}
 		if r := old.Last(t); r.Proto != "HTTP/1.1" || r.ALPN != "http/1.1" || r.SNI != "old.internal" || r.Authority != "old.internal" {
 			t.Errorf("%s, ALPN %q, SNI %q, for %s", r.Proto, r.ALPN, r.SNI, r.Authority)

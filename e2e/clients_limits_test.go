@@ -63,6 +63,6 @@ func TestClientsAtALimit(t *testing.T) {
 		})
 	}
 	if got := fmt.Sprint(metric(t, g, "weir_requests_lost_total")); got != "0" {
-		t.Errorf("%s ends were not reported", got)
+		t.Errorf("%s requests ended without a report", got)
 	}
 }

@@ -120,7 +120,7 @@ func TestRejectedByEnvoy(t *testing.T) {
 				t.Errorf("weir_config_last_reload_successful %s", got)
 			}
 			if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`); a.Status != http.StatusOK {
-				t.Errorf("answer %d %s", a.Status, a.Body)
+				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 			// Whoever asks again gets it tried again.
 			waitRejected(t, g, func() { hup(t, g) })
@@ -208,7 +208,7 @@ func TestReadiness(t *testing.T) {
 			t.Error(body)
 		}
 		if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`); a.Status != http.StatusOK {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 		// A configuration may come while no Envoy is there.
 		stop()
@@ -221,7 +221,7 @@ func TestReadiness(t *testing.T) {
 		startEnvoy(t, "two", socket, "")
 		gatewaytest.Eventually(t, "being ready again", func() bool { ok, _ := ready(t, g); return ok })
 		if a := g.Post("/v1/chat/completions", `{"model":"beta:m"}`); a.Status != http.StatusOK {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 	})
 
@@ -245,7 +245,7 @@ func TestReadiness(t *testing.T) {
 		close(gate)
 		a := answer()
 		if _, whole := content(a.Body); !whole || a.Err != nil {
-			t.Errorf("answer %d %s, %v", a.Status, a.Body, a.Err)
+			t.Errorf("response %d %s, %v", a.Status, a.Body, a.Err)
 		}
 		if err := g.Wait(); err != nil {
 			t.Error(err)
@@ -274,7 +274,7 @@ func TestReadiness(t *testing.T) {
 			t.Error(body)
 		}
 		if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`); a.Status != http.StatusOK {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 	})
 }

@@ -122,7 +122,7 @@ limits: {client_buffer_bytes: 16777216}
 		for i, test := range tests {
 			a := readAnswer(t, bufio.NewReader(conns[i]))
 			if a.Status != specified[test.code].status || a.Err != nil || !strings.Contains(a.Body, `"code":"`+test.code+`"`) || !strings.HasSuffix(a.Body, "}}") {
-				t.Errorf("%s: answer %d %v %s", test.name, a.Status, a.Err, a.Body)
+				t.Errorf("%s: response %d %v %s", test.name, a.Status, a.Err, a.Body)
 			}
 		}
 		if r := p.Requests(); len(r) > 0 {

@@ -52,7 +52,7 @@ func TestEjectionOfModel(t *testing.T) {
 	}
 	stays()
 	if after := limited(); after != before {
-		t.Errorf("%d more requests for the model were sent to who limits it", after-before)
+		t.Errorf("%d more requests for the model were sent to the provider that limits it", after-before)
 	}
 	e.hasMetrics(t,
 		`weir_ejected{model="",provider="alpha",provider_key="alpha#1"} 0`,

@@ -21,7 +21,7 @@ func TestEjectionOfErrorsInStreams(t *testing.T) {
 	e.until(t, "the ejection", func() bool {
 		a := e.Post("/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)
 		if a.Status != http.StatusOK || a.Header.Get("X-Weir-Provider") != "bravo" {
-			t.Fatalf("answer %d %s of %s", a.Status, a.Body, a.Header.Get("X-Weir-Provider"))
+			t.Fatalf("response %d %s of %s", a.Status, a.Body, a.Header.Get("X-Weir-Provider"))
 		}
 		return e.isEjected(t, "alpha alpha#1 error_answer")()
 	})

@@ -71,7 +71,7 @@ func (e *ejecting) askFor(t *testing.T, body string) string {
 	t.Helper()
 	a := e.Post("/v1/chat/completions", body)
 	if a.Status != http.StatusOK || a.Err != nil {
-		t.Fatalf("answer %d %s %v", a.Status, a.Body, a.Err)
+		t.Fatalf("response %d %s %v", a.Status, a.Body, a.Err)
 	}
 	return a.Header.Get("X-Weir-Provider") + " " + a.Header.Get("X-Weir-Attempts")
 }
@@ -96,7 +96,7 @@ func (e *ejecting) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(gatewaytest.Patience); !done(); {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s: %s", what, e.Admin("/healthz"))
+			t.Fatalf("timed out waiting for %s: %s", what, e.Admin("/healthz"))
 		}
 		time.Sleep(10 * time.Millisecond) // paces the traffic
 	}
@@ -152,13 +152,13 @@ func TestEjectionOfSilence(t *testing.T) {
 	e.until(t, "the ejection", e.isEjected(t, "alpha alpha#1 timeout"))
 	before := len(e.alpha.Requests())
 	if before < 3 || before > 10 {
-		t.Errorf("%d requests were sent to who is silent", before)
+		t.Errorf("%d requests were sent to the silent provider", before)
 	}
 	for range 50 {
 		e.answered(t, "bravo 1")
 	}
 	if after := len(e.alpha.Requests()); after != before {
-		t.Errorf("%d more requests were sent to who is silent", after-before)
+		t.Errorf("%d more requests were sent to the silent provider", after-before)
 	}
 	e.hasMetrics(t,
 		`weir_ejected{model="",provider="alpha",provider_key="alpha#1"} 1`,
@@ -190,7 +190,7 @@ func TestEjectionProbes(t *testing.T) {
 	t.Logf("%d of 240 and a few more requests were probes", probes)
 	// An ejection lasts for a second, and one request ends it, not one of each client.
 	if took := time.Since(begin); probes < 1 || probes > 2+int(took/time.Second) {
-		t.Errorf("%d requests were sent to who is silent, in %v", probes, took)
+		t.Errorf("%d requests were sent to the silent provider, in %v", probes, took)
 	}
 	status(e.alpha, 200)
 	e.asked(t, "alpha 1")
@@ -214,7 +214,7 @@ func TestEjectionOfAll(t *testing.T) {
 	a, b := len(e.alpha.Requests()), len(e.bravo.Requests())
 	for range 10 {
 		if got := e.Post("/v1/chat/completions", anyModel); got.Status != 503 || got.Header.Get("X-Weir-Attempts") != "2" {
-			t.Fatalf("answer %d %s after %s attempts", got.Status, got.Body, got.Header.Get("X-Weir-Attempts"))
+			t.Fatalf("response %d %s after %s attempts", got.Status, got.Body, got.Header.Get("X-Weir-Attempts"))
 		}
 	}
 	if a, b := len(e.alpha.Requests())-a, len(e.bravo.Requests())-b; a != 10 || b != 10 {
@@ -327,7 +327,7 @@ func TestEjectionByAnswer(t *testing.T) {
 	for range wrong {
 		a := e.Post("/v1/chat/completions", `{"model":"alpha:gone","models":["bravo:m"],"messages":[]}`)
 		if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "2" {
-			t.Fatalf("answer %d after %s attempts", a.Status, a.Header.Get("X-Weir-Attempts"))
+			t.Fatalf("response %d after %s attempts", a.Status, a.Header.Get("X-Weir-Attempts"))
 		}
 	}
 	e.until(t, "word of all of them", func() bool {

@@ -68,7 +68,7 @@ on_http_request:
 				t.Fatalf("%+v %v", e, err)
 			}
 			if a := g.Post(path, body, headers...); a.Status != http.StatusOK {
-				t.Fatalf("answer %d %s", a.Status, a.Body)
+				t.Fatalf("response %d %s", a.Status, a.Body)
 			}
 			for i, p := range []*recorder.Provider{alpha, bravo} {
 				r := p.WaitRequests(t, 1)[0]

@@ -88,7 +88,7 @@ func (c closing) nothingSent(t *testing.T) {
 func wantUnavailable(t *testing.T, a gatewaytest.Answer, path string) {
 	t.Helper()
 	if want := errorBody(path, "gateway_unavailable", undecided); a.Status != 503 || a.Body != want || a.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("answer %d %s %v\nwant   503 %s", a.Status, a.Body, a.Header, want)
+		t.Errorf("response %d %s %v\nwant     503 %s", a.Status, a.Body, a.Header, want)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestFailClosed(t *testing.T) {
 		t.Helper()
 		for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
 			if a := g.Post(path, `{"model":"alpha:m"}`); a.Status != 200 || !strings.Contains(a.Body, "alpha answers as m") {
-				t.Errorf("answer %d %s", a.Status, a.Body)
+				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 		}
 		if n := c.processed(t); n != 2 {
@@ -269,7 +269,7 @@ func (c closing) killedUnderLoad(t *testing.T, g *gatewaytest.Served) {
 					wantUnavailable(t, a, path)
 					refused.Add(1)
 				default:
-					t.Errorf("answer %d %s", a.Status, a.Body)
+					t.Errorf("response %d %s", a.Status, a.Body)
 				}
 				if t.Failed() {
 					return
@@ -349,7 +349,7 @@ func TestRun(t *testing.T) {
 func (c closing) alive(t *testing.T, g *gatewaytest.Gateway) {
 	t.Helper()
 	if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`); a.Status != 200 {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 	if n := c.processed(t); n != 1 {
 		t.Errorf("providers received %d requests, want 1", n)

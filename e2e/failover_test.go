@@ -78,7 +78,7 @@ on_http_request:
 		body := `{"model":"` + model + `", "models" : ["second:big/model"], "n": 1e400, "stream": false}`
 		a := g.Post("/v1/chat/completions?beta=true", body, "Authorization", "Bearer client-secret", "X-Custom", "kept", "Cookie", "a=b", "X-Forwarded-For", "1.2.3.4", "X-Envoy-Max-Retries", "0", "X-Weir-Stream", "1")
 		if a.Status != 200 || !strings.Contains(a.Body, second.AnswerText("big/model")) {
-			t.Fatalf("answer %d %s, want the second provider's", a.Status, a.Body)
+			t.Fatalf("response %d %s, want the second provider's", a.Status, a.Body)
 		}
 		for name, want := range map[string]string{"X-Weir-Attempts": attempts, "X-Weir-Provider": "second", "X-Weir-Model": "big/model"} {
 			if got := a.Header.Get(name); got != want {
@@ -134,7 +134,7 @@ on_http_request:
 			first.Script(recorder.Status(status, http.Header{"X-From": {"first"}}, "the request is wrong"))
 			a := g.Post("/v1/chat/completions", `{"model":"first:m","models":["second:m"]}`)
 			if a.Status != status || a.Body != "the request is wrong" || a.Header.Get("X-Weir-Attempts") != "1" {
-				t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+				t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 			}
 			if n := len(second.Requests()); n != 0 {
 				t.Errorf("second received %d requests", n)
@@ -148,7 +148,7 @@ on_http_request:
 		second.Script(recorder.Status(429, http.Header{"Retry-After": {"7"}}, "the last word"))
 		a := g.Post("/v1/chat/completions", `{"model":"first:m","models":["second:m"]}`)
 		if a.Status != 429 || a.Body != "the last word" || a.Header.Get("Retry-After") != "7" || a.Header.Get("X-Weir-Attempts") != "2" {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 		}
 	})
 	t.Run("none reachable", func(t *testing.T) {
@@ -166,7 +166,7 @@ on_http_request:
 func wantError(t *testing.T, a gatewaytest.Answer, status int, body string) {
 	t.Helper()
 	if a.Status != status || a.Body != body || a.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("answer %d %s (%s)\nwant   %d %s", a.Status, a.Body, a.Header.Get("Content-Type"), status, body)
+		t.Errorf("response %d %s (%s)\nwant     %d %s", a.Status, a.Body, a.Header.Get("Content-Type"), status, body)
 	}
 	if a.Header.Get("X-Weir-Attempts") == "" {
 		t.Error("no x-weir-attempts")

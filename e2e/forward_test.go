@@ -63,7 +63,7 @@ on_http_request:
 			p.Reset()
 		}
 		if a := g.Post(path, body, header...); a.Status != 200 {
-			t.Fatalf("answer %d %s", a.Status, a.Body)
+			t.Fatalf("response %d %s", a.Status, a.Body)
 		}
 	}
 	var all []string
@@ -99,7 +99,7 @@ on_http_request:
 			}
 			a := g.Post("/v1/chat/completions", `{"models":[`+strings.Join(models, ",")+`]}`, all...)
 			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "3" {
-				t.Fatalf("answer %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
+				t.Fatalf("response %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
 			}
 			for id, p := range providers {
 				for _, r := range p.Requests() {
@@ -172,12 +172,12 @@ providers:
 			p.Reset()
 			a := g.Post("/v1/chat/completions", body, "Authorization", "Bearer "+access)
 			if a.Status != 403 || !strings.Contains(a.Body, `"model_not_allowed"`) || !strings.Contains(a.Body, "forward.body") || len(p.Requests()) != 0 {
-				t.Errorf("%s: answer %d %s", key, a.Status, a.Body)
+				t.Errorf("%s: response %d %s", key, a.Status, a.Body)
 			}
 		}
 		p.Reset()
 		if a := g.Post("/v1/chat/completions", body, "Authorization", "Bearer "+free); a.Status != 200 || string(p.Last(t).Body) != strings.Replace(body, "p:m", "m", 1) {
-			t.Errorf("%s: answer %d %s", key, a.Status, a.Body)
+			t.Errorf("%s: response %d %s", key, a.Status, a.Body)
 		}
 	}
 	for body, status := range map[string]int{
@@ -188,7 +188,7 @@ providers:
 		`{"model":"p:m","metadata":{"provider":"x"},"routes":1}`:        200,
 	} {
 		if a := g.Post("/v1/chat/completions", body, "x-api-key", narrow); a.Status != status {
-			t.Errorf("%s: answer %d %s", body, a.Status, a.Body)
+			t.Errorf("%s: response %d %s", body, a.Status, a.Body)
 		}
 	}
 	form := func(name string) string {
@@ -197,7 +197,7 @@ providers:
 	for name, status := range map[string]int{"prompt": 200, "provider": 403, "deployment_id": 403, "provider[order][]": 403, "Fallbacks": 403} {
 		a := g.Send("POST", "/v1/audio/transcriptions", strings.NewReader(form(name)), "Content-Type", "multipart/form-data; boundary=b", "Authorization", "Bearer "+narrow)
 		if a.Status != status {
-			t.Errorf("form with %s: answer %d %s", name, a.Status, a.Body)
+			t.Errorf("form with %s: response %d %s", name, a.Status, a.Body)
 		}
 	}
 }
@@ -249,7 +249,7 @@ on_http_request:
 			query := "?key=" + url.QueryEscape(key) + "&a=" + url.QueryEscape(key) + "&b=x" + url.PathEscape(key) + "&api_key=" + other + "&access_token=1&c=1&d=" + url.QueryEscape(url.QueryEscape(other)) + "&" + url.QueryEscape(key) + "=1"
 			a := g.Post("/v1/chat/completions"+query, c.body, header...)
 			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "2" {
-				t.Fatalf("answer %d %s", a.Status, a.Body)
+				t.Fatalf("response %d %s", a.Status, a.Body)
 			}
 			for _, p := range []*recorder.Provider{alpha, bravo} {
 				r := p.Last(t)
@@ -285,7 +285,7 @@ on_http_request:
 			alpha.Reset()
 			a := g.Post("/v1/chat/completions", `{"model":"`+model+`"}`, header...)
 			if a.Status != status || len(alpha.Requests()) > 0 {
-				t.Errorf("%s: answer %d %s", model, a.Status, a.Body)
+				t.Errorf("%s: response %d %s", model, a.Status, a.Body)
 			}
 			waitLogged(t, g.Stdout, "the request", 1, func(l *logLine) bool { return l.Status != nil && *l.Status == status })
 		}

@@ -117,7 +117,7 @@ func TestGateOfDeadWeir(t *testing.T) {
 	leave()
 	answered.Wait()
 	if a.Status != 200 || a.Err != nil || a.Body != roleOnly+content {
-		t.Errorf("answer %d %v %q", a.Status, a.Err, a.Body)
+		t.Errorf("response %d %v %q", a.Status, a.Err, a.Body)
 	}
 	if n := len(second.Requests()); n != 0 {
 		t.Errorf("the second provider received %d requests", n)

@@ -66,11 +66,11 @@ on_http_request:
 			first.Script(c.answer)
 			a := g.Post(c.path, `{"model":"first:m","models":["second:m2"]`+c.extra+`,"messages":[]}`)
 			if a.Status != 200 || a.Header.Get("X-Weir-Provider") != "second" || a.Header.Get("X-Weir-Attempts") != "2" || a.Header.Get("X-Weir-Cause") != "" {
-				t.Fatalf("answer %d %v %s", a.Status, a.Header, a.Body)
+				t.Fatalf("response %d %v %s", a.Status, a.Header, a.Body)
 			}
 			direct := g.Post(c.path, `{"model":"second:m2"`+c.extra+`,"messages":[]}`)
 			if a.Body == "" || len(a.Body) != len(direct.Body) {
-				t.Errorf("got %s\nwant the like of %s", a.Body, direct.Body)
+				t.Errorf("got %s\nwant a response like %s", a.Body, direct.Body)
 			}
 			if n := len(second.Requests()); n != 2 {
 				t.Errorf("the second provider received %d requests", n)
@@ -94,7 +94,7 @@ on_http_request:
 			first.Script(recorder.Events(failed))
 			second.Script(recorder.Events(failed))
 			if a := g.Post("/v1/chat/completions", `{`+models+`,"stream":true}`); a.Status != 200 || a.Body != failed {
-				t.Errorf("answer %d %q", a.Status, a.Body)
+				t.Errorf("response %d %q", a.Status, a.Body)
 			}
 		}
 	})
@@ -105,7 +105,7 @@ on_http_request:
 			first.Script(recorder.Status(301, http.Header{"Location": {second.URL() + "/elsewhere"}, "Set-Cookie": {"a=b"}}, "moved"))
 			a := g.Post(path, `{"model":"first:m"}`)
 			if a.Status != 502 || a.Header.Get("Location") != "" || a.Header.Get("Set-Cookie") != "" || !strings.Contains(a.Body, "redirects") {
-				t.Errorf("answer %d %v %s", a.Status, a.Header, a.Body)
+				t.Errorf("response %d %v %s", a.Status, a.Header, a.Body)
 			}
 			if l := loggedAs(t, g, a.Header); len(l.attempts) != 1 || l.attempts[0].Cause != "redirect" {
 				t.Errorf("attempts %s", l.attemptList())
@@ -127,7 +127,7 @@ on_http_request:
 			first.Script(recorder.Events(events...))
 			want := strings.Join(events, "")
 			if a := g.Post("/v1/chat/completions", `{"model":"first:m","models":["second:m"],"stream":true}`); a.Status != 200 || a.Body != want {
-				t.Errorf("answer %d, %d bytes, want %d", a.Status, len(a.Body), len(want))
+				t.Errorf("response %d, %d bytes, want %d", a.Status, len(a.Body), len(want))
 			}
 		}
 	})
@@ -160,7 +160,7 @@ on_http_request:
 				t.Errorf("answered after %v", took)
 			}
 			if a.Status != 504 || !strings.Contains(a.Body, `"code":"timeout"`) {
-				t.Errorf("answer %d %s", a.Status, a.Body)
+				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 			if got := a.Header.Get("X-Weir-Attempts"); got != "3" {
 				t.Errorf("%s attempts", got)

@@ -44,9 +44,9 @@ func TestRequestHeaderLimits(t *testing.T) {
 				want := errorBody(path, "request_too_large", "the request headers are larger than 8 KiB, or more than 30")
 				switch {
 				case c.refused && (status != 431 || answer != want):
-					t.Errorf("answer %d %s\nwant 431 %s", status, answer, want)
+					t.Errorf("response %d %s\nwant 431 %s", status, answer, want)
 				case !c.refused && path == "/v1/chat/completions" && status != 200, !c.refused && status == 431:
-					t.Errorf("answer %d %s", status, answer)
+					t.Errorf("response %d %s", status, answer)
 				}
 			}
 			t.Run("HTTP/1.1 "+path+" "+c.name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestDeclaredLengthOverLimit(t *testing.T) {
 					}
 				}
 				if want := errorBody(path, "request_too_large", message); status != http.StatusRequestEntityTooLarge || answer != want {
-					t.Errorf("answer %d %s\nwant 413 %s", status, answer, want)
+					t.Errorf("response %d %s\nwant 413 %s", status, answer, want)
 				}
 			})
 		}

@@ -185,7 +185,7 @@ func (h *hostile) contentTypes(t *testing.T) {
 	t.Run("gRPC", func(t *testing.T) {
 		a := h.Post(path, body, "Content-Type", "application/grpc")
 		if message := errorBody(path, "invalid_body", wrong+`"application/grpc"`); a.Status != 200 || a.Body != "" || a.Header.Get("Grpc-Status") != "13" || a.Header.Get("Grpc-Message") != message {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 		}
 		h.nothingSent(t)
 	})

@@ -212,15 +212,15 @@ func (h *hostile) http1(t *testing.T) {
 				if want.status == 200 {
 					sent++
 					if a.Status != 200 || !strings.Contains(a.Body, h.p.AnswerText(fmt.Sprintf("case-%d.", i))) {
-						t.Errorf("answer %d %s", a.Status, a.Body)
+						t.Errorf("response %d %s", a.Status, a.Body)
 					}
 					continue
 				}
 				if want := errorBody(want.path, want.code, want.message); a.Body != want {
-					t.Errorf("answer %s\nwant   %s", a.Body, want)
+					t.Errorf("response %s\nwant     %s", a.Body, want)
 				}
 				if a.Status != want.status || a.Header.Get("Content-Type") != "application/json" || a.Header.Get("X-Weir-Attempts") != "0" || !resp.Close {
-					t.Errorf("answer %d %v, closes: %v, want %d", a.Status, a.Header, resp.Close, want.status)
+					t.Errorf("response %d %v, closes: %v, want %d", a.Status, a.Header, resp.Close, want.status)
 				}
 			}
 			if rest, _ := io.ReadAll(stream); len(rest) > 0 {

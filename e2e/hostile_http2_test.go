@@ -111,15 +111,15 @@ func (h *hostile) http2(t *testing.T) {
 			sent := 0
 			switch {
 			case a.outcome.status != test.want.status:
-				t.Errorf("answer %d %s %v, want %d", a.outcome.status, a.body, a.err, test.want.status)
+				t.Errorf("response %d %s %v, want %d", a.outcome.status, a.body, a.err, test.want.status)
 			case a.outcome.status == 200:
 				sent = 1
 				if !strings.Contains(a.body, h.p.AnswerText(model)) {
-					t.Errorf("answer %s", a.body)
+					t.Errorf("response %s", a.body)
 				}
 			case a.outcome.status > 0:
 				if want := errorBody(test.want.path, test.want.code, test.want.message); a.body != want {
-					t.Errorf("answer %s\nwant   %s", a.body, want)
+					t.Errorf("response %s\nwant     %s", a.body, want)
 				}
 			}
 			total += sent
@@ -138,7 +138,7 @@ func (h *hostile) http2(t *testing.T) {
 		trailers := last(only("x-weir-stream", "1", "x-api-key", "client-secret", "api-key", "client-secret", "x-forwarded-for", "1.2.3.4", "x-custom", "y"))
 		status, body, err := speak(h.Dial(), []frames{head, notEnd, trailers}, `{"model":"q:m"}`)
 		if status != 200 || !strings.Contains(body, "q answers as m") {
-			t.Errorf("answer %d %s %v", status, body, err)
+			t.Errorf("response %d %s %v", status, body, err)
 		}
 		r := h.q.WaitRequests(t, 1)[0]
 		if r.Proto != "HTTP/2.0" || string(r.Body) != `{"model":"m"}` || r.BodyErr != nil {

@@ -77,7 +77,7 @@ func answers(t *testing.T, conn net.Conn, n int) []gatewaytest.Answer {
 	for range n {
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
-			t.Fatalf("answer %d of %d: %v", len(out)+1, n, err)
+			t.Fatalf("response %d of %d: %v", len(out)+1, n, err)
 		}
 		b, err := io.ReadAll(resp.Body)
 		out = append(out, gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err})
@@ -178,13 +178,13 @@ func (h *hostile) patience(t *testing.T, slow map[string]net.Conn) {
 			if len(sent) < len("POST ") {
 				// Too little to tell HTTP from anything else.
 				if b, err := io.ReadAll(conn); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%q: answer %q, %v", sent, b, err)
+					t.Errorf("%q: response %q, %v", sent, b, err)
 				}
 				continue
 			}
 			a := answers(t, conn, 1)[0]
 			if want := errorBody("", "timeout", "the request did not arrive in time"); a.Status != 408 || a.Body != want {
-				t.Errorf("%q: answer %d %s\nwant   408 %s", sent, a.Status, a.Body, want)
+				t.Errorf("%q: response %d %s\nwant   408 %s", sent, a.Status, a.Body, want)
 			}
 		}
 		h.nothingSent(t)

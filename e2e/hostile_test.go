@@ -117,7 +117,7 @@ func errorBody(path, code, message string) string {
 func wantRefusal(t *testing.T, a gatewaytest.Answer, path, code, message string) {
 	t.Helper()
 	if want := errorBody(path, code, message); a.Status != specified[code].status || a.Body != want {
-		t.Errorf("answer %d %s\nwant   %d %s", a.Status, a.Body, specified[code].status, want)
+		t.Errorf("response %d %s\nwant     %d %s", a.Status, a.Body, specified[code].status, want)
 	}
 	for name, want := range map[string]string{"Content-Type": "application/json", "X-Weir-Attempts": "0", "X-Weir-Provider": "", "X-Weir-Model": ""} {
 		if got := a.Header.Get(name); got != want {
@@ -141,7 +141,7 @@ func (h *hostile) nothingSent(t *testing.T) {
 func (h *hostile) wantSent(t *testing.T, a gatewaytest.Answer, path, body string) recorder.Request {
 	t.Helper()
 	if a.Status != 200 || !strings.Contains(a.Body, "p answers as ") || a.Header.Get("X-Weir-Attempts") != "1" {
-		t.Errorf("answer %d %s %v", a.Status, a.Body, a.Header)
+		t.Errorf("response %d %s %v", a.Status, a.Body, a.Header)
 	}
 	requests := h.p.Requests()
 	h.p.Reset()
@@ -223,14 +223,14 @@ func (h *hostile) methods(t *testing.T) {
 	}
 	t.Run("HEAD", func(t *testing.T) {
 		if a := h.Send("HEAD", "/v1/models", nil); a.Status != 404 || a.Body != "" {
-			t.Errorf("answer %d %q", a.Status, a.Body)
+			t.Errorf("response %d %q", a.Status, a.Body)
 		}
 		h.nothingSent(t)
 	})
 	t.Run("GET with a body", func(t *testing.T) {
 		a := h.Send("GET", "/v1/models", strings.NewReader(`{"model":"p:m"}`))
 		if want := `{"object":"list","data":[{"id":"p:m","object":"model","created":0,"owned_by":"p"}]}`; a.Status != 200 || a.Body != want {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 		h.nothingSent(t)
 	})
@@ -329,7 +329,7 @@ func (h *hostile) orders(t *testing.T) {
 		})
 		a := h.Post("/v1/chat/completions", `{"model":"p:m"}`, orders...)
 		if a.Status != 400 || a.Body != "thought about it" || a.Header.Get("X-Weir-Attempts") != "1" {
-			t.Errorf("answer %d %s %v", a.Status, a.Body, a.Header)
+			t.Errorf("response %d %s %v", a.Status, a.Body, a.Header)
 		}
 		requests := h.p.Requests()
 		h.p.Reset()
@@ -344,7 +344,7 @@ func (h *hostile) orders(t *testing.T) {
 		h.p.Script(recorder.Silence)
 		a := h.Post("/v1/chat/completions", `{"model":"p:m"}`, orders...)
 		if want := errorBody("", "timeout", "no provider answered in time"); a.Status != 504 || a.Body != want {
-			t.Errorf("answer %d %s\nwant   504 %s", a.Status, a.Body, want)
+			t.Errorf("response %d %s\nwant     504 %s", a.Status, a.Body, want)
 		}
 		own(t, h.p.WaitRequests(t, 1)[0])
 		h.p.Reset()

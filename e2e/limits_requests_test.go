@@ -64,7 +64,7 @@ func hold(t *testing.T, g *gatewaytest.Gateway, p *recorder.Provider, client *ht
 	for range n {
 		s := open(t, client, g.URL, `{"model":"p:m","stream":true}`, bearer(key)...)
 		if s.resp.StatusCode != 200 {
-			t.Fatalf("answer %d", s.resp.StatusCode)
+			t.Fatalf("response %d", s.resp.StatusCode)
 		}
 		held = append(held, s)
 	}
@@ -365,7 +365,7 @@ func roomComesBack(t *testing.T, telemetry string) {
 	}
 	inUse(t, g, 0)
 	if got := metric(t, g, "weir_requests_lost_total"); got != "0" {
-		t.Errorf("%s ends were not reported", got)
+		t.Errorf("%s requests ended without a report", got)
 	}
 }
 
@@ -381,7 +381,7 @@ func TestRoomComesBackWithAnotherRequestID(t *testing.T) {
 	release()
 	inUse(t, g, 0)
 	if got := metric(t, g, "weir_requests_lost_total"); got != "0" {
-		t.Errorf("%s ends were not reported", got)
+		t.Errorf("%s requests ended without a report", got)
 	}
 }
 
@@ -452,7 +452,7 @@ func roomComesBackFromDeadEnvoy(t *testing.T, telemetry string) {
 	}
 	inUse(t, g, 0)
 	if got := metric(t, g, "weir_requests_lost_total"); got != "3" {
-		t.Errorf("%s ends were not reported, want 3", got)
+		t.Errorf("%s requests ended without a report, want 3", got)
 	}
 }
 

@@ -26,7 +26,7 @@ func reachable(t *testing.T, port string) (v4, v6 bool) {
 		defer resp.Body.Close()
 		b, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != 200 {
-			t.Errorf("%s: answer %d %s", host, resp.StatusCode, b)
+			t.Errorf("%s: response %d %s", host, resp.StatusCode, b)
 		}
 		return true
 	}

@@ -95,7 +95,7 @@ func askFor(t *testing.T, g *gatewaytest.Gateway, model string, n, status int) [
 			for range n / clients {
 				a := post(t, client, g.URL+"/v1/chat/completions", body, true)
 				if a.Status != status {
-					t.Errorf("answer %d %s", a.Status, a.Body)
+					t.Errorf("response %d %s", a.Status, a.Body)
 				}
 				all[c] = append(all[c], a.Header.Get("X-Weir-Request-Id"))
 			}

@@ -60,30 +60,30 @@ on_http_request:
 	proxy.to.Store(&address)
 	a := g.Post("/v1/chat/completions", `{"model":"one:m","messages":[]}`)
 	if a.Status != 508 || a.Body != loopError {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 	if n := proxy.requests.Load(); n != 1 {
 		t.Errorf("%d requests went around", n)
 	}
 	if a := g.Post("/v1/messages", `{"model":"one:m","messages":[]}`); a.Status != 404 && a.Status != 400 {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 	// The shape of the other API.
 	proxied := g.Post("/v1/messages", `{}`, metadata.HopHeader, strings.Join(strings.Fields(strings.Repeat("weir-0123456789abcdef ", policy.MaxHops)), ", "))
 	if proxied.Status != 508 || !strings.HasPrefix(proxied.Body, `{"type":"error","error":{"type":"api_error"`) {
-		t.Errorf("answer %d %s", proxied.Status, proxied.Body)
+		t.Errorf("response %d %s", proxied.Status, proxied.Body)
 	}
 	// Every candidate of the plan is tried, none goes around.
 	proxy.requests.Store(0)
 	if a := g.Post("/v1/chat/completions", `{"model":"m","messages":[]}`); a.Status != 508 {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 	if n := proxy.requests.Load(); n < 1 || n > 3 {
 		t.Errorf("%d requests went around, of a plan of 3 attempts", n)
 	}
 	// Who does not loop still serves.
 	if a := g.Post("/v1/chat/completions", `{"model":"n","messages":[]}`); a.Status != 200 || a.Header.Get("X-Weir-Provider") != "real" {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 	if got := real.Last(t).Header.Values(metadata.HopHeader); len(got) != 1 || !strings.HasPrefix(got[0], "weir-") || strings.Contains(got[0], ",") {
 		t.Errorf("after a failover the provider received %s: %q", metadata.HopHeader, got)
@@ -102,7 +102,7 @@ func TestGatewayBehindGateway(t *testing.T) {
 	outer := gatewaytest.Start(t, config(inner.URL))
 	a := outer.Post("/v1/chat/completions", `{"model":"m","messages":[]}`, metadata.HopHeader, "cloudflare; loops=1", metadata.HopHeader, "weir-0123456789abcdef")
 	if a.Status != 200 {
-		t.Fatalf("answer %d %s", a.Status, a.Body)
+		t.Fatalf("response %d %s", a.Status, a.Body)
 	}
 	got := p.Last(t).Header.Values(metadata.HopHeader)
 	names := strings.Split(strings.Join(got, ","), ", ")
@@ -123,6 +123,6 @@ func TestOwnListenerAsProvider(t *testing.T) {
 		return strings.Contains(g.Admin("/healthz"), "leads back to this gateway")
 	})
 	if a := g.Post("/v1/chat/completions", `{"model":"m","messages":[]}`); a.Status != 200 {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 }

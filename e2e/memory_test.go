@@ -223,7 +223,7 @@ func (m *memoryTest) large(t *testing.T) {
 	for range 2 {
 		body := io.MultiReader(strings.NewReader(`{"model":"p:m","x":"`), io.LimitReader(spaces{}, 40_000_000), strings.NewReader(`"}`))
 		if a := m.Send(http.MethodPost, "/v1/chat/completions", body, "Content-Type", "application/json"); a.Status != 200 {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 	}
 	m.p.Reset()
@@ -254,7 +254,7 @@ func (m *memoryTest) uploads(t *testing.T) {
 			b, err := io.ReadAll(resp.Body)
 			want := errorBody(path, "overloaded", "the gateway has no memory left for this request now: try again later")
 			if resp.StatusCode != 503 || err != nil || string(b) != want || resp.Header.Get("Retry-After") != "5" {
-				t.Errorf("%s: answer %d %v %s %v\nwant 503 %s", path, resp.StatusCode, resp.Header, b, err, want)
+				t.Errorf("%s: response %d %v %s %v\nwant 503 %s", path, resp.StatusCode, resp.Header, b, err, want)
 			}
 			refused.Add(1)
 		})

@@ -279,7 +279,7 @@ providers:
 			}
 			a := g.Post("/v1/chat/completions", `{"models":`+c.models+`}`)
 			if a.Status != 200 || !strings.Contains(a.Body, c.answers.AnswerText("m")) || a.Header.Get("X-Weir-Attempts") != c.attempts {
-				t.Fatalf("answer %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
+				t.Fatalf("response %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
 			}
 			if got := a.Header.Get("X-Weir-Provider"); got != c.answers.Name {
 				t.Errorf("x-weir-provider: %q", got)

@@ -97,7 +97,7 @@ on_http_request:
 				_, _ = fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", send, len(body), body)
 				if a.want == "" {
 					if got, _ := io.ReadAll(conn); len(got) > 0 {
-						t.Errorf("%+v: answer %.300q", a, got)
+						t.Errorf("%+v: response %.300q", a, got)
 					}
 					_ = conn.Close()
 					continue
@@ -105,7 +105,7 @@ on_http_request:
 				answer := readAnswer(t, bufio.NewReader(conn))
 				_ = conn.Close()
 				if answer.Status != 200 {
-					t.Errorf("%+v: answer %d %s", a, answer.Status, answer.Body)
+					t.Errorf("%+v: response %d %s", a, answer.Status, answer.Body)
 					continue
 				}
 				r := p.WaitRequests(t, 1)[0]

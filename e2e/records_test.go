@@ -69,7 +69,7 @@ providers:
 		conn := g.Dial()
 		_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
 		if b, _ := io.ReadAll(conn); !strings.Contains(string(b), " 400 ") {
-			t.Errorf("answer %q", b)
+			t.Errorf("response %q", b)
 		}
 		l := waitLogged(t, g.Stdout, "a rejected request", 1, func(l *logLine) bool { return l.Cause == "rejected" })[0]
 		if got := l.request.String(); got != "400 rejected http1.codec_error" {

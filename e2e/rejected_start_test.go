@@ -36,6 +36,6 @@ func TestRejectedAtStart(t *testing.T) {
 	gatewaytest.Eventually(t, "an end of the problem", func() bool { return !problem() && strings.Contains(s.Admin("/readyz"), "ready") })
 	s.URL = "http://" + address
 	if a := s.Post("/v1/chat/completions", `{"model":"m","messages":[]}`); a.Status != 200 {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 }

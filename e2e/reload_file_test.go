@@ -168,7 +168,7 @@ func TestFilesAreNoticed(t *testing.T) {
 		t.Helper()
 		waitInForce(t, g, change)
 		if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`); a.Status != http.StatusOK {
-			t.Fatalf("answer %d %s", a.Status, a.Body)
+			t.Fatalf("response %d %s", a.Status, a.Body)
 		}
 		r := p.Last(t)
 		if r.Header.Get("Authorization") != "Bearer "+key || r.Header.Get("X-Value") != value {
@@ -279,7 +279,7 @@ func TestFilesAreNoticed(t *testing.T) {
 		waitInForce(t, g, func() { write(t, dir+"/secrets/clients/a", second) })
 		for key, want := range map[string]int{first: http.StatusUnauthorized, second: http.StatusOK} {
 			if a := g.Post("/v1/chat/completions", `{"model":"alpha:m"}`, "Authorization", "Bearer "+key); a.Status != want {
-				t.Errorf("answer %d to %s, want %d", a.Status, key, want)
+				t.Errorf("response %d to %s, want %d", a.Status, key, want)
 			}
 		}
 	})

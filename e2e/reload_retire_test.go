@@ -96,7 +96,7 @@ func TestFailoverToReplacedCluster(t *testing.T) {
 	}
 	close(release)
 	if a := answer(); a.Status != 200 || a.Header.Get("X-Weir-Provider") != "spare" || a.Header.Get("X-Weir-Attempts") != "2" {
-		t.Errorf("answer %d %s of %s", a.Status, a.Body, a.Header.Get("X-Weir-Provider"))
+		t.Errorf("response %d %s of %s", a.Status, a.Body, a.Header.Get("X-Weir-Provider"))
 	}
 	gatewaytest.Eventually(t, "the rest to go", func() bool { return !has("spare") && !has("slow") })
 }

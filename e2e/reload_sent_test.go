@@ -36,7 +36,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 		t.Helper()
 		for _, body := range []string{`{"model":"alpha:m"}`, `{"model":"beta:m"}`} {
 			if a := g.Post("/v1/chat/completions", body); a.Status != http.StatusOK {
-				t.Fatalf("answer %d %s", a.Status, a.Body)
+				t.Fatalf("response %d %s", a.Status, a.Body)
 			}
 		}
 		return [2]int{alpha.Conns(), beta.Conns()}

@@ -127,7 +127,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		marked++
 		marker := fmt.Sprint("mark-", marked)
 		if a := g.Post("/v1/chat/completions", `{"model":"`+model+`"}`, "X-Client-Request-Id", marker); a.Status != http.StatusOK {
-			t.Fatalf("answer %d %s", a.Status, a.Body)
+			t.Fatalf("response %d %s", a.Status, a.Body)
 		}
 		for _, r := range p.Requests() {
 			if r.Header.Get("X-Client-Request-Id") == marker {
@@ -195,7 +195,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			replace(t, "id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],")
 		}, func(t *testing.T) {
 			if a := g.Post("/v1/chat/completions", `{"model":"listed"}`); !strings.Contains(a.Body, alpha.AnswerText("m-alpha")) {
-				t.Errorf("answer %d %s", a.Status, a.Body)
+				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 		}},
 		{"max_body_bytes", func(t *testing.T) { c.top += "\nmax_body_bytes: 4096" }, nil},
@@ -209,7 +209,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			c.providers = c.providers[:len(c.providers)-1]
 		}, func(t *testing.T) {
 			if a := g.Post("/v1/chat/completions", `{"model":"gamma:m-gamma"}`); a.Status != http.StatusNotFound {
-				t.Errorf("answer %d %s after the provider was removed", a.Status, a.Body)
+				t.Errorf("response %d %s after the provider was removed", a.Status, a.Body)
 			}
 		}},
 		{"the order of providers", func(t *testing.T) { slices.Reverse(c.providers) }, nil},
@@ -318,7 +318,7 @@ func TestFailoverAcrossReload(t *testing.T) {
 				close(gate)
 				a := answer()
 				if text, whole := content(a.Body); a.Status != http.StatusOK || !whole || text != second.AnswerText("n") || a.Header.Get("X-Weir-Attempts") != "2" {
-					t.Fatalf("answer %d %s %v", a.Status, a.Body, a.Header)
+					t.Fatalf("response %d %s %v", a.Status, a.Body, a.Header)
 				}
 				r := second.Last(t)
 				if got := r.Header.Get("Authorization"); got != "Bearer "+c.key {
@@ -350,7 +350,7 @@ func TestUploadAcrossReload(t *testing.T) {
 	})
 	g.Reload(setup{}.String())
 	if a := g.Post("/v1/chat/completions", body); a.Status != http.StatusNotFound {
-		t.Errorf("answer %d %s to a new request", a.Status, a.Body)
+		t.Errorf("response %d %s to a new request", a.Status, a.Body)
 	}
 	_, _ = io.WriteString(conn, body[5:])
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -360,7 +360,7 @@ func TestUploadAcrossReload(t *testing.T) {
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if text, _ := content(string(answer)); err != nil || resp.StatusCode != http.StatusOK || text != p.AnswerText("m") {
-		t.Errorf("answer %d %s, %v", resp.StatusCode, answer, err)
+		t.Errorf("response %d %s, %v", resp.StatusCode, answer, err)
 	}
 	if got := p.Last(t).Header.Get("Authorization"); got != "Bearer key-of-alpha" {
 		t.Errorf("the provider received the key %q", got)

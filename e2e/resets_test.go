@@ -115,12 +115,12 @@ func TestResets(t *testing.T) {
 			}
 		}
 		if err := <-cut; err == nil {
-			t.Error("the connection lives on")
+			t.Error("the connection is still open")
 		} else if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-			t.Errorf("the connection lives on: %v", err)
+			t.Errorf("the connection is still open: %v", err)
 		}
 		if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`); a.Status != 200 {
-			t.Errorf("another client: answer %d %s", a.Status, a.Body)
+			t.Errorf("another client: response %d %s", a.Status, a.Body)
 		}
 	})
 }

@@ -65,7 +65,7 @@ on_http_request:
 				p.Script(headers(status))
 				a := g.Post("/v1/chat/completions", `{"model":"`+provider+`:m"}`)
 				if a.Status != status || !strings.Contains(a.Body, "hello") {
-					t.Fatalf("answer %d %s %v", a.Status, a.Body, a.Header)
+					t.Fatalf("response %d %s %v", a.Status, a.Body, a.Header)
 				}
 				passes := map[string]bool{}
 				for _, name := range also {
@@ -100,7 +100,7 @@ on_http_request:
 		p.Script(recorder.Status(403, http.Header{"X-Request-Id": {"for " + secretOfP}, "Openai-Key": {"Bearer " + secretOfP}, "Request-Id": {"mine"}}, "no"))
 		a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
 		if a.Status != 403 || strings.Contains(fmt.Sprint(a.Header), "Secret") || a.Header.Get("Request-Id") != "mine" {
-			t.Errorf("answer %d %v", a.Status, a.Header)
+			t.Errorf("response %d %v", a.Status, a.Header)
 		}
 	})
 }
@@ -145,10 +145,10 @@ on_http_request:
 					provider.Script(recorder.Status(status, nil, body))
 					a := g.Post("/v1/chat/completions", `{"model":"`+model+`:m"}`)
 					if a.Status != status || a.Err != nil || name != "Basic" && a.Body != want {
-						t.Errorf("answer %d %v\n%.300s\nwant\n%.300s", a.Status, a.Err, a.Body, want)
+						t.Errorf("response %d %v\n%.300s\nwant\n%.300s", a.Status, a.Err, a.Body, want)
 					}
 					if name == "Basic" && !strings.Contains(a.Body, "[redacted]") || strings.Contains(a.Body, secretOfP) {
-						t.Errorf("answer %.300s", a.Body)
+						t.Errorf("response %.300s", a.Body)
 					}
 				})
 			}
@@ -164,7 +164,7 @@ on_http_request:
 		})
 		a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
 		if a.Status != 401 || a.Body != "a [redacted] b" || a.Err != nil {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Err)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Err)
 		}
 	})
 	t.Run("in a failure that is tried again", func(t *testing.T) {
@@ -172,7 +172,7 @@ on_http_request:
 		h2.Script(recorder.Status(401, nil, "for "+secretOfP))
 		a := g.Post("/v1/chat/completions", `{"models":["p:m","h2:m"]}`)
 		if a.Status != 401 || a.Body != "for [redacted]" || a.Header.Get("X-Weir-Attempts") != "2" {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 		}
 	})
 	for encoding, want := range map[string]string{"gzip": "the key is [redacted].", "deflate": "the key is [redacted].", "br": "the provider compressed this error as", "gzip, br": "the provider compressed this error as"} {
@@ -189,7 +189,7 @@ on_http_request:
 			})
 			a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
 			if a.Status != 401 || a.Header.Get("Content-Encoding") != "" || !strings.Contains(a.Body, want) {
-				t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+				t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 			}
 		})
 	}
@@ -201,7 +201,7 @@ on_http_request:
 		})
 		a := g.Post("/v1/messages", `{"model":"claude:m","max_tokens":1,"messages":[]}`)
 		if a.Status != 401 || !strings.HasPrefix(a.Body, `{"type":"error"`) {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Header)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Header)
 		}
 	})
 	t.Run("cut", func(t *testing.T) {
@@ -214,7 +214,7 @@ on_http_request:
 		})
 		a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
 		if strings.Contains(a.Body, "sk-") || (a.Status != 500 || a.Err == nil) && a.Status != 502 {
-			t.Errorf("answer %d %q %v", a.Status, a.Body, a.Err)
+			t.Errorf("response %d %q %v", a.Status, a.Body, a.Err)
 		}
 	})
 }
@@ -235,20 +235,20 @@ providers: [{id: p, base_url: %s}]
 			}
 			a := g.Send(method, path, strings.NewReader(`{"model":"p:m"}`), header...)
 			if a.Status != 401 || a.Header.Get("Www-Authenticate") != "Bearer" {
-				t.Errorf("%s with %s: answer %d %v", path, name, a.Status, a.Header)
+				t.Errorf("%s with %s: response %d %v", path, name, a.Status, a.Header)
 			}
 		}
 	}
 	a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, "Authorization", key, "Content-Encoding", "gzip")
 	if a.Status != 415 || a.Header.Get("Accept-Encoding") != "identity" || a.Header.Get("Www-Authenticate") != "" {
-		t.Errorf("answer %d %v", a.Status, a.Header)
+		t.Errorf("response %d %v", a.Status, a.Header)
 	}
 	conn := g.Dial()
 	_, _ = io.WriteString(conn, "GET /v1/responses HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	if a := answers(t, conn, 1)[0]; a.Status != 426 || a.Header.Get("Upgrade") != "HTTP/1.1" {
-		t.Errorf("answer %d %v", a.Status, a.Header)
+		t.Errorf("response %d %v", a.Status, a.Header)
 	}
 	if a := g.Post("/v1/chat/completions", `{"model":"p:m"}`, "Authorization", key); a.Status != 200 || a.Header.Get("Www-Authenticate") != "" || a.Header.Get("Accept-Encoding") != "" {
-		t.Errorf("answer %d %v", a.Status, a.Header)
+		t.Errorf("response %d %v", a.Status, a.Header)
 	}
 }

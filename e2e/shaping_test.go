@@ -56,7 +56,7 @@ on_http_request:
 		a := g.Post("/v1/chat/completions?fixed=theirs&q=1", `{"models":["charlie:o","alpha:m","bravo:n"],"user":"theirs", "n":1e400}`, append(client,
 			"X-Team", "theirs", "X-Note", "theirs", "X-Of-Alpha", "theirs", "X-Of-Bravo", "theirs", "X-Own", "kept")...)
 		if a.Status != http.StatusOK || a.Header.Get("X-Weir-Attempts") != "2" || a.Header.Get("X-Weir-Provider") != "bravo" {
-			t.Fatalf("answer %d %s %v", a.Status, a.Body, a.Header)
+			t.Fatalf("response %d %s %v", a.Status, a.Body, a.Header)
 		}
 		if got, want := a.Header.Get("X-Weir-Rejected-Models"), "charlie:o"; got != want {
 			t.Errorf("rejected models %q, want %q", got, want)

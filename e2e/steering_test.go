@@ -97,7 +97,7 @@ func (s *steering) until(t *testing.T, what string, condition func() bool) {
 			return
 		}
 		if time.Now().After(s.end) {
-			t.Fatalf("waited in vain for %s; attempts: %v", what, s.share(200))
+			t.Fatalf("timed out waiting for %s; attempts: %v", what, s.share(200))
 		}
 		time.Sleep(10 * time.Millisecond) // paces the traffic
 	}
@@ -207,7 +207,7 @@ on_http_request:
 			sent := time.Now()
 			a := g.Post("/v1/chat/completions", `{"messages":[]}`)
 			if a.Status != http.StatusOK || a.Header.Get("X-Weir-Attempts") != "1" {
-				t.Fatalf("answer %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
+				t.Fatalf("response %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
 			}
 			used := p.Last(t).Header.Get("Authorization")
 			if used == "Bearer "+key {
@@ -217,7 +217,7 @@ on_http_request:
 				lastOfOne = sent
 			}
 			if time.Now().After(end) {
-				t.Fatalf("waited in vain for %s; the last used is %s", key, used)
+				t.Fatalf("timed out waiting for %s; the last used is %s", key, used)
 			}
 			time.Sleep(10 * time.Millisecond) // paces the traffic
 		}

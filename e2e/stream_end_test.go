@@ -139,7 +139,7 @@ on_http_request:
 					want := strings.Join(c.events, "") + c.added
 					if a.Status != 200 || a.Err != nil || a.Header.Get("X-Weir-Attempts") != via.streamAttempts || a.Body != want {
 						from := max(0, min(len(a.Body), len(want))-300)
-						t.Errorf("answer %d, %v, %v: %d bytes that end in\n%q\nwant %d bytes that end in\n%q", a.Status, a.Header, a.Err, len(a.Body), a.Body[min(from, len(a.Body)):], len(want), want[min(from, len(want)):])
+						t.Errorf("response %d, %v, %v: %d bytes that end in\n%q\nwant %d bytes that end in\n%q", a.Status, a.Header, a.Err, len(a.Body), a.Body[min(from, len(a.Body)):], len(want), want[min(from, len(want)):])
 						return
 					}
 					answered, cut, names = append(answered, a.Header), append(cut, c.added != ""), append(names, t.Name())
@@ -155,7 +155,7 @@ on_http_request:
 			first.Script(recorder.Status(200, http.Header{"Content-Type": {"text/event-stream; charset=utf-8; charset=utf-8"}, "Content-Encoding": {encoding}}, before))
 			a := g.Post(e.path, `{"model":"first:m","models":["second:m"],"stream":true}`)
 			if a.Status != 200 || a.Err != nil || a.Body != before+e.err {
-				t.Errorf("answer %d, %v, %q", a.Status, a.Err, a.Body)
+				t.Errorf("response %d, %v, %q", a.Status, a.Err, a.Body)
 			}
 			answered, cut, names = append(answered, a.Header), append(cut, true), append(names, t.Name())
 		})
@@ -171,7 +171,7 @@ on_http_request:
 		first.Reset()
 		for _, e := range endings {
 			if a := g.Post(e.path, `{"model":"first:m"`+e.extra+`,"messages":[]}`); a.Status != 200 || !strings.HasSuffix(a.Body, "}") || strings.Contains(a.Body, "truncated") {
-				t.Errorf("answer %d %s", a.Status, a.Body)
+				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 		}
 	})
@@ -180,7 +180,7 @@ on_http_request:
 		const sound = "event: speech.audio.delta\ndata: {\"type\":\"speech.audio.delta\",\"audio\":\"AA==\"}\n\n"
 		first.Script(recorder.Events(sound))
 		if a := g.Post("/v1/audio/speech", `{"model":"first:m","stream":true,"stream_format":"sse"}`); a.Status != 200 || a.Body != sound {
-			t.Errorf("answer %d %s", a.Status, a.Body)
+			t.Errorf("response %d %s", a.Status, a.Body)
 		}
 	})
 }
@@ -212,7 +212,7 @@ providers:
 		p.Script(answer)
 		a := g.Post(path, body)
 		if a.Status != 200 || a.Err != nil || a.Body != want {
-			t.Errorf("answer %d, %v, %v: %d bytes, want %d", a.Status, a.Header, a.Err, len(a.Body), len(want))
+			t.Errorf("response %d, %v, %v: %d bytes, want %d", a.Status, a.Header, a.Err, len(a.Body), len(want))
 			return
 		}
 		if cut {
@@ -281,7 +281,7 @@ providers:
 		one.Reset()
 		one.Script(thenReset("text/event-stream", endings[0].events[1]))
 		if a := g.Post("/v1/chat/completions", `{"model":"one:m","stream":true}`); a.Err == nil {
-			t.Errorf("answer %d %q", a.Status, a.Body)
+			t.Errorf("response %d %q", a.Status, a.Body)
 		} else {
 			all = append(all, expected{t.Name(), a.Header, false})
 		}
@@ -325,7 +325,7 @@ on_http_request:
 			p.Script(recorder.Events(events...))
 			a := g.Post(e.path, `{"model":"p:m"`+e.extra+`,"stream":true,"messages":[]}`)
 			if want := strings.Join(events, ""); a.Status != 200 || a.Body != want || a.Err != nil {
-				t.Errorf("answer %d, %v: %q, want %q", a.Status, a.Err, a.Body, want)
+				t.Errorf("response %d, %v: %q, want %q", a.Status, a.Err, a.Body, want)
 			}
 			all = append(all, expected{e.name, a.Header, n > 0})
 		}

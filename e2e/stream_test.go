@@ -100,7 +100,7 @@ func wait(t *testing.T, done <-chan struct{}, what string) {
 	select {
 	case <-done:
 	case <-time.After(gatewaytest.Patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 	}
 }
 
@@ -273,7 +273,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 				failing.Script(recorder.Status(503, nil, "busy"))
 				a := post(t, client, g.URL+"/v1/chat/completions", fmt.Appendf(nil, `{"model":"failing:m","models":["%s:m"],"stream":%t}`, p.Name, i%2 == 0), true)
 				if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "2" {
-					t.Fatalf("answer %d after %s attempts", a.Status, a.Header.Get("X-Weir-Attempts"))
+					t.Fatalf("response %d after %s attempts", a.Status, a.Header.Get("X-Weir-Attempts"))
 				}
 			}
 			if n, m := p.Conns(), failing.Conns(); n != 1 || m != 1 {
@@ -387,7 +387,7 @@ on_http_request:
 		start := time.Now()
 		a := g.Post("/v1/chat/completions", strings.Replace(ask, "true", "false", 1))
 		if a.Status != 200 || a.Err == nil {
-			t.Errorf("answer %d, %v: a body that stops must not look whole", a.Status, a.Err)
+			t.Errorf("response %d, %v: a body that stops must not look whole", a.Status, a.Err)
 		}
 		if took := time.Since(start); took < 2*attempt || took > total+gatewaytest.Patience/2 {
 			t.Errorf("ended after %v", took)
@@ -416,7 +416,7 @@ on_http_request:
 	})
 	a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
 	if a.Status != 200 || a.Err == nil {
-		t.Errorf("answer %d, %v: a body that stops must not look whole", a.Status, a.Err)
+		t.Errorf("response %d, %v: a body that stops must not look whole", a.Status, a.Err)
 	}
 	wait(t, p.Last(t).Closed, "the end of the provider's request")
 }

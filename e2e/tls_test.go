@@ -106,7 +106,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("TLS 1.1: %v", err)
 		}
 		if resp, err := http.Get(plain + "/v1/models"); err == nil {
-			t.Errorf("plain HTTP: answer %d", resp.StatusCode)
+			t.Errorf("plain HTTP: response %d", resp.StatusCode)
 			_ = resp.Body.Close()
 		}
 		if line := metric(t, g.Gateway, `weir_certificate_expiry_timestamp_seconds{file="`+dir+`/tls.crt"}`); line != strconv.FormatFloat(float64(first.x509.NotAfter.Unix()), 'g', -1, 64) {
@@ -125,7 +125,7 @@ func TestTLS(t *testing.T) {
 			return resp.TLS.PeerCertificates[0]
 		}
 		if !served(t, kept).Equal(first.x509) {
-			t.Fatal("another certificate")
+			t.Fatal("the gateway serves another certificate")
 		}
 		stop := make(chan struct{})
 		var asked, failed atomic.Int64
@@ -167,7 +167,7 @@ func TestTLS(t *testing.T) {
 				t.Errorf("/healthz %+v", h)
 			}
 			if !served(t, g.client(&tls.Config{}, true)).Equal(first.x509) {
-				t.Error("half a pair is in force")
+				t.Error("the gateway serves half of the new pair")
 			}
 		})
 		stage(t, "the whole pair is taken, and cuts nobody", func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestTLS(t *testing.T) {
 			load(t, 12)
 			end()
 			if !served(t, kept).Equal(first.x509) {
-				t.Error("the connection from before is not there any more")
+				t.Error("the connection from before the rotation is closed")
 			}
 			if now := g.EnvoyStat("listener_manager.listener_modified"); now != listeners {
 				t.Errorf("the listener changed %d times", now-listeners)
@@ -206,7 +206,7 @@ func TestTLS(t *testing.T) {
 				t.Errorf("a client of this authority: %v %v", resp, err)
 			}
 			if resp, _, err := g.ask(g.client(&tls.Config{Certificates: []tls.Certificate{recorder.NewCA(t).Issue(t, "client")}}, http2)); err == nil {
-				t.Errorf("a client of another authority: answer %d", resp.StatusCode)
+				t.Errorf("a client of another authority: response %d", resp.StatusCode)
 			}
 		}
 		// The authority can be replaced like the certificate.
@@ -220,7 +220,7 @@ func TestTLS(t *testing.T) {
 			return err == nil
 		})
 		if _, _, err := g.ask(g.client(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "client")}}, true)); err == nil {
-			t.Error("the authority of before is still trusted")
+			t.Error("the replaced authority is still trusted")
 		}
 	})
 }

@@ -76,7 +76,7 @@ on_http_request:
 				}
 				a := post(t, client, g.URL+"/v1/chat/completions", []byte(direct), true)
 				if a.Status != status || a.Err != nil || strings.Contains(a.Body, "stream_truncated") != s.broken {
-					t.Errorf("answer %d %v %s, %v", a.Status, a.Header, a.Body, a.Err)
+					t.Errorf("response %d %v %s, %v", a.Status, a.Header, a.Body, a.Err)
 				}
 				all = append(all, expected{t.Name(), a.Header, s.marked})
 			})
@@ -104,7 +104,7 @@ on_http_request:
 					defer resp.Body.Close()
 					body, err := io.ReadAll(resp.Body)
 					if resp.StatusCode != 200 || string(body) != strings.Join(c.pieces, "") || resp.Header.Get("X-Weir-Provider") != "p" {
-						t.Errorf("answer %d %v, %d bytes", resp.StatusCode, resp.Header, len(body))
+						t.Errorf("response %d %v, %d bytes", resp.StatusCode, resp.Header, len(body))
 					}
 					if broken := c.cut && s.broken; (err != nil) != broken || (resp.Trailer.Get("X-Process-Time") != "1") != broken {
 						t.Errorf("the end: %v, trailers %v", err, resp.Trailer)

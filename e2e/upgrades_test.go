@@ -31,7 +31,7 @@ func (h *hostile) upgrades(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			conn := h.Dial()
 			stream := bufio.NewReader(conn)
-			// Twice: the connection lives on.
+			// Twice: the connection is still open.
 			for range 2 {
 				body := `{"model":"p:m"}`
 				if _, err := fmt.Fprintf(conn, "%s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", begin, test.header, len(body), body); err != nil {

@@ -166,7 +166,7 @@ providers:
 		c, s := &usageCases[i/2], &all[i]
 		t.Run(fmt.Sprintf("%s, gzip %t", c.name, s.packed), func(t *testing.T) {
 			if s.answer.Status != 200 || s.answer.Body != c.answer || s.answer.Err != nil {
-				t.Errorf("answer %d %q %v", s.answer.Status, s.answer.Body, s.answer.Err)
+				t.Errorf("response %d %q %v", s.answer.Status, s.answer.Body, s.answer.Err)
 			}
 			l := loggedAs(t, g, s.answer.Header).request
 			if got := l.Tokens.String(); got != c.want {
@@ -257,7 +257,7 @@ func TestUsageOfLargeAnswers(t *testing.T) {
 			p.Script(recorder.Status(200, header, sent))
 			a := g.Post("/v1/embeddings", `{"model":"p:m"}`)
 			if a.Status != 200 || a.Body != body || a.Err != nil {
-				t.Errorf("answer %d, %d bytes of %d, %v", a.Status, len(a.Body), len(body), a.Err)
+				t.Errorf("response %d, %d bytes of %d, %v", a.Status, len(a.Body), len(body), a.Err)
 			}
 			l := loggedAs(t, g, a.Header).request
 			if got := l.Tokens.String(); got != c.want {

@@ -164,7 +164,7 @@ func check(t *testing.T, answer string, stands map[string]*recorder.Provider, w 
 	if w.host == "" {
 		var got struct{ Error struct{ Code string } }
 		if err := json.Unmarshal([]byte(answer), &got); err != nil || got.Error.Code != w.code {
-			t.Errorf("answer %s, want code %s", answer, w.code)
+			t.Errorf("response %s, want code %s", answer, w.code)
 		}
 	}
 	for host, s := range stands {

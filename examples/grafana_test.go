@@ -54,7 +54,7 @@ func TestDashboardLayout(t *testing.T) {
 	ids, cells := map[int]bool{}, map[[2]int]string{}
 	for _, p := range readDashboard(t).Panels {
 		if ids[p.ID] {
-			t.Errorf("%s: id %d stands twice", p.Title, p.ID)
+			t.Errorf("%s: duplicate id %d", p.Title, p.ID)
 		}
 		ids[p.ID] = true
 		for x := range p.GridPos.W {

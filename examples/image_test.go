@@ -88,7 +88,7 @@ func TestImage(t *testing.T) {
 	g.WaitReady()
 	a := g.Post("/v1/chat/completions", `{"model": "gpt-4o", "messages": []}`, "Authorization", "Bearer a-long-key-of-a-client")
 	if a.Status != 200 || openai.Last(t).Header.Get("Authorization") != "Bearer sk-image-of-test" {
-		t.Errorf("answer %d %s", a.Status, a.Body)
+		t.Errorf("response %d %s", a.Status, a.Body)
 	}
 }
 

@@ -35,7 +35,7 @@ func (r *row) logged(t *testing.T, g *gatewaytest.Gateway) string {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("waited in vain for the access log, which has %q", attempts)
+			t.Fatalf("timed out waiting for the access log, which has %q", attempts)
 		}
 	}
 }

@@ -153,7 +153,7 @@ func (r *row) run(t *testing.T, g *gatewaytest.Gateway) {
 		t.Error(w)
 	}
 	if t.Failed() {
-		t.Logf("answer %d %v\n%s\n%d bytes, %v, after %v; %s; %s", s.status, s.header, clip(s.body), len(s.body), s.err, s.took, s.requests, s.log)
+		t.Logf("response %d %v\n%s\n%d bytes, %v, after %v; %s; %s", s.status, s.header, clip(s.body), len(s.body), s.err, s.took, s.requests, s.log)
 	}
 }
 

@@ -34,7 +34,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	limit := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(limit) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -135,7 +135,7 @@ func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	if b.publisher.server.Wait(ctx, holds) != nil {
-		b.t.Fatalf("waited in vain for %s: %+v", what, b.publisher.server.Nodes())
+		b.t.Fatalf("timed out waiting for %s: %+v", what, b.publisher.server.Nodes())
 	}
 }
 

@@ -62,7 +62,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	limit := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(limit) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

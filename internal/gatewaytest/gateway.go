@@ -373,7 +373,7 @@ func (g *Gateway) WaitLog(done func(lines []map[string]any) bool, what string) {
 		case <-g.exited:
 			g.t.Fatalf("weir ended (%v) while waiting for %s:\n%s", g.err, what, text)
 		case <-limit:
-			g.t.Fatalf("waited in vain for %s:\n%s", what, text)
+			g.t.Fatalf("timed out waiting for %s:\n%s", what, text)
 		}
 	}
 }
