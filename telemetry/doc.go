@@ -1,11 +1,14 @@
-// Package telemetry makes metrics, rolling numbers and log lines of what Envoy
-// logged.
+// Package telemetry turns the records of package accesslog into metrics, rolling
+// numbers and log lines.
 //
-// The metrics of requests to models are those of OpenTelemetry's conventions
-// for generative AI, in Prometheus' spelling; Weir's own begin with weir_. Every
-// label has a closed set of values, and each metric a bound on its series.
+// The metrics of requests to models follow OpenTelemetry's conventions for generative
+// AI, in Prometheus' spelling; Weir's own begin with weir_. Every label has a closed
+// set of values, and the series of each metric are bounded.
 //
-// The log is JSON, one line for each attempt and each request, of fixed fields:
-// names, numbers and times, nothing of what a client or a model said. Telemetry
-// never waits for who reads it: lines that find no room are dropped and counted.
+// The log is JSON, one line for each attempt and each request, with fixed fields:
+// names, numbers and times, never what a client or a model said. Telemetry never
+// blocks on a reader of the log: lines that do not fit into the buffer are dropped and
+// counted.
+//
+// It imports llm, telemetry/accesslog, telemetry/rolling and internal/sample.
 package telemetry

@@ -10,8 +10,8 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// maxText bounds a string in a log line, in bytes before it is escaped. What
-// is longer is cut and ends in "…".
+// maxText bounds a string in a log line, in bytes before escaping. A longer one is cut
+// and ends in "…".
 const maxText = 256
 
 // appendRequest appends a request's line. Its fields are always there, in this
@@ -23,24 +23,24 @@ const maxText = 256
 //	key, key_id    name and id of the access key
 //	operation      chat, text_completion, embeddings, …
 //	asked_model    as the client wrote it
-//	provider       that answered, or was tried last
+//	provider       that responded, or was tried last
 //	model          as it was sent to that provider
 //	attempts       number of attempts
-//	status         that the client was sent
-//	cause          why it did not succeed; empty: it did
+//	status         sent to the client
+//	cause          why it did not succeed; empty if it did
 //	code           the gateway's error code, if it answered itself
-//	rejected       why Envoy turned the request away, if it did
+//	rejected       why Envoy rejected the request, if it did
 //	duration_ms    from time to the end
 //	first_byte_ms  from time to the provider's first byte
 //	last_byte_ms   from time to the provider's last byte
 //	stream         the client asked for events
-//	client_gone    the client left before the answer was complete
+//	client_gone    the client disconnected before the response was complete
 //	truncated      the stream ended without the last event of its API
 //	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning;
 //	               where the answer was cut, what it told until then
 //	client_ip
 //	bytes_in       of the request's body
-//	bytes_out      of the answer's body
+//	bytes_out      of the response's body
 //	suppressed     only where lines were left out: how many of the same kind (see refusals)
 func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = appendHead(b, r.Start, `","kind":"request","request_id":`, r.RequestID)
@@ -68,13 +68,13 @@ func appendRequest(b []byte, r *accesslog.Request) []byte {
 	return append(b, "}\n"...)
 }
 
-// appendAttempt appends an attempt's line. Its fields are those of a request,
-// as far as they are of an attempt, with
+// appendAttempt appends an attempt's line. It has the fields of a request's line that
+// apply to an attempt, and:
 //
 //	kind           "attempt"
 //	attempt        its number; 1 is the first
 //	provider_key   id of the provider's key that was used
-//	status         of the provider's answer
+//	status         of the provider's response
 //	final          no further attempt followed
 func appendAttempt(b []byte, a *accesslog.Attempt) []byte {
 	b = appendHead(b, a.Start, `","kind":"attempt","request_id":`, a.RequestID)
@@ -139,7 +139,7 @@ func appendMS(b []byte, d time.Duration) []byte {
 	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
 }
 
-// appendSome is appendMS for a time that is unknown when it is 0.
+// appendSome appends a duration like appendMS, or null for 0, which means unknown.
 func appendSome(b []byte, name string, d time.Duration) []byte {
 	b = append(b, name...)
 	if d <= 0 {

@@ -9,24 +9,23 @@ import (
 	"syscall"
 )
 
-// logFileMode is that of a log file that is made: its lines name clients and
-// models. A file that exists keeps its mode.
+// logFileMode is the mode of a new log file: its lines name clients and models. An
+// existing file keeps its mode.
 const logFileMode = 0o600
 
-// File is a log file that can be opened again by its name, after a program that
-// rotates logs has moved it away. Whole calls of Write go to one file or the
-// other.
+// File is a log file that can be reopened by its name after a log rotation has moved
+// it away. Each Write goes to exactly one file.
 type File struct {
 	path string
-	// regular is false for a pipe or a device, which nobody rotates.
+	// regular is false for a pipe or a device, which is never rotated.
 	regular bool
 	mu      sync.Mutex
 	file    *os.File
-	// next takes the place of file at the next write.
+	// next replaces file at the next write.
 	next atomic.Pointer[os.File]
 }
 
-// OpenFile opens a file to append to, and makes it if need be.
+// OpenFile opens a file for appending, and creates it if it does not exist.
 func OpenFile(path string) (*File, error) {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, logFileMode)
 	if err != nil {
@@ -47,8 +46,8 @@ func (f *File) Write(b []byte) (int, error) {
 	return f.file.Write(b)
 }
 
-// adopt goes on to the file that was opened again. What the one before has not
-// taken is not lost: a write ends before it.
+// adopt switches to the reopened file. No write is lost: each one has ended before the
+// switch.
 func (f *File) adopt() {
 	if next := f.next.Swap(nil); next != nil {
 		_ = f.file.Close()
@@ -56,14 +55,14 @@ func (f *File) adopt() {
 	}
 }
 
-// Reopen opens the file by its name again. It fails, and the open file stays,
-// if that is not possible. It does not wait for a write. A pipe or a device is
-// left alone.
+// Reopen opens the file by its name again; the next Write uses it. If that fails, the
+// open file stays in use. Reopen does not wait for a running write, and does nothing
+// for a pipe or a device.
 func (f *File) Reopen() (reopened bool, err error) {
 	if !f.regular {
 		return false, nil
 	}
-	// Without O_NONBLOCK a pipe that came in its place would be waited for.
+	// Without O_NONBLOCK, opening a pipe that replaced the file would block.
 	next, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, logFileMode)
 	if err != nil {
 		return false, err

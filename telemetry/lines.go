@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	// maxPending bounds what waits to be written, in bytes: about 20,000 lines. An
-	// Envoy that waited for Weir sends thousands at once.
+	// maxPending bounds the bytes that wait to be written: about 20,000 lines. An
+	// Envoy that had to wait for Weir sends thousands at once.
 	maxPending = 8 << 20
 	// keepRoom is how much of that memory is kept for further lines.
 	keepRoom = 1 << 20
-	// flushAt is when a flush is due before its time.
+	// flushAt is the size at which pending lines are flushed early.
 	flushAt = 64 << 10
 	// flushEvery is the longest time that a line waits.
 	flushEvery = 500 * time.Millisecond
-	// lastWrite is how long the end of the process waits for a writer.
+	// lastWrite is how long the end of the process waits for the writer.
 	lastWrite = 2 * time.Second
 )
 
-// lines gathers log lines and writes many at a time. A line is encoded where it
-// will be written from; who brings it never waits for the writer.
+// lines buffers log lines and writes many at a time. A line is encoded into the buffer
+// that is written; callers never wait for the writer.
 type lines struct {
 	out     io.Writer
 	dropped prometheus.Counter
@@ -72,10 +72,11 @@ func (l *lines) suppressed(now time.Time, why reason, n int) {
 	l.keep(appendSuppressed(l.pending, now, why, n))
 }
 
-// keep takes pending with one more line, or leaves that line out.
+// keep sets pending to longer, which has one more line, or drops that line if there is
+// no room.
 func (l *lines) keep(longer []byte) {
 	if l.closed || len(longer) > maxPending {
-		// What the line grew beyond pending stays unused, and may be kept.
+		// The memory of the dropped line stays allocated and may be used again.
 		l.pending = longer[:len(l.pending)]
 		l.dropped.Inc()
 		return
@@ -89,8 +90,8 @@ func (l *lines) keep(longer []byte) {
 	}
 }
 
-// run writes until ctx ends. It does not wait for a write that is stuck: no
-// power can end one on a pipe that nobody reads.
+// run writes until ctx ends. It does not wait for a blocked write, because a write to
+// a pipe that nobody reads cannot be interrupted.
 func (l *lines) run(ctx context.Context) error {
 	go l.writeAll(ctx)
 	<-ctx.Done()
@@ -111,8 +112,8 @@ func (l *lines) writeAll(ctx context.Context) {
 	}
 }
 
-// close takes no more lines and writes the last ones. It fails, and leaves them
-// with what is being written, when the writer has not taken them in time.
+// close accepts no more lines and writes the remaining ones. If the writer has not
+// taken them when patience fires, it returns an error, and they are lost.
 func (l *lines) close(patience <-chan time.Time) error {
 	l.mu.Lock()
 	l.closed = true
@@ -130,9 +131,9 @@ func (l *lines) close(patience <-chan time.Time) error {
 	}
 }
 
-var errStuck = errors.New("nobody takes the last lines of the log")
+var errStuck = errors.New("the last log lines could not be written in time: the reader of the log is too slow or gone")
 
-// flush writes what is pending. A writer that fails loses what it did not take.
+// flush writes what is pending. If the writer fails, what it did not take is lost.
 func (l *lines) flush() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -160,7 +161,7 @@ func (l *lines) flush() {
 	}
 }
 
-// lose counts lines that are not written; one of which a part is, too.
+// lose counts the lines in b that are not written, partial lines included.
 func (l *lines) lose(b []byte) {
 	l.dropped.Add(float64(bytes.Count(b, []byte{'\n'})))
 }

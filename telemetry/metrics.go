@@ -49,7 +49,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		r.MustRegister(c)
 		return c
 	}
-	records := counters("weir_access_log_records_total", "Records that came from Envoy.", "kind")
+	records := counters("weir_access_log_records_total", "Access log records received from Envoy.", "kind")
 	return &metrics{
 		tokens: histogram("gen_ai_client_token_usage",
 			"Tokens of a request, as the provider counted them.",
@@ -58,34 +58,34 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Time from the start of a request that reached a provider to its end.",
 			durationBuckets, operationLabel, providerLabel, askedLabel, modelLabel, errorTypeLabel),
 		firstToken: histogram("gen_ai_server_time_to_first_token_seconds",
-			"Time from the start of a request to the first byte of a streamed answer.",
+			"Time from the start of a request to the first byte of a streamed response.",
 			firstTokenBuckets, operationLabel, providerLabel, askedLabel, modelLabel),
 		perToken: histogram("gen_ai_server_time_per_output_token_seconds",
-			"Time for each output token after the first of a streamed answer.",
+			"Time for each output token after the first of a streamed response.",
 			perTokenBuckets, operationLabel, providerLabel, askedLabel, modelLabel),
 		attempts: counters("weir_attempts_total",
-			"Attempts at providers, by outcome: ok, or the cause of the failure.", "provider", "model", "outcome"),
+			"Attempts at providers, by outcome: ok or the cause of the failure.", "provider", "model", "outcome"),
 		failovers: counters("weir_failovers_total",
 			"Attempts that failed and were followed by another.", "provider", "cause"),
 		requests: counters("weir_requests_total",
-			"Requests, by class of the status that the client was sent (none: it was sent none) and Weir's own error code.",
+			"Requests, by the class of the status sent to the client (none if no status was sent) and Weir's error code.",
 			"operation", "status", "code"),
 		unknown: counters("weir_tokens_unknown_total",
-			"Answers that did not say how many tokens they took. They are in no count of tokens, but for what an answer told before it was cut.", "provider", "operation"),
+			"Responses that did not report their token usage. The token metrics do not include them, except for usage reported before a stream was cut.", "provider", "operation"),
 		truncated: counters("weir_streams_truncated_total",
-			"Streams that the provider ended without the last event of their API, as far as that is looked for (telemetry.stream_end, strict_stream_end).", "provider", "operation"),
+			"Streams that the provider ended without the last event of their API. Counted only where telemetry.stream_end or strict_stream_end is on.", "provider", "operation"),
 		clientGone: counter("weir_client_gone_total",
-			"Requests whose client left before the answer was complete."),
+			"Requests whose client disconnected before the response was complete."),
 		dropped: counter("weir_access_log_lines_dropped_total",
-			"Log lines that were not written, because what they go to was too slow or gone."),
+			"Log lines that were not written because the destination was too slow or gone."),
 		suppressed: counter("weir_access_log_lines_suppressed_total",
-			"Log lines of refused requests without an access key that were left out, because there were many of the same kind."),
+			"Log lines of refused requests without an access key that were suppressed because there were many of the same kind."),
 		attemptRecords: records.get(labels{"attempt"}),
 		requestRecords: records.get(labels{"request"}),
 	}
 }
 
-// statusClass is the label of a status.
+// statusClass returns the label of a status.
 func statusClass(status int) string {
 	if status < 100 || status > 599 {
 		return "none"

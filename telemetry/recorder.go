@@ -12,22 +12,20 @@ import (
 	"weir/telemetry/rolling"
 )
 
-// Config is what a Recorder is made of.
+// Config configures a Recorder.
 type Config struct {
-	// Registerer takes the metrics.
+	// Registerer registers the metrics.
 	Registerer prometheus.Registerer
-	// Rolling takes what is observed of models and keys. Whoever owns it calls
-	// its Tick.
+	// Rolling receives what is observed of models and keys. Its owner calls its Tick.
 	Rolling *rolling.Store
-	// Log takes the log lines; nil: none are made.
+	// Log receives the log lines; nil disables them.
 	Log io.Writer
-	// Now is time.Now, or a test's.
+	// Now returns the current time.
 	Now func() time.Time
 }
 
-// Recorder takes records and makes metrics, rolling numbers and log lines of
-// them. Its methods may be called at the same time, and keep nothing of a
-// record.
+// Recorder is an accesslog.Sink that turns records into metrics, rolling numbers and
+// log lines. Its methods may be called concurrently and retain nothing of a record.
 type Recorder struct {
 	metrics *metrics
 	rolling *rolling.Store
@@ -39,7 +37,7 @@ type Recorder struct {
 	gone   map[target]time.Time // what is configured no longer, since when
 }
 
-// New makes a recorder and registers its metrics.
+// New returns a Recorder and registers its metrics.
 func New(c Config) *Recorder {
 	r := &Recorder{metrics: newMetrics(c.Registerer), rolling: c.Rolling, now: c.Now}
 	if c.Log != nil {
@@ -48,8 +46,7 @@ func New(c Config) *Recorder {
 	return r
 }
 
-// Run writes log lines until the context is done. What is left then is for
-// Close.
+// Run writes log lines until ctx is done. Close writes what is left then.
 func (r *Recorder) Run(ctx context.Context) error {
 	if r.log == nil {
 		<-ctx.Done()
@@ -58,9 +55,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return r.log.run(ctx)
 }
 
-// Close writes the lines that are left; later ones are dropped. It waits for a
-// writer that does not take them for two seconds, and then fails: they are lost
-// when the process ends.
+// Close writes the remaining lines; later ones are dropped. It returns an error if the
+// writer has not taken them within two seconds: they are lost when the process ends.
 func (r *Recorder) Close() error {
 	if r.log == nil {
 		return nil
@@ -69,8 +65,8 @@ func (r *Recorder) Close() error {
 	return r.log.close(time.After(lastWrite))
 }
 
-// Sweep writes how many lines were left out of which nothing tells otherwise.
-// Its owner calls it every second or so.
+// Sweep writes lines that report how many lines were suppressed, where no later line
+// has reported it. Call it about once a second.
 func (r *Recorder) Sweep() {
 	if r.log != nil {
 		r.tellRest(false)
@@ -82,7 +78,7 @@ func (r *Recorder) tellRest(last bool) {
 	r.refused.rest(now, last, func(why reason, n int) { r.log.suppressed(now, why, n) })
 }
 
-// Attempt takes in an attempt.
+// Attempt records an attempt.
 func (r *Recorder) Attempt(a *accesslog.Attempt) {
 	m := r.metrics
 	m.attemptRecords.Inc()
@@ -100,7 +96,7 @@ func (r *Recorder) Attempt(a *accesslog.Attempt) {
 	}
 }
 
-// observe feeds the rolling numbers. Models that are not configured have none.
+// observe updates the rolling numbers. Models that are not configured have none.
 func (r *Recorder) observe(a *accesslog.Attempt) {
 	o, ok := outcomeOf(a)
 	if !ok && a.Status == 0 {
@@ -122,8 +118,9 @@ func (r *Recorder) observe(a *accesslog.Attempt) {
 	}
 }
 
-// outcomeOf says what an attempt tells of its provider. When the client left,
-// that is the first token, or nothing.
+// outcomeOf returns what an attempt shows about its provider, and false if it shows
+// nothing. If the client left, it shows only the time to the first token, if there was
+// one.
 func outcomeOf(a *accesslog.Attempt) (rolling.Outcome, bool) {
 	o := rolling.Outcome{Upstream: a.Duration}
 	if a.Stream {
@@ -146,7 +143,7 @@ func outcomeOf(a *accesslog.Attempt) (rolling.Outcome, bool) {
 	return o, true
 }
 
-// Request takes in a request.
+// Request records a request.
 func (r *Recorder) Request(q *accesslog.Request) {
 	m := r.metrics
 	m.requestRecords.Inc()
@@ -171,7 +168,7 @@ func (r *Recorder) Request(q *accesslog.Request) {
 	r.log.request(q, suppressed)
 }
 
-// served observes a request that reached a provider.
+// served records a request that reached a provider.
 func (m *metrics) served(q *accesslog.Request) {
 	l := labels{q.Operation, q.Provider, q.AskedLabel, q.ModelLabel}
 	with := func(last string) labels { l := l; l[4] = last; return l }
@@ -182,7 +179,7 @@ func (m *metrics) served(q *accesslog.Request) {
 	}
 	m.duration.get(with(errorType)).Observe(q.Duration.Seconds())
 
-	// An answer that began took tokens, whoever ended it.
+	// A response that began used tokens, whichever side ended it.
 	answered := q.Status >= 200 && q.Status < 300 && q.Code == ""
 	t := &q.Tokens
 	switch {

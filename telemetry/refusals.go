@@ -10,10 +10,10 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// refusals decides which lines are written of requests that anybody can send:
-// those that ended before the gateway knew an access key, and reached no
-// provider. Each reason for which a request ends so has a sampler of its own, so
-// that many of one kind hide none of another. Metrics count all of them.
+// refusals decides which log lines are written of requests that anybody can send:
+// those that ended before an access key was recognized and reached no provider. Each
+// reason has its own sampler, so that many refusals of one kind do not hide those of
+// another. Metrics count all of them.
 type refusals struct {
 	mu       sync.Mutex
 	samplers map[reason]*sample.Sampler
@@ -23,18 +23,18 @@ type refusals struct {
 type reason struct{ cause, code, rejected string }
 
 // maxReasons bounds the samplers. Codes and causes are closed sets, and Envoy's
-// details nearly so.
+// details almost are.
 const maxReasons = 200
 
-// unknownSender reports whether anybody could have sent a request. Weir is not
-// asked about a request while it is away, so that such a one may well have had
-// a key: its line is always written, and Envoy bounds how many there are.
+// unknownSender reports whether anybody could have sent a request. While Weir is away,
+// it is not asked about requests, so one of those may have had an access key: its line
+// is always written, and Envoy bounds their number.
 func unknownSender(q *accesslog.Request) bool {
 	return q.Cause != "" && q.Attempts == 0 && q.Key == "" && q.KeyID == "" && !strings.HasPrefix(q.Rejected, "ext_proc_error")
 }
 
-// take reports whether the line of a request is written, and how many of its
-// kind were not since the last one.
+// take reports whether the line of a request is written, and returns how many lines of
+// the same kind were suppressed since the last one.
 func (r *refusals) take(q *accesslog.Request, now time.Time) (suppressed int, ok bool) {
 	why := reason{q.Cause, q.Code, q.Rejected}
 	r.mu.Lock()
@@ -54,8 +54,8 @@ func (r *refusals) take(q *accesslog.Request, now time.Time) (suppressed int, ok
 	return s.Take(now)
 }
 
-// rest calls f with each number that no line has told of yet. Unless it is the
-// last time, those are left out of which more lines may follow soon.
+// rest calls f with each number of suppressed lines that no line has reported yet.
+// Unless last is set, it leaves out kinds of which another line may follow soon.
 func (r *refusals) rest(now time.Time, last bool, f func(reason, int)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +66,8 @@ func (r *refusals) rest(now time.Time, last bool, f func(reason, int)) {
 	}
 }
 
-// appendSuppressed appends the line that tells of lines that were left out, when
-// no further one of their kind came to tell of them.
+// appendSuppressed appends a line that reports suppressed lines, if no further line of
+// their kind came to report them.
 //
 //	time        RFC 3339 with milliseconds, UTC
 //	kind        "suppressed"

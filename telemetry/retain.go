@@ -2,13 +2,13 @@ package telemetry
 
 import "time"
 
-// keepGone is how long metrics have the numbers of a provider or model that is
-// configured no longer: several scrapes.
+// keepGone is how long the metrics of a provider or model are kept after it has left
+// the configuration: several scrapes.
 const keepGone = 15 * time.Minute
 
-// Retain forgets the metrics of providers and models that were not configured at
-// an earlier call either, keepGone ago. known reports whether a provider is
-// configured, with a model if that is not empty.
+// Retain drops the metrics of providers and models that have not been configured for
+// keepGone. known reports whether a provider is configured, with a model unless that
+// is empty.
 func (r *Recorder) Retain(known func(provider, model string) bool) {
 	r.retain.Lock()
 	defer r.retain.Unlock()

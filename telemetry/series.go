@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// maxSeries bounds the sets of labels of each metric. Labels come from
-	// closed sets, so this holds only where something upstream is wrong.
+	// maxSeries bounds the label sets of each metric. Labels come from closed sets, so
+	// this bound is only reached if something upstream is wrong.
 	maxSeries = 10_000
-	// maxRest bounds the sets that stand for further ones.
+	// maxRest bounds the label sets that stand for all further ones.
 	maxRest = 100
 	// maxLabel bounds a label's length in bytes.
 	maxLabel = 256
@@ -19,14 +19,14 @@ const (
 	maxLabels = 5
 )
 
-// other is the value of a label that is not told apart.
+// other is the value of a label beyond the bound.
 const other = "other"
 
-// labels are the values of a metric's labels, in order; the rest is empty.
+// labels are the values of a metric's labels, in order; unused elements are empty.
 type labels [maxLabels]string
 
-// series finds the counters or histograms of one metric by their labels. One
-// look-up of the whole set is several times cheaper than Prometheus' own.
+// series finds the counters or histograms of one metric by their labels. One look-up
+// of the whole set is several times cheaper than Prometheus' own.
 type series[M any] struct {
 	n    int // labels
 	with func(values ...string) M
@@ -35,8 +35,8 @@ type series[M any] struct {
 	mu sync.RWMutex
 	m  map[labels]M
 
-	// Where the labels of provider and model are, -1 for none; and how the metric
-	// forgets a set of labels.
+	// provider and model are the positions of these labels, -1 if the metric has none;
+	// drop removes a label set from the metric.
 	provider, model int
 	drop            func(values ...string) bool
 }
@@ -45,8 +45,8 @@ func newSeries[M any](n int, with func(...string) M) *series[M] {
 	return &series[M]{n: n, with: with, max: maxSeries, m: map[labels]M{}, provider: -1, model: -1}
 }
 
-// forgettable says which labels name a provider and a model, and how a set of
-// labels is taken out of the metric.
+// forgettable sets which labels name a provider and a model, and how a label set is
+// removed from the metric.
 func (s *series[M]) forgettable(names []string, drop func(values ...string) bool) *series[M] {
 	s.provider = max(slices.Index(names, "provider"), slices.Index(names, providerLabel))
 	s.model = max(slices.Index(names, "model"), slices.Index(names, modelLabel))
@@ -54,7 +54,7 @@ func (s *series[M]) forgettable(names []string, drop func(values ...string) bool
 	return s
 }
 
-// target is the provider and the model of a set of labels.
+// target is the provider and the model of a label set.
 type target struct{ provider, model string }
 
 func (s *series[M]) target(l labels) (target, bool) {
@@ -69,7 +69,7 @@ func (s *series[M]) target(l labels) (target, bool) {
 	return of, of.provider != "" && of.provider != other
 }
 
-// list adds what the metric has numbers of.
+// list adds the targets of the metric's label sets.
 func (s *series[M]) list(all map[target]bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -80,7 +80,7 @@ func (s *series[M]) list(all map[target]bool) {
 	}
 }
 
-// forget takes out the sets of labels of these.
+// forget removes the label sets of these targets.
 func (s *series[M]) forget(gone map[target]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,9 +102,9 @@ func (s *series[M]) get(l labels) M {
 	return s.add(l)
 }
 
-// add makes the series of labels that are new. When there are too many, all
-// labels but the last become other: the last one says what kind of number it
-// is, as a type of token or a cause. When even those are too many, all do.
+// add creates the series of new labels. If there are too many, all labels but the last
+// become other: the last one says what kind of number it is, such as a type of token
+// or a cause. If there are too many of those, the last one does too.
 func (s *series[M]) add(l labels) M {
 	for i := range l {
 		l[i] = label(l[i])
@@ -127,8 +127,8 @@ func (s *series[M]) add(l labels) M {
 	return v
 }
 
-// label returns s if it may be a label, and a copy of it: who called may use
-// the memory again.
+// label returns a copy of s, or other if s is not valid as a label. The caller may reuse the memory
+// of s.
 func label(s string) string {
 	if len(s) > maxLabel || !utf8.ValidString(s) {
 		return other

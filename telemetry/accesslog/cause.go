@@ -8,25 +8,27 @@ import (
 	"weir/metadata"
 )
 
-// answered says that a request's entry stands for its last attempt, too, which
-// has none: it is the rule by which Envoy sends the entries of attempts, and
-// what Envoy notes of the request alone is nothing that it notes of an attempt.
+// answered reports whether the entry of a request also stands for its last attempt,
+// for which Envoy sends no entry of its own. It is the same rule as Envoy's filter on
+// the log of attempts (xds, attemptLog). It can be applied to a request's entry
+// because what Envoy notes only about a request, such as a client that left, is never
+// noted about an attempt.
 func (e *entry) answered() bool {
 	return e.attempts > 0 && (e.status >= 200 && e.status < 300 || e.replaced()) && e.flags&^ofRequests == 0
 }
 
-// replaced says that Weir put an error in the place of a provider's response of
-// status 200 after its end: a stream without a last event, and without anything
-// else.
+// replaced reports whether Weir wrote an error in place of the end of a provider's
+// stream with status 200, which ended without its last event and without any other
+// failure.
 func (e *entry) replaced() bool {
 	return e.refused && e.complete() && e.status >= 400 && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated)
 }
 
 const ofRequests flags = 1<<clientConnectionClosed | 1<<clientReset | 1<<streamIdleTimeout | 1<<maxDurationReached | 1<<durationTimeout
 
-// attempt makes the entry of a request's last attempt. The first one began when
-// the request was there, each other when the one before had ended; where that
-// is not known, when it was sent.
+// attempt returns the entry of a request's last attempt. The attempt before it ended
+// at before; the first attempt began when the request was complete. If neither time is
+// known, the attempt begins when it was sent.
 func (e *entry) attempt(before time.Time) entry {
 	begin := e.sent
 	switch {
@@ -50,10 +52,10 @@ func (e *entry) attempt(before time.Time) entry {
 	}
 }
 
-// attemptCause is cause for an attempt, with the cause of its request if it was
-// the last. Of an attempt that Envoy itself gives up, because the client left or
-// waited too long, the request's entry alone says why. Without one, it is not
-// the provider that is blamed.
+// attemptCause returns the cause of an attempt. request is the cause of its request if
+// this was the last attempt: when Envoy itself gives up an attempt, because the client
+// left or a timeout passed, only the request's entry says why. Without it, the
+// provider is not blamed.
 func (e *entry) attemptCause(request string) string {
 	switch {
 	case e.judged != "":
@@ -66,10 +68,10 @@ func (e *entry) attemptCause(request string) string {
 	return CauseClientGone
 }
 
-// complete says that the provider's answer came to its end.
+// complete reports whether the provider's response arrived completely.
 func (e *entry) complete() bool { return e.lastByte > 0 }
 
-// cause says why an attempt or a request was no success.
+// cause returns why an attempt or a request did not succeed; empty means success.
 func (e *entry) cause() string {
 	switch f := e.flags; {
 	case f.has(clientConnectionClosed, clientReset):
@@ -88,8 +90,9 @@ func (e *entry) cause() string {
 	return CauseOf(e.status)
 }
 
-// plain cuts Envoy's response code details where something of the request may
-// begin (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details).
+// plain cuts Envoy's response code details before the part that may contain text of
+// the request
+// (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details).
 func plain(details string) string {
 	if i := strings.IndexFunc(details, func(r rune) bool {
 		return r != '_' && r != '.' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
@@ -105,6 +108,6 @@ func (e *entry) heapFull() bool {
 	return e.flags.has(overloadManager) || strings.HasPrefix(e.details, "overload")
 }
 
-// redirected says that the answer stands in the place of a provider's redirect:
-// the one answer of Envoy's own that has no details.
+// redirected reports whether Envoy sent its own response in place of a provider's
+// redirect. It is the only one of Envoy's own responses without details.
 func (e *entry) redirected() bool { return e.status == 502 && e.details == "" }

@@ -10,19 +10,19 @@ import (
 	"weir/metadata"
 )
 
-// message reads StreamAccessLogsMessages (envoy/service/accesslog/v3/als.proto)
-// of one stream. It keeps nothing of them but the log's name: a message of an
-// Envoy that had to wait holds thousands of entries.
+// message reads the StreamAccessLogsMessages of one stream
+// (envoy/service/accesslog/v3/als.proto). It keeps only the log's name: a message from
+// an Envoy that had to wait may hold thousands of entries.
 type message struct {
 	log   string // the log's name; in the first message of a stream only
 	entry entry
 	take  func(log string, e *entry) // which keeps copies only
 }
 
-// entry is what is read of an HTTPAccessLogEntry, or of a TCPAccessLogEntry,
-// which has the same common properties and nothing else that is read
-// (envoy/data/accesslog/v3/accesslog.proto). Field numbers are those of Envoy
-// 1.40; the strings are copies.
+// entry is the part that Weir reads of an HTTPAccessLogEntry, or of a
+// TCPAccessLogEntry, of which only the common properties are read
+// (envoy/data/accesslog/v3/accesslog.proto). Field numbers are those of Envoy 1.40.
+// Strings are copies.
 type entry struct {
 	requestID string
 	running   bool // the request goes on after this entry
@@ -51,13 +51,13 @@ type entry struct {
 	tokens   llm.Tokens
 	usage    bool   // Envoy has read the whole answer for tokens
 	early    string // the usage object that a stream told before its end
-	// The stream ended without the last event of its API.
+	// truncated is set if the stream ended without the last event of its API.
 	truncated bool
-	// Of a provider that says no more.
+	// totalTokens is set if the provider reports only a total.
 	totalTokens int64
 }
 
-// flags are the fields of ResponseFlags that are set, by number.
+// flags is a set of fields of ResponseFlags, by field number.
 type flags uint64
 
 func (f flags) has(numbers ...protowire.Number) bool {
@@ -69,8 +69,9 @@ func (f flags) has(numbers ...protowire.Number) bool {
 	return false
 }
 
-// ReadMessage hands on the entries of a message of Envoy's. It copies the
-// strings that it keeps and nothing else: the metadata holds the whole plan.
+// ReadMessage passes on the entries of a message from Envoy. It copies the strings
+// that it keeps and nothing else, because the metadata of an entry holds the whole
+// plan.
 func (m *message) ReadMessage(b []byte) error {
 	f := protofield.Fields{Rest: b}
 	for f.Next() {
@@ -94,8 +95,9 @@ func (m *message) ReadMessage(b []byte) error {
 	return f.Err
 }
 
-// fields walks over a message inside of another. What is malformed ends it:
-// Envoy wrote it, so it is not, and an entry is worth more than none.
+// fields iterates over the fields of a nested message. A malformed message ends the
+// iteration without an error: Envoy wrote it, so this does not happen, and the rest of
+// the entry is still useful.
 func fields(b []byte) protofield.Fields { return protofield.Fields{Rest: b} }
 
 func (e *entry) read(b []byte) {
@@ -192,8 +194,8 @@ func (e *entry) response(f *protofield.Fields) {
 	}
 }
 
-// metadata reads config.core.v3.Metadata: of Weir's own, and of the token usage
-// that Envoy found.
+// metadata reads config.core.v3.Metadata: Weir's own, and the token usage that Envoy
+// found.
 func (e *entry) metadata(f *protofield.Fields) {
 	if f.Typ != protowire.BytesType {
 		return
@@ -222,7 +224,7 @@ func (e *entry) metadata(f *protofield.Fields) {
 	}
 }
 
-// plan reads the Struct that decisions leave.
+// plan reads the Struct that the decision left in the metadata.
 func (e *entry) plan(f *protofield.Fields) {
 	if !f.Is(protofield.StructFields, protowire.BytesType) {
 		return
@@ -248,7 +250,7 @@ func text(b []byte) (s string) {
 	return s
 }
 
-// mapEntry gives the key and the value of a map's entry.
+// mapEntry returns the key and the value of a map's entry.
 func mapEntry(b []byte) (key, value []byte) {
 	for f := fields(b); f.Next(); {
 		switch {
@@ -289,8 +291,8 @@ func duration(b []byte) time.Duration {
 	return time.Duration(seconds)*time.Second + time.Duration(nanos)
 }
 
-// socketAddress reads the IP address of a core.v3.Address; empty where it is
-// none.
+// socketAddress reads the IP address and port of a core.v3.Address. ip is empty if it
+// holds another kind of address.
 func socketAddress(b []byte) (ip string, port int) {
 	for f := fields(b); f.Next(); {
 		if !f.Is(addressSocketAddress, protowire.BytesType) {

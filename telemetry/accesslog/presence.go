@@ -12,8 +12,8 @@ import (
 	"weir/internal/protofield"
 )
 
-// registerPresence adds opentelemetry.proto.collector.logs.v1.LogsService,
-// which takes in metadata.PresenceLog.
+// registerPresence adds opentelemetry.proto.collector.logs.v1.LogsService, which
+// receives metadata.PresenceLog.
 func (r *Receiver) registerPresence(s grpc.ServiceRegistrar) {
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "opentelemetry.proto.collector.logs.v1.LogsService",
@@ -31,10 +31,10 @@ func (r *Receiver) registerPresence(s grpc.ServiceRegistrar) {
 	}, r)
 }
 
-// presence reads an ExportLogsServiceRequest, and hands its entries on.
+// presence reads an ExportLogsServiceRequest and passes its entries to the receiver.
 type presence struct{ receiver *Receiver }
 
-// ReadMessage reads the body of each log record, a string. It keeps nothing of the
+// ReadMessage reads the body of each log record, a string. It retains none of the
 // bytes.
 func (p presence) ReadMessage(b []byte) error {
 	resources := protofield.Fields{Rest: b}

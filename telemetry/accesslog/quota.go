@@ -23,7 +23,7 @@ const (
 	quotaHeaders = iota
 )
 
-// quotaNames are the headers in which providers tell what is left.
+// quotaNames are the headers in which providers report the remaining quota.
 //
 //   - x-ratelimit-*: OpenAI (https://platform.openai.com/docs/guides/rate-limits,
 //     "Rate limits in headers"), Groq (https://console.groq.com/docs/rate-limits)
@@ -45,18 +45,19 @@ var quotaNames = [quotaHeaders]string{
 	retryAfter:             "retry-after",
 }
 
-// QuotaHeaderNames lists the response headers that Envoy is to log for quotas,
-// in lower case.
+// QuotaHeaderNames returns, in lower case, the response headers that Envoy must log
+// for quotas.
 func QuotaHeaderNames() []string { return append([]string(nil), quotaNames[:]...) }
 
-// maxReset bounds how far off a reset may be; limits are per day at most.
+// maxReset bounds how far in the future a reset may be; the longest limits are per
+// day.
 const maxReset = 48 * time.Hour
 
-// QuotaHeaders are the values of those headers as the provider sent them.
+// QuotaHeaders holds the values of those headers as the provider sent them.
 type QuotaHeaders [quotaHeaders]string
 
-// Set notes the value of a header, and says whether it is one of those. Its
-// name is in lower case, as in HTTP/2.
+// Set stores the value of a header and reports whether it is a quota header. name must
+// be in lower case, as in HTTP/2.
 func (h *QuotaHeaders) Set(name, value string) bool {
 	for i, n := range quotaNames {
 		if n == name {
@@ -67,21 +68,21 @@ func (h *QuotaHeaders) Set(name, value string) bool {
 	return false
 }
 
-// Quota is what is left of a provider key's rate limits. What the provider did
-// not say is nil, or the zero time.
+// Quota is what remains of a provider key's rate limits. A value that the provider did
+// not send is nil, or the zero time.
 type Quota struct {
 	RemainingRequests, RemainingTokens *int64
-	// At these times the limits are full again.
+	// ResetRequests and ResetTokens are the times at which the limits are full again.
 	ResetRequests, ResetTokens time.Time
 }
 
-// Quota reads the headers of an answer with the given status that came at now.
-// Values that make no sense are ignored: negative numbers (Azure sends -1 for
-// what it does not know), numbers of more than 18 digits, times that are no
-// times or more than 48 hours off. It says false if nothing is left to know.
+// Quota parses the headers of a response with the given status that arrived at now. It
+// ignores invalid values: negative numbers (Azure sends -1 for an unknown value),
+// numbers of more than 18 digits, malformed times, and times more than 48 hours away.
+// It returns false if no value remains.
 //
-// A 429 with retry-after means that no request is left until then, whatever
-// the other headers say.
+// A 429 with retry-after means that no request remains until that time, whatever the
+// other headers say.
 func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
 	if *h == (QuotaHeaders{}) {
 		return Quota{}, false
@@ -92,8 +93,8 @@ func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
 			q.RemainingRequests, q.ResetRequests = h.limit(s.remaining, s.reset, now)
 		}
 	}
-	// Anthropic's tokens are those of its tightest limit; its input tokens help
-	// where it does not send them.
+	// Anthropic's "tokens" headers are about its tightest limit; the input tokens are
+	// used where they are missing.
 	for _, s := range [...]struct{ remaining, reset int }{
 		{remainingTokens, resetTokens}, {anthropicTokens, anthropicTokensReset}, {anthropicInput, anthropicInputReset},
 	} {
@@ -119,7 +120,7 @@ func (h *QuotaHeaders) limit(remaining, reset int, now time.Time) (*int64, time.
 	return &n, t
 }
 
-// parseCount reads a decimal number without sign.
+// parseCount parses a decimal number without a sign.
 func parseCount(s string) (int64, bool) {
 	if s == "" || len(s) > 18 || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -128,8 +129,8 @@ func parseCount(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// parseReset reads a moment by RFC 3339 (Anthropic), or what is still to pass:
-// "6m0s", "88ms" (OpenAI, Groq), or seconds (Azure).
+// parseReset parses an RFC 3339 time (Anthropic), or a remaining duration: "6m0s",
+// "88ms" (OpenAI, Groq), or seconds (Azure).
 func parseReset(s string, now time.Time) (time.Time, bool) {
 	switch {
 	case s == "" || len(s) > 64 || s[0] < '0' || s[0] > '9':
@@ -145,7 +146,7 @@ func parseReset(s string, now time.Time) (time.Time, bool) {
 	return near(now.Add(d), err == nil, now)
 }
 
-// parseRetryAfter reads seconds, or a date as HTTP writes it.
+// parseRetryAfter parses a number of seconds or an HTTP date.
 func parseRetryAfter(s string, now time.Time) (time.Time, bool) {
 	if n, ok := parseCount(s); ok {
 		if n > int64(maxReset/time.Second) {

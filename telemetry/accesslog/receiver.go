@@ -14,55 +14,55 @@ import (
 	"weir/policy"
 )
 
-// Sink takes records. It is called from several goroutines, and must not wait.
+// Sink receives records. Its methods are called from several goroutines and must not
+// block.
 type Sink interface {
 	Attempt(*Attempt)
 	Request(*Request)
 }
 
-// Progress is a Sink that is also told of answers that have begun well and go
-// on. Envoy tells of them every few seconds.
+// Progress is a Sink that also learns which attempts are answering: the response has
+// begun with a good status and goes on. Envoy reports them every few seconds.
 type Progress interface {
-	// Answering is given the cluster, the id of the client's access key, the model
-	// that the cluster was sent, and when the request began.
+	// Answering reports the cluster, the id of the client's access key, the model that
+	// was sent to the cluster, and when the request began.
 	Answering(cluster, key, model string, began time.Time)
 }
 
-// Disconnects is a Sink that is also told which connections of clients have
-// ended.
+// Disconnects is a Sink that also learns which client connections have ended.
 type Disconnects interface {
 	Disconnected(ip string, port int)
 }
 
-// Follower learns which requests run. It must not block.
+// Follower learns which requests are running. It must not block.
 type Follower interface {
-	// Running tells of a request that goes on, every few seconds: its id, that
-	// of its access key, the client's address, and the bytes of its body.
+	// Running reports, every few seconds, a request that is still running: its id, the
+	// id of its access key, the client's address, and the bytes of its body.
 	Running(id, keyID, clientIP string, bodyBytes int64)
-	// Begun tells of a request that goes on and whose response has begun: no
-	// further attempt will follow.
+	// Begun reports a running request whose response has begun: no further attempt
+	// follows.
 	Begun(id string)
-	// Ended tells of a request that is over.
+	// Ended reports a request that has ended.
 	Ended(id string)
 }
 
-// Names says what is configured, so that records can be labelled with nothing
-// else. The answers are those of the configuration in force.
+// Names resolves names by the current configuration, so that labels of records come
+// from a closed set.
 type Names interface {
-	// AskedLabel gives a model name of a client in its configured spelling, or
-	// OtherLabel.
+	// AskedLabel returns the configured spelling of a model name that a client sent,
+	// or OtherLabel.
 	AskedLabel(asked string) string
-	// ServedLabel does so for a model that a provider was asked for.
+	// ServedLabel does the same for a model name that was sent to a provider.
 	ServedLabel(provider, sent string) string
-	// ProviderKeyOf gives the id of the provider's key of a cluster; empty
-	// where there is none.
+	// ProviderKeyOf returns the id of the provider key that a cluster uses; empty if
+	// it uses none.
 	ProviderKeyOf(cluster string) string
 }
 
-// Receiver serves envoy.service.accesslog.v3.AccessLogService, and the service
-// that metadata.PresenceLog goes to. It brings
-// together what Envoy tells of a request and of its attempts: an attempt's own
-// entry knows neither model nor client.
+// Receiver serves envoy.service.accesslog.v3.AccessLogService, and the OpenTelemetry
+// service that receives metadata.PresenceLog. It joins the entries of a request with
+// those of its attempts, because an attempt's entry has neither the model nor the
+// client.
 type Receiver struct {
 	follower Follower
 	sink     Sink
@@ -74,7 +74,7 @@ type Receiver struct {
 	fresh request // of which this is the first entry
 }
 
-// request is what is known of a request until all of its entries are here.
+// request is what is known of a request until all of its entries have arrived.
 type request struct {
 	known    bool // context is
 	context  metadata.LogContext
@@ -90,22 +90,23 @@ type request struct {
 }
 
 const (
-	// maxOpen bounds the requests that are waited for.
+	// maxOpen bounds the requests whose entries are incomplete.
 	maxOpen = 100_000
-	// maxHeld bounds the attempts that wait for one request. No request has so
-	// many.
+	// maxHeld bounds the attempts that wait for the entry of one request. No request
+	// makes that many.
 	maxHeld = 100
-	// patience is how long an attempt waits for the entry of its request: Envoy
-	// tells of a running one every 2 s.
+	// patience is how long an attempt waits for the entry of its request. Envoy
+	// reports a running request every 2 s.
 	patience = 15 * time.Second
 )
 
-// New makes a Receiver. names gives the configuration in force.
+// New returns a Receiver. names returns the current configuration's Names.
 func New(sink Sink, follower Follower, names func() Names) *Receiver {
 	return &Receiver{sink: sink, follower: follower, names: names, now: time.Now, open: map[string]*request{}}
 }
 
-// Register adds r to a server whose codec lets messages read themselves.
+// Register adds r to a server whose codec lets messages decode themselves
+// (extproc/wire).
 func (r *Receiver) Register(s grpc.ServiceRegistrar) {
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "envoy.service.accesslog.v3.AccessLogService",
@@ -120,8 +121,8 @@ func (r *Receiver) Register(s grpc.ServiceRegistrar) {
 	r.registerPresence(s)
 }
 
-// receive reads one stream: the entries of one log of one of Envoy's workers,
-// in their order.
+// receive reads one stream: the entries of one log of one of Envoy's workers, in
+// order.
 func (r *Receiver) receive(stream grpc.ServerStream) error {
 	m := message{take: r.take}
 	for {
@@ -148,8 +149,8 @@ func (r *Receiver) take(log string, e *entry) {
 	}
 }
 
-// follow tells which requests run. What Weir answered by itself was never on
-// its way to a provider.
+// follow tells the Follower which requests are running. It leaves out requests that
+// Weir answered itself.
 func (r *Receiver) follow(e *entry) {
 	switch {
 	case e.context == "" && !e.running: // it ended before it was decided on
@@ -165,8 +166,8 @@ func (r *Receiver) follow(e *entry) {
 	}
 }
 
-// Sweep gives up waiting for what has not come. Its owner calls it every
-// second or so.
+// Sweep stops waiting for entries that have not arrived in time. Call it about once a
+// second.
 func (r *Receiver) Sweep() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -179,7 +180,7 @@ func (r *Receiver) Sweep() {
 	}
 }
 
-// Flush hands on everything that is held: nothing more will come.
+// Flush passes on everything that is held. Call it when no more entries will arrive.
 func (r *Receiver) Flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +190,7 @@ func (r *Receiver) Flush() {
 	clear(r.open)
 }
 
-// find gives what is known of a request. If that is nothing, it is r.fresh.
+// find returns what is known of a request, or r.fresh if nothing is.
 func (r *Receiver) find(id string) *request {
 	if q := r.open[id]; q != nil {
 		return q
@@ -230,7 +231,7 @@ func (r *Receiver) request(e *entry) {
 	r.settle(e.requestID, q)
 }
 
-// progress tells of the attempt that answers a request which still runs.
+// progress reports the attempt that is answering a running request.
 func (r *Receiver) progress(e *entry, c *metadata.LogContext) {
 	p, ok := r.sink.(Progress)
 	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil {
@@ -238,9 +239,9 @@ func (r *Receiver) progress(e *entry, c *metadata.LogContext) {
 	}
 }
 
-// nth returns what was planned for attempt n, counted from 1, or nil. A request
-// with one attempt in its plan goes to its provider again if that says that it
-// has not processed it: the later attempts are the first again.
+// nth returns the plan of attempt n, counted from 1, or nil. A request with one
+// attempt in its plan is sent to the same provider again if the provider reports that
+// it has not processed it: later attempts then repeat the first.
 func nth(c *metadata.LogContext, n int) *metadata.LoggedAttempt {
 	switch {
 	case n > 0 && n <= len(c.Attempts):
@@ -251,8 +252,8 @@ func nth(c *metadata.LogContext, n int) *metadata.LoggedAttempt {
 	return nil
 }
 
-// settle hands on what can be said, and forgets a request of which all is said.
-// Of most, that is with the first entry.
+// settle passes on the records that are complete, and forgets a request once all of
+// its records are. For most requests, that is at the first entry.
 func (r *Receiver) settle(id string, q *request) {
 	if q.known || len(q.held) >= maxHeld {
 		r.emit(q, !q.known)
@@ -279,8 +280,8 @@ func (r *Receiver) settle(id string, q *request) {
 	q.touched = r.now()
 }
 
-// emit hands held attempts on: those of which it is known whether another
-// followed, or all of them.
+// emit passes on the held attempts of which it is known whether another followed; with
+// all, every held attempt.
 func (r *Receiver) emit(q *request, all bool) {
 	for len(q.held) > 0 {
 		n := q.heldFrom
@@ -349,12 +350,12 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	if e.totalTokens > 0 && llm.CountsInputOnly[c.Operation] {
 		out.Tokens = llm.Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
-	// Where Weir could add no error to the end of a stream, it ended the request.
+	// Where Weir could not add an error to the end of a stream, it ended the request.
 	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
 		e.truncated = true
 	}
-	// At a clean end without the last event, Envoy gives as final what was told
-	// until then.
+	// After a clean end without the last event, Envoy reports the usage that it had
+	// read until then as final.
 	if e.early != "" && (!e.usage || e.truncated) {
 		out.Tokens = llm.ReadEarlyUsage(e.early)
 	}

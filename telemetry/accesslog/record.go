@@ -10,51 +10,51 @@ import (
 // OtherLabel is the label of a model that is not configured.
 const OtherLabel = policy.OtherLabel
 
-// Causes: why an attempt, or a request, did not succeed. The empty string is
-// success. The set is closed: it is a label of metrics.
+// Causes of the failure of an attempt or a request. The empty string means success.
+// The set is closed, because it is a label of metrics.
 const (
-	// CauseConnectFailure: no connection, by DNS, TCP or TLS.
+	// CauseConnectFailure: no connection was made, because of DNS, TCP or TLS.
 	CauseConnectFailure = "connect_failure"
 	// CauseReset: the connection, or the stream on it, broke.
 	CauseReset = "reset"
-	// CauseUnprocessed: the provider said that it has not processed the request,
-	// which was then sent to it again. (Where another provider followed, it is
-	// CauseReset.)
+	// CauseUnprocessed: the provider reported that it has not processed the request,
+	// and the request was sent to it again. (If another provider followed, the cause
+	// is CauseReset.)
 	CauseUnprocessed = "unprocessed"
-	// CauseTimeout: the attempt's timeout passed, or status 408 or 504.
+	// CauseTimeout: the attempt's timeout passed, or the status was 408 or 504.
 	CauseTimeout = "timeout"
 	// CauseRateLimit: status 429.
 	CauseRateLimit = "rate_limit"
-	// CauseAuth: status 401 or 403, to the gateway's credential.
+	// CauseAuth: status 401 or 403; the provider refused the gateway's credential.
 	CauseAuth = "auth"
 	// CauseStatus4xx and CauseStatus5xx: any other error status.
 	CauseStatus4xx = "status_4xx"
 	CauseStatus5xx = "status_5xx"
 	// CauseRedirect: status 3xx, which is never followed.
 	CauseRedirect = "redirect"
-	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: an answer that was
-	// held and found to be none (gate.Verdict).
+	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: a failure disguised as
+	// success, found while the response was held (gate.Verdict).
 	CauseErrorAnswer = "error_answer"
 	CauseEmptyAnswer = "empty_answer"
 	CauseWrongAnswer = "wrong_answer"
-	// CauseTruncated: a stream ended as HTTP has it, without the last event of its
-	// API.
+	// CauseTruncated: the stream ended cleanly in HTTP, but without the last event of
+	// its API.
 	CauseTruncated = "truncated"
-	// CauseClientGone: the client left before the answer was complete.
+	// CauseClientGone: the client left before the response was complete.
 	CauseClientGone = "client_gone"
-	// CauseOverloaded: as many requests as may do so wait for a connection to the
+	// CauseOverloaded: too many requests were already waiting for a connection to the
 	// provider.
 	CauseOverloaded = "overloaded"
-	// CauseRefused: the gateway itself answered; Request.Code says with what.
+	// CauseRefused: the gateway itself answered, with the error in Request.Code.
 	CauseRefused = "refused"
-	// CauseRejected: Envoy turned the request away; Request.Rejected says why.
+	// CauseRejected: Envoy rejected the request, for the reason in Request.Rejected.
 	CauseRejected = "rejected"
-	// CauseOther: none of these.
+	// CauseOther: any other cause.
 	CauseOther = "other"
 )
 
-// CauseOf is the cause that the status of a provider's complete answer stands
-// for. Statuses from 200 to 299 are success.
+// CauseOf returns the cause for the status of a provider's complete response. Statuses
+// from 200 to 299 are success.
 func CauseOf(status int) string {
 	switch {
 	case status < 200 || status > 599:
@@ -76,7 +76,7 @@ func CauseOf(status int) string {
 	}
 }
 
-// Attempt is one try at a provider, as Envoy logged it.
+// Attempt is one attempt at a provider, as Envoy logged it.
 type Attempt struct {
 	RequestID string
 	Start     time.Time
@@ -95,19 +95,19 @@ type Attempt struct {
 	ModelLabel  string // Model if it is configured, else OtherLabel
 	Cluster     string // Envoy's
 
-	Status int    // of the provider's answer; 0: there was none
+	Status int    // of the provider's response; 0 if there was none
 	Cause  string // one of the Causes
 
 	Duration  time.Duration // from the attempt's start to its end
-	FirstByte time.Duration // from the attempt's start to the first byte of the answer; 0: there was none
-	Stream    bool          // the client asked for events as they come
+	FirstByte time.Duration // from the attempt's start to the first byte of the response; 0 if there was none
+	Stream    bool          // the client asked for a stream of events
 	Final     bool          // no further attempt followed
 
 	Quota QuotaHeaders
 }
 
-// Request is a whole request, from the client's first byte to the last byte
-// that it was sent.
+// Request is a whole request, from the first byte that the client sent to the last
+// byte that it was sent.
 type Request struct {
 	RequestID string
 	Start     time.Time
@@ -120,10 +120,11 @@ type Request struct {
 	Asked      string // the model as the client wrote it
 	AskedLabel string // Asked if it is a configured name, else OtherLabel
 
-	// The last attempt's; empty if there was none.
+	// Provider, Model and ModelLabel are those of the last attempt; empty if there was
+	// none.
 	Provider, Model, ModelLabel string
 
-	Status   int    // that the client was sent; 0: none
+	Status   int    // sent to the client; 0 if none
 	Code     string // Weir's error code, when the gateway itself answered
 	Cause    string // one of the Causes
 	Attempts int
@@ -133,13 +134,13 @@ type Request struct {
 	Stream   bool
 
 	Duration  time.Duration // from Start to the end
-	FirstByte time.Duration // from Start to the first byte of the provider's answer; 0: there was none
-	LastByte  time.Duration // from Start to the last byte of the provider's answer; 0: there was none
+	FirstByte time.Duration // from Start to the first byte of the provider's response; 0 if there was none
+	LastByte  time.Duration // from Start to the last byte of the provider's response; 0 if there was none
 
 	BytesIn, BytesOut int64 // bodies
 
-	Rejected   string // why Envoy itself turned the request away, from a closed set; else empty
+	Rejected   string // why Envoy itself rejected the request, from a closed set; else empty
 	Tokens     llm.Tokens
-	ClientGone bool // the client left before the answer was complete
-	Truncated  bool // as CauseTruncated, which another cause goes before
+	ClientGone bool // the client disconnected before the response was complete
+	Truncated  bool // as CauseTruncated; another cause takes precedence
 }

@@ -6,11 +6,11 @@ import (
 	"weir/llm"
 )
 
-// readUsage reads envoy.data.ai.v3.TokenUsage. Its counts include what its
-// details tell apart; one that is absent is unknown. Envoy drops negative
-// numbers, fractions, and what is greater than 2^53.
+// readUsage reads envoy.data.ai.v3.TokenUsage. Its counts include the tokens that its
+// details list separately; an absent count is unknown. Envoy drops negative numbers,
+// fractions, and numbers greater than 2^53.
 //
-// total is all that a provider said which says no more; 0 if that is nothing.
+// total is set if the provider reported only a total; otherwise it is 0.
 func readUsage(b []byte) (t llm.Tokens, total int64) {
 	var input, output, all, cached, reasoning count
 	status := uint64(0)
@@ -45,7 +45,7 @@ func readUsage(b []byte) (t llm.Tokens, total int64) {
 	}, 0
 }
 
-// count is a number that a provider may not have said.
+// count is a number that may be unknown.
 type count struct {
 	n     int64
 	known bool

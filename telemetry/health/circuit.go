@@ -8,14 +8,14 @@ import (
 	"weir/policy"
 )
 
-// circuit is how a cluster fares, or one of its models: for every client, or for
-// one access key. Of a nil circuit nothing is known.
+// circuit is the health of a cluster, or of one model of a cluster, either for all
+// clients or for one access key. A nil circuit is in use and has no history.
 type circuit struct {
 	model string // empty: it is a cluster's
 	key   string // the id of the access key that alone it is for; empty: it is for all
 
-	// state is nil while the circuit is in use. What it points to is not
-	// changed.
+	// state is nil while the circuit is in use. The value that it points to never
+	// changes.
 	state atomic.Pointer[state]
 
 	mu        sync.Mutex // of what observes
@@ -23,25 +23,25 @@ type circuit struct {
 	succeeded time.Time // when the newest attempt began that succeeded
 }
 
-// state is an ejection, and what the next one is made of.
+// state is an ejection, with what is needed to compute the next one.
 type state struct {
 	policy.Ejection
-	// time is how long an ejection lasts of which the provider says nothing.
+	// time is how long an ejection lasts if the provider does not say how long.
 	time time.Duration
 	max  time.Duration
-	// before is what the probe that is under way goes back to if it comes to
-	// nothing; nil: none is. The probe began at probed, by a request of the access
-	// key first. In a circuit for all, one request of another key, second, may
-	// probe beside it.
+	// before is the state to return to if the running probe shows nothing; nil if no
+	// probe is running. The probe began at probed, with a request of the access key
+	// first. In a circuit for all clients, a request of one other key, second, may
+	// probe at the same time.
 	before        *state
 	probed        time.Time
 	first, second string
 }
 
-// longer is the time of the next ejection.
+// longer returns the duration of the next ejection.
 func (s *state) longer() time.Duration { return min(2*s.time, max(s.max, s.time)) }
 
-// ejection is why the circuit is not in use; nil: it is.
+// ejection returns why the circuit is not in use, or nil if it is.
 func (c *circuit) ejection() *policy.Ejection {
 	if c == nil {
 		return nil
@@ -52,7 +52,7 @@ func (c *circuit) ejection() *policy.Ejection {
 	return nil
 }
 
-// until is when the circuit's ejection is over. That of one in use always is.
+// until returns when the circuit's ejection ends; the zero time if it is in use.
 func (c *circuit) until() time.Time {
 	if e := c.ejection(); e != nil {
 		return e.Until
@@ -60,13 +60,13 @@ func (c *circuit) until() time.Time {
 	return time.Time{}
 }
 
-// turn is a probe that was taken, with the state before it.
+// turn is a claimed probe, with the state before it.
 type turn struct {
 	circuit *circuit
 	was, is *state
 }
 
-// release takes back a probe that is not made.
+// release gives back a probe that is not made.
 func (t turn) release() {
 	if t.is != nil {
 		t.circuit.state.CompareAndSwap(t.is, t.was)
@@ -82,17 +82,17 @@ func (c *circuit) open(key string, now time.Time) bool {
 	return s == nil || !now.Before(s.Until) || c.beside(s, key)
 }
 
-// beside reports whether a request of the key may probe beside the probe that is
-// under way.
+// beside reports whether a request of the key may probe while another key's probe is
+// running.
 func (c *circuit) beside(s *state, key string) bool {
 	return c.key == "" && s.before != nil && s.second == "" && s.first != key
 }
 
-// probe reports whether a request of a key may start at now. After an ejection,
-// the first that asks may. Until it is known how that one fared, no other may,
-// for as long as the ejection would last that follows if it fails: it may never
-// be known. Only where the ejection is for all clients, a request of one other
-// key may: a key whose probes fail or hang must not keep the provider from the
+// probe reports whether a request of a key may start at now. After an ejection, the
+// first request that asks may start. Until its result is known, no other may, for as
+// long as the ejection would last that follows if it fails, because its result may
+// never become known. If the ejection is for all clients, a request of one other key
+// may start too: a key whose probes fail or hang must not keep the provider from the
 // others.
 func (c *circuit) probe(key string, now time.Time) (turn, bool) {
 	if c == nil {
@@ -119,7 +119,7 @@ func (c *circuit) probe(key string, now time.Time) (turn, bool) {
 	return turn{c, s, &next}, c.state.CompareAndSwap(s, &next)
 }
 
-// attempt is what is observed of one: when it began, and how it ended.
+// attempt is what was observed of one attempt.
 type attempt struct {
 	key        string // the id of the client's access key
 	model      string
@@ -127,18 +127,19 @@ type attempt struct {
 	began      time.Time
 	verdict
 	cause string
-	// alone reports whether a failure counts by itself. All others may be caused
-	// by one client, and count only together with those of another key.
+	// alone is set if the failure counts by itself. Any other failure may be caused by
+	// one client, and counts only together with failures of another key.
 	alone bool
-	// hint is how long the provider says that it will refuse; 0: it does not.
+	// hint is how long the provider says that it will refuse requests; 0 if it does
+	// not say.
 	hint time.Duration
 }
 
-// observe takes in an attempt of which is learnt at now. It reports whether the
-// circuit is ejected or back in use thereby, and the state that it is in now.
+// observe records an attempt whose result became known at now. It reports whether the
+// attempt ejected the circuit or put it back in use, and returns the resulting state.
 //
-// Attempts count in the order in which they began: a timeout becomes known
-// long after answers to requests that came later.
+// Attempts count in the order in which they began: a timeout becomes known long after
+// the responses to later requests.
 func (c *circuit) observe(now time.Time, a attempt, d policy.OutlierDetection) (*policy.Ejection, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,7 +188,8 @@ func (c *circuit) observe(now time.Time, a attempt, d policy.OutlierDetection) (
 	}
 }
 
-// count decides on a circuit in use after a failure; nil: that ejects it not yet.
+// count returns the ejection of a circuit in use after a failure, or nil if the
+// failures are not yet enough.
 func (c *circuit) count(now time.Time, a attempt, d policy.OutlierDetection) *state {
 	lasts := min(a.hint, d.MaxEjectionTime)
 	if !c.row.several() || c.row.weight() < d.ConsecutiveFailures && lasts <= 0 {
@@ -202,7 +204,7 @@ func (c *circuit) count(now time.Time, a attempt, d policy.OutlierDetection) *st
 	}
 }
 
-// again is the ejection after a probe that failed.
+// again returns the ejection after a failed probe.
 func (s *state) again(now time.Time, a attempt, d policy.OutlierDetection) *state {
 	lasts := min(a.hint, d.MaxEjectionTime)
 	if lasts <= 0 {
@@ -213,8 +215,8 @@ func (s *state) again(now time.Time, a attempt, d policy.OutlierDetection) *stat
 	return next
 }
 
-// without is the state after a probe that came to nothing; nil: it is not
-// changed, because the attempt was no probe.
+// without returns the state after a probe that showed nothing, or nil if the attempt
+// was not a probe.
 func (s *state) without(a attempt) *state {
 	next := *s
 	switch {
@@ -230,7 +232,7 @@ func (s *state) without(a attempt) *state {
 	return &next
 }
 
-// prolonged is the same ejection that lasts longer.
+// prolonged returns the same ejection with a later end.
 func (s *state) prolonged(t time.Time) *state {
 	next := *s
 	next.Until = t

@@ -12,45 +12,45 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// cluster is how one cluster fares: for all clients, and for each access key
-// that has met failures there.
+// cluster is the health of one cluster: for all clients, and for each access key that
+// has met failures there.
 type cluster struct {
 	view // of all clients
 
-	// keys are the views of access keys, by their ids; nil: none. The map is never
-	// changed: a new one takes the place of the old.
+	// keys are the views of access keys, by their ids; nil if there are none. The map
+	// never changes: it is replaced.
 	keys atomic.Pointer[map[string]*view]
 	kept sync.Mutex // of what puts a map there
 }
 
-// view is how a cluster fares, as all clients or one access key have met it:
-// whatever is asked of it, and with each model that its provider limits.
+// view is the health of a cluster as all clients, or one access key, have met it: of
+// the cluster itself, and of each model that its provider limits.
 type view struct {
 	key string // the id of the access key; empty: of all clients
 	all circuit
 
-	// models are those that the provider has limited, by what it calls them; nil:
-	// none. The map is never changed: a new one takes the place of the old.
+	// models are those that the provider has limited, by the provider's names; nil if
+	// there are none. The map never changes: it is replaced.
 	models atomic.Pointer[map[string]*limited]
 	mu     sync.Mutex // of what puts a map there
 }
 
-// limited is a model that its provider has limited.
+// limited is a model whose rate the provider has limited.
 type limited struct {
 	circuit
 	configured bool
 }
 
-// Clients may invent names of models, and a provider may answer all of them with
-// 429: these bound what is kept of a cluster.
+// Clients may invent names of models, and a provider may answer all of them with 429:
+// these constants bound what is kept for a cluster.
 const (
 	maxModels    = 100 // of all clients
 	maxKeyModels = 20  // of an access key
 	maxKeys      = 1000
 )
 
-// ejectionFor is why the cluster is not in use for a model and an access key; nil:
-// it is, as far as is known.
+// ejectionFor returns why the cluster is not in use for a model and an access key, or
+// nil if it is in use.
 func (c *cluster) ejectionFor(key, model string) *policy.Ejection {
 	if c == nil {
 		return nil
@@ -71,8 +71,8 @@ func (v *view) ejection(model string) *policy.Ejection {
 	return v.ofModel(model).ejection()
 }
 
-// circuits are what a request of an access key for a model meets: the cluster and
-// the model, for all clients and for the key.
+// circuits returns the circuits that apply to a request of an access key for a model:
+// those of the cluster and of the model, for all clients and for the key.
 func (c *cluster) circuits(key, model string) (out [4]*circuit) {
 	out[0], out[1] = c.ofModel(model), &c.all
 	if v := c.ofKey(key); v != nil {
@@ -95,7 +95,7 @@ func (c *cluster) mayProbe(key, model string, now time.Time) bool {
 }
 
 // claim reports whether a request of an access key for a model may start at the
-// cluster at now. It may if it may find out about each circuit that is ejected.
+// cluster at now. It may if it may probe every circuit that is ejected.
 func (c *cluster) claim(key, model string, now time.Time) bool {
 	if !c.mayProbe(key, model, now) {
 		return false // without taking the turn of another
@@ -115,7 +115,7 @@ func (c *cluster) claim(key, model string, now time.Time) bool {
 	return true
 }
 
-// ofKey is the view of an access key; nil: it has met no failure.
+// ofKey returns the view of an access key, or nil if the key has met no failure.
 func (c *cluster) ofKey(key string) *view {
 	if keys := c.keys.Load(); keys != nil {
 		return (*keys)[key]
@@ -123,7 +123,7 @@ func (c *cluster) ofKey(key string) *view {
 	return nil
 }
 
-// ofModel is what is known of a model.
+// ofModel returns the circuit of a model, or nil if the provider has not limited it.
 func (v *view) ofModel(model string) *circuit {
 	if models := v.models.Load(); models != nil {
 		if m := (*models)[model]; m != nil {
@@ -133,8 +133,9 @@ func (v *view) ofModel(model string) *circuit {
 	return nil
 }
 
-// observe takes in an attempt. If single is set, nothing tells clients apart.
-// Otherwise it counts for its access key, and with those of other keys for all.
+// observe records an attempt. If single is set, there is one client. Otherwise the
+// attempt counts for its access key, and together with those of other keys for all
+// clients.
 func (c *cluster) observe(now time.Time, a attempt, single bool, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
 	shared := a
 	shared.alone = single || a.cause == accesslog.CauseConnectFailure
@@ -152,9 +153,8 @@ func (c *cluster) observe(now time.Time, a attempt, single bool, d policy.Outlie
 	}
 }
 
-// observe takes in an attempt, as circuit does. A 429 is about the model that
-// was asked for, any other failure about the cluster, and success about both;
-// what is about the one says nothing of the other.
+// observe records an attempt. A 429 concerns the requested model, any other failure
+// the cluster, and a success both.
 func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
 	all, one := a, a
 	switch {
@@ -179,8 +179,8 @@ func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell
 	}
 }
 
-// keep adds the view of an access key. If there are too many, it replaces a
-// view that is not ejected, or else the one whose ejection ends first.
+// keep adds the view of an access key. If there are too many, it replaces a view that
+// is not ejected, or else the one whose ejection ends first.
 func (c *cluster) keep(key string, now time.Time) *view {
 	c.kept.Lock()
 	defer c.kept.Unlock()
@@ -202,7 +202,7 @@ func (c *cluster) keep(key string, now time.Time) *view {
 	return v
 }
 
-// retain forgets the views of access keys that are not to be known, by their ids.
+// retain drops the views of access keys whose ids are not known.
 func (c *cluster) retain(known func(id string) bool) {
 	c.kept.Lock()
 	defer c.kept.Unlock()
@@ -219,7 +219,7 @@ func (c *cluster) retain(known func(id string) bool) {
 	}
 }
 
-// until is the end of the view's last ejection.
+// until returns the end of the view's last ejection.
 func (v *view) until() time.Time {
 	out := v.all.until()
 	if models := v.models.Load(); models != nil {
@@ -230,7 +230,7 @@ func (v *view) until() time.Time {
 	return out
 }
 
-// limit adds a model to those that the provider limits; nil: there is no room.
+// limit adds a model that the provider limits. It returns nil if there is no room.
 func (v *view) limit(model string, configured bool, now time.Time) *circuit {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -259,9 +259,9 @@ func (v *view) limit(model string, configured bool, now time.Time) *circuit {
 	return &m.circuit
 }
 
-// worth compares what would be lost with two models: least with one that is not
-// ejected or whose time is over, then with one that is not configured, then with
-// the one whose time is over first.
+// worth compares two models by how much is lost when one is dropped: least for one
+// that is not ejected or whose ejection is over, then for one that is not configured,
+// then for the one whose ejection ends first.
 func (m *limited) worth(other *limited, now time.Time) int {
 	a, b := m.until(), other.until()
 	if m.configured != other.configured && a.After(now) == b.After(now) {
@@ -273,9 +273,9 @@ func (m *limited) worth(other *limited, now time.Time) int {
 	return a.Compare(b)
 }
 
-// ejections are those that keep requests of all clients away at now, and after
-// them those of access keys. An ejection of a model, or for a key, whose time
-// is over is not listed: nobody may ever ask for it again.
+// ejections returns the ejections that keep requests of all clients away at now, and
+// after them those of access keys. It leaves out an expired ejection of a model or for
+// a key: no request may ever ask for it again.
 func (c *cluster) ejections(now time.Time) []*policy.Ejection {
 	out := c.view.ejections(nil, now)
 	if keys := c.keys.Load(); keys != nil {

@@ -8,12 +8,12 @@ import (
 	"weir/policy"
 )
 
-// row is the failures since the last success.
+// row holds the failures since the last success.
 //
-// A failure that counts alone is one of a cause that no client can bring about.
-// All others are kept by access key, because a client may know how to make a
-// provider fail: those of one key count for at most half of what ejects, and
-// without those of another key not at all.
+// A failure counts alone if its cause is one that no client can bring about. All
+// others are kept by access key, because a client may know how to make a provider
+// fail: the failures of one key count for at most half of what ejects, and only
+// together with those of another key.
 type row struct {
 	alone  int       // the weight of those that count alone
 	last   time.Time // when the newest of those began
@@ -21,13 +21,14 @@ type row struct {
 	keys   map[string]part
 }
 
-// part is the failures of one access key.
+// part holds the failures of one access key.
 type part struct {
 	weight int
 	last   time.Time // when the newest of them began
 }
 
-// maxRow bounds the keys of a row. While the circuit is in use, fewer eject it.
+// maxRow bounds the keys of a row. While the circuit is in use, fewer than that eject
+// it.
 const maxRow = 1000
 
 // fail adds a failure.
@@ -54,9 +55,8 @@ func (r *row) fail(a attempt, d policy.OutlierDetection) {
 	}
 }
 
-// succeed takes away the failures that began before a success did. It reports
-// whether the success is the last word: failures of one key after it are not
-// another.
+// succeed removes the failures that began before a success did. It reports whether the
+// circuit is well: failures of a single key after the success do not contradict it.
 func (r *row) succeed(began time.Time) bool {
 	maps.DeleteFunc(r.keys, func(_ string, p part) bool { return p.last.Before(began) })
 	if !began.After(r.last) {
@@ -74,12 +74,11 @@ func (r *row) forgetTimes() {
 	}
 }
 
-// several reports whether the failures are more than what one client may have
-// brought about.
+// several reports whether the failures are more than one client may have caused.
 func (r *row) several() bool { return r.alone > 0 || len(r.keys) > 1 }
 
-// proves reports whether a failure proves something for all clients, alone or
-// with others that began at since or later.
+// proves reports whether a failure counts for all clients, alone or together with
+// others that began at since or later.
 func (r *row) proves(a attempt, since time.Time) bool {
 	if a.alone {
 		return true
@@ -93,7 +92,7 @@ func (r *row) proves(a attempt, since time.Time) bool {
 	return n > 1
 }
 
-// weight is what the failures count for.
+// weight returns how many failures the row counts as.
 func (r *row) weight() int {
 	n := r.alone
 	for _, p := range r.keys {

@@ -10,39 +10,38 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// Event is a change of a cluster, or of one of its models, that is worth telling.
+// Event is a change of the health of a cluster, or of one of its models.
 type Event struct {
 	Cluster string
 	Key     string // the id of the access key that alone it is for; empty: it is for all
 	Model   string // as it is sent; empty: the cluster
-	// Ejection is why it is not in use, for the first time or still after a
-	// probe; nil: it is in use again.
+	// Ejection says why it is not in use, either newly or still after a failed probe;
+	// nil if it is in use again.
 	Ejection *policy.Ejection
 }
 
-// Tracker knows how clusters fare. All its methods may be called at the same
-// time.
+// Tracker tracks the health of clusters. Its methods may be called concurrently.
 type Tracker struct {
 	now  func() time.Time
 	tell func(Event)
 
 	settings atomic.Pointer[settings]
-	// clusters are those of the policy in force. The map is never changed: a new
-	// one takes the place of the old.
+	// clusters are those of the current policy. The map never changes: it is replaced.
 	clusters atomic.Pointer[map[string]*cluster]
 	mu       sync.Mutex // of Adopt
 }
 
-// settings are those of the configuration in force.
+// settings are those of the current configuration.
 type settings struct {
 	failover policy.Failover
 	outliers policy.OutlierDetection
-	// single says that there are no two access keys: clients are not told apart.
+	// single is set if there are fewer than two access keys: clients cannot be told
+	// apart.
 	single bool
 }
 
-// New makes a Tracker that ejects nothing before it is given a policy. tell
-// must not wait.
+// New returns a Tracker that ejects nothing until Adopt gives it a policy. tell is
+// called for each Event and must not block.
 func New(now func() time.Time, tell func(Event)) *Tracker {
 	t := &Tracker{now: now, tell: tell}
 	t.clusters.Store(&map[string]*cluster{})
@@ -60,18 +59,18 @@ func (t *Tracker) MayProbe(name, key, model string, now time.Time) bool {
 }
 
 // Claim reports whether a request of an access key for a model may start at the
-// cluster at now, to find out whether it is well again. If so, the request must
-// start there. It may if it may find out about each that is ejected: the cluster
-// and the model, for all clients and for the key.
+// cluster at now, as a probe if it is ejected. If it returns true, the request must
+// start there. A request may start if it may probe everything that is ejected: the
+// cluster and the model, for all clients and for the key.
 func (t *Tracker) Claim(name, key, model string, now time.Time) bool {
 	return t.cluster(name).claim(key, model, now)
 }
 
-// cluster is what is known of a cluster; nil: it is not one of the current policy.
+// cluster returns the health of a cluster, or nil if the current policy does not have
+// it.
 func (t *Tracker) cluster(name string) *cluster { return (*t.clusters.Load())[name] }
 
-// Adopt goes by a policy and access keys that are now in force, and forgets other
-// clusters and keys.
+// Adopt makes p and keys current, and drops other clusters and keys.
 func (t *Tracker) Adopt(p *policy.Policy, keys *identity.Index) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,11 +90,11 @@ func (t *Tracker) Adopt(p *policy.Policy, keys *identity.Index) {
 	t.clusters.Store(&next)
 }
 
-// stale is the age of news that is none. Envoy tells within seconds; it keeps
-// for longer what it could not tell while no Weir was there.
+// stale is the age from which an attempt is ignored. Envoy reports attempts within
+// seconds, but keeps them for longer while no Weir is connected.
 const stale = 30 * time.Second
 
-// Attempt takes in an attempt that has ended.
+// Attempt records an attempt that has ended.
 func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	s := t.settings.Load()
 	if s == nil {
@@ -111,16 +110,17 @@ func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	}, s)
 }
 
-// Answering takes in that a cluster has begun an answer of a model, to a request
-// of an access key that began at a time: it need not end for both to be well.
+// Answering records that a cluster has begun a good response for a model, to a request
+// of an access key that began at began. The response need not end for the cluster and
+// the model to be healthy.
 func (t *Tracker) Answering(cluster, key, model string, began time.Time) {
 	if s := t.settings.Load(); s != nil {
 		t.observe(cluster, t.now(), attempt{key: key, model: model, began: began, verdict: success}, s)
 	}
 }
 
-// Ejections are those of a cluster and of its models that are in force: for all
-// clients, and then for single access keys.
+// Ejections returns the current ejections of a cluster and of its models: those for
+// all clients, then those for single access keys.
 func (t *Tracker) Ejections(cluster string) []*policy.Ejection {
 	if c := t.cluster(cluster); c != nil {
 		return c.ejections(t.now())

@@ -8,19 +8,19 @@ import (
 	"weir/telemetry/accesslog"
 )
 
-// verdict is what an attempt says of its cluster.
+// verdict classifies an attempt's effect on its cluster's health.
 type verdict uint8
 
 const (
-	// nothing: the client left, or the answer concerns the request or its model.
+	// nothing: the client left, or the response concerns the request or its model.
 	nothing verdict = iota
 	success
 	failure
 	timeout
 )
 
-// weight is how many failures in a row it is. A timeout has cost a client more
-// than any other failure, and one alone may be a long answer.
+// weight returns how many failures in a row a verdict counts as. A timeout has cost a
+// client more than any other failure, and a single one may be a long response.
 func (v verdict) weight() int {
 	if v == timeout {
 		return 2
@@ -28,10 +28,10 @@ func (v verdict) weight() int {
 	return 1
 }
 
-// judge says what an attempt tells of its cluster. A failure that is no reason
-// for the next attempt is no reason to start elsewhere. The statuses 404, 408
-// and 409, all that refuse the request itself, and an answer without content say
-// nothing of the provider: another model, or another request, may do.
+// judge returns the effect of an attempt on its cluster's health. A failure that does
+// not lead to a further attempt is not a reason to start elsewhere. The statuses 404,
+// 408 and 409, all statuses that refuse the request itself, and a response without
+// content have no effect: another model, or another request, may succeed.
 func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 	counts, v := false, failure
 	switch a.Cause {
@@ -61,8 +61,8 @@ func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 	return v
 }
 
-// hint is how long after now a provider that limits a rate says that it will
-// go on doing so; 0: it does not say.
+// hint returns for how long after now a provider says that it will limit the rate; 0
+// if it does not say.
 func hint(a *accesslog.Attempt, now time.Time) time.Duration {
 	if a.Cause != accesslog.CauseRateLimit {
 		return 0

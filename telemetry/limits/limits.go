@@ -39,8 +39,8 @@ type Limit struct {
 	// OneClient marks a limit of a single client or access key. Such a limit
 	// does not make the gateway's status "degraded": only the others do.
 	OneClient bool
-	// InUse returns how much of the limit is in use, if that is known; of a
-	// limit of a single client, by the one with the most.
+	// InUse, if set, returns how much of the limit is in use; for a limit of a single
+	// client, by the client that uses the most.
 	InUse func() int64
 }
 
@@ -54,14 +54,14 @@ type Registry struct {
 	counters []*Counter // by name
 }
 
-// New returns an empty registry. now is time.Now, or a test's. The beginning of
-// each period in which a limit is reached is logged as a warning.
+// New returns an empty registry. now returns the current time. The beginning of each
+// period in which a limit is reached is logged as a warning.
 func New(log *slog.Logger, now func() time.Time) *Registry {
 	return &Registry{log: log, now: now}
 }
 
-// Register adds a limit. Its metrics are there from now on. Register returns
-// the known counter if the name was registered before.
+// Register adds a limit and returns its counter; its metrics exist from then on. If
+// the name is already registered, Register returns that counter.
 func (r *Registry) Register(l Limit) *Counter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,10 +84,10 @@ type Counter struct {
 	known       bool // value is
 }
 
-// Hit tells that the limit was reached once more.
+// Hit counts that the limit was reached once.
 func (c *Counter) Hit() { c.Add(1) }
 
-// Add tells that the limit was reached n more times.
+// Add counts that the limit was reached n times.
 func (c *Counter) Add(n uint64) {
 	if n == 0 {
 		return
@@ -106,15 +106,15 @@ func (c *Counter) Add(n uint64) {
 	}
 }
 
-// SetValue states where the limit is, for the metric and for /healthz. It may
-// change with the configuration.
+// SetValue sets the value of the limit, for the metric and for /healthz. It may change
+// with the configuration.
 func (c *Counter) SetValue(value int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.value, c.known = value, true
 }
 
-// ClearValue states that the limit has no value: it is not configured any more.
+// ClearValue records that the limit is no longer configured.
 func (c *Counter) ClearValue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,8 +148,7 @@ func (r *Registry) Reached() []Reached {
 	return out
 }
 
-// Degraded reports whether a limit that is not one of a single client is
-// active.
+// Degraded reports whether any limit is active, except those of a single client.
 func (r *Registry) Degraded() bool {
 	return slices.ContainsFunc(r.list(), func(c *Counter) bool {
 		s := c.state()
@@ -179,10 +178,10 @@ func (c *Counter) state() Reached {
 }
 
 var (
-	reachedTotal = prometheus.NewDesc("weir_limit_reached_total", "How often a limit was reached: requests or connections that were refused, closed or cut because of it.", []string{"limit"}, nil)
-	active       = prometheus.NewDesc("weir_limit_active", "1 for a limit that was reached within the last minute, else 0.", []string{"limit"}, nil)
-	inUse        = prometheus.NewDesc("weir_limit_in_use", "How much of a limit is in use, in its own unit; of a limit of a single client, by the one with the most.", []string{"limit"}, nil)
-	valueOf      = prometheus.NewDesc("weir_limit_value", "Where a limit is, in its own unit.", []string{"limit"}, nil)
+	reachedTotal = prometheus.NewDesc("weir_limit_reached_total", "Requests or connections that were refused, closed or cut because a limit was reached.", []string{"limit"}, nil)
+	active       = prometheus.NewDesc("weir_limit_active", "1 if a limit was reached within the last minute, else 0.", []string{"limit"}, nil)
+	inUse        = prometheus.NewDesc("weir_limit_in_use", "How much of a limit is in use, in its own unit. For a limit of a single client: by the client that uses the most.", []string{"limit"}, nil)
+	valueOf      = prometheus.NewDesc("weir_limit_value", "The value of a limit, in its own unit.", []string{"limit"}, nil)
 )
 
 // Describe implements prometheus.Collector.

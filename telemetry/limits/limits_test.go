@@ -80,15 +80,15 @@ func TestMetrics(t *testing.T) {
 	c.Add(3)
 	r.Register(Limit{Name: "a"})
 	want := `
-# HELP weir_limit_active 1 for a limit that was reached within the last minute, else 0.
+# HELP weir_limit_active 1 if a limit was reached within the last minute, else 0.
 # TYPE weir_limit_active gauge
 weir_limit_active{limit="a"} 0
 weir_limit_active{limit="b"} 1
-# HELP weir_limit_reached_total How often a limit was reached: requests or connections that were refused, closed or cut because of it.
+# HELP weir_limit_reached_total Requests or connections that were refused, closed or cut because a limit was reached.
 # TYPE weir_limit_reached_total counter
 weir_limit_reached_total{limit="a"} 0
 weir_limit_reached_total{limit="b"} 3
-# HELP weir_limit_value Where a limit is, in its own unit.
+# HELP weir_limit_value The value of a limit, in its own unit.
 # TYPE weir_limit_value gauge
 weir_limit_value{limit="b"} 7
 `

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Buckets of latencies grow by a tenth, from 0.1 ms to more than an hour. A
-// quantile is given as the value with the same relative distance from both
-// ends of its bucket, so it is off by at most (growth-1)/(growth+1) = 4.8 %.
-// Below 0.1 ms it is off by up to 0.1 ms; beyond the last bucket it is too low.
+// Buckets of latencies grow by a tenth, from 0.1 ms to more than an hour. A quantile
+// is the value with the same relative distance from both ends of its bucket, so its
+// error is at most (growth-1)/(growth+1) = 4.8 %. Below 0.1 ms the error is up to 0.1
+// ms; beyond the last bucket the value is too low.
 const (
 	growth  = 1.1
 	lowest  = 100 * time.Microsecond
 	buckets = 185
 )
 
-// logGrowth is math.Log(growth), which is no constant expression.
+// logGrowth is math.Log(growth), which cannot be a constant expression.
 const logGrowth = 0.09531017980432487
 
 // bucketOf returns the bucket i with lowest·growth^(i-1) < d <= lowest·growth^i.
@@ -27,7 +27,7 @@ func bucketOf(d time.Duration) int {
 	return min(int(i), buckets-1)
 }
 
-// midOf returns the value that stands for a bucket, in milliseconds.
+// midOf returns the value that represents a bucket, in milliseconds.
 func midOf(bucket int) float64 {
 	high := ms(lowest) * math.Pow(growth, float64(bucket))
 	return high * 2 / (growth + 1)
@@ -59,7 +59,7 @@ func (h *hist) subtract(o *hist) {
 	}
 }
 
-// avg returns the mean in milliseconds, 0 of nothing.
+// avg returns the mean in milliseconds, 0 if there are no observations.
 func (h *hist) avg() float64 {
 	if h.n == 0 {
 		return 0
@@ -67,8 +67,8 @@ func (h *hist) avg() float64 {
 	return ms(h.sum) / float64(h.n)
 }
 
-// p95 returns the value in milliseconds that 95 % of all do not exceed, by
-// nearest rank; 0 of nothing.
+// p95 returns the 95th percentile in milliseconds, by nearest rank; 0 if there are no
+// observations.
 func (h *hist) p95() float64 {
 	if h.n == 0 {
 		return 0

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// quotaLife is how long a remaining counts as known when the provider did not
-// say when its limit resets: limits are mostly per minute.
+// quotaLife is how long a remaining quota is considered known if the provider did not
+// say when its limit resets: most limits are per minute.
 const quotaLife = time.Minute
 
-// Quota is what a provider's answer says is left of a key's rate limits. What
-// it does not say is nil, or the zero time.
+// Quota is what a provider's response says remains of a key's rate limits. A value
+// that it does not contain is nil, or the zero time.
 type Quota struct {
 	RemainingRequests, RemainingTokens *int64
-	// At these times the limits are full again.
+	// ResetRequests and ResetTokens are the times at which the limits are full again.
 	ResetRequests, ResetTokens time.Time
 }
 
-// Remaining is what is left of a limit, if that is known.
+// Remaining is what remains of a limit, if that is known.
 type Remaining struct {
 	Value int64
 	Known bool
 }
 
-// KeyNumbers are those of a provider's key; all are 0 and unknown when nothing
-// was observed.
+// KeyNumbers are the numbers of a provider's key: 0 and unknown if nothing was
+// observed.
 type KeyNumbers struct {
 	RequestCount int64 // attempts
 	Errors
@@ -33,7 +33,7 @@ type KeyNumbers struct {
 	RemainingTokens   Remaining
 }
 
-// limit is the last thing that a provider said of one of its limits.
+// limit is what a provider last said about one of its limits.
 type limit struct {
 	value int64
 	until time.Time // when it stops being known; zero: nothing is
@@ -56,7 +56,7 @@ func (l limit) at(now time.Time) Remaining {
 	return Remaining{l.value, true}
 }
 
-// Key gathers the numbers of a provider's key.
+// Key collects the numbers of a provider's key.
 type Key struct {
 	numbers atomic.Pointer[KeyNumbers]
 
@@ -81,8 +81,8 @@ func (k *Key) Observe(now time.Time, class Class) {
 	k.slots[place(k.ring.head)][class]++
 }
 
-// Quota notes what an answer said at now. Each limit that it names replaces
-// what was known of that limit, until its reset; without one, for a minute.
+// Quota records what a response that arrived at now said. Each limit in q replaces
+// what was known of that limit, until its reset; without a reset, for a minute.
 func (k *Key) Quota(now time.Time, q Quota) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

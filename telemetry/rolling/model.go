@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Class is how an attempt ended.
+// Class is the result of an attempt.
 type Class uint8
 
 const (
-	// OK: the provider answered, and not with an error.
+	// OK: the provider responded without an error.
 	OK Class = iota
 	// Timeout: the attempt's timeout passed, or the status was 408 or 504.
 	Timeout
@@ -25,12 +25,12 @@ const (
 	classes = iota
 )
 
-// Outcome is what is observed of one attempt.
+// Outcome is what was observed of one attempt.
 type Outcome struct {
 	Class Class
-	// Upstream is how long the whole attempt took; 0 is unknown.
+	// Upstream is how long the whole attempt took; 0 means unknown.
 	Upstream time.Duration
-	// FirstToken is how long the first token took; 0 is unknown, or no stream.
+	// FirstToken is how long the first token took; 0 means unknown, or not a stream.
 	FirstToken time.Duration
 }
 
@@ -44,9 +44,9 @@ type Errors struct {
 	ErrorServer    float64
 }
 
-// Numbers are those of a model; all are 0 when nothing was observed. Latencies
-// are in milliseconds and of successful attempts only: a provider that refuses
-// fast is not a fast one.
+// Numbers are the numbers of a model; all are 0 if nothing was observed. Latencies are
+// in milliseconds and of successful attempts only: a provider that refuses quickly
+// must not look fast.
 type Numbers struct {
 	RequestCount int64 // attempts
 	UpstreamAvg  float64
@@ -56,7 +56,7 @@ type Numbers struct {
 	Errors
 }
 
-// counts are attempts by class. A window has room for 2 billion of a class.
+// counts are the attempts by class: up to 2 billion of each in a window.
 type counts [classes]int32
 
 func (c *counts) total() int64 {
@@ -94,14 +94,14 @@ type slot struct {
 	upstream, first hist
 }
 
-// window is all slots, and their sum.
+// window holds all slots, and their sum.
 type window struct {
 	sum   slot
 	slots [slots]slot
 }
 
-// Model gathers the numbers of a model of a provider. A Model in use takes
-// 33 KB; one that is not, 100 bytes.
+// Model collects the numbers of a model of a provider. A Model that was observed takes
+// 33 KB, any other 100 bytes.
 type Model struct {
 	numbers atomic.Pointer[Numbers]
 
@@ -140,8 +140,8 @@ func (m *Model) Observe(now time.Time, o Outcome) {
 	}
 }
 
-// Read returns the numbers as of the last Tick, which never change: nil where
-// all are 0.
+// Read returns the numbers as of the last Tick, or nil if all are 0. The returned
+// value never changes.
 func (m *Model) Read() *Numbers { return m.numbers.Load() }
 
 func (m *Model) advance(now time.Time) {

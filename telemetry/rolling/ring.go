@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// slots is how many parts a window has. A part leaves as a whole, so numbers
-// cover between 95 and 100 % of the window, and change by small steps.
+// slots is how many parts a window has. A part leaves the window as a whole, so
+// numbers cover 95 to 100 % of the window, and change in small steps.
 const slots = 20
 
-// clock says which part of time a moment belongs to. Its origin has a
-// monotonic reading, so a change of the machine's clock moves nothing.
+// clock maps a time to the number of its slot. Its origin has a monotonic reading, so
+// that setting the machine's clock has no effect.
 type clock struct {
 	origin time.Time
 	slot   time.Duration
@@ -25,7 +25,7 @@ func (c clock) slotAt(t time.Time) int64 {
 	return at
 }
 
-// ring says where in an array of slots the current one is.
+// ring tracks which element of an array of slots is the current one.
 type ring struct {
 	clock
 	head int64 // the newest slot
@@ -33,9 +33,8 @@ type ring struct {
 
 func newRing(c clock) ring { return ring{clock: c, head: math.MinInt64} }
 
-// advance makes the slot of now the newest, and calls clear for every place
-// that thereby stands for another time. What is observed with an earlier time
-// counts in the newest slot.
+// advance makes the slot of now the newest, and calls clear for every place that then
+// holds another slot. An observation with an earlier time counts in the newest slot.
 func (r *ring) advance(now time.Time, clear func(place int)) {
 	at := r.slotAt(now)
 	if at <= r.head {
@@ -47,6 +46,6 @@ func (r *ring) advance(now time.Time, clear func(place int)) {
 	r.head = at
 }
 
-// place is where a slot is in an array. Slots before the clock's origin have
+// place returns the index of a slot in an array. Slots before the clock's origin have
 // negative numbers.
 func place(slot int64) int { return int((slot%slots + slots) % slots) }

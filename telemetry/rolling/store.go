@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// The window of a Store is between these.
+// MinWindow and MaxWindow bound the window of a Store.
 const (
 	MinWindow = time.Second
 	MaxWindow = time.Hour
 )
 
-// maxEntries bounds the models, and the keys, of a Store. A configuration has
-// far fewer; the bound holds when a caller asks for names that a client made.
+// maxEntries bounds the models, and the keys, of a Store. A configuration has far
+// fewer; the bound matters if a caller asks for names that a client made up.
 const maxEntries = 10_000
 
-// modelID names a model of a provider.
+// modelID identifies a model of a provider.
 type modelID struct{ provider, model string }
 
-// Store holds the numbers of all models and provider keys. All its methods may
-// be called at the same time.
+// Store holds the numbers of all models and provider keys. Its methods may be called
+// concurrently.
 type Store struct {
 	clock clock
 
@@ -29,14 +29,14 @@ type Store struct {
 	models map[modelID]*Model
 	keys   map[string]*Key
 
-	// These take what is observed when there is no room for another entry.
-	// They are never read.
+	// otherModel and otherKey receive observations when there is no room for another
+	// entry. They are never read.
 	otherModel *Model
 	otherKey   *Key
 }
 
-// New makes a store whose numbers cover the given window, which is brought
-// between MinWindow and MaxWindow.
+// New returns a Store whose numbers cover window, which is clamped to MinWindow and
+// MaxWindow.
 func New(window time.Duration) *Store {
 	window = min(max(window, MinWindow), MaxWindow)
 	c := clock{origin: time.Now(), slot: window / slots}
@@ -46,9 +46,8 @@ func New(window time.Duration) *Store {
 	}
 }
 
-// Model returns the numbers of a model, of which there are none yet if it is
-// asked for the first time. The same names give the same Model until Retain
-// forgets it. The store keeps copies of names.
+// Model returns the numbers of a model, and creates them if needed. The same names
+// return the same Model until Retain drops it. The store copies the names.
 func (s *Store) Model(provider, model string) *Model {
 	if m := find(s, s.models, modelID{provider, model}); m != nil {
 		return m
@@ -57,7 +56,7 @@ func (s *Store) Model(provider, model string) *Model {
 	return add(s, s.models, id, s.otherModel, func() *Model { return &Model{ring: newRing(s.clock)} })
 }
 
-// Key returns the numbers of a provider's key, in the same way.
+// Key returns the numbers of a provider's key, and creates them if needed, like Model.
 func (s *Store) Key(id string) *Key {
 	if k := find(s, s.keys, id); k != nil {
 		return k
@@ -85,9 +84,9 @@ func add[K comparable, V any](s *Store, to map[K]*V, id K, other *V, fresh func(
 	return v
 }
 
-// Retain forgets the models and keys for which the functions say false: those
-// that a new configuration no longer has. Call it after the new configuration
-// is in force, for what is still observed brings an entry back.
+// Retain drops the models and keys for which the functions return false: those that a
+// new configuration no longer has. Call it after the new configuration is current,
+// because an observation creates a dropped entry again.
 func (s *Store) Retain(model func(provider, model string) bool, key func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,14 +94,14 @@ func (s *Store) Retain(model func(provider, model string) bool, key func(id stri
 	maps.DeleteFunc(s.keys, func(id string, _ *Key) bool { return !key(id) })
 }
 
-// Interval is how often Tick is to be called: a twentieth of the window, and
-// between 100 ms and 1 s. Numbers that are read are at most that old.
+// Interval returns how often Tick must be called: every twentieth of the window, but
+// at least 100 ms and at most 1 s apart. Numbers that are read are at most that old.
 func (s *Store) Interval() time.Duration {
 	return min(max(s.clock.slot*slots/20, 100*time.Millisecond), time.Second)
 }
 
-// Tick brings what is read up to date: it takes in what was observed since the
-// last call, and lets go of what is older than the window.
+// Tick updates the numbers that are read: it adds what was observed since the last
+// call, and drops what is older than the window.
 func (s *Store) Tick(now time.Time) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
