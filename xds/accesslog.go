@@ -17,29 +17,29 @@ import (
 	"weir/metadata"
 )
 
-// usageFilter is the name under which routes find the filter that reads usage.
+// usageFilter is the name by which routes configure the filter that reads token usage.
 const usageFilter = "weir.usage"
 
-// LogFlush is the longest that Envoy keeps a log entry before it sends it.
+// LogFlush is the longest time that Envoy holds a log entry before it sends it.
 const LogFlush = 20 * time.Millisecond
 
 const (
-	// logBuffer is how much each logger of each of Envoy's workers keeps while
-	// Weir is gone or does not read; what is more, Envoy drops and counts.
-	// Otherwise it is how much is sent before LogFlush has passed.
+	// logBuffer is how much each logger of each of Envoy's workers keeps while Weir is
+	// gone or does not read. Beyond that, Envoy drops entries and counts them. A
+	// logger with that much sends before LogFlush has passed.
 	logBuffer = 4 << 20
-	// maxUsageJSON and maxUsageEvent bound what Envoy keeps of an answer to find
-	// the token usage in it. Embeddings are the largest answers that have one.
+	// maxUsageJSON and maxUsageEvent bound what Envoy buffers of a response to find
+	// the token usage in it. Embeddings are the largest responses with usage.
 	maxUsageJSON  = 10 << 20
 	maxUsageEvent = 4 << 20
-	// maxInflateRatio is what deflate can reach. At its own bound, 100, Envoy
-	// leaves out the rest of an answer and tells nobody.
+	// maxInflateRatio is the highest ratio of deflate. With its default bound, 100,
+	// Envoy drops the rest of a response without an error.
 	maxInflateRatio = 1032
 )
 
-// requestLog sends an entry for each request to Weir. It tells all that there
-// is to tell of an attempt that answered the request well. Without telemetry
-// Weir learns only that a request has ended, or still runs.
+// requestLog sends Weir an entry for each request. The entry also describes the
+// attempt that succeeded, if any. Without telemetry Weir only learns which requests
+// are running and which have ended.
 func (b *builder) requestLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return b.presenceLog()
@@ -47,9 +47,9 @@ func (b *builder) requestLog() []*accesslogv3.AccessLog {
 	return b.accessLog(metadata.RequestLog, nil, b.options.QuotaHeaders)
 }
 
-// attemptLog sends an entry for each attempt that had no answer, or one that is
-// no success, or whose answer Envoy knows to be broken. The receiver knows
-// which of them have none from the entry of the request.
+// attemptLog sends Weir an entry for each attempt without a response, without a good
+// status, or whose response Envoy knows to be broken. The receiver recognizes the
+// attempts without an entry from the entry of the request.
 func (b *builder) attemptLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return nil
@@ -68,7 +68,7 @@ func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, he
 	}}
 }
 
-// toLog leads a log to Weir.
+// toLog configures where Envoy sends a log: to Weir, through the log cluster.
 func (b *builder) toLog(name string) *alsv3.CommonGrpcAccessLogConfig {
 	return &alsv3.CommonGrpcAccessLogConfig{
 		LogName:             name,
@@ -79,18 +79,17 @@ func (b *builder) toLog(name string) *alsv3.CommonGrpcAccessLogConfig {
 	}
 }
 
-// logInterval is how often Envoy tells of a request that still runs: a failed
-// attempt becomes known before a long stream after it has ended.
+// logInterval is how often Envoy reports a running request. A failed attempt thus
+// becomes known before the stream that follows it has ended.
 const logInterval = 2 * time.Second
 
 func (b *builder) accessLogOptions() *hcmv3.HttpConnectionManager_HcmAccessLogOptions {
 	return &hcmv3.HttpConnectionManager_HcmAccessLogOptions{AccessLogFlushInterval: duration(logInterval)}
 }
 
-// usage lets Envoy read the token usage of answers, so that Weir need not see
-// them. The filter is marked as work in progress by Envoy 1.40: this function
-// and the receiver's reading of envoy.data.ai.v3.TokenUsage are all that knows
-// of it.
+// usage makes Envoy read the token usage of responses, so that Weir does not have to
+// see them. Envoy 1.40 marks the filter as work in progress: only this function and
+// the receiver's reading of envoy.data.ai.v3.TokenUsage depend on it.
 func (b *builder) usage() *aiv3.AiProtocolManager {
 	return &aiv3.AiProtocolManager{ResponseHandling: &aiv3.ResponseHandling{TokenUsage: &aiv3.TokenUsageExtraction{
 		IncludeUnconfiguredRoutes: true,
@@ -102,8 +101,8 @@ func (b *builder) usage() *aiv3.AiProtocolManager {
 	}}}
 }
 
-// decompressor undoes the compression of a provider that compresses although
-// it was asked not to: usage is read from plain text.
+// decompressor decompresses the responses of a provider that compresses although it
+// was asked not to: usage is read from plain text.
 func (b *builder) decompressor() *decompressorv3.Decompressor {
 	return &decompressorv3.Decompressor{
 		DecompressorLibrary: b.extension("gzip", &decompressv3.Gzip{MaxInflateRatio: number(maxInflateRatio)}),
@@ -114,8 +113,8 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 	}
 }
 
-// chatUsage marks a route whose answers have the usage object of chat
-// completions but not their shape.
+// chatUsage marks a route whose responses have the usage object of chat completions
+// but not their shape.
 func (b *builder) chatUsage(r *routev3.Route) {
 	if r.TypedPerFilterConfig == nil {
 		r.TypedPerFilterConfig = map[string]*anypb.Any{}

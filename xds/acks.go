@@ -11,34 +11,33 @@ import (
 // versions are resource versions by resource name.
 type versions = map[string]string
 
-// progress is how far one Envoy is with one resource type. It is a plain
-// value without a lock: Server.mu guards it.
+// progress is the state of one Envoy for one resource type. It is a plain value
+// without a lock: Server.mu guards it.
 type progress struct {
 	wildcard bool
-	// names are those it subscribed to besides a wildcard.
+	// names are those it subscribed to in addition to a wildcard.
 	names map[string]struct{}
 	// held are the versions it has acknowledged.
 	held versions
-	// owed says that a response is due, be it an empty one; unanswered is what
-	// the responses without an answer carry, by nonce.
+	// owed is set if a response is due, even an empty one. unanswered holds the
+	// content of the responses that are not yet acknowledged or rejected, by nonce.
 	owed       bool
 	unanswered map[string]carried
-	// refused is what it rejected and has not been sent again, in the
-	// publication refusedIn; rejection is what it said.
+	// refused are the resources that it rejected and that were not sent again, in the
+	// publication refusedIn; rejection is its message.
 	refused   map[string]struct{}
 	refusedIn uint64
 	rejection string
 }
 
-// carried is what one response holds.
+// carried is the content of one response.
 type carried struct {
 	versions versions
 	removed  []string
 }
 
-// newProgress starts a type on a new stream. An Envoy that reconnects says
-// which versions it holds; those that are current are not sent again, so no
-// acknowledgement of them will come.
+// newProgress starts a type on a new stream. An Envoy that reconnects states which
+// versions it holds; current ones are not sent again and thus not acknowledged.
 func newProgress(initial versions) *progress {
 	p := &progress{
 		held:       versions{},
@@ -49,7 +48,7 @@ func newProgress(initial versions) *progress {
 	return p
 }
 
-// sent notes a response about to be sent.
+// sent records a response that is about to be sent.
 func (p *progress) sent(resp *discoveryv3.DeltaDiscoveryResponse) {
 	c := carried{versions: make(versions, len(resp.GetResources())), removed: resp.GetRemovedResources()}
 	for _, r := range resp.GetResources() {
@@ -63,8 +62,8 @@ func (p *progress) sent(resp *discoveryv3.DeltaDiscoveryResponse) {
 	p.owed = false
 }
 
-// received notes a request: the answer to a response, a change of the
-// subscription, or both. want is what publication holds of the type. It
+// received records a request: an acknowledgement or rejection of a response, a change
+// of the subscription, or both. want is what the publication holds of the type. It
 // reports whether the request rejects a response.
 func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, want versions, publication uint64) bool {
 	c, answers := p.unanswered[req.GetResponseNonce()]
@@ -82,11 +81,12 @@ func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.
 	}
 
 	p.wildcard = sub.IsWildcard()
-	// go-control-plane always answers this one: Envoy's start waits for it.
+	// go-control-plane always responds to this one: Envoy's start waits for it.
 	p.owed = p.owed || p.wildcard && req.GetResponseNonce() == ""
 	p.names = maps.Clone(sub.SubscribedResources()) // the original changes with the next request
 	if !p.wildcard {
-		// Whoever unsubscribes forgets, and is sent it again on subscribing.
+		// An Envoy that unsubscribes forgets the resource and is sent it again when it
+		// subscribes.
 		maps.DeleteFunc(p.held, func(name, _ string) bool { return !p.subscribed(name) })
 		maps.DeleteFunc(p.refused, func(name string, _ struct{}) bool { return !p.subscribed(name) })
 	}
@@ -96,8 +96,8 @@ func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.
 	return rejects
 }
 
-// refuse notes the rejection of c. Envoy may have applied a part of it (it
-// tries cluster by cluster) or nothing (one resource that it cannot decode).
+// refuse records the rejection of c. Envoy may have applied a part of it (it tries
+// cluster by cluster) or nothing (if it cannot decode one of the resources).
 func (p *progress) refuse(c carried, want versions, publication uint64) {
 	p.refusedIn = publication
 	for name, version := range c.versions {
@@ -121,7 +121,7 @@ func (p *progress) subscribed(name string) bool {
 	return ok
 }
 
-// current reports whether nothing is to be sent and nothing to be answered.
+// current reports whether nothing has to be sent and no response is due.
 func (p *progress) current(want versions) bool {
 	if p.owed || len(p.unanswered) > 0 || len(p.refused) > 0 {
 		return false
@@ -147,11 +147,11 @@ func (p *progress) holds(want versions) bool {
 	return true
 }
 
-// pendingTypes names the types in which an Envoy is not where want is. An
-// Envoy asks for listeners only when its clusters are warm, for routes when
-// it has listeners: not having asked is not being done. Only secrets are
-// known by reference alone, and a cluster's acknowledgement waits for them.
-// Of types that no Set holds there is nothing to wait for.
+// pendingTypes returns the types in which an Envoy does not have everything in want.
+// An Envoy asks for listeners only when its clusters are warm, and for routes when it
+// has listeners, so a type that it has not asked for is pending too. Secrets are the
+// exception: they are known by reference only, and a cluster's acknowledgement waits
+// for them. A type that the Set does not hold is never pending.
 func pendingTypes(types map[string]*progress, want map[string]versions) []string {
 	var pending []string
 	for _, t := range servedTypes {

@@ -10,26 +10,26 @@ import (
 	"weir/policy"
 )
 
-// DefaultProviderConnections bounds the connections to one host where neither
-// the configuration nor the descriptors do.
+// DefaultProviderConnections bounds the connections to one host where neither the
+// configuration nor the file descriptors do.
 const DefaultProviderConnections = 2048
 
-// minProviderConnections are for each host, however many hosts there are: not
-// all of them are busy at once, and a running request of a client over HTTP/1.1
-// takes a descriptor of the clients' share, too.
+// minProviderConnections is the minimum for each host, however many hosts there are:
+// they are not all busy at once, and a running request of a client over HTTP/1.1 also
+// takes a descriptor of the clients' share.
 const minProviderConnections = 64
 
-// unlimited takes a circuit breaker of Envoy's out of the way. Its default of 3
-// retries is made for a mesh: a plan bounds the attempts of a request. Requests
-// are bounded by the connections that they need.
+// unlimited disables a circuit breaker of Envoy's. Its default of 3 retries is meant
+// for a mesh; here, a plan bounds the attempts of a request, and connections bound the
+// requests.
 const unlimited = 1 << 30
 
-// breakers bounds the connections to one host, and the requests that wait for
-// one: as many as there may be connections, because a request whose connection
-// is being made waits, too. The request after that gets UO, which Envoy 1.40
+// breakers bounds the connections to one host, and the requests that wait for one: as
+// many as there may be connections, because a request also waits while its own
+// connection is being made. A request beyond that gets the flag UO, which Envoy 1.40
 // never follows with another attempt (RetryStateImpl::wouldRetryFromReset).
 //
-// Envoy makes one connection for each of its workers all the same.
+// Envoy makes at least one connection for each of its workers.
 func (b *builder) breakers() *clusterv3.CircuitBreakers {
 	most := number(cmp.Or(b.options.ConnectionsPerHost, DefaultProviderConnections))
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
@@ -39,12 +39,13 @@ func (b *builder) breakers() *clusterv3.CircuitBreakers {
 }
 
 // ConnectionsPerHost returns how many connections there may be to one host of a
-// provider, so that those to all hosts of a policy are at most total together,
-// unless that leaves too few for one. total is 0 where there is no such limit.
+// provider, so that the hosts of a policy together have at most total, unless that
+// leaves too few for one host. If total is 0, there is no limit for all hosts
+// together.
 //
-// The number of hosts counts as the next power of two: each change of the result
-// changes every cluster, and Envoy then looks up every name again and gives up
-// every idle connection.
+// The number of hosts is rounded up to a power of two: each change of the result
+// changes every cluster, and Envoy then looks up every name again and closes every
+// idle connection.
 func ConnectionsPerHost(p *policy.Policy, total int) int {
 	most := p.Limits.MaxProviderConnections
 	if most == 0 {
@@ -57,9 +58,9 @@ func ConnectionsPerHost(p *policy.Policy, total int) int {
 	return most
 }
 
-// hosts counts what connections are kept for. Clusters that differ in keys and
-// headers alone share their connections if the host has to be looked up: see
-// lookedUp.
+// hosts returns the number of hosts for which connections are kept. Clusters that
+// differ only in keys and headers share their connections if the host has to be looked
+// up: see lookedUp.
 func hosts(p *policy.Policy) int {
 	type host struct {
 		name string

@@ -11,13 +11,11 @@ import (
 	"weir/policy"
 )
 
-// Check returns what Envoy would refuse of a policy's resources, by the rules
-// that its API states (protoc-gen-validate). Load has rules of its own for what
-// a configuration is known to bring about; this finds the rest before an Envoy
-// does.
+// Check returns what Envoy would reject in a policy's resources, by the rules that its
+// API states (protoc-gen-validate). Loading a configuration already checks what is
+// known to be rejected; Check finds the rest before an Envoy does.
 //
-// A rule does not tell a value apart that is inside of another message's Any, so
-// every message is looked at when it is packed.
+// The rules do not descend into an Any, so every message is checked when it is packed.
 func Check(p *policy.Policy) []policy.Invalid {
 	c := &checker{seen: map[policy.Invalid]bool{}}
 	b := &builder{policy: p, options: Options{
@@ -45,15 +43,15 @@ func Check(p *policy.Policy) []policy.Invalid {
 	return c.found
 }
 
-// global checks what belongs to no cluster.
+// global checks the resources that belong to no cluster.
 func (b *builder) global() {
 	for _, r := range []types.Resource{b.routes(), b.listener(), b.noPlan(), refusing()} {
 		b.check.message(r)
 	}
 }
 
-// checker collects what is wrong. cluster is the name of the cluster or secret
-// that messages belong to; empty: to none.
+// checker collects problems. cluster is the name of the cluster or secret to which
+// messages belong; empty if they belong to none.
 type checker struct {
 	cluster string
 	found   []policy.Invalid
@@ -68,7 +66,7 @@ func (c *checker) add(reason string) {
 	}
 }
 
-// message checks a message without what is packed in it.
+// message checks a message without the messages packed in it.
 func (c *checker) message(m proto.Message) {
 	v, ok := m.(interface{ ValidateAll() error })
 	if !ok {
@@ -79,8 +77,8 @@ func (c *checker) message(m proto.Message) {
 	}
 }
 
-// errors takes an error of ValidateAll apart. What it quotes is of the API, never
-// of the message.
+// errors splits an error of ValidateAll. What the error quotes is from the API, never
+// from the message.
 func (c *checker) errors(message string, err error) {
 	var many interface{ AllErrors() []error }
 	if errors.As(err, &many) {

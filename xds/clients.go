@@ -19,20 +19,21 @@ import (
 
 const (
 	// clientPing is the interval of pings to HTTP/2 clients, clientPingTimeout the
-	// time for an answer. HTTP/1.1 connections have TCP keepalive.
+	// time for a reply. HTTP/1.1 connections have TCP keepalive.
 	clientPing        = 30 * time.Second
 	clientPingTimeout = 10 * time.Second
 	// peerTimeout is how long a connection waits for Weir's decision whether its
-	// client has too many. After that it is accepted.
+	// client has too many. If there is none by then, it is accepted.
 	peerTimeout = 500 * time.Millisecond
-	// inspectedBytes is the buffer of a connection that has sent nothing yet. It
-	// grows while a TLS handshake needs more; with Envoy's 16 KiB, 10,000 silent
+	// inspectedBytes is the initial buffer of a connection that has sent nothing yet.
+	// It grows while a TLS handshake needs more. With Envoy's 16 KiB, 10,000 silent
 	// connections took 157 MB more.
 	inspectedBytes = 256
-	// drainTime is how long a connection that is asked to end takes new requests:
-	// those that the client sent before it knew.
+	// drainTime is how long a connection that was asked to close still accepts
+	// requests: those that the client sent before it knew.
 	drainTime = 5 * time.Second
-	// ageJitter spreads, in percent, the ends of connections that began together.
+	// ageJitter spreads, in percent, the ends of connections that began at the same
+	// time.
 	ageJitter = 10
 )
 
@@ -65,9 +66,9 @@ func (b *builder) inspectFirstBytes(l *listenerv3.Listener) {
 	l.ListenerFiltersTimeout = duration(b.policy.Limits.ClientHeadersTimeout)
 }
 
-// boundPeers lets Weir decide on each connection when it is there, and tells it
-// when one ends. Filters of connections begin only after those of listeners: an
-// inspector would keep silent connections from being counted.
+// boundPeers lets Weir decide on each connection when it is made, and tells Weir when
+// one ends. Network filters run only after listener filters, so an inspector would
+// keep silent connections from being counted.
 func (b *builder) boundPeers(l *listenerv3.Listener) {
 	ask := &listenerv3.Filter{
 		Name: "envoy.filters.network.ratelimit",
@@ -92,9 +93,8 @@ func (b *builder) boundPeers(l *listenerv3.Listener) {
 }
 
 // boundTime bounds how long a client may take over a request, and how long its
-// connection lives. A request that is running is not cut by the latter: the
-// client is told to make another connection, and this one ends when it has no
-// request.
+// connection lives. The latter does not cut a running request: the client is told to
+// make another connection, and this one is closed when it has no request.
 func (b *builder) boundTime(m *hcmv3.HttpConnectionManager) {
 	limits := b.policy.Limits
 	m.RequestHeadersTimeout = duration(limits.ClientHeadersTimeout)

@@ -26,15 +26,15 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
-	// readBuffer is how much is read of an answer at a time. What a provider
-	// compressed may be a thousand times larger, and is made at once: with
-	// Envoy's 1 MiB, an answer of 1 MB made Envoy take 2 GB.
+	// readBuffer is how much is read of a response at a time. A compressed chunk may
+	// be a thousand times larger when it is decompressed, which happens at once: with
+	// Envoy's default of 1 MiB, a response of 1 MB made Envoy take 2 GB.
 	readBuffer = 32 << 10
 )
 
-// clusters builds what a policy's cluster is in Envoy. One of them has its
-// name and its filters. If its host has to be looked up, the host is a cluster
-// of its own behind that one: see lookedUp.
+// clusters builds the Envoy clusters of a policy's cluster. One of them has its name
+// and its filters. If its host has to be looked up, the host is a separate cluster
+// behind that one: see lookedUp.
 func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name: c.Name,
@@ -65,8 +65,8 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	return append(behind, out)
 }
 
-// resolve says how Envoy finds the cluster's hosts, and gives the clusters that
-// it needs for that.
+// resolve configures how Envoy finds the cluster's hosts, and returns the additional
+// clusters that this needs.
 func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) []*clusterv3.Cluster {
 	_, err := netip.ParseAddr(c.DialHost)
 	switch {
@@ -84,7 +84,7 @@ func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) []*clusterv
 	return nil
 }
 
-// fixed gives a cluster the one host that it has.
+// fixed gives a cluster its only host.
 func fixed(out *clusterv3.Cluster, host *endpointv3.Endpoint) {
 	out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	out.LoadAssignment = assignment(out.Name, host)
@@ -102,9 +102,8 @@ func endpoint(host string, port int) *endpointv3.Endpoint {
 	return &endpointv3.Endpoint{Address: address(host, port)}
 }
 
-// tls builds the context towards a provider. SNI and the name to verify are
-// the cluster's own: Envoy opens the connection before the attempt's
-// :authority is known.
+// tls builds the TLS context for a provider. SNI and the name to verify are the
+// cluster's own: Envoy opens the connection before the attempt's :authority is known.
 func (b *builder) tls(t *policy.ClusterTLS) *tlsv3.UpstreamTlsContext {
 	common := &tlsv3.CommonTlsContext{}
 	if t.Certificate != "" {
@@ -126,7 +125,7 @@ func (b *builder) tls(t *policy.ClusterTLS) *tlsv3.UpstreamTlsContext {
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
 		return out
 	}
-	// Envoy knows no system roots of its own: Weir's go to it once, as a secret
+	// Envoy does not know the system's roots: Weir's are sent to it once, as a secret
 	// that every cluster refers to.
 	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
 		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
@@ -141,13 +140,14 @@ func inline(s string) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
 }
 
-// headersFilter is the name under which routes find the filter of a cluster that
+// headersFilter is the name by which routes configure the filter of a cluster that
 // removes and sets headers.
 const headersFilter = "weir.headers"
 
-// upstreamFilters run for every attempt on this cluster. Order matters: the
-// retry decision first (it reads the attempt count), then every header goes
-// that another attempt or the client could have set, then come this cluster's.
+// upstreamFilters run for every attempt on this cluster. The order matters: first the
+// decision for a later attempt (it reads the attempt count), then the removal of every
+// header that another attempt or the client could have set, then this cluster's own
+// headers.
 func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	// No API has request trailers, and a credential in one is a credential.
 	mutations := &headerv3.Mutations{
@@ -156,7 +156,8 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 	}
 	mutations.RequestMutations = removeNames(slices.Concat(c.Strip, slices.DeleteFunc(header.Stripped(), func(name string) bool { return !strings.HasSuffix(name, "*") })))
 	for _, h := range b.policy.OverwrittenHeaders() {
-		// A provider that compresses all the same: see decompressor.
+		// For a provider that compresses although it was asked not to: see
+		// decompressor.
 		mutations.RequestMutations = append(mutations.RequestMutations, &mutationv3.HeaderMutation{
 			Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
 				Header:       &corev3.HeaderValue{Key: h.Name, Value: h.Value},
@@ -206,7 +207,7 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 // literal escapes a value for Envoy's format strings.
 func literal(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
-// noPlan is the cluster of requests without a plan.
+// noPlan is the cluster for requests without a plan.
 func (b *builder) noPlan() *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 noPlanCluster,
@@ -216,8 +217,7 @@ func (b *builder) noPlan() *clusterv3.Cluster {
 	}
 }
 
-// refusing is the cluster in whose place nothing can be reached: nothing
-// listens on port 0.
+// refusing is the cluster that refuses every connection: nothing listens on port 0.
 func refusing() *clusterv3.Cluster {
 	out := &clusterv3.Cluster{Name: refusingCluster, ConnectTimeout: duration(connectTimeout)}
 	fixed(out, endpoint("127.0.0.1", 0))

@@ -7,20 +7,19 @@ import (
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 )
 
-// delayedClose is how long Envoy waits before it closes a connection of
-// HTTP/1.1, for one of two things. A client that is still sending gets to read
-// its response, before what it sent unread makes the kernel reset the connection.
-// And a client that is slow to read gets the rest of a last response: the time
-// begins anew whenever it takes some bytes.
+// delayedClose is how long Envoy waits before it closes an HTTP/1.1 connection, for
+// two reasons. A client that is still sending can read its response before the kernel
+// resets the connection because of unread data. And a client that reads slowly gets
+// the rest of a last response: the time restarts whenever the client takes some bytes.
 const delayedClose = time.Second
 
-// cutScript lets a response that breaks off end at once for a client of HTTP/1.1.
-// Such a client sees the end of its connection, for which Envoy would let it wait
-// for delayedClose. Where the request has arrived whole, nothing can be lost by
-// closing, and Envoy does not wait if the connection was to end with this
-// response. That is said here when the headers have gone out, so that nobody
-// hears of it, and a response that ends well leaves the connection open: Envoy
-// asks at the headers whether it is the last one.
+// cutScript ends the connection at once when a response to an HTTP/1.1 client breaks
+// off. Such a client learns it from the end of the connection, which Envoy would delay
+// by delayedClose. If the request has arrived completely, closing loses nothing, and
+// Envoy does not wait if the connection was to end with this response. The script
+// requests that after the headers have been sent: so the client does not see it, and a
+// response that ends well leaves the connection open, because Envoy reads it at the
+// headers.
 const cutScript = `
 function envoy_on_response(handle)
   if handle:streamInfo():protocol() ~= "HTTP/1.1" then return end

@@ -1,7 +1,7 @@
-// Package xds is the control plane: it turns a policy into Envoy resources
-// (clusters, secrets, one listener and its routes) and serves them over one
-// delta ADS stream, gated on acknowledgement.
+// Package xds is the control plane: it turns a policy into Envoy resources (clusters,
+// secrets, one listener and its routes) and serves them over one delta ADS stream.
+// Publish returns when the Envoys have acknowledged them.
 //
-// It imports policy, never extproc: what the two must agree on is defined in
-// policy. It refuses state-of-the-world discovery.
+// It refuses state-of-the-world discovery. It imports llm, metadata, policy and
+// policy/config, never extproc: what the two must agree on is defined in metadata.
 package xds

@@ -16,18 +16,17 @@ import (
 	"weir/metadata"
 )
 
-// failureStatus are the statuses of responses that Weir looks at for the
+// failureStatus matches the statuses of responses that Weir searches for the
 // provider's credentials.
 const failureStatus = "[45].*"
 
-// unchecked is the status of a failure that Weir could not look at, until the
-// reply has a status of its own. A 503 would be read as a request that was never
-// sent: by then the filters have removed the count of its attempts.
+// unchecked is the status of a failure that Weir could not search, until the local
+// reply sets the final one. A 503 would look like a request that was never sent: by
+// then the filters have removed its attempt count.
 const unchecked = typev3.StatusCode_NetworkAuthenticationRequired
 
-// failureProcessor shows Weir the failures of a provider: many repeat the
-// credential that they refuse. Envoy has no means to look for the value of a
-// secret.
+// failureProcessor shows Weir the failures of a provider, because many repeat the
+// credential that they refuse. Envoy cannot search for the value of a secret.
 func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService:        b.weir(),
@@ -43,12 +42,12 @@ func (b *builder) failureProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// onFailure puts in a filter for the failures of providers, and for all
-// responses of those providers whose configuration lets any header pass. The
-// gateway's own responses have no provider.
+// onFailure adds a filter for failures of providers, and for all responses of
+// providers whose configuration lets any header pass. The gateway's own responses have
+// no provider.
 //
-// It is for a filter of the listener: one of a cluster may be told to pause a
-// provider whose response is already complete, at which Envoy 1.40 crashes.
+// The filter must be in the listener's chain: a filter of a cluster may be told to
+// pause a provider whose response is already complete, which crashes Envoy 1.40.
 func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	shown := b.responseMatches("status", &matcherv3.HttpResponseStatusCodeMatchInput{}, failureStatus)
 	var unfiltered []string
@@ -67,7 +66,7 @@ func (b *builder) onFailure(filter *extprocv3.ExternalProcessor) *matchingv3.Ext
 
 type predicate = xdsmatcherv3.Matcher_MatcherList_Predicate
 
-// responseMatches matches what of a response is like a pattern, as a whole.
+// responseMatches matches responses of which the whole input is like a pattern.
 func (b *builder) responseMatches(name string, input proto.Message, pattern string) *predicate {
 	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{

@@ -7,15 +7,15 @@ import (
 	"weir/policy"
 )
 
-// Secrets of the listener for clients. Their names are fixed: a new certificate
-// is a new value of the secret, which Envoy takes for the next connection. The
-// listener stays as it is, and with it every connection.
+// The secrets of the listener for clients. Their names are fixed: a new certificate is
+// a new value of the secret, which Envoy uses for the next connection. The listener
+// and its connections do not change.
 const (
 	clientsCertificate = "weir/listen"
 	clientsCA          = "weir/listen-client-ca"
 )
 
-// listenSecrets are what the listener's TLS context refers to.
+// listenSecrets returns the secrets that the listener's TLS context refers to.
 func listenSecrets(t *policy.ListenTLS) []*tlsv3.Secret {
 	if t == nil {
 		return nil
@@ -27,7 +27,7 @@ func listenSecrets(t *policy.ListenTLS) []*tlsv3.Secret {
 	return out
 }
 
-// listenTLS is the transport socket of the listener; nil is plain TCP.
+// listenTLS returns the transport socket of the listener; nil means plain TCP.
 func (b *builder) listenTLS() *corev3.TransportSocket {
 	t := b.policy.ListenTLS
 	if t == nil {
@@ -35,8 +35,8 @@ func (b *builder) listenTLS() *corev3.TransportSocket {
 	}
 	common := &tlsv3.CommonTlsContext{
 		TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-		// Clients that speak both get HTTP/1.1: responses are only held there, which
-		// failover after a failure with status 200 needs.
+		// Clients that speak both get HTTP/1.1: only there can a response be held,
+		// which failover after a failure with status 200 needs.
 		AlpnProtocols:                  []string{"http/1.1", "h2"},
 		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: clientsCertificate, SdsConfig: ads()}},
 	}

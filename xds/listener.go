@@ -24,30 +24,31 @@ import (
 )
 
 const (
-	// bodySlack is how much larger than max_body_bytes a buffer may get: Weir
-	// itself answers to a body just over the limit, and a longer model name or
-	// a configured body key makes a body grow.
+	// bodySlack is how much larger than max_body_bytes a buffer may get: Weir itself
+	// rejects a body just over the limit, and a longer model name or a configured body
+	// key makes a body larger.
 	bodySlack = 1 << 20
-	// idleSlack is for what is between attempts, so that the attempt's own
-	// timeout comes first.
+	// idleSlack covers the time between attempts, so that the attempt's own timeout
+	// fires first.
 	idleSlack = 500 * time.Millisecond
-	// routeMetadata is the namespace of the routes' metadata, maxBodyField its
-	// field with the limit as text.
+	// routeMetadata is the namespace of the routes' metadata; its field maxBodyField
+	// holds the body limit as text.
 	routeMetadata = "weir"
 	maxBodyField  = "max_body_bytes"
-	// requestID is the one that Envoy gave the request.
+	// requestID is the format of the id that Envoy gave the request.
 	requestID       = "%STREAM_ID%"
 	requestIDHeader = "x-request-id"
-	// decideFilter is the name under which a route finds it.
+	// decideFilter is the name by which a route configures the filter that asks Weir
+	// for decisions.
 	decideFilter = "weir.decide"
-	// Envoy lets this many more headers pass than a client may send: for those
-	// that it and Weir add, and so that Weir can answer a request with slightly
-	// too many; Envoy would only reset an HTTP/2 stream.
+	// spareHeaders is how many more headers Envoy accepts than a client may send: for
+	// those that it and Weir add, and so that Weir can respond to a request with
+	// slightly too many. Envoy would only reset an HTTP/2 stream.
 	spareHeaders   = 150
 	spareHeaderKiB = 8
 )
 
-// listener is the one that clients talk to.
+// listener is the listener for clients.
 func (b *builder) listener() *listenerv3.Listener {
 	out := &listenerv3.Listener{
 		Name:    ListenerName,
@@ -70,7 +71,7 @@ func (b *builder) listener() *listenerv3.Listener {
 	return out
 }
 
-// listenAddress is a socket that Envoy listens on.
+// listenAddress returns the Envoy address of a socket to listen on.
 func listenAddress(socket netip.AddrPort) *corev3.Address {
 	out := address(socket.Addr().String(), int(socket.Port()))
 	out.GetSocketAddress().Ipv4Compat = socket.Addr() == netip.IPv6Unspecified()
@@ -92,8 +93,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 		NormalizePath:                 boolean(false),
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
-		// Many servers read x_api_key and x-api-key as one header: such a one
-		// would reach a provider past everything that removes credentials.
+		// Many servers read x_api_key and x-api-key as the same header, so it would
+		// reach a provider past everything that removes credentials.
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER,
 			MaxHeadersCount:              number(b.policy.Client.RequestHeaders + spareHeaders),
@@ -122,14 +123,15 @@ func (b *builder) clientHTTP2() *corev3.Http2ProtocolOptions {
 		InitialConnectionWindowSize: number(l.ConnectionWindowBytes),
 	}
 	if b.policy.Proxies.InFront() {
-		// The connection is a proxy's and carries requests of many clients: an
+		// The connection may be a proxy's and carry requests of many clients: an
 		// invalid one ends only its own stream.
 		out.OverrideStreamErrorOnInvalidHttpMessage = boolean(true)
 	}
 	return out
 }
 
-// httpFilters see a request in this order, and an answer in the opposite one.
+// httpFilters returns the filters in the order in which a request passes them; a
+// response passes them in the opposite order.
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	filters := []*hcmv3.HttpFilter{b.httpFilter(decideFilter, b.decisionProcessor())}
 	if b.policy.Telemetry {
@@ -167,9 +169,9 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 		MessageTimeout: duration(decisionTimeout),
 		StatusOnError:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		ProcessingMode: requestMode(),
-		// Always: a connection keeps the listener that it came by, so that a
-		// policy which begins to read the address would not get it there. Of
-		// the filter, not of a route: Envoy 1.40 ignores a route's attributes.
+		// Always set: a connection keeps the listener that accepted it, so a policy
+		// that begins to read the address would not get it on open connections. Set on
+		// the filter and not on a route: Envoy 1.40 ignores a route's attributes.
 		RequestAttributes: []string{"source.address", "request.protocol"},
 		MutationRules:     freeRouting(),
 		ForwardRules:      &extprocv3.HeaderForwardingRules{DisallowedHeaders: &matcherv3.ListStringMatcher{Patterns: hidden}},
@@ -180,12 +182,12 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// routes: the first are for answers in one piece, the others for streams, which
-// have no total timeout: extproc bounds the time until they begin. Envoy's idle
-// timer runs from the request on, through all attempts: a stream that may have
-// to wait for several has a route that lets it. Of each there is one that says
-// how to read the usage of an answer, where Envoy cannot tell. A request that
-// has one attempt names its cluster in a header, all others have a chain.
+// routes returns first the routes for complete responses, then those for streams.
+// Streams have no total timeout: extproc bounds the time until they begin. Envoy's
+// idle timer runs from the request on, through all attempts, so a stream that may wait
+// for several providers has a route with a longer idle timeout. Each has a variant
+// that sets how the usage of a response is read, where Envoy cannot tell. A request
+// with one attempt names its cluster in a header; all others have a chain of clusters.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
@@ -217,8 +219,8 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			Routes:                     routes,
 			IncludeRequestAttemptCount: true,
 			// How much of a request ext_proc and the retries may hold. The
-			// connection's own limit stays small: it also bounds what is held of
-			// an answer for a client that reads slowly.
+			// connection's own limit stays small, because it also bounds what is held
+			// of a response for a client that reads slowly.
 			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToRemove: []string{metadata.CauseHeader},
 			TypedPerFilterConfig:    b.returnedHeaders(),
@@ -231,8 +233,8 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	}
 }
 
-// answerHeaders are in every answer, also those of Envoy's own. A provider's
-// x-request-id stays: it is what its support asks for.
+// answerHeaders are added to every response, also to Envoy's own. A provider's
+// x-request-id stays: its support asks for it.
 func answerHeaders() []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{
 		setHeader(metadata.RequestIDHeader, requestID),
@@ -254,9 +256,8 @@ func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMat
 	}
 }
 
-// toOne is for requests with one attempt. Where nothing is tried again, Envoy
-// need not keep the request: a request to a provider over HTTP/2 asks for
-// retries by a header.
+// toOne is for requests with one attempt. Without a retry policy, Envoy does not have
+// to keep the request. A request to an HTTP/2 provider asks for retries by a header.
 func (b *builder) toOne(timeout, idle time.Duration) *routev3.RouteAction {
 	return &routev3.RouteAction{
 		Timeout:     duration(timeout),
@@ -269,7 +270,7 @@ func (b *builder) toOne(timeout, idle time.Duration) *routev3.RouteAction {
 	}
 }
 
-// toChain is for all others, also for those that Weir has not decided on: they
+// toChain is for all other requests, including those without a decision by Weir: they
 // have no chain either.
 func (b *builder) toChain(timeout, idle time.Duration) *routev3.RouteAction {
 	return &routev3.RouteAction{
@@ -288,13 +289,12 @@ func (b *builder) toChain(timeout, idle time.Duration) *routev3.RouteAction {
 	}
 }
 
-// retryPolicy says what leads to the next attempt; how many there are comes
-// with each request, in x-envoy-max-retries.
+// retryPolicy sets what leads to the next attempt. The number of attempts comes with
+// each request, in x-envoy-max-retries.
 func (b *builder) retryPolicy() *routev3.RetryPolicy {
 	f := b.policy.Failover
-	// What the gate found to be no answer it marks with a header. A status that
-	// is none is never passed on.
-	// Nor is a request that the provider says it has not processed.
+	// The gate marks a failure disguised as success with a header. An invalid status
+	// is never passed on, nor is a request that the provider reports as not processed.
 	on := "retriable-status-codes,retriable-headers,refused-stream"
 	if f.ConnectFailure {
 		on += ",connect-failure"

@@ -20,36 +20,36 @@ import (
 )
 
 const (
-	// minLookup is the shortest time between two lookups of a name, even if its
-	// TTL is shorter or 0.
+	// minLookup is the shortest time between two look-ups of a name, even if its TTL
+	// is shorter or 0.
 	minLookup = 5 * time.Second
-	// A name that does not resolve is looked up again after this time, later
-	// after longer ones. Envoy keeps the addresses that it has.
+	// A name that does not resolve is looked up again after failedLookup, and then
+	// after longer times. Envoy keeps the addresses that it has.
 	failedLookup    = time.Second
 	maxFailedLookup = 10 * time.Second
 )
 
-// lookedUp puts a cluster in front of one that looks its host up, and of one
-// that refuses every connection and takes over when the name has never
-// resolved: a cluster without hosts would end a request at once, a refused
-// connection leads to the next attempt.
+// lookedUp puts a cluster in front of two others: one that looks up its host, and one
+// that refuses every connection and takes over if the name has never resolved. A
+// cluster without hosts would end a request at once, but a refused connection leads to
+// the next attempt.
 //
-// With both hosts in one cluster, Envoy would take the cluster for ready before
-// the name is resolved, and the first requests would be refused. This way it
-// acknowledges a cluster whose host is known, or known to be unknown.
+// With both hosts in one cluster, Envoy would consider the cluster ready before the
+// name is resolved and fail the first requests. With two, it acknowledges a cluster
+// when its host is resolved, or known not to resolve.
 //
-// Envoy connects with the options of the cluster that has the host, and runs
-// the filters of the one in front. So the latter has no TLS context, which
-// would take as much memory as the rest of it.
+// Envoy connects with the options of the cluster that has the host, and runs the
+// filters of the one in front. So the latter has no TLS context, which would take as
+// much memory as the rest of it.
 //
-// The host's name is a function of what it is, without keys and headers: where
-// only those change, nothing is looked up again.
+// The name of the host's cluster does not depend on keys and headers: if only those
+// change, nothing is looked up again.
 func (b *builder) lookedUp(out *clusterv3.Cluster, c *policy.Cluster) *clusterv3.Cluster {
 	host := proto.CloneOf(out)
 	host.Metadata = nil
 	host.ClusterDiscoveryType = custom("envoy.cluster.dns", b.pack(&dnsclusterv3.DnsCluster{
 		// All addresses of both families are one host: a connection tries them in
-		// turn, 300 ms apart (RFC 8305), so that an attempt fails only if all do.
+		// turn, 300 ms apart (RFC 8305), so an attempt fails only if all of them do.
 		DnsLookupFamily:              dnsv3.DnsLookupFamily_ALL,
 		AllAddressesInSingleEndpoint: true,
 		RespectDnsTtl:                true,

@@ -15,15 +15,15 @@ func removeMatching(pattern string) *mutationv3.HeaderMutation {
 	}}
 }
 
-// anyOf is a pattern that matches a list of names. One that ends in '*' stands
-// for all that begin so.
+// anyOf returns a pattern that matches the names of a list. A name that ends in '*'
+// matches every name that begins with the rest.
 func anyOf(names []string) string { return newTrie(names).among() }
 
-// noneOf is a pattern that matches every name except those of a list: Envoy can
+// noneOf returns a pattern that matches every name except those of a list: Envoy can
 // only remove headers that match a pattern, not those that do not.
 func noneOf(names []string) string { return newTrie(names).beside() }
 
-// trie holds a list of names, letter by letter.
+// trie holds a list of names, character by character.
 type trie struct {
 	name     bool // a name ends here
 	all      bool // whatever follows is a name too
@@ -49,7 +49,7 @@ func newTrie(names []string) *trie {
 	return root
 }
 
-// among matches what follows here in a name of the list.
+// among returns a pattern for the rest of a name that is in the list.
 func (t *trie) among() string {
 	if t.all {
 		return ".*"
@@ -64,8 +64,8 @@ func (t *trie) among() string {
 	return group(ways)
 }
 
-// beside matches what follows here in a name that is not in the list; a pattern
-// without a way matches nothing.
+// beside returns a pattern for the rest of a name that is not in the list. If there is
+// no such name, it matches nothing.
 func (t *trie) beside() string {
 	if t.all {
 		return ""
@@ -99,8 +99,8 @@ func group(ways []string) string {
 	return "(?:" + strings.Join(ways, "|") + ")"
 }
 
-// escaped is a pattern that matches one character; it is valid inside brackets,
-// too.
+// escaped returns a pattern that matches one character; it is also valid inside
+// brackets.
 func escaped(c byte) string {
 	if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
 		return string(c)

@@ -18,8 +18,8 @@ import (
 	"weir/metadata"
 )
 
-// retryProcessor asks Weir for the body, path and authority of a later
-// attempt. It sees no header: what is there may be another attempt's.
+// retryProcessor asks Weir for the body, path and authority of a later attempt. It is
+// not shown headers, because they may be another attempt's.
 func (b *builder) retryProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService:       b.weir(),
@@ -48,7 +48,7 @@ func requestMode() *extprocv3.ProcessingMode {
 	}
 }
 
-// responseMode shows a response chunk by chunk.
+// responseMode shows Weir a response chunk by chunk.
 func responseMode(trailers extprocv3.ProcessingMode_HeaderSendMode) *extprocv3.ProcessingMode {
 	return &extprocv3.ProcessingMode{
 		RequestHeaderMode:   extprocv3.ProcessingMode_SKIP,
@@ -68,22 +68,21 @@ func namespaces(untyped ...string) *extprocv3.MetadataOptions_MetadataNamespaces
 	return &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: untyped}
 }
 
-// onRetry puts in a filter for every attempt but the first, which then costs
-// nothing.
+// onRetry adds a filter for every attempt but the first, which then costs nothing.
 func (b *builder) onRetry(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return b.putIn(not(b.requestHas("x-envoy-attempt-count", "1")), filter)
 }
 
-// gateProcessor shows Weir the beginning of an answer. Envoy keeps what it
-// shows until it is told what becomes of it, or until the stream to Weir ends:
-// then all of it goes on as it came. That is why the body is streamed and not
-// full duplex, where a piece on its way to Weir would be lost then. Of trailers
-// it tells when all that came before them has an answer.
+// gateProcessor shows Weir the beginning of a response. Envoy keeps what it shows
+// until Weir has decided, or until the stream to Weir ends: then all of it passes
+// unchanged. That is why the body is streamed and not full duplex, where a chunk on
+// its way to Weir would be lost. Envoy sends trailers to Weir only when Weir has
+// responded to everything before them.
 func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 	return &extprocv3.ExternalProcessor{
 		GrpcService: b.weir(),
-		// No function of the timers of the attempt and the stream, which come
-		// first: a cluster that changed would have new connections.
+		// Not derived from the timeouts of the attempt and the stream, which fire
+		// first: a cluster that changed would lose its connections.
 		MessageTimeout:                          duration(gateTimeout),
 		FailureModeAllow:                        true,
 		ProcessingMode:                          responseMode(extprocv3.ProcessingMode_SEND),
@@ -100,22 +99,22 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 	}
 }
 
-// gateTimeout is the longest that Envoy takes. An answer that is held for an
-// hour passes.
+// gateTimeout is the longest timeout that Envoy accepts. A response that is held for
+// an hour passes.
 const gateTimeout = time.Hour
 
 // watchProcessor shows Weir a stream that goes to the client, up to its end.
 //
-// It is a filter of the listener: one of a cluster may be told to pause a
-// provider whose response is already complete, at which Envoy 1.40 crashes.
+// The filter must be in the listener's chain: a filter of a cluster may be told to
+// pause a provider whose response is already complete, which crashes Envoy 1.40.
 func (b *builder) watchProcessor() *extprocv3.ExternalProcessor {
 	out := b.gateProcessor()
 	out.ResponseAttributes = []string{metadata.WatchAttribute}
 	return out
 }
 
-// onWatch puts in a filter for requests that metadata marks. A header would not
-// do: where Envoy cannot read a request, there is no header to look at.
+// onWatch adds a filter for requests that are marked in metadata. A header would not
+// do: where Envoy cannot read a request, there is no header to match.
 func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return b.putIn(&predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
@@ -134,12 +133,12 @@ func (b *builder) onWatch(filter *extprocv3.ExternalProcessor) *matchingv3.Exten
 	}}, filter)
 }
 
-// marked puts in a filter for requests that a header marks.
+// marked adds a filter for requests that are marked by a header.
 func (b *builder) marked(name string, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return b.putIn(b.requestHas(name, metadata.GateOn), filter)
 }
 
-// requestHas matches requests with a value of a header.
+// requestHas matches requests with a given value of a header.
 func (b *builder) requestHas(name, value string) *predicate {
 	return &predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
@@ -151,9 +150,9 @@ func (b *builder) requestHas(name, value string) *predicate {
 	}}
 }
 
-// putIn puts in a filter where a predicate holds. Envoy makes the filter only
-// there: a filter that is skipped is still made for each request, which costs
-// more than the work that is skipped.
+// putIn adds a filter where a predicate holds. Envoy creates the filter only there: a
+// filter that is skipped is still created for each request, which costs more than the
+// work that is skipped.
 func (b *builder) putIn(where *predicate, filter *extprocv3.ExternalProcessor) *matchingv3.ExtensionWithMatcher {
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
@@ -166,7 +165,7 @@ func (b *builder) putIn(where *predicate, filter *extprocv3.ExternalProcessor) *
 	}
 }
 
-// put is the action that puts in a filter.
+// put returns the action that adds a filter.
 func (b *builder) put(filter *corev3.TypedExtensionConfig) *xdsmatcherv3.Matcher_OnMatch {
 	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
 		Action: &xdscorev3.TypedExtensionConfig{Name: "put", TypedConfig: b.pack(&compositev3.ExecuteFilterAction{TypedConfig: filter})},

@@ -13,23 +13,22 @@ import (
 )
 
 const (
-	// upstreamStreams is how many streams a connection over HTTP/2 has at most;
-	// a provider may allow less.
+	// upstreamStreams is the highest number of streams on an HTTP/2 connection; a
+	// provider may allow fewer.
 	upstreamStreams = 100
-	// streamWindow is how much of a response over HTTP/2 waits for a client that
-	// does not read, connectionWindow what waits on a connection. All streams
-	// together fit, so that none is held up by the others.
+	// streamWindow is how much of a response over HTTP/2 waits for a client that does
+	// not read, connectionWindow how much waits on a connection. All streams together
+	// fit, so that no stream holds up the others.
 	streamWindow     = 256 << 10
 	connectionWindow = upstreamStreams * streamWindow
-	// A connection over HTTP/2 that does not answer a ping in time is closed.
-	// Pings are sent every pingInterval, and with the first request after
-	// pingIdle without one.
+	// An HTTP/2 connection that does not answer a ping in time is closed. Pings are
+	// sent every pingInterval, and with the first request after pingIdle without one.
 	pingInterval = 30 * time.Second
 	pingIdle     = time.Second
 	pingTimeout  = 5 * time.Second
-	// tolerant is for limits that protect a server from its clients. Some
-	// providers flush with empty DATA frames; reaching such a limit would cut
-	// the streams of all clients on the connection.
+	// tolerant is for limits that protect a server from its clients. Some providers
+	// flush with empty DATA frames; reaching such a limit would cut the streams of all
+	// clients on the connection.
 	tolerant = 1 << 20
 	// unacknowledged is how long sent data may go unacknowledged by the peer's
 	// TCP.
@@ -50,8 +49,8 @@ func (b *builder) upstreamProtocol(c *policy.Cluster) *httpv3.HttpProtocolOption
 	case c.Connections.HTTP2 && c.TLS != nil:
 		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_AutoConfig{AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{
 			Http2ProtocolOptions: http2(),
-			// Remembers how many streams a provider allows: a new connection has
-			// no more, even before its SETTINGS come.
+			// Envoy remembers how many streams a provider allows: a new connection has
+			// no more, even before its SETTINGS arrive.
 			AlternateProtocolsCacheOptions: &corev3.AlternateProtocolsCacheOptions{Name: "weir"},
 		}}
 	case c.Connections.HTTP2:
@@ -84,7 +83,7 @@ func http2() *corev3.Http2ProtocolOptions {
 			Timeout:                duration(pingTimeout),
 			ConnectionIdleInterval: duration(pingIdle),
 		},
-		// A response that is not valid ends its stream, not the connection.
+		// An invalid response ends its stream, not the connection.
 		OverrideStreamErrorOnInvalidHttpMessage:      boolean(true),
 		MaxConsecutiveInboundFramesWithEmptyPayload:  number(tolerant),
 		MaxInboundPriorityFramesPerStream:            number(tolerant),
@@ -93,16 +92,16 @@ func http2() *corev3.Http2ProtocolOptions {
 	}
 }
 
-// keepalive finds connections whose other end is gone while nothing is sent.
+// keepalive detects idle connections whose other end is gone.
 func keepalive() *clusterv3.UpstreamConnectionOptions {
 	return &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 		KeepaliveProbes: number(3), KeepaliveTime: number(30), KeepaliveInterval: number(5),
 	}}
 }
 
-// userTimeout finds connections whose other end is gone while a request is
-// sent: keepalive probes wait for acknowledgements then, and TCP alone gives up
-// after a quarter of an hour.
+// userTimeout detects connections whose other end is gone while a request is sent:
+// keepalive probes then wait for acknowledgements, and TCP alone gives up after a
+// quarter of an hour.
 func userTimeout() *corev3.BindConfig {
 	if runtime.GOOS != "linux" {
 		return nil

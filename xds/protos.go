@@ -16,8 +16,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// pack puts a message into an Any. Deterministic, because the bytes decide
-// the resource's version.
+// pack packs a message into an Any, deterministically because the bytes decide the
+// resource's version.
 func (b *builder) pack(m proto.Message) *anypb.Any {
 	if _, whole := m.(*clusterv3.Cluster); b.check != nil && !whole { // Check looks at those when they are whole
 		b.check.message(m)
@@ -45,9 +45,9 @@ func grpcTo(cluster string) *corev3.GrpcService {
 	}}
 }
 
-// fetchTimeout is how long Envoy waits for a resource that another refers to.
-// They are published together, so this only bounds how long a mistake keeps a
-// cluster warming, and with it the acknowledgement of every cluster.
+// fetchTimeout is how long Envoy waits for a resource that another one refers to. They
+// are published together, so this only bounds how long a mistake keeps a cluster
+// warming, and with it the acknowledgement of every cluster.
 const fetchTimeout = 3 * time.Second
 
 func ads() *corev3.ConfigSource {
@@ -70,17 +70,17 @@ func startsWith(s string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: s}}
 }
 
-// headerIs matches requests and answers by a header's value.
+// headerIs matches requests and responses by a header's value.
 func headerIs(name string, value *matcherv3.StringMatcher) *routev3.HeaderMatcher {
 	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: value}}
 }
 
-// headerThere matches those that have a header, or that do not.
+// headerThere matches requests and responses that have a header, or that do not.
 func headerThere(name string, there bool) *routev3.HeaderMatcher {
 	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: there}}
 }
 
-// matching matches what all of a pattern matches.
+// matching matches strings of which the whole is like a pattern.
 func matching(pattern string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pattern}}}
 }

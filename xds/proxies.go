@@ -10,8 +10,8 @@ import (
 	xffv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/original_ip_detection/xff/v3"
 )
 
-// clientAddress sets how Envoy finds the address of a client, which Weir and the
-// log get. By default it is the connection's, whatever X-Forwarded-For says.
+// clientAddress sets how Envoy determines the address of a client, which is given to
+// Weir and logged. By default it is the connection's, whatever X-Forwarded-For says.
 func (b *builder) clientAddress(manager *hcmv3.HttpConnectionManager) {
 	proxies := b.policy.Proxies
 	manager.SkipXffAppend = true
@@ -20,7 +20,7 @@ func (b *builder) clientAddress(manager *hcmv3.HttpConnectionManager) {
 		manager.XffNumTrustedHops = uint32(proxies.Hops)
 		return
 	}
-	// Envoy takes no such extension beside use_remote_address.
+	// Envoy does not accept this extension together with use_remote_address.
 	manager.OriginalIpDetectionExtensions = []*corev3.TypedExtensionConfig{
 		b.extension("envoy.http.original_ip_detection.xff", &xffv3.XffConfig{
 			XffTrustedCidrs: &xffv3.XffTrustedCidrs{Cidrs: ranges(proxies.Trusted)},
@@ -30,8 +30,8 @@ func (b *builder) clientAddress(manager *hcmv3.HttpConnectionManager) {
 }
 
 // proxyProtocol makes a listener read a PROXY header at the beginning of each
-// connection. Connections from elsewhere than the trusted networks have no filter
-// chain: Envoy closes them.
+// connection. Connections from outside the trusted networks have no filter chain, so
+// Envoy closes them.
 func (b *builder) proxyProtocol(l *listenerv3.Listener) {
 	proxies := b.policy.Proxies
 	if !proxies.ProxyProtocol {

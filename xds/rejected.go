@@ -12,19 +12,19 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Rejected is the error of a Publish that an Envoy refused (NACK).
+// Rejected is the error of a Publish that an Envoy rejected (NACK).
 type Rejected struct {
 	Node string // its id
 	Type string // clusters, listeners, routes or secrets
 	Text string // Envoy's words without the values of secrets, at most 2 KiB
 }
 
-// maxNamed bounds the resources that are reported for a rejection whose message
-// names none of the resources that were sent.
+// maxNamed bounds the resources that are reported for a rejection whose message names
+// none of them.
 const maxNamed = 3
 
-// named returns the refused resources that a rejection is about: those that
-// Envoy's message names, or all if there are few.
+// named returns the refused resources that a rejection is about: those that Envoy's
+// message names, or all if there are few.
 func named(refused map[string]struct{}, text string) []string {
 	names := slices.Sorted(maps.Keys(refused))
 	inText := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.Contains(text, name) })
@@ -44,8 +44,8 @@ func (r *Rejected) Error() string {
 	return fmt.Sprintf("xds: envoy %q rejected %s: %s", r.Node, r.Type, r.Text)
 }
 
-// maxRejection bounds what is kept of Envoy's words, in bytes: it may list
-// every resource that it rejects.
+// maxRejection bounds what is kept of Envoy's message, in bytes: it may list every
+// resource that it rejects.
 const maxRejection = 2 << 10
 
 // Envoy 1.40 quotes the message that fails its validation, with the values of
@@ -59,15 +59,15 @@ const (
 	dumpEnd   = ": Proto constraint validation failed"
 )
 
-// longPattern begins what Envoy says of a pattern of noneOf that its runtime does
-// not allow; the reason, after the pattern, it cuts off. The bootstrap sets how
-// long a pattern may be.
+// longPattern begins Envoy's message about a pattern of noneOf that is too long for
+// its runtime settings; the message is cut before the reason, which follows the
+// pattern. The bootstrap sets how long a pattern may be.
 const longPattern = "regex '(?:|[^"
 
 // quoted is a string in protobuf's text format, or the start of one.
 var quoted = regexp.MustCompile(`"(?s:[^"\\]|\\.)*("|\\?$)`)
 
-// rejectionText is what of Envoy's words is safe to log and return.
+// rejectionText returns the part of Envoy's message that is safe to log and return.
 func rejectionText(req *discoveryv3.DeltaDiscoveryRequest) string {
 	detail := req.GetErrorDetail()
 	text := detail.GetMessage()
@@ -82,7 +82,8 @@ func rejectionText(req *discoveryv3.DeltaDiscoveryRequest) string {
 		text = text[:i] + "[pattern] is longer than the runtime of this Envoy allows: start Envoy with the bootstrap that `weir bootstrap` of this version prints"
 	}
 	if req.GetTypeUrl() == resourcev3.SecretType {
-		// Should an Envoy mark its quotations differently: names go too.
+		// In case another Envoy marks its quotations differently: this removes names
+		// too.
 		text = quoted.ReplaceAllString(text, "[quoted]")
 	}
 	text = codes.Code(detail.GetCode()).String() + ": " + strings.TrimSpace(text)

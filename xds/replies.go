@@ -18,8 +18,8 @@ import (
 	"weir/metadata"
 )
 
-// reply is an answer that Envoy gives by itself, and how to say it in an
-// API's shape.
+// reply is a response that Envoy makes itself, and the error that it shows in an API's
+// shape.
 type reply struct {
 	when    *accesslogv3.AccessLogFilter
 	status  int // of the answer
@@ -30,21 +30,21 @@ type reply struct {
 // replies are tried in order. The flags are Envoy's response flags
 // (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage).
 //
-// Messages are format strings of Envoy's. What depends on the configuration
-// comes from the route: a listener that changed would drain its connections,
-// and cut the streams that outlast its drain time.
+// Messages are format strings of Envoy's. Values from the configuration come from the
+// route: a listener that changed would drain its connections, and cut the streams that
+// outlast its drain time.
 func (b *builder) replies() []reply {
 	planned := withMetadata(metadata.ModelField)
 	headersTooLarge := b.policy.HeadersTooLarge()
 	undecided := llm.Errorf(llm.GatewayUnavailable, "the gateway cannot decide on this request now: try again")
 	return []reply{
 		{b.overloaded(), 503, llm.Errorf(llm.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
-		// What statuses makes of an answer that is none.
+		// The statuses that the custom_response filter sets: see statuses.
 		{status(redirected), 502, llm.Errorf(llm.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
 		{status(unanswered), 502, llm.Errorf(llm.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
 		// UO: see breakers.
 		{all(planned, flags("UO")), 503, llm.Errorf(llm.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
-		// A failure of a provider, with Weir gone: see failureProcessor.
+		// A failure of a provider while Weir is gone: see failureProcessor.
 		{all(planned, status(int(unchecked))), 503, undecided, retryAfter(undecidedRetryAfter)},
 		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
 		// silent too long. DT: it lasted too long.
@@ -52,11 +52,11 @@ func (b *builder) replies() []reply {
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, llm.Errorf(llm.GatewayUnavailable, "the gateway is changing its configuration: try again"), retryAfter(undecidedRetryAfter)},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UPE", "DF")), 502, llm.Errorf(llm.ProviderUnreachable, "no provider of this model could be reached"), nil},
-		// Decided, but never sent: with what Weir adds, the headers are over the
-		// limit.
+		// Decided on, but never sent: with the headers that Weir adds, they are over
+		// the limit.
 		{all(planned, unsent(), status(503)), 431, headersTooLarge, nil},
-		// UH without a plan: noPlanCluster. Only a request with trailers in the
-		// place of a body gets there, Envoy asks Weir about all others.
+		// UH without a plan: noPlanCluster. Only a request with trailers in place of a
+		// body gets there; Envoy asks Weir about all others.
 		{flags("UH"), 400, llm.Errorf(llm.InvalidBody, "the request has no body: send one that names a model"), nil},
 		{status(413), 413, llm.Errorf(llm.RequestTooLarge, "the request body is larger than %s bytes", "%METADATA(ROUTE:"+routeMetadata+":"+maxBodyField+")%"), nil},
 		{status(431), 431, headersTooLarge, nil},
@@ -73,31 +73,31 @@ func (b *builder) replies() []reply {
 	}
 }
 
-// overloadedRetryAfter is the Retry-After, in seconds, of a request that Envoy
-// had no memory for.
+// overloadedRetryAfter is the Retry-After, in seconds, of a request for which Envoy
+// had no memory.
 const overloadedRetryAfter = 5
 
 // undecidedRetryAfter is the Retry-After, in seconds, while Weir changes its
 // configuration or restarts.
 const undecidedRetryAfter = 1
 
-// What statuses puts in the place of an answer, until the reply has a status of
-// its own: no provider's answer has a reply.
+// The statuses that stand in for a provider's response until the local reply sets the
+// final one: the local reply configuration does not apply to a provider's response.
 const (
 	redirected = 599
 	unanswered = 598
 )
 
-// Statuses of answers that are none. Of the others than redirects, HTTP knows
-// no meaning at the end of a request (RFC 9110, 15).
+// Statuses that are not valid at the end of a request: redirects, which are not
+// followed, and those to which HTTP gives no meaning (RFC 9110, 15).
 const (
 	redirect = "3.."
 	noAnswer = "[^245]..|..?|....+"
 )
 
-// statuses keeps a provider's redirect from the client, which would send its
-// request and its key to an address that the provider chose, and any status
-// that its library may not know how to read.
+// statuses replaces two kinds of provider responses: redirects, because the client
+// would send its request and its key to an address that the provider chose, and
+// statuses that the client's library may not be able to read.
 func (b *builder) statuses() *customv3.CustomResponse {
 	list := &xdsmatcherv3.Matcher_MatcherList{}
 	for _, m := range []struct {
@@ -124,8 +124,8 @@ func (b *builder) statuses() *customv3.CustomResponse {
 	return &customv3.CustomResponse{CustomResponseMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: list}}}
 }
 
-// localReplies gives every answer of Envoy's own the shape that the client's
-// SDK parses, and lets those that Weir made itself pass.
+// localReplies gives every response that Envoy makes itself the shape that the
+// client's SDK parses. Responses that Weir made pass unchanged.
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
 		Filter: withMetadata(metadata.RefusedField), HeadersToAdd: answerHeaders(),
@@ -153,13 +153,13 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	return out
 }
 
-// retryAfter is the header that says for how many seconds a client should wait.
+// retryAfter returns the header that says how many seconds a client should wait.
 func retryAfter(seconds int) []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{setHeader("retry-after", strconv.Itoa(seconds))}
 }
 
-// overloaded matches what Envoy refuses because its heap is nearly full. Not all
-// of these answers have the flag of the overload manager, all have the details.
+// overloaded matches what Envoy refuses because its heap is nearly full. Not all of
+// these responses have the overload manager's flag; all have the details.
 func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
 	cel := b.extension("envoy.access_loggers.extension_filters.cel", &celv3.ExpressionFilter{Expression: "response.code_details.startsWith('overload')"})
 	return either(flags("OM"), &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{ExtensionFilter: &accesslogv3.ExtensionFilter{
@@ -167,8 +167,8 @@ func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
 	}}})
 }
 
-// anthropic matches a request of Anthropic's API: by its plan, because the
-// path may be a provider's by now, or else by its path.
+// anthropic matches a request of Anthropic's API: by its plan, because the path may
+// already be a provider's, or else by its path.
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
 		metadataMatches(metadata.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(llm.Anthropic))}}),
@@ -176,8 +176,8 @@ func anthropic() *accesslogv3.AccessLogFilter {
 	)
 }
 
-// unsent matches a request that has not had an attempt: the router counts them
-// in this header.
+// unsent matches a request without an attempt: the router counts attempts in this
+// header.
 func unsent() *accesslogv3.AccessLogFilter {
 	return withHeader(headerThere("x-envoy-attempt-count", false))
 }
@@ -201,7 +201,7 @@ func metadataMatches(field string, value *matcherv3.ValueMatcher) *accesslogv3.A
 	}}}
 }
 
-// flags matches what has one of these flags; without names, any.
+// flags matches responses with any of these flags; without arguments, with any flag.
 func flags(names ...string) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
 		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: names},
@@ -226,7 +226,7 @@ func compare(op accesslogv3.ComparisonFilter_Op, code int) *accesslogv3.AccessLo
 	}}}
 }
 
-// all and either leave out filters that are nil.
+// all and either ignore filters that are nil.
 func all(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
 	filters = present(filters)
 	if len(filters) == 1 {

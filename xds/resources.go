@@ -14,14 +14,14 @@ import (
 const (
 	ListenerName = "weir"
 	RouteName    = "weir"
-	// noPlanCluster is where a request goes that no plan was made for: it has
-	// no endpoint, so Envoy itself answers with an error.
+	// noPlanCluster is the cluster for requests without a plan. It has no endpoint, so
+	// Envoy itself responds with an error.
 	noPlanCluster = "weir/no-plan"
 	// refusingCluster stands in for a host whose name does not resolve.
 	refusingCluster = "weir/refusing"
 )
 
-// Options are what the resources depend on beside the policy.
+// Options are the inputs of Resources besides the policy.
 type Options struct {
 	// ControlCluster is the bootstrap's cluster that leads back to Weir.
 	ControlCluster string
@@ -30,15 +30,15 @@ type Options struct {
 	// Listen are the sockets for clients, with their ports decided; not empty. An
 	// unspecified IPv6 address serves IPv4 as well.
 	Listen []netip.AddrPort
-	// QuotaHeaders are the response headers that the log of attempts has.
+	// QuotaHeaders are the response headers that the log of attempts includes.
 	QuotaHeaders []string
-	// ConnectionsPerHost bounds the connections to one host of a provider; 0:
+	// ConnectionsPerHost bounds the connections to one host of a provider; 0 means
 	// DefaultProviderConnections.
 	ConnectionsPerHost int
 }
 
-// decisionTimeout bounds one message of an ext_proc exchange. It is not the
-// time to plan (microseconds) but to move the largest body on a busy machine.
+// decisionTimeout bounds one message of an ext_proc exchange. It is not for planning
+// (microseconds) but for moving the largest body on a busy machine.
 const decisionTimeout = 10 * time.Second
 
 // Resources builds what Envoy needs for a policy. The clusters and secrets of
@@ -82,13 +82,13 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 	return set, b.err
 }
 
-// builder keeps the first error of packing a message, so that the functions
-// below read as the configuration that they build.
+// builder keeps the first error of packing a message, so that the functions below read
+// like the configuration that they build.
 type builder struct {
 	policy  *policy.Policy
 	options Options
 	err     error
 	check   *checker // nil: nothing is checked
-	// The filters that are the same in every cluster, once they are built.
+	// retry and gate are the same in every cluster, so they are built once.
 	retry, gate *hcmv3.HttpFilter
 }

@@ -10,19 +10,18 @@ import (
 	"weir/policy"
 )
 
-// returnedHeaders says for all clusters which headers of their responses do not
-// pass to clients. It is in the virtual host, as the clusters' filters take
-// what a route tells them, so that there is one pattern for all of them: it takes
-// some 100 KB once it is compiled. Where a provider passes other headers, all of
-// these pass here, and each cluster has a pattern of its own: see
-// responseMutations.
+// returnedHeaders configures, for all clusters, which headers of their responses do
+// not pass to clients. It is set on the virtual host, whose settings override those of
+// the clusters' filters, so that there is one pattern for all: a compiled pattern
+// takes some 100 KB. If a provider passes other headers, all of these pass here, and
+// each cluster has a pattern of its own: see responseMutations.
 func (b *builder) returnedHeaders() map[string]*anypb.Any {
 	names := append(policy.ReturnedHeaders(), ":*")
 	for _, c := range b.policy.Clusters {
 		names = append(names, c.ResponseHeaders...)
 	}
-	// Weir looks for credentials in headers and bodies, and not in trailers. So what
-	// lets any header pass lets no trailer pass.
+	// Weir searches headers and bodies for credentials, but not trailers. So a
+	// provider that passes any header still passes no trailer.
 	trailers := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "*" })
 	m := &headerv3.Mutations{ResponseTrailersMutations: []*mutationv3.HeaderMutation{removeMatching(noneOf(trailers))}}
 	if !slices.Contains(names, "*") {
@@ -31,10 +30,9 @@ func (b *builder) returnedHeaders() map[string]*anypb.Any {
 	return map[string]*anypb.Any{headersFilter: b.pack(&headerv3.HeaderMutationPerRoute{Mutations: m})}
 }
 
-// responseMutations are what a cluster's filters remove from a response: what
-// only the gateway may say, such as the x-envoy-ratelimited of a provider behind
-// another gateway, which would be an order to this Envoy not to make another
-// attempt.
+// responseMutations returns what a cluster's filters remove from a response: headers
+// that only the gateway may set, such as the x-envoy-ratelimited of a provider behind
+// another gateway, which would tell this Envoy not to make another attempt.
 func (b *builder) responseMutations(c *policy.Cluster) []*mutationv3.HeaderMutation {
 	own := func(c *policy.Cluster) bool { return len(c.ResponseHeaders) > 0 }
 	switch {

@@ -19,11 +19,11 @@ import (
 // acknowledged. It logs no resource.
 type Server struct {
 	log *slog.Logger
-	// publishing holds a token while a Publish is at work.
+	// publishing holds a token while a Publish is running.
 	publishing chan struct{}
 
-	// mu is held around calls of the cache too, so that what the cache serves
-	// and what is wanted are the same. They do not block: see CreateDeltaWatch.
+	// mu is also held around calls of the cache, so that what the cache serves and
+	// what is wanted are the same. They do not block: see CreateDeltaWatch.
 	mu          sync.Mutex
 	cache       cachev3.SnapshotCache
 	publication uint64              // counts sets; 0 is before the first
@@ -32,7 +32,7 @@ type Server struct {
 	changed     chan struct{}       // closed at the next change of anything above
 }
 
-// NewServer returns a server without a set: Envoys that connect wait.
+// NewServer returns a server without a set: Envoys that connect wait for one.
 func NewServer(log *slog.Logger) *Server {
 	return &Server{
 		log:        log,
@@ -42,9 +42,9 @@ func NewServer(log *slog.Logger) *Server {
 	}
 }
 
-// Register adds aggregated discovery to g. An Envoy that vanishes without
-// closing its connection is noticed by g's keepalive, if it has one. The
-// streams do not end by themselves: g.GracefulStop would wait for them.
+// Register adds aggregated discovery to g. An Envoy that vanishes without closing its
+// connection is noticed by g's keepalive, if configured. The streams never end by
+// themselves: g.GracefulStop would wait for them forever.
 func (s *Server) Register(g *grpc.Server) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, aggregated{server: s})
 }
@@ -56,20 +56,19 @@ const cacheKey = "all"
 
 func (sameForAll) ID(*corev3.Node) string { return cacheKey }
 
-// Publish makes set the desired state and waits until every connected Envoy
-// has acknowledged what of it it is subscribed to. It returns *Rejected as
-// soon as one refuses, and when ctx ends an error that names those missing.
-// The set stays published in both cases; publishing the one before takes it
-// back, and publishing it again sends again what was rejected.
+// Publish makes set the desired state and waits until every connected Envoy has
+// acknowledged the resources that it is subscribed to. It returns *Rejected as soon as
+// an Envoy rejects one, and if ctx ends, an error that names the missing Envoys. The
+// set stays published in both cases. Publishing the previous set reverts it;
+// publishing the same set again sends what was rejected again.
 //
-// Envoy acknowledges clusters only when they are warm: DNS resolved, secrets
-// received or given up (after their initial_fetch_timeout, 15 s by default).
-// Until then it is sent no other clusters, so that taking back a set that
-// timed out may take that long too. Envoys that connect in the meantime are
-// waited for, and those that leave are not; with none, Publish returns at
-// once. All types are sent together, clusters first, without waiting in
-// between: to replace a cluster under load, publish it beside the old one
-// first.
+// Envoy acknowledges clusters only when they are warm: DNS resolved, secrets received
+// or given up (after their initial_fetch_timeout, 15 s by default). Until then it is
+// sent no other clusters, so reverting a set that timed out may take that long too.
+// Publish also waits for Envoys that connect in the meantime, and stops waiting for
+// those that leave; with none, it returns at once. All types are sent together,
+// clusters first, without waiting in between: to replace a cluster under load, first
+// publish the new one in addition to the old.
 //
 // One Publish runs at a time; a second waits.
 func (s *Server) Publish(ctx context.Context, set Set) error {
@@ -124,7 +123,8 @@ func (s *Server) serve(snap *cachev3.Snapshot) error {
 	return s.cache.SetSnapshot(context.Background(), cacheKey, snap)
 }
 
-// missing names the Envoys that are not where the set is, and their types.
+// missing returns the Envoys that have not acknowledged the set, with their pending
+// types.
 func (s *Server) missing() []string {
 	var missing []string
 	for _, st := range s.streams {
@@ -135,7 +135,7 @@ func (s *Server) missing() []string {
 	return missing
 }
 
-// rejected is the first rejection of the current set, or nil.
+// rejected returns the first rejection of the current set, or nil.
 func (s *Server) rejected() *Rejected {
 	for _, st := range s.streams {
 		for _, t := range servedTypes {
@@ -147,16 +147,16 @@ func (s *Server) rejected() *Rejected {
 	return nil
 }
 
-// Rejection returns the rejection of the current set by an Envoy that is
-// connected; nil: there is none.
+// Rejection returns the rejection of the current set by an Envoy that is still
+// connected, or nil.
 func (s *Server) Rejection() *Rejected {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rejected()
 }
 
-// About returns the names of the resources that a rejection is about, as far as
-// they are known and still refused.
+// About returns the names of the resources that a rejection is about, as far as they
+// are known and still rejected.
 func (s *Server) About(r *Rejected) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,26 +170,26 @@ func (s *Server) About(r *Rejected) []string {
 	return nil
 }
 
-// NodeStatus is what the server knows of one connected Envoy. Two that share
-// a node id are two.
+// NodeStatus is the state of one connected Envoy. Two Envoys with the same node id
+// have two.
 type NodeStatus struct {
 	Node        string // its id
 	Address     string // of its end of the connection; for a Unix socket often empty or "@"
 	Version     string // of Envoy, like "1.40.0"
 	ConnectedAt time.Time
-	// Synced says that it has acknowledged the current set; Pending names the
+	// Synced reports whether it has acknowledged the current set; Pending lists the
 	// types in which it has not.
 	Synced  bool
 	Pending []string
-	// Acknowledged is the last publication that it has acknowledged whole on
-	// this connection; 0 is none.
+	// Acknowledged is the last publication that it has acknowledged completely on this
+	// connection, or 0.
 	Acknowledged uint64
-	// Rejections is what it last said in rejecting a type, until it has
-	// acknowledged what it rejected, or its replacement.
+	// Rejections holds its last message in rejecting a type, until it has acknowledged
+	// what it rejected, or its replacement.
 	Rejections map[string]string
 }
 
-// Nodes lists the connected Envoys in the order they came.
+// Nodes returns the connected Envoys in the order in which they connected.
 func (s *Server) Nodes() []NodeStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +219,7 @@ func (s *Server) nodes() []NodeStatus {
 	return nodes
 }
 
-// Publication numbers the current set; 0 is before the first.
+// Publication returns the number of the current set, or 0 before the first.
 func (s *Server) Publication() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,8 +243,8 @@ func (s *Server) synced(st *stream) bool {
 	return s.publication > 0 && len(st.pending) == 0
 }
 
-// Wait returns nil once done holds of Nodes, which it asks at every change,
-// or the cause of ctx's end.
+// Wait calls done with Nodes at every change and returns nil once it returns true. If
+// ctx ends first, it returns the cause.
 func (s *Server) Wait(ctx context.Context, done func([]NodeStatus) bool) error {
 	for {
 		s.mu.Lock()
@@ -261,7 +261,7 @@ func (s *Server) Wait(ctx context.Context, done func([]NodeStatus) bool) error {
 	}
 }
 
-// answer notes a request and passes it to the cache.
+// answer records a request and passes it to the cache.
 func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, out chan cachev3.DeltaResponse) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,7 +288,7 @@ func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub 
 	return s.cache.CreateDeltaWatch(req, s.resubscribe(sub, p), out)
 }
 
-// sending notes a response about to be sent.
+// sending records a response that is about to be sent.
 func (s *Server) sending(st *stream, resp *discoveryv3.DeltaDiscoveryResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,7 +296,7 @@ func (s *Server) sending(st *stream, resp *discoveryv3.DeltaDiscoveryResponse) {
 	s.moved(st)
 }
 
-// disconnected forgets an Envoy.
+// disconnected removes an Envoy.
 func (s *Server) disconnected(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,13 +308,13 @@ func (s *Server) disconnected(st *stream) {
 	s.log.Info("envoy disconnected", "node", st.node, "address", st.address)
 }
 
-// moved follows a change of st.types.
+// moved updates the status after a change of st.types.
 func (s *Server) moved(st *stream) {
 	s.compare(st)
 	s.notify()
 }
 
-// compare finds out how far an Envoy is from the set.
+// compare updates which types of the set an Envoy has not acknowledged.
 func (s *Server) compare(st *stream) {
 	st.pending = pendingTypes(st.types, s.want)
 	if len(st.pending) == 0 {
@@ -322,7 +322,7 @@ func (s *Server) compare(st *stream) {
 	}
 }
 
-// notify wakes whoever waits for a change.
+// notify wakes everything that waits for a change.
 func (s *Server) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -31,7 +31,8 @@ var servedTypes = []struct{ url, name string }{
 	{resourcev3.SecretType, "secrets"},
 }
 
-// typeName is the short name of a type; one that no Set holds keeps its own.
+// typeName returns the short name of a type, or the URL of a type that a Set does not
+// hold.
 func typeName(url string) string {
 	for _, t := range servedTypes {
 		if t.url == url {
@@ -41,8 +42,9 @@ func typeName(url string) string {
 	return strings.TrimPrefix(url, resourcev3.APITypePrefix)
 }
 
-// snapshot checks the set and gives every type and resource a version that is
-// a hash of its content.
+// snapshot checks the set and gives every type and resource a version, which is a hash
+// of its content. It fails for resources of the wrong type, without a name or with a
+// duplicate name.
 func (s Set) snapshot() (*cachev3.Snapshot, error) {
 	snap := &cachev3.Snapshot{}
 	for i, resources := range [][]types.Resource{s.Clusters, s.Listeners, s.Routes, s.Secrets} {
@@ -70,9 +72,9 @@ func (s Set) snapshot() (*cachev3.Snapshot, error) {
 		}
 		snap.Resources[cachev3.GetResponseType(t.url)] = cachev3.NewResources("", kept)
 	}
-	// Envoy asks for a route when a listener refers to it: a listener without
-	// its route would never start, and a route without a listener would never
-	// be acknowledged. With listeners of Envoy's own, we cannot know.
+	// Envoy asks for a route when a listener refers to it: a listener without its
+	// route would never start, and a route without a listener would never be
+	// acknowledged. Listeners that Envoy has from elsewhere are not known here.
 	if len(s.Listeners) > 0 {
 		if err := snap.Consistent(); err != nil {
 			return nil, err
@@ -87,9 +89,9 @@ func (s Set) snapshot() (*cachev3.Snapshot, error) {
 	return snap, nil
 }
 
-// packed is a cluster as its bytes, of which a thousand take half as much memory
-// as the messages. To the cache it is a cluster with a name and fields that
-// nobody knows, which go out as they are.
+// packed returns a cluster as its encoded bytes: a thousand of them take half as much
+// memory as the messages. To the cache it is a cluster with a name and unknown fields,
+// which are sent unchanged.
 func packed(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
 	b, err := cachev3.MarshalResource(c)
 	if err != nil {
@@ -104,10 +106,10 @@ func packed(c *clusterv3.Cluster) (*clusterv3.Cluster, error) {
 	return out, nil
 }
 
-// clusterName is the number of a cluster's name, which is its first field.
+// clusterName is the field number of a cluster's name, which is its first field.
 const clusterName = 1
 
-// versionOf is the version of a type: a hash of its resources' versions.
+// versionOf returns the version of a type: a hash of its resources' versions.
 func versionOf(resources map[string]string) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(resources)) {

@@ -30,9 +30,9 @@ func (a aggregated) StreamAggregatedResources(discoveryv3.AggregatedDiscoverySer
 	return grpcstatus.Error(codes.Unimplemented, "weir serves delta discovery only: set ads_config.api_type to DELTA_GRPC")
 }
 
-// DeltaAggregatedResources serves one Envoy until its stream ends. Each stream
-// has a go-control-plane server of its own (a small struct), whose calls thus
-// arrive at the stream they are about.
+// DeltaAggregatedResources serves one Envoy until its stream ends. Each stream has its
+// own go-control-plane server (a small struct), so that its calls arrive at the stream
+// that they are about.
 func (a aggregated) DeltaAggregatedResources(rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	st := &stream{server: a.server, types: map[string]*progress{}}
 	if p, ok := peer.FromContext(rpc.Context()); ok {
@@ -40,14 +40,14 @@ func (a aggregated) DeltaAggregatedResources(rpc discoveryv3.AggregatedDiscovery
 	}
 	defer a.server.disconnected(st)
 	return deltav3.NewServer(rpc.Context(), st, st,
-		// An empty request for a type that is known by reference would mean
+		// An empty request for a type that is known by reference would otherwise mean
 		// all of them: all secrets.
 		deltav3.DeactivateLegacyWildcardForTypes([]string{resourcev3.RouteType, resourcev3.SecretType}),
 	).DeltaStreamHandler(rpc, resourcev3.AnyType)
 }
 
-// stream is one Envoy's connection. It stands between go-control-plane's
-// protocol handling and its cache, and sees every request and response.
+// stream is one Envoy's connection. It stands between go-control-plane's protocol
+// handling and its cache, and sees every request and response.
 type stream struct {
 	server  *Server
 	address string
@@ -58,7 +58,7 @@ type stream struct {
 	version     string
 	types       map[string]*progress // by type URL
 	pending     []string
-	// acknowledged is the last publication of which nothing was pending.
+	// acknowledged is the last publication with nothing pending.
 	acknowledged uint64
 }
 
@@ -67,13 +67,13 @@ var (
 	_ deltav3.Callbacks     = (*stream)(nil)
 )
 
-// CreateDeltaWatch is called for every request, with the subscription that
-// results from it. It answers from the cache, or when the cache changes.
+// CreateDeltaWatch is called for every request, with the resulting subscription. It
+// responds from the cache, at once or when the cache changes.
 func (st *stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, out chan cachev3.DeltaResponse) (func(), error) {
 	if cachev3.GetResponseType(req.GetTypeUrl()) == types.UnknownType {
-		// No answer, rather than no stream. The bound on types is also why
-		// out, which has room for two responses of each known type, never
-		// fills up and blocks the cache, however stuck an Envoy is.
+		// No response, rather than ending the stream. The bound on types is also why
+		// out, which has room for two responses of each known type, never fills up and
+		// blocks the cache, however slow an Envoy is.
 		st.server.log.Warn("envoy asks for a type that is not served", "node", req.GetNode().GetId(), "type", req.GetTypeUrl())
 		return nil, nil
 	}
@@ -100,11 +100,10 @@ func (st *stream) OnDeltaStreamOpen(context.Context, int64, string) error { retu
 // OnDeltaStreamClosed does nothing.
 func (st *stream) OnDeltaStreamClosed(int64, *corev3.Node) {}
 
-// resubscription is a subscription with rejected resources. go-control-plane
-// takes what it has sent for what Envoy has, rejected or not, and would never
-// send again a good resource that shared a response with a bad one. From the
-// next publication on, such a resource counts as held in an unknown version:
-// it is sent again, or removed again.
+// resubscription is a subscription with rejected resources. go-control-plane assumes
+// that Envoy has what it was sent, rejected or not, and would never again send a good
+// resource that shared a response with a bad one. From the next publication on, such a
+// resource counts as held in an unknown version: it is sent again, or removed again.
 type resubscription struct {
 	cachev3.Subscription
 	server    *Server
@@ -120,7 +119,7 @@ func (r resubscription) ReturnedResources() map[string]string {
 	return r.unknown
 }
 
-// resubscribe is sub, or a resubscription if anything of it is rejected.
+// resubscribe returns sub, or a resubscription if anything of it was rejected.
 func (s *Server) resubscribe(sub cachev3.Subscription, p *progress) cachev3.Subscription {
 	if len(p.refused) == 0 {
 		return sub
@@ -132,7 +131,7 @@ func (s *Server) resubscribe(sub cachev3.Subscription, p *progress) cachev3.Subs
 	return resubscription{Subscription: sub, server: s, unknown: unknown, refusedIn: p.refusedIn}
 }
 
-// envoyVersion is what a node says it runs, like "1.40.0".
+// envoyVersion returns the version that a node reports, such as "1.40.0".
 func envoyVersion(node *corev3.Node) string {
 	if v := node.GetUserAgentBuildVersion().GetVersion(); v != nil {
 		return fmt.Sprintf("%d.%d.%d", v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch())

@@ -17,15 +17,15 @@ import (
 	"weir/metadata"
 )
 
-// maxEarlyEvent bounds what Envoy keeps of an event that tells tokens.
+// maxEarlyEvent bounds what Envoy buffers of an event with usage.
 const maxEarlyEvent = 64 << 10
 
-// early notes the usage object that a stream tells before its end: what the
-// usage filter found is published at a clean end only, and some clients leave
-// before that. Of messages one event is read, of chat completions every one.
+// early records the usage object that a stream sends before its end: the usage filter
+// publishes what it found at a clean end only, and some clients disconnect before
+// that. For messages one event is read, for chat completions every one.
 //
-// The filter is put in where the request's header asks for it. To take it out
-// elsewhere does not work: it sees answers only, which have no such header.
+// The filter is added where the request's header asks for it. Removing it elsewhere
+// does not work: it sees responses only, which have no such header.
 func (b *builder) early() *matchingv3.ExtensionWithMatcher {
 	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
 		string(llm.KindMessages): b.earlyUsage(1, "message", "usage"),
@@ -33,7 +33,7 @@ func (b *builder) early() *matchingv3.ExtensionWithMatcher {
 	})
 }
 
-// byAnswer puts in the filter for what a stream looks like.
+// byAnswer adds the filter for the kind of the stream.
 func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *matchingv3.ExtensionWithMatcher {
 	matches := map[string]*xdsmatcherv3.Matcher_OnMatch{}
 	for answer, filter := range filters {
@@ -48,8 +48,8 @@ func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *mat
 	}
 }
 
-// earlyUsage finds an object at a path in events. After as many of them as
-// matches says, Envoy reads no further event; 0 is every event.
+// earlyUsage finds an object at a path in events. Envoy stops reading after the given
+// number of matches; 0 means that it reads every event.
 func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtensionConfig {
 	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
 		MetadataNamespace: metadata.EarlyNamespace, Key: metadata.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
@@ -65,11 +65,11 @@ func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtens
 	}})
 }
 
-// endScript notes that a stream ended without an event that may be the last one
-// of its API. It keeps the end of what it has seen, in case that the event
-// comes in pieces. A line break cannot be in the data of an event, nor a quote
-// without a backslash inside of its texts: what a model says is not mistaken for
-// an event. An error event is an end, too.
+// endScript records that a stream ended without an event that may be the last one of
+// its API. It keeps the last bytes that it has seen, because the event may be split
+// over chunks. The data of an event cannot contain a line break, nor its texts a quote
+// without a backslash, so what a model says is not mistaken for an event. An error
+// event is an end, too.
 const endScript = `
 local find, sub, lower = string.find, string.sub, string.lower
 
@@ -114,7 +114,7 @@ function envoy_on_response(handle)
 end
 `
 
-// endsLua is the body of the script's function ended, for a kind of streams.
+// endsLua returns the body of the script's function ended, for a kind of streams.
 func endsLua(last llm.LastEvents) string {
 	escape := strings.NewReplacer(".", "%.", "[", "%[", "]", "%]").Replace
 	var out strings.Builder
@@ -127,7 +127,7 @@ func endsLua(last llm.LastEvents) string {
 	return out.String()
 }
 
-// streamEnd looks for the last event of streams.
+// streamEnd adds the filter that looks for the last event of streams.
 func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
 	filters := map[string]*corev3.TypedExtensionConfig{}
 	for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindMessages, llm.KindResponses} {

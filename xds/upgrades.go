@@ -29,9 +29,9 @@ func otherThan(word string) string {
 	return "(?i)" + strings.Join(alternatives, "|")
 }
 
-// upgradeHeaders are those that a 426 must have (RFC 9110, 15.5.22): the
-// protocol to use instead. Envoy leaves them out over HTTP/2, which has no
-// Upgrade header.
+// upgradeHeaders returns the headers that a 426 must have (RFC 9110, 15.5.22): the
+// protocol to use instead. Envoy leaves them out over HTTP/2, which has no Upgrade
+// header.
 func upgradeHeaders() []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{setHeader("upgrade", "HTTP/1.1"), setHeader("connection", "upgrade")}
 }
