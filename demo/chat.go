@@ -20,8 +20,8 @@ func readStreamOptions(f fields, p *Prompt) error {
 	return err
 }
 
-// completion is the frame that chat/completions and completions share, whole
-// or in chunks.
+// completion has the fields that chat/completions and completions share, whole or in
+// chunks.
 type completion struct {
 	ID                string `json:"id"`
 	Object            string `json:"object"`
@@ -88,8 +88,8 @@ func replyChat(p Prompt, text string) Reply {
 	})
 }
 
-// chunk is one event of a stream. With include_usage, each but the last says
-// that its usage is null.
+// chunk returns one event of a stream. With include_usage, each event but the last has
+// a usage of null.
 func chunk(p Prompt, frame completion, choice any) []byte {
 	frame.Choices = []any{choice}
 	if p.includeUsage {

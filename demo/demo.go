@@ -1,16 +1,16 @@
-// Package demo is the built-in demo provider: a plainly labelled stand-in
-// that speaks OpenAI's and Anthropic's APIs, so that the first answer through
-// Weir needs no account.
+// Package demo is the built-in demo provider: it stands in for a real provider, says
+// so, and speaks OpenAI's and Anthropic's APIs, so that a first request through Weir
+// needs no account.
 //
-// It has two models. "demo" says what it is and what it received; "demo-echo"
-// repeats the last user message. The same request always gets the same bytes.
-// It counts words and calls them tokens.
+// It has two models. "demo" describes itself and the request that it received;
+// "demo-echo" repeats the last user message. The same request always gets the same
+// bytes. It counts words and calls them tokens.
 //
-// It refuses to be more: no model, no tools, no state, no authentication. It
-// is meant to listen on loopback only.
+// It has no model, no tools, no state and no authentication, and is meant to listen on
+// loopback only.
 //
-// A Surface is exported because the recording provider of the tests answers
-// in the same shapes.
+// Surface is exported because the recording provider of the tests responds in the same
+// shapes.
 //
 // It imports the standard library only.
 package demo
@@ -31,8 +31,7 @@ const (
 
 var models = []string{Model, EchoModel}
 
-// Twice Weir's default max_body_bytes: the gateway's limit is the one a user
-// should meet.
+// Twice Weir's default max_body_bytes: a user should reach the gateway's limit first.
 const maxBody = 64 << 20
 
 // Handler serves the demo provider. Paths begin with /v1.
@@ -87,7 +86,7 @@ func unread(err error) error {
 
 const label = "This is Weir's built-in demo model, not a real one."
 
-// say is the whole of the demo's intelligence.
+// say returns the text of the demo's response.
 func say(s Surface, p Prompt) (string, error) {
 	switch {
 	case p.Model == "":

@@ -65,8 +65,8 @@ func replyEmbeddings(p Prompt, _ string) Reply {
 	})
 }
 
-// embed gives each word a direction of its own and adds them up, so that
-// texts with words in common are near each other: enough to try a search.
+// embed gives each word its own direction and adds them up, so that texts with common
+// words are near each other: enough to try a search.
 func embed(text string, dimensions int) []float32 {
 	words := strings.Fields(strings.ToLower(text))
 	if len(words) == 0 {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Error is a refusal in an API's terms. Code and Param appear in OpenAI's
-// shape only; empty, they read as null.
+// Error is an error of an API. Code and Param appear in OpenAI's shape only; if empty,
+// they are null.
 type Error struct {
 	Status  int
 	Code    string
@@ -48,8 +48,8 @@ var errorTypes = map[int]struct{ openai, anthropic string }{
 	529:                              {"server_error", "overloaded_error"},
 }
 
-// Refuse shapes an error for any request: as its Surface does, or by its
-// headers if it is for none.
+// Refuse returns the reply to a request that fails, in the shape of its Surface, or of
+// the API that its headers speak if no Surface matches.
 func Refuse(r *http.Request, e *Error) Reply {
 	if s, ok := SurfaceOf(r.URL.Path); ok {
 		return s.Refuse(e)

@@ -58,8 +58,8 @@ func replyMessage(p Prompt, text string) Reply {
 		whole.Usage.OutputTokens = tokens
 		return document(http.StatusOK, whole)
 	}
-	// The counts of a stream are cumulative, and the real API begins above
-	// zero: who adds them up instead should see it here.
+	// The counts of a stream are cumulative, and the real API begins above zero: a
+	// client that adds them up gets a wrong number here too.
 	whole.Usage.OutputTokens = min(1, tokens)
 	return stream(func(yield func([]byte) bool) {
 		emit := func(kind string, fields object) bool {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Models is the list of models, in the shape of the API that the client's
-// headers speak.
+// Models returns the list of models, in the shape of the API that the client's headers
+// speak.
 func Models(h http.Header, ids ...string) Reply {
 	data := make([]any, len(ids))
 	for i, id := range ids {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Prompt is what a request asks for, whichever API it came by.
+// Prompt is what a request asks for, independent of its API.
 type Prompt struct {
 	Model    string   // as received; empty if the body has none
 	Texts    []string // every text of the prompt, in the order of the APIs: instructions, then messages or inputs
@@ -36,7 +36,8 @@ func (p *Prompt) addUser(text string) {
 	p.LastUser = text
 }
 
-// readPrompt reads what the surfaces have in common. The rest is in the fields.
+// readPrompt reads the fields that the surfaces have in common, and returns all
+// fields.
 func readPrompt(body []byte) (Prompt, fields, error) {
 	var f fields
 	if err := json.Unmarshal(body, &f); err != nil || f == nil {
@@ -59,8 +60,8 @@ func readPrompt(body []byte) (Prompt, fields, error) {
 	return p, f, err
 }
 
-// fields are a body's top-level members. Their names are matched exactly, as
-// the real APIs do and encoding/json's structs do not.
+// fields are a body's top-level members. Their names are matched exactly, as the real
+// APIs do, unlike encoding/json's structs.
 type fields map[string]json.RawMessage
 
 func (f fields) get(key string, dst any) error {
@@ -93,8 +94,8 @@ func (p *Prompt) addMessages(messages []message) {
 	}
 }
 
-// text is content in any shape the APIs take: a string, a part with a text or
-// with content of its own, a list of these. Images and the like have no text.
+// text is content in any shape that the APIs accept: a string, a part with a text or
+// with content of its own, or a list of these. Images and the like have no text.
 type text string
 
 func (t *text) UnmarshalJSON(raw []byte) error {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Reply is an answer in an API's shape: one JSON document, or a stream.
+// Reply is a response in an API's shape: one JSON document, or a stream.
 type Reply struct {
 	Status int
 	Body   []byte           // of a document
@@ -27,8 +27,8 @@ func (r Reply) Head(w http.ResponseWriter) {
 	w.WriteHeader(r.Status)
 }
 
-// Send writes the whole reply, flushing each event. It stops early when the
-// client is gone.
+// Send writes the whole reply and flushes each event. It stops early if the client is
+// gone.
 func (r Reply) Send(w http.ResponseWriter) {
 	r.Head(w)
 	if r.Events == nil {
@@ -46,10 +46,10 @@ func (r Reply) Send(w http.ResponseWriter) {
 	}
 }
 
-// object is a JSON object whose order of keys nobody needs to read.
+// object is a JSON object whose key order does not matter.
 type object map[string]any
 
-// A constant, so that the same request gets the same answer: 1 January 2026.
+// A constant, so that the same request gets the same response: 1 January 2026.
 const created = 1767225600
 
 func document(status int, v any) Reply {
@@ -75,7 +75,7 @@ func frame(prefix string, data []byte) []byte {
 	return append(b, "\n\n"...)
 }
 
-// marshal leaves <, > and & as they are: the answers are read in terminals.
+// marshal does not escape <, > and &: the responses are read in terminals.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Surface is one endpoint of an API that answers a prompt: how its requests
-// are read and how its replies are written.
+// Surface is one endpoint of an API that responds to a prompt. It reads the endpoint's
+// requests and writes its replies.
 type Surface struct {
 	name   string // the path after the version
 	input  string // the field that holds the prompt
@@ -17,7 +17,7 @@ type Surface struct {
 	refuse func(*Error) Reply
 }
 
-// surfaces, with a name before any other that it ends with.
+// surfaces lists a path before any other path that it ends with.
 var surfaces = []Surface{
 	{"chat/completions", "messages", true, readChat, replyChat, openAIError},
 	{"completions", "prompt", true, readCompletion, replyCompletion, openAIError},
@@ -27,7 +27,7 @@ var surfaces = []Surface{
 	{"messages/count_tokens", "messages", false, readMessages, replyTokenCount, anthropicError},
 }
 
-// SurfaceOf finds the surface that a path ends with, whatever comes before:
+// SurfaceOf returns the surface that a path ends with, whatever comes before it:
 // providers put versions and deployments there.
 func SurfaceOf(path string) (Surface, bool) {
 	for _, s := range surfaces {
@@ -38,8 +38,8 @@ func SurfaceOf(path string) (Surface, bool) {
 	return Surface{}, false
 }
 
-// Read reads a request's body. It asks for as little as possible: a missing
-// model or prompt is no error here.
+// Read reads a request's body. It requires as little as possible: a missing model or
+// prompt is not an error.
 func (s Surface) Read(body []byte) (Prompt, error) {
 	p, f, err := readPrompt(body)
 	if err != nil {
@@ -51,12 +51,12 @@ func (s Surface) Read(body []byte) (Prompt, error) {
 	return p, nil
 }
 
-// Reply shapes an answer to p. The text is cut to p.MaxTokens;
-// embeddings and token counts have no text in them.
+// Reply returns a response to p. The text is cut to p.MaxTokens; embeddings and token
+// counts contain no text.
 func (s Surface) Reply(p Prompt, text string) Reply { return s.reply(p, text) }
 
-// Refuse shapes an error. One that is no *Error becomes an internal error
-// without its reason.
+// Refuse returns an error response. An error that is not an *Error becomes an internal
+// error without a reason.
 func (s Surface) Refuse(err error) Reply {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// pieces cuts text into words with the white space before each; the last also
-// has what follows it. Joined, they are the text. A piece is a token here, so
-// the deltas of a stream and the numbers in its usage agree.
+// pieces splits text into words with the white space before each; the last one also
+// has the white space after it. Joined, they are the text. Each counts as one token,
+// so the deltas of a stream and the numbers in its usage agree.
 func pieces(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for text != "" {
@@ -43,7 +43,7 @@ func count(text string) int {
 	return n
 }
 
-// cut keeps the first limit pieces; a limit of 0 keeps them all.
+// cut keeps the first limit words of pieces; a limit of 0 keeps all.
 func cut(text string, limit int) (kept string, shortened bool) {
 	if limit == 0 {
 		return text, false

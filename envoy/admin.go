@@ -14,22 +14,22 @@ import (
 	"strconv"
 )
 
-// Admin speaks to Envoy's admin interface.
+// Admin is a client of Envoy's admin interface.
 type Admin struct {
 	socket string // "" when it listens on TCP
 	client http.Client
 	host   string
 }
 
-// NewAdmin takes an absolute path of a Unix socket, or a host:port. It
-// connects to nothing: Envoy may come and go.
+// NewAdmin returns an Admin for an absolute path of a Unix socket, or a host:port. It
+// does not connect: Envoy may come and go.
 func NewAdmin(address string) *Admin {
 	network, host, socket := "tcp", address, ""
 	if filepath.IsAbs(address) {
 		network, host, socket = "unix", "admin", address
 	}
 	return &Admin{socket: socket, host: host, client: http.Client{Transport: &http.Transport{
-		// A kept connection would be one to an Envoy that is gone.
+		// A kept connection could be one to an Envoy that is gone.
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -38,12 +38,13 @@ func NewAdmin(address string) *Admin {
 	}}}
 }
 
-// Get gives the body of a GET of path, which may carry a query.
+// Get returns the body of a GET of path, which may have a query. It fails unless the
+// status is 200.
 func (a *Admin) Get(ctx context.Context, path string) ([]byte, error) {
 	return a.do(ctx, http.MethodGet, path)
 }
 
-// Post is Get for what changes Envoy's state.
+// Post is Get for requests that change Envoy's state.
 func (a *Admin) Post(ctx context.Context, path string) ([]byte, error) {
 	return a.do(ctx, http.MethodPost, path)
 }
@@ -75,8 +76,8 @@ type Listener struct {
 	Address string // host:port, or the path of a Unix socket
 }
 
-// Listeners gives the active listeners; a configured port 0 shows as the port
-// that it became.
+// Listeners returns the active listeners. A configured port 0 appears as the port that
+// was bound.
 func (a *Admin) Listeners(ctx context.Context) ([]Listener, error) {
 	body, err := a.Get(ctx, "/listeners?format=json")
 	if err != nil {
@@ -98,8 +99,8 @@ func (a *Admin) Listeners(ctx context.Context) ([]Listener, error) {
 	return listeners, nil
 }
 
-// Counters returns those of Envoy's counters that have counted and whose names
-// match a regular expression, by name.
+// Counters returns Envoy's nonzero counters whose names match a regular expression, by
+// name.
 func (a *Admin) Counters(ctx context.Context, pattern string) (map[string]uint64, error) {
 	query := url.Values{"filter": {pattern}, "format": {"json"}, "type": {"Counters"}, "usedonly": {""}}
 	body, err := a.Get(ctx, "/stats?"+query.Encode())
@@ -122,8 +123,8 @@ func (a *Admin) Counters(ctx context.Context, pattern string) (map[string]uint64
 	return out, nil
 }
 
-// ActiveRequests counts the requests that Envoy is serving now, its own admin
-// interface's left out.
+// ActiveRequests returns the number of requests that Envoy is serving, without those
+// to its own admin interface.
 func (a *Admin) ActiveRequests(ctx context.Context) (int, error) {
 	query := url.Values{
 		"filter": {`^http\..*\.downstream_rq_active$`},
@@ -152,8 +153,7 @@ func (a *Admin) ActiveRequests(ctx context.Context) (int, error) {
 	return active, nil
 }
 
-// ConfigDump gives Envoy's whole configuration as JSON, secrets redacted by
-// Envoy.
+// ConfigDump returns Envoy's whole configuration as JSON. Envoy redacts secrets.
 func (a *Admin) ConfigDump(ctx context.Context) ([]byte, error) {
 	return a.Get(ctx, "/config_dump")
 }
@@ -165,7 +165,7 @@ func (a *Admin) removeSocket() {
 	}
 }
 
-// adminAddress is Envoy's core.v3.Address, in the two shapes that are used here.
+// adminAddress is Envoy's core.v3.Address, in the two forms that are used here.
 type adminAddress struct {
 	Pipe struct {
 		Path string `json:"path" yaml:"path"`

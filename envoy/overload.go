@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// DefaultMaxHeap is the heap of an Envoy whose machine is not known: half of
-// the memory of a machine with 2 GiB.
+// DefaultMaxHeap is the heap of an Envoy on an unknown machine: half of the memory of
+// a machine with 2 GiB.
 const DefaultMaxHeap = 1 << 30
 
 // MinMaxHeap is the smallest heap that can be configured. An idle Envoy takes
@@ -21,12 +21,11 @@ const MinMaxHeap = 64 << 20
 // heapMonitor measures how much of its heap Envoy uses.
 const heapMonitor = "envoy.resource_monitors.fixed_heap"
 
-// What Envoy does at which part of its heap. First it gives back what it does
-// not use, at once. Then it is less patient with clients that send or read
-// nothing, and ends the largest requests over HTTP/2. Then it refuses new
-// requests, with a response that says so, then also running HTTP/1.1 requests
-// whose body is still arriving. Last, it closes new connections without a
-// response.
+// What Envoy does when a given part of its heap is in use. First it gives back unused
+// memory at once. Then it shortens its timeouts for clients that send or read nothing,
+// and resets the largest HTTP/2 requests. Then it refuses new requests with a response
+// that says so, and then also running HTTP/1.1 requests whose body is still arriving.
+// Last, it closes new connections without a response.
 const (
 	shrinkAt     = 0.50
 	resetAt      = 0.80
@@ -36,24 +35,24 @@ const (
 )
 
 const (
-	// overloadRefresh is how often Envoy looks at its heap. An attack fills some
-	// 100 MiB a second on one core.
+	// overloadRefresh is how often Envoy measures its heap. An attack fills some 100
+	// MiB a second on one core.
 	overloadRefresh = 100 * time.Millisecond
-	// smallestReset is the power of two of the smallest buffered request or
-	// response that Envoy may end to get memory: 64 KiB. The largest of its
-	// eight classes, the one that goes first, is then from 8 MiB on.
+	// smallestReset is the power of two of the smallest buffered request or response
+	// that Envoy may reset to free memory: 64 KiB. The largest of its eight classes,
+	// which is reset first, then begins at 8 MiB.
 	smallestReset = 16
-	// idleUnderPressure is how long a request may do nothing when the heap is
-	// full. It is for those who opened many and send no more: their headers are
-	// memory that only the end of the request frees.
+	// idleUnderPressure is how long a request may be idle when the heap is full. It is
+	// aimed at clients that opened many requests and send no more: their headers are
+	// memory that is freed only when the request ends.
 	idleUnderPressure = 10 * time.Second
-	// released is how much unused memory Envoy gives back every releaseInterval. Of
-	// most of it, the allocator first waits for a minute whether it is needed.
+	// released is how much unused memory Envoy gives back every releaseInterval. The
+	// allocator holds most of it for a minute first, in case it is needed.
 	released        = 64 << 20
 	releaseInterval = time.Second
 )
 
-// limitHeap adds the heap monitor and what follows from it to an overload
+// limitHeap adds the heap monitor, and the actions that depend on it, to an overload
 // manager.
 func limitHeap(m *overloadv3.OverloadManager, maxHeap uint64) {
 	m.RefreshInterval = durationpb.New(overloadRefresh)
@@ -82,8 +81,8 @@ func limitHeap(m *overloadv3.OverloadManager, maxHeap uint64) {
 		action("stop_accepting_requests", from(refuseAt)),
 		action("reject_incoming_connections", from(closeAt)),
 	)
-	// An action takes effect when each worker gets to it. A worker that is busy
-	// with headers gets there too late: at these points it looks by itself.
+	// An action takes effect when each worker gets to it. A worker that is busy with
+	// headers gets there too late: at these points it checks by itself.
 	m.LoadshedPoints = append(m.LoadshedPoints,
 		point("http_connection_manager_decode_headers", from(refuseAt)),
 		point("hcm_ondata_creating_codec", from(closeAt)),
@@ -99,12 +98,12 @@ func point(name string, t *overloadv3.Trigger) *overloadv3.LoadShedPoint {
 	return &overloadv3.LoadShedPoint{Name: "envoy.load_shed_points." + name, Triggers: []*overloadv3.Trigger{t}}
 }
 
-// from is a trigger that is on from a part of the heap on.
+// from returns a trigger that is active from a part of the heap on.
 func from(part float64) *overloadv3.Trigger {
 	return &overloadv3.Trigger{Name: heapMonitor, TriggerOneof: &overloadv3.Trigger_Threshold{Threshold: &overloadv3.ThresholdTrigger{Value: part}}}
 }
 
-// between is a trigger that gets stronger from one part of the heap to another.
+// between returns a trigger that grows from one part of the heap to another.
 func between(low, high float64) *overloadv3.Trigger {
 	return &overloadv3.Trigger{Name: heapMonitor, TriggerOneof: &overloadv3.Trigger_Scaled{Scaled: &overloadv3.ScaledTrigger{ScalingThreshold: low, SaturationThreshold: high}}}
 }
@@ -116,8 +115,8 @@ func atLeast(timer overloadv3.ScaleTimersOverloadActionConfig_TimerType, d time.
 	}
 }
 
-// allocator lets Envoy give memory back that it no longer uses. Without it,
-// Envoy keeps what it once took.
+// allocator makes Envoy give back memory that it no longer uses. Without it, Envoy
+// keeps all memory that it ever took.
 func allocator() *bootstrapv3.MemoryAllocatorManager {
 	return &bootstrapv3.MemoryAllocatorManager{
 		BytesToRelease:        released,

@@ -16,7 +16,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// Config says which Envoy to run and how.
+// Config configures the Envoy to run.
 type Config struct {
 	Path        string          // Envoy's binary, as Find gives it
 	Bootstrap   []byte          // what it starts from, as Bootstrap gives it
@@ -28,11 +28,11 @@ type Config struct {
 	Now         <-chan struct{} // closed: stop without (further) waiting for requests; may be nil
 	Log         *slog.Logger    // for Envoy's log and the supervisor's; nil: silent
 	Started     func(pid int)   // called after every start; may be nil
-	// Died is called after every death but the last, with the wait until the next
-	// start; may be nil.
+	// Died, unless nil, is called after every death but the last, with the wait until
+	// the next start.
 	Died func(cause error, wait time.Duration)
-	// Served reports whether an Envoy has served requests since Run began. May be
-	// nil: then one has that lived for ten seconds.
+	// Served reports whether an Envoy has served requests since Run began. If nil, an
+	// Envoy has served if it lived for ten seconds.
 	Served func() bool
 }
 
@@ -41,15 +41,15 @@ const (
 	drainPoll = 50 * time.Millisecond // between two looks at the running requests
 )
 
-// Run keeps an Envoy running until ctx ends, then stops it and returns nil. An
-// Envoy that dies is started again, after a wait that grows to five seconds while
-// deaths follow each other. Run fails only when no Envoy has served yet, and
-// Envoy cannot be started or dies at once five times in a row: then its binary
-// or its configuration is wrong. Whatever kills Envoy later may pass.
+// Run keeps an Envoy running until ctx ends, then stops it and returns nil. An Envoy
+// that dies is started again, after a wait that grows to five seconds while deaths
+// follow each other. Run fails only if no Envoy has served yet and Envoy cannot be
+// started, or dies at once five times in a row: then its binary or its configuration
+// is wrong. A cause that kills Envoy later may pass.
 //
-// When ctx ends, Envoy first closes its listeners and finishes the requests it
-// has, for DrainTime at most. weir's own servers must live until Run is back:
-// those requests still need them. Nothing that Run or Envoy made is left then.
+// When ctx ends, Envoy first closes its listeners and finishes its requests, for
+// DrainTime at most. Weir's own servers must run until Run returns, because those
+// requests still need them. Run then leaves nothing behind that it or Envoy created.
 func Run(ctx context.Context, c Config) error {
 	log := orDiscard(c.Log)
 	admin, err := adminIn(c.Bootstrap)
@@ -121,13 +121,13 @@ type restarts struct {
 	served bool          // an Envoy has served
 }
 
-// next is told how long the latest Envoy lived, whether a signal ended it, and
-// whether it or one before has served. It returns the wait before another is
-// started, or false when none has served and another would not either.
+// next is told how long the latest Envoy lived, whether a signal ended it, and whether
+// any Envoy has served. It returns the wait before the next start, or false if no
+// Envoy has served and another would not either.
 //
-// A start has come to nothing when Envoy dies within a second. On a busy
-// machine it may take longer to refuse its configuration, but then it exits by
-// itself, as it never does later on: a crash is a signal.
+// A start has failed if Envoy dies within a second. On a busy machine it may take
+// longer to reject its configuration, but then it exits by itself, which it never does
+// later: a crash is a signal.
 func (r *restarts) next(lived time.Duration, crashed, served bool) (wait time.Duration, again bool) {
 	const (
 		first, longest = 100 * time.Millisecond, 5 * time.Second
@@ -162,12 +162,12 @@ type process struct {
 func start(c Config, file string, log *slog.Logger) (*process, error) {
 	args := []string{
 		"--config-path", file,
-		// Hot restart lives in shared memory under a number, for which several
-		// Envoys on one machine would fight.
+		// Hot restart uses shared memory under a number, for which several Envoys on
+		// one machine would compete.
 		"--disable-hot-restart",
 		"--log-format", logFormat,
-		// A drain asks every connection to close at its next response; by
-		// default it would ask a growing share of them over ten minutes.
+		// A drain asks every connection to close at its next response. By default it
+		// would ask a growing share of them over ten minutes.
 		"--drain-strategy", "immediate",
 	}
 	args = append(args, logLevelArgs(cmp.Or(c.LogLevel, "warning"))...)
@@ -197,12 +197,12 @@ func start(c Config, file string, log *slog.Logger) (*process, error) {
 }
 
 // drain closes the listeners and waits until no request is left, for DrainTime at
-// most. It is http.Server.Shutdown for Envoy. The admin interface could also
-// keep accepting for a while (?graceful), but under load there would then
-// always be a request to cut off in the end.
+// most, like http.Server.Shutdown. The admin interface could also keep accepting
+// connections for a while (?graceful), but under load a request would then always be
+// cut in the end.
 //
-// Connections that Envoy has not accepted yet are reset by the kernel, as with
-// any server. Who wants none of that keeps clients away before ctx ends.
+// The kernel resets connections that Envoy has not accepted yet, as with any server.
+// To avoid that, keep clients away before ctx ends.
 func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 	if c.DrainTime <= 0 || admin == nil {
 		return
@@ -232,8 +232,8 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 			active = n
 		}
 	}
-	// An Envoy that exits drops the log entries that it has not sent yet, and
-	// with them what those requests have cost.
+	// An Envoy that exits drops the log entries that it has not sent yet, and with
+	// them the token usage of those requests.
 	if c.LogFlush > 0 {
 		select {
 		case <-time.After(c.LogFlush + drainPoll):
@@ -244,7 +244,7 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 	}
 }
 
-// stop ends Envoy and returns when it is gone.
+// stop ends Envoy and returns when its process is gone.
 func (p *process) stop() {
 	p.signal(syscall.SIGTERM)
 	select {
@@ -257,15 +257,15 @@ func (p *process) stop() {
 	p.log.Info("envoy stopped", "pid", p.pid)
 }
 
-// signal reaches only an Envoy that is not yet waited for, never another
-// process that was given its number.
+// signal signals an Envoy only until its process has been waited for, so that it never
+// reaches another process with the same id.
 func (p *process) signal(s syscall.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.log.Warn("envoy cannot be signalled", "pid", p.pid, "signal", s, "error", err)
 	}
 }
 
-// writeConfig writes the file that Envoy starts from, readable by us alone.
+// writeConfig writes the file that Envoy starts from, readable by this user only.
 func writeConfig(dir string, bootstrap []byte) (path string, err error) {
 	f, err := os.CreateTemp(dir, "envoy-*.yaml")
 	if err != nil {
@@ -279,7 +279,8 @@ func writeConfig(dir string, bootstrap []byte) (path string, err error) {
 	return f.Name(), nil
 }
 
-// adminIn gives the admin interface that a bootstrap configures, nil if none.
+// adminIn returns the admin interface that a bootstrap configures, or nil if it has
+// none.
 func adminIn(bootstrap []byte) (*Admin, error) {
 	var b struct {
 		Admin struct {

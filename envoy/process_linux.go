@@ -2,9 +2,9 @@ package envoy
 
 import "syscall"
 
-// sysProcAttr puts Envoy into a process group of its own, so that a terminal's
-// Ctrl-C reaches weir alone, and has the kernel kill Envoy when weir dies
-// without being able to: an Envoy that nobody supervises would hold the port.
+// sysProcAttr puts Envoy into its own process group, so that Ctrl-C in a terminal
+// reaches Weir alone, and makes the kernel kill Envoy when Weir dies: an Envoy without
+// a supervisor would keep the port.
 func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

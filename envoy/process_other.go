@@ -4,9 +4,9 @@ package envoy
 
 import "syscall"
 
-// sysProcAttr puts Envoy into a process group of its own, so that a terminal's
-// Ctrl-C reaches weir alone. A killed weir leaves its Envoy behind here: only
-// Linux has a parent-death signal.
+// sysProcAttr puts Envoy into its own process group, so that Ctrl-C in a terminal
+// reaches Weir alone. If Weir is killed, its Envoy keeps running: only Linux has a
+// parent-death signal.
 func sysProcAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

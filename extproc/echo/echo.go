@@ -1,7 +1,6 @@
-// Package echo finds the credentials of a provider in what the provider sent
-// back, in the ways in which servers repeat what they were sent, and replaces
-// them. It looks at bytes as they come, in chunks of any size, and knows nothing
-// of HTTP. It imports nothing of Weir.
+// Package echo finds the credentials of a provider in what the provider sent back, in
+// the forms in which servers repeat what they were sent, and replaces them. It works
+// on bytes in chunks of any size and does not know HTTP. It imports nothing of Weir.
 package echo
 
 import (
@@ -12,22 +11,22 @@ import (
 	"strings"
 )
 
-// Redacted takes the place of a credential.
+// Redacted replaces a credential.
 const Redacted = "[redacted]"
 
-// MinLength is the length of the shortest credential that is looked for. Shorter
-// ones are placeholders for servers that need none ("none", "ollama"), and words
-// of their messages.
+// MinLength is the length of the shortest credential that is searched for. Shorter
+// ones are placeholders for servers that need none ("none", "ollama") and occur as
+// words in their messages.
 const MinLength = 8
 
 // Finder finds a set of credentials. It may be used by several goroutines.
 type Finder struct {
 	texts [][]byte
-	// starts has the texts that may begin with a byte.
+	// starts holds the texts that may begin with a byte, by that byte.
 	starts [256][][]byte
 }
 
-// New makes a Finder of credentials.
+// New returns a Finder of credentials. It ignores those shorter than MinLength.
 func New(credentials ...string) *Finder {
 	f := &Finder{}
 	for _, c := range credentials {
@@ -64,7 +63,7 @@ func (f *Finder) add(c string) {
 	f.text(c)
 	f.text(hex.EncodeToString([]byte(c)))
 	f.text(strings.ToUpper(hex.EncodeToString([]byte(c))))
-	// In base64, what comes before shifts it by one of three.
+	// In base64, the bytes before a text shift it by one of three offsets.
 	for shift := range 3 {
 		padded := append(make([]byte, shift), c...)
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -82,15 +81,15 @@ func (f *Finder) text(text string) {
 	}
 }
 
-// In reports whether a text holds a credential.
+// In reports whether a text contains a credential.
 func (f *Finder) In(text string) bool {
 	at, end := f.next([]byte(text), 0, true)
 	return at < end
 }
 
-// next finds the first credential from a place on, the longest where several
-// begin there. Where there is none, at and end are the length of b, or the place
-// from which on b may be the beginning of one that goes on after it.
+// next returns the first credential from an offset on, and the longest one if several
+// begin there. If there is none, at and end are the length of b, or the offset from
+// which b may be the beginning of a credential that continues after b.
 func (f *Finder) next(b []byte, from int, last bool) (at, end int) {
 	for i := from; i < len(b); i++ {
 		texts := f.starts[b[i]]
@@ -114,19 +113,18 @@ func (f *Finder) next(b []byte, from int, last bool) (at, end int) {
 	return len(b), len(b)
 }
 
-// Stream replaces credentials in a body that comes in chunks. It keeps back no
-// more than what may be the beginning of a credential.
+// Stream replaces credentials in a body that arrives in chunks. It holds back only
+// what may be the beginning of a credential.
 type Stream struct {
 	finder *Finder
 	held   []byte
 }
 
-// Stream begins a body.
+// Stream returns a Stream for a new body.
 func (f *Finder) Stream() *Stream { return &Stream{finder: f} }
 
-// Next takes a chunk and returns what is to be sent in its place; changed is
-// false where that is the chunk itself. After the last chunk nothing is kept
-// back.
+// Next takes a chunk and returns the bytes to send in its place; changed is false if
+// they are the chunk itself. After the last chunk nothing is held back.
 func (s *Stream) Next(chunk []byte, last bool) (out []byte, changed bool) {
 	b := chunk
 	if len(s.held) > 0 {

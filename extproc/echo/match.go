@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// verdict is what is known of a place where a text may begin.
+// verdict is the result of matching at an offset.
 type verdict int
 
 const (
@@ -15,10 +15,9 @@ const (
 	found
 )
 
-// match compares a text with what b has at a place, where each character of the
-// text may be itself, or written as servers write it in JSON, URLs and HTML: any
-// encoder escapes more or less than another, and one may follow another. last
-// says that nothing follows b.
+// match compares a text with b at an offset. Each character of the text may be itself,
+// or be escaped as in JSON, URLs and HTML: encoders differ in what they escape, and
+// may be combined. last means that nothing follows b.
 func match(b []byte, at int, text []byte, last bool) (end int, v verdict) {
 	for _, c := range text {
 		if at, v = character(b, at, c, last); v != found {
@@ -28,8 +27,8 @@ func match(b []byte, at int, text []byte, last bool) (end int, v verdict) {
 	return at, found
 }
 
-// maxBackslashes is how many backslashes a character may have before it: as many
-// as JSON in JSON in JSON in JSON writes.
+// maxBackslashes is the highest number of backslashes before a character: as many as
+// JSON in JSON in JSON in JSON has.
 const maxBackslashes = 16
 
 // maxEntity bounds a character reference of HTML.
@@ -62,7 +61,7 @@ func character(b []byte, at int, c byte, last bool) (end int, v verdict) {
 	return at, other
 }
 
-// short is the verdict where the bytes end.
+// short returns the verdict for a match that is incomplete at the end of b.
 func short(last bool) verdict {
 	if last {
 		return other
@@ -71,7 +70,7 @@ func short(last bool) verdict {
 }
 
 // escaped matches backslashes and what follows them: a character, or u and four
-// hexadecimal digits. A run of backslashes in a text is one, see collapse.
+// hexadecimal digits. A run of backslashes in a text is one: see collapse.
 func escaped(b []byte, at int, c byte, last bool) (end int, v verdict) {
 	end = at
 	for end < len(b) && b[end] == '\\' {
@@ -101,10 +100,10 @@ func escaped(b []byte, at int, c byte, last bool) (end int, v verdict) {
 	return at, other
 }
 
-// maxPercent is how often a URL may have been escaped.
+// maxPercent is the highest number of times that a URL may have been escaped.
 const maxPercent = 3
 
-// percent matches the escape of a URL, or one that was escaped again.
+// percent matches a percent-encoded character, possibly encoded several times.
 func percent(b []byte, at int, c byte, last bool) (end int, v verdict) {
 	end = at + 1
 	for range maxPercent {
@@ -139,7 +138,7 @@ func entity(b []byte, at int, c byte, last bool) (end int, v verdict) {
 	return at, other
 }
 
-// collapse makes one backslash of several.
+// collapse replaces each run of backslashes by one.
 func collapse(text string) []byte {
 	b := make([]byte, 0, len(text))
 	for i := range len(text) {

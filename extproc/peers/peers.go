@@ -1,12 +1,13 @@
 // Package peers limits how many connections one client address may have open.
 //
-// Envoy 1.40 has no such limit of its own. Its rate limit filter asks Weir, by
-// envoy.service.ratelimit.v3, when a connection is there, and its access log
-// tells when one has ended; a Limiter counts the connections in between. An
-// address with too many is refused, and Envoy closes that connection.
+// Envoy 1.40 has no such limit. Its rate limit filter asks Weir, by
+// envoy.service.ratelimit.v3, when a connection is made, and its access log reports
+// when one has ended; a Limiter counts the connections in between. If an address has
+// too many, Envoy closes the new connection.
 //
-// The limit fails open: after a restart of Weir, connections that were open
-// before do not count, and an end that is never told of counts for a while only.
+// The limit fails open: after a restart of Weir, connections that were open before do
+// not count, and an end that is never reported takes room for a limited time only. The
+// package imports metadata.
 package peers
 
 import (
@@ -16,15 +17,15 @@ import (
 )
 
 const (
-	// maxOpen bounds the connections that are followed. One more is let in
+	// maxOpen bounds the connections that are tracked. Further ones are accepted
 	// without being counted.
 	maxOpen = 1 << 20
-	// sweepEvery is how often, at most, the connections are looked through for
-	// ends that Envoy did not tell of.
+	// sweepEvery is the shortest time between two searches for connections whose end
+	// was not reported.
 	sweepEvery = time.Second
 )
 
-// Limiter counts open connections. Its methods may be called at the same time.
+// Limiter counts open connections. Its methods may be called concurrently.
 type Limiter struct {
 	subject func(ip string) string
 	reached func()
@@ -38,16 +39,14 @@ type Limiter struct {
 	swept   time.Time
 }
 
-// New returns a Limiter without a limit. subject names what an address counts
-// as, such as its network; reached is called for each connection that is
-// refused.
+// New returns a Limiter without a limit. subject maps an address to what it counts as,
+// such as its network; reached is called for each refused connection.
 func New(subject func(ip string) string, reached func(), now func() time.Time) *Limiter {
 	return &Limiter{subject: subject, reached: reached, now: now, open: map[netip.AddrPort]time.Time{}, counts: map[string]int{}}
 }
 
-// Configure sets how many connections one address may have open, 0 for any
-// number, and how long a connection counts at the longest. Connections that are
-// open stay open.
+// Configure sets how many connections one address may have open (0 for any number),
+// and the longest time that a connection counts. Open connections stay open.
 func (l *Limiter) Configure(most int, longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,16 +56,15 @@ func (l *Limiter) Configure(most int, longest time.Duration) {
 	}
 }
 
-// Opened counts a connection and reports whether its client may have it. One
-// that it may not have is not counted.
+// Opened reports whether a client may have a further connection, and counts it if so.
 func (l *Limiter) Opened(peer netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.most == 0 {
 		return true
 	}
-	// Two open connections cannot have the same port: the end of the older one was
-	// not reported.
+	// Two open connections cannot have the same port: the end of the older one was not
+	// reported.
 	l.close(peer)
 	subject := l.subject(peer.Addr().String())
 	if l.counts[subject] >= l.most || len(l.open) >= maxOpen {
@@ -84,14 +82,14 @@ func (l *Limiter) Opened(peer netip.AddrPort) bool {
 	return true
 }
 
-// Closed tells that a connection has ended.
+// Closed records that a connection has ended.
 func (l *Limiter) Closed(peer netip.AddrPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.close(peer)
 }
 
-// Reset forgets all connections: their Envoy is gone, and they with it.
+// Reset forgets all connections, because their Envoy is gone.
 func (l *Limiter) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

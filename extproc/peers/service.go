@@ -20,7 +20,8 @@ type service struct {
 	limiter *Limiter
 }
 
-// ShouldRateLimit answers for one connection. What it cannot read it lets pass.
+// ShouldRateLimit decides on one connection. It accepts one whose address it cannot
+// read.
 func (s service) ShouldRateLimit(ctx context.Context, r *ratelimitv3.RateLimitRequest) (*ratelimitv3.RateLimitResponse, error) {
 	code := ratelimitv3.RateLimitResponse_OK
 	for _, d := range r.GetDescriptors() {
@@ -38,8 +39,7 @@ func (s service) ShouldRateLimit(ctx context.Context, r *ratelimitv3.RateLimitRe
 	return &ratelimitv3.RateLimitResponse{OverallCode: code}, nil
 }
 
-// Canonical writes an address of IPv4 that came over a socket of IPv6 as one of
-// IPv4.
+// Canonical returns an IPv4 address for an IPv4-mapped IPv6 address.
 func Canonical(peer netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 }

@@ -1,2 +1,2 @@
-// Package arch holds, as a test, which package may import which.
+// Package arch tests which package may import which.
 package arch

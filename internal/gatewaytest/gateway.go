@@ -1,6 +1,6 @@
-// Package gatewaytest runs the product for tests: the built weir command with
-// a real Envoy, on ports of their own. What a test's configuration calls a
-// secret is looked for, at the end, in everything that Weir and Envoy show.
+// Package gatewaytest runs the product for tests: the built weir command with a real
+// Envoy, on their own ports. At the end of a test it searches everything that Weir and
+// Envoy show for the values of the configuration's secrets.
 package gatewaytest
 
 import (
@@ -26,7 +26,7 @@ import (
 	"weir/envoy"
 )
 
-// Patience bounds every wait; nothing should come near it.
+// Patience bounds every wait; a passing test should not come near it.
 const Patience = 60 * time.Second
 
 // Option changes how a gateway is started.
@@ -59,8 +59,8 @@ func Listen(addresses ...string) Option {
 	}
 }
 
-// Command runs another weir than the one that Binary builds, or that one if path
-// is empty, set up by a function that may be nil.
+// Command runs another weir than the one that Binary builds, or that one if path is
+// empty. setUp, unless nil, changes the command.
 func Command(path string, setUp func(*exec.Cmd)) Option {
 	return func(g *Gateway) { g.binary, g.setUp = path, setUp }
 }
@@ -106,9 +106,9 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, touchSources()
 })
 
-// touchSources looks at every file that the command is built from. Otherwise go
-// test, which knows only the files that a test has looked at itself, would show
-// a cached result of another command.
+// touchSources opens every file from which the command is built. Otherwise go test,
+// which tracks only the files that a test has opened itself, would show a cached
+// result of another command.
 func touchSources() error {
 	return filepath.WalkDir(Root(), func(path string, entry os.DirEntry, err error) error {
 		switch {
@@ -184,7 +184,7 @@ func New(t testing.TB, config string, options ...Option) *Gateway {
 	return g
 }
 
-// Write replaces the configuration file, as an editor would: at once.
+// Write replaces the configuration file atomically, as an editor does.
 func (g *Gateway) Write(config string) {
 	g.t.Helper()
 	next := g.Config + ".next"
@@ -289,7 +289,7 @@ func (g *Gateway) end(cmd *exec.Cmd, exited <-chan struct{}) {
 	}
 }
 
-// CheckSecrets looks for secrets in everything that can be asked for.
+// CheckSecrets searches for secrets in everything that Weir and Envoy show.
 func (g *Gateway) CheckSecrets() {
 	g.t.Helper()
 	shown := map[string]string{"log": g.Log(), "/healthz": g.Admin("/healthz"), "/metrics": g.Admin("/metrics")}
@@ -325,16 +325,15 @@ func (g *Gateway) Stdout() string {
 	return g.stdout.String()
 }
 
-// WaitReady waits for the line that says that Envoy is ready, and learns the
-// addresses.
+// WaitReady waits for the log line that says that Envoy is ready, and reads the
+// addresses from it.
 func (g *Gateway) WaitReady() {
 	g.t.Helper()
 	g.URL = "http://" + g.Field("ready", "listen")
 	g.AdminURL = "http://" + g.Field("weir started", "admin")
 }
 
-// Field waits for the newest log line with a message and gives one of its
-// fields.
+// Field waits for a log line with the message and returns a field of the newest one.
 func (g *Gateway) Field(message, field string) string {
 	g.t.Helper()
 	var found string
@@ -378,7 +377,7 @@ func (g *Gateway) WaitLog(done func(lines []map[string]any) bool, what string) {
 	}
 }
 
-// Reload writes a configuration and waits until it is in force.
+// Reload writes a configuration and waits until it is the current one.
 func (g *Gateway) Reload(config string) {
 	g.t.Helper()
 	before := g.count("configuration in force")
@@ -398,7 +397,7 @@ func (g *Gateway) count(message string) int {
 	return strings.Count(g.Log(), `"msg":"`+message+`"`)
 }
 
-// Wait waits for the process to end by itself and gives its error.
+// Wait waits for the process to exit and returns its error.
 func (g *Gateway) Wait() error {
 	g.t.Helper()
 	select {
@@ -410,7 +409,7 @@ func (g *Gateway) Wait() error {
 	}
 }
 
-// Admin gives the body of a GET on the admin listener.
+// Admin returns the body of a GET on the admin listener.
 func (g *Gateway) Admin(path string) string {
 	g.t.Helper()
 	resp, err := http.Get(g.AdminURL + path)
@@ -425,12 +424,12 @@ func (g *Gateway) Admin(path string) string {
 	return string(b)
 }
 
-// Answer is what a client got.
+// Answer is the response that a client received.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
-	// Err is a failure while the body was read.
+	// Err is an error from reading the body.
 	Err error
 }
 
@@ -472,7 +471,7 @@ func (g *Gateway) Send(method, path string, body io.Reader, header ...string) An
 	return Answer{resp.StatusCode, resp.Header, string(b), err}
 }
 
-// Address is the host and port for clients that speak raw bytes.
+// Address returns the host and port for clients that send raw bytes.
 func (g *Gateway) Address() string { return strings.TrimPrefix(g.URL, "http://") }
 
 // Dial opens a raw connection to the gateway.

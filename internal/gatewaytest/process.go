@@ -95,8 +95,8 @@ func (g *Gateway) EnvoyStat(pattern string) int {
 	return sum
 }
 
-// Memory returns a size of a process in bytes, by its field in
-// /proc/PID/status: VmRSS is what it takes, VmHWM the most that it took.
+// Memory returns a size of a process in bytes, by its field in /proc/PID/status: VmRSS
+// is the current size, VmHWM the highest.
 func Memory(t testing.TB, pid int, field string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -15,16 +15,16 @@ import (
 	"weir/envoy"
 )
 
-// Served is `weir serve` with an Envoy that is started by hand from what
-// `weir bootstrap` prints: neither of the two looks after the other.
+// Served is `weir serve` with an Envoy that is started separately from the output of
+// `weir bootstrap`: neither process supervises the other.
 type Served struct {
 	*Gateway
 	// Envoy is the running Envoy.
 	Envoy *exec.Cmd
 }
 
-// Serve starts an Envoy, then `weir serve`, and waits until they have found
-// each other. Whoever comes first must not matter.
+// Serve starts an Envoy, then `weir serve`, and waits until they are connected. The
+// order must not matter.
 func Serve(t testing.TB, config string, options ...Option) *Served {
 	t.Helper()
 	// A path of t.TempDir has the test's name in it and may be too long for a
@@ -92,7 +92,7 @@ func (s *Served) Relaunch() {
 	s.AdminURL = "http://" + s.Field("weir started", "admin")
 }
 
-// Kill ends weir with a signal that it cannot handle, and waits.
+// Kill kills Weir with SIGKILL, and waits.
 func (g *Gateway) Kill() {
 	g.t.Helper()
 	_ = g.Cmd.Process.Kill()
@@ -123,7 +123,7 @@ func FreeAddr(t testing.TB) string {
 	return ""
 }
 
-// Eventually polls a condition.
+// Eventually polls a condition and fails the test if it does not become true.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

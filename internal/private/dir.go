@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir makes a folder that only this user may enter, and the missing folders
-// above it, and returns its absolute path. A folder that exists is checked by
-// the rule of this package and stays unchanged.
+// Dir creates a folder that only this user may enter, with the missing folders above
+// it, and returns its absolute path. An existing folder must satisfy the rule of this
+// package and stays unchanged; otherwise Dir fails.
 func Dir(path string) (string, error) { return DirMode(path, 0o700) }
 
-// DirMode is Dir with another mode for the folder that it makes: 0711 is for a
-// folder that other users enter without reading it.
+// DirMode is Dir with another mode for the folder that it creates: 0711 is for a
+// folder that other users may enter but not read.
 func DirMode(path string, mode fs.FileMode) (string, error) {
 	return walk(path, func(fd int, name string, last bool) error {
 		m := uint32(0o700)
@@ -29,7 +29,7 @@ func DirMode(path string, mode fs.FileMode) (string, error) {
 		if err := unix.Mkdirat(fd, name, m); err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
-		// The umask may have taken something away. Whatever else was made under
+		// The umask may have removed permissions. Anything else that was created under
 		// this name meanwhile is checked after this.
 		var st unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -42,12 +42,12 @@ func DirMode(path string, mode fs.FileMode) (string, error) {
 	})
 }
 
-// CheckDir checks a folder by the rule of this package and returns its absolute
-// path. It makes nothing.
+// CheckDir checks a folder by the rule of this package and returns its absolute path.
+// It creates nothing.
 func CheckDir(path string) (string, error) { return walk(path, nil) }
 
-// TempDir makes a folder with a new name in the system's folder for temporary
-// files ($TMPDIR, else /tmp). Only this user may enter it.
+// TempDir creates a folder with a new name in the system's folder for temporary files
+// ($TMPDIR, else /tmp). Only this user may enter it.
 func TempDir(pattern string) (string, error) {
 	dir, err := os.MkdirTemp("", pattern)
 	if err != nil {
@@ -61,8 +61,8 @@ func TempDir(pattern string) (string, error) {
 	return checked, nil
 }
 
-// OpenFile opens a regular file for reading that no other user may replace or
-// write to, in a folder that satisfies the rule.
+// OpenFile opens a regular file for reading. It fails if another user may replace or
+// write to the file, or if its folder does not satisfy the rule.
 func OpenFile(path string) (*os.File, error) {
 	dir, err := CheckDir(filepath.Dir(path))
 	if err != nil {
@@ -94,9 +94,9 @@ func OpenFile(path string) (*os.File, error) {
 // maxLinks is how many symbolic links a path may have, as on Linux.
 const maxLinks = 40
 
-// walk goes down a path folder by folder. It holds each folder open while it
-// looks at the next, so that what was checked is what is used. missing makes a
-// folder that does not exist; nil: that is an error.
+// walk descends a path folder by folder. It holds each folder open while it checks the
+// next, so that what was checked is what is used. missing creates a folder that does
+// not exist; if missing is nil, that is an error.
 func walk(path string, missing func(fd int, name string, last bool) error) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -178,7 +178,7 @@ func openDir(fd int, name string) (int, error) {
 	return unix.Openat(fd, name, openFlags|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
-// readLink returns where a symbolic link leads, or "" if name is none.
+// readLink returns the target of a symbolic link, or "" if name is not one.
 func readLink(fd int, name, full string) (string, error) {
 	var st unix.Stat_t
 	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK {
@@ -203,7 +203,8 @@ func checkOpen(fd int, path string, above bool) error {
 	return check(&st, path, above)
 }
 
-// check is the rule. above says that the folder is one above that in question.
+// check applies the rule to one folder. above is set for a folder above the requested
+// one.
 func check(st *unix.Stat_t, path string, above bool) error {
 	mode := uint32(st.Mode)
 	sticky := above && mode&unix.S_ISVTX != 0
@@ -220,10 +221,10 @@ func check(st *unix.Stat_t, path string, above bool) error {
 
 func isDir(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
 
-// trusted reports whether a user may do what this one may.
+// trusted reports whether a user is root or this user.
 func trusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
-// owner names a user for a message.
+// owner returns how a message names a user.
 func owner(uid uint32) string {
 	number := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(number); err == nil && u.Username != "" {

@@ -15,11 +15,11 @@ type Peer struct {
 	PID int // 0: the system does not say
 }
 
-// Users are those who may connect: this user, root, and the listed ones.
+// Users is the set of users who may connect: this user, root, and the listed ones.
 type Users struct{ uids []uint32 }
 
-// ParseUsers reads names and numbers of users. A name that this system does not
-// know is an error.
+// ParseUsers parses names and numbers of users. It fails for a name that this system
+// does not know.
 func ParseUsers(list []string) (Users, error) {
 	var u Users
 	for _, s := range list {
@@ -45,7 +45,7 @@ func (u Users) Allow(p Peer) bool {
 	return trusted(p.UID) || slices.Contains(u.uids, p.UID)
 }
 
-// Others reports whether the list has users beside this one and root.
+// Others reports whether the list has users besides this one and root.
 func (u Users) Others() bool {
 	return slices.ContainsFunc(u.uids, func(uid uint32) bool { return !trusted(uid) })
 }
@@ -56,8 +56,8 @@ type Guarded struct {
 	*net.UnixListener
 	// Users may connect.
 	Users Users
-	// Refused is told of each connection that is closed. An error means that the
-	// kernel did not tell who is there.
+	// Refused is called for each connection that is closed. An error means that the
+	// kernel did not say which user it is.
 	Refused func(p Peer, err error)
 }
 
@@ -77,7 +77,7 @@ func (g *Guarded) Accept() (net.Conn, error) {
 	}
 }
 
-// PeerOf asks the kernel who is at the other end of a connection.
+// PeerOf returns the process at the other end of a connection, as the kernel knows it.
 func PeerOf(conn *net.UnixConn) (Peer, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// umask is the process's: one at a time changes it and puts it back.
+// umask guards the process's umask while it is changed.
 var umask sync.Mutex
 
-// Listen makes a Unix socket with a mode, in a folder that satisfies the rule of
-// this package. It replaces a socket that a killed process left behind, and
-// fails if the socket is served or another user made it.
+// Listen creates a Unix socket with a mode, in a folder that satisfies the rule of
+// this package. It replaces a socket that a killed process left behind, and fails if
+// the socket is in use or another user created it.
 //
-// The socket never has a wider mode than 0700 before it has its own: the umask
-// is 0077 while it is made. The umask is one for the whole process, so that a
-// file that is made at that moment may get a narrower mode, never a wider one.
+// Until the socket has its mode, it is never more accessible than 0700: the umask is
+// 0077 while it is created. The umask applies to the whole process, so a file that is
+// created at that moment may get a narrower mode, never a wider one.
 func Listen(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	dir, err := CheckDir(filepath.Dir(path))
 	if err != nil {
@@ -53,7 +53,7 @@ func bind(path string) (*net.UnixListener, error) {
 	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 }
 
-// removeLeft removes a socket that nobody serves.
+// removeLeft removes a socket that no process serves.
 func removeLeft(path string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

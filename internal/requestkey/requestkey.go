@@ -1,11 +1,11 @@
-// Package requestkey makes short keys of the ids of requests, for maps of
-// requests that run: a key keeps no memory of the request alive.
+// Package requestkey makes short keys from request ids, for maps of running requests:
+// a key keeps no memory of the request alive.
 package requestkey
 
 import "hash/maphash"
 
-// Key is what a request is found by. Two ids have the same key by chance only,
-// and nobody outside the process can look for such a pair.
+// Key identifies a request. Two ids have the same key only by chance, and nobody
+// outside the process can search for such a pair.
 type Key [2]uint64
 
 // Maker makes keys. Those of two Makers are not comparable.

@@ -1,5 +1,5 @@
-// Package sample bounds how often something is written to a log that anybody
-// can cause, and counts what is left out.
+// Package sample limits how often a log line is written that anybody can cause, and
+// counts the lines that are left out.
 package sample
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Burst is how many events pass at once, and Every the time after which one
-// more does. So a log of 500-byte lines grows by 1.8 MB an hour at most.
+// Burst is how many events pass at once, and Every the time after which one more
+// passes. So a log of 500-byte lines grows by at most 1.8 MB an hour.
 const (
 	Burst = 20
 	Every = time.Second
@@ -24,8 +24,8 @@ type Sampler struct {
 	leftOut int
 }
 
-// Take reports whether an event passes. If it does, leftOut is the number of
-// those that did not since the last one that was accounted for.
+// Take reports whether an event passes. If it does, it returns the number of events
+// that were left out and not yet reported.
 func (s *Sampler) Take(now time.Time) (leftOut int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
