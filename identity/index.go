@@ -12,13 +12,8 @@ const shards = 256
 
 // Index finds access keys. It is immutable: a change makes another Index, which
 // shares with the first all that is the same. So whoever holds one sees a
-// consistent set of keys, and swapping an atomic pointer changes it for all:
-//
-//	var current atomic.Pointer[identity.Index]
-//	current.Store(identity.NewIndex(keys))
-//	key := current.Load().Find(credential)
-//
-// An Index without keys finds nothing.
+// consistent set of keys, and swapping an atomic pointer changes it for all. An Index
+// without keys finds nothing.
 type Index struct {
 	shards [shards]map[Hash]*Key // by the first byte of the hash
 	n      int
