@@ -92,7 +92,7 @@ providers:
 				model := fmt.Sprintf("%s:%d-%s", p.Name, i, via.name)
 				url, body := g.URL+c.path, `{"model":"`+model+`"`+via.listed+c.extra+`}`
 				if c.read == "" {
-					leaveUnanswered(t, via.client(t), url, body, p)
+					leaveUnanswered(t, via.client(t), url, body, p, false)
 				} else {
 					ctx, leave := context.WithTimeout(t.Context(), gatewaytest.Patience)
 					defer leave()
