@@ -76,22 +76,21 @@ var outcomes = map[Code]outcome{
 	LoopDetected:        {508, "api_error"},
 }
 
-// Status is the HTTP status that goes with the code.
+// Status returns the HTTP status of the code.
 func (c Code) Status() int { return outcomes[c].status }
 
-// Type is the SDKs' class of the error.
+// Type returns the `type` of the error, as the SDKs know it.
 func (c Code) Type() string { return outcomes[c].kind }
 
-// Error is a refusal. Message is written for the client: it names the
-// offending value and what to do, never a secret or an internal address.
-// Cause is for the log. RetryAfter, in seconds, is what Retry-After says; 0 is
-// no such header.
+// Error is an error that a client receives. Message is for the client: it names the invalid
+// value and says what to do, and it never has a secret or an internal address. Cause is
+// for the log. RetryAfter is the value of the Retry-After header in seconds, 0 for none.
 type Error struct {
 	Code       Code
 	Message    string
 	Cause      error
 	RetryAfter int
-	// status is that of this error, where it is not its code's.
+	// StatusCode replaces the status of the code, if it is not 0.
 	StatusCode int
 }
 
@@ -103,7 +102,7 @@ func (e *Error) Status() int {
 	return e.Code.Status()
 }
 
-// Errorf makes an Error without a cause.
+// Errorf returns an Error without a cause.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
@@ -115,11 +114,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Code, e.Message)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// AsError gives err as an *Error; anything else becomes Internal, with a
-// message that tells the client nothing of its text.
+// AsError returns err as an *Error. An error of another type becomes the cause of an
+// Internal error, whose message does not contain its text.
 func AsError(err error) *Error {
 	var coded *Error
 	if errors.As(err, &coded) {
@@ -128,8 +127,8 @@ func AsError(err error) *Error {
 	return &Error{Code: Internal, Message: "the gateway failed to handle this request", Cause: err}
 }
 
-// Format is the family of an API: it decides the shape of an error and the
-// header of a credential.
+// Format is the family of an API. It determines the shape of errors and the header of
+// credentials.
 type Format string
 
 // The formats.
@@ -138,7 +137,7 @@ const (
 	Anthropic Format = "anthropic"
 )
 
-// Render gives the error's body in the shape that the format's SDKs parse.
+// Render returns the error as a response body, in the shape that the format's SDKs parse.
 func (e *Error) Render(f Format) []byte {
 	var v any
 	if f == Anthropic {
@@ -153,9 +152,9 @@ func (e *Error) Render(f Format) []byte {
 	return b
 }
 
-// Event gives the error as the last event of a stream, in the shape of the
-// kind of answer. between says that the event before it is over, sequence is
-// the number that it gets where events have one.
+// Event returns the error as the last event of a stream of this kind. between is set where
+// the previous event has ended. sequence is the number of the event, for kinds that number
+// theirs.
 func (e *Error) Event(kind ResponseKind, between bool, sequence int64) []byte {
 	var b []byte
 	if !between {
@@ -203,10 +202,10 @@ type anthropicDetail struct {
 	Message string `json:"message"`
 }
 
-// maxEchoed bounds what an error repeats of a client's value, in bytes.
+// maxEchoed is how much of a client's value an error may contain, in bytes.
 const maxEchoed = 64
 
-// clip gives what an error may repeat of a client's value.
+// Clip returns as much of a client's value as an error may contain.
 func Clip(s string) string {
 	if len(s) <= maxEchoed {
 		return s

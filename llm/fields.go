@@ -2,9 +2,8 @@ package llm
 
 import "slices"
 
-// outputFields are the body keys that limit an answer's length, by surface.
-// The first is the one to add where the client sent none.
-// Sources: OpenAI API reference, chat (max_tokens is the deprecated spelling
+// OutputFields returns the body keys of a surface that limit the length of a response. The
+// first is the one to add if the client sent none. Sources: OpenAI API reference, chat (max_tokens is the deprecated spelling
 // that other servers still read), completions and responses; Anthropic API
 // reference, messages.
 func OutputFields(s Surface, native bool) []string {
@@ -22,7 +21,8 @@ func OutputFields(s Surface, native bool) []string {
 	return nil
 }
 
-// allOutputFields are those of every surface.
+// AllOutputFields are the keys of all surfaces.
 var AllOutputFields = []string{"max_tokens", "max_completion_tokens", "max_output_tokens"}
 
+// IsOutputField reports whether a body key limits the length of a response.
 func IsOutputField(key string) bool { return slices.Contains(AllOutputFields, key) }

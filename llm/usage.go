@@ -60,10 +60,10 @@ func ReadEarlyUsage(text string) Tokens {
 // Tokens are the tokens that a provider counted for a request. Numbers that make no
 // sense (negative, or above MaxTokens) are treated as absent.
 type Tokens struct {
-	Known       bool // false: the answer did not say, and the numbers mean nothing
-	OutputKnown bool // false: the answer said no output, as that of embeddings
-	// Cut says that the answer was, and that the numbers are what it told until
-	// then. Total is that of what is known.
+	Known       bool // false: the response had no usage, and the numbers mean nothing
+	OutputKnown bool // false: the response had no output tokens, as for embeddings
+	// Cut is set if the response was cut and the numbers are the last that it reported.
+	// Total is then the sum of the known ones.
 	Cut bool
 
 	Input, Output, Total int64
@@ -71,10 +71,10 @@ type Tokens struct {
 	Reasoning            int64 // part of Output
 }
 
-// maxTokens bounds what is taken for a number of tokens: it is a hundred times
-// the largest request that any provider takes.
+// MaxTokens is the largest number of tokens that is accepted: a hundred times the largest
+// request that any provider accepts.
 const MaxTokens = 1_000_000_000
 
-// withoutOutput are the operations of which all tokens are input. Some of
-// their providers say a total and nothing else.
+// CountsInputOnly has the operations whose tokens are all input. Some providers report only
+// a total for them.
 var CountsInputOnly = map[string]bool{"embeddings": true, "rerank": true}

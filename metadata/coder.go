@@ -68,22 +68,24 @@ func (c *coder) next() string {
 	if c.err != nil {
 		return ""
 	}
-	i := strings.IndexByte(c.in, ':')
-	if i < 0 {
-		c.err = errTruncated
-		return ""
+	n, i := 0, 0
+	for i < len(c.in) && '0' <= c.in[i] && c.in[i] <= '9' && n <= len(c.in) {
+		n = n*10 + int(c.in[i]-'0')
+		i++
 	}
-	n, err := strconv.ParseUint(c.in[:i], 10, 31)
+	begin, end := i+1, i+1+n
 	switch {
-	case err != nil:
-		c.err = errMalformed
-	case int(n) > len(c.in)-i-2:
+	case i == len(c.in) || n > len(c.in):
 		c.err = errTruncated
-	case c.in[i+1+int(n)] != ',':
+	case i == 0 || c.in[i] != ':':
+		c.err = errMalformed
+	case end >= len(c.in):
+		c.err = errTruncated
+	case c.in[end] != ',':
 		c.err = errMalformed
 	default:
-		field := c.in[i+1 : i+1+int(n)]
-		c.in = c.in[i+2+int(n):]
+		field := c.in[begin:end]
+		c.in = c.in[end+1:]
 		return field
 	}
 	return ""

@@ -1,110 +1,131 @@
 package metadata
 
-// What the control plane and the request path must agree on.
+// The names that the control plane, the request path and telemetry must agree on.
+// Clients cannot set x-weir-* headers: those of a client are removed first.
+
+// Where a request goes: Envoy chooses the route and the cluster by these.
 const (
-	// ChainNamespace is the dynamic metadata from which Envoy's
-	// priority_group cluster specifier takes the chain of clusters
+	// ChainNamespace is the dynamic metadata with the clusters of a request's attempts,
+	// from which Envoy's priority_group cluster specifier chooses one for each attempt
 	// (envoy.extensions.router.cluster_specifiers.priority_group.v3).
 	ChainNamespace = "weir.chain"
 
-	// DirectHeader names the cluster of a request that has one attempt, and no
-	// chain: Envoy copies metadata into each entry of its log.
+	// DirectHeader names the cluster of a request with one attempt. Such a request has
+	// no chain, because Envoy copies metadata into each entry of its log.
 	DirectHeader = "x-weir-cluster"
 
-	// PlanNamespace is the dynamic metadata that carries a request's plan
-	// from the first decision to its later attempts.
+	// StreamHeader marks a request whose response is a stream. The value is the number
+	// of its attempts. Its route has no total timeout.
+	StreamHeader = "x-weir-stream"
+
+	// UsageHeader marks a request whose response has the usage object of another
+	// operation (llm.Endpoint.UsageAs). Its route tells Envoy.
+	UsageHeader = "x-weir-usage"
+
+	// HopHeader names the gateways that a request has passed, as RFC 8586 specifies for
+	// content delivery networks: other proxies must not remove it. See policy.Policy.Hop.
+	HopHeader = "cdn-loop"
+)
+
+// What was decided for a request, for its later attempts and for the log.
+const (
+	// PlanNamespace is the dynamic metadata with the decision.
 	PlanNamespace = "weir"
 
 	// The fields of PlanNamespace.
-	PlanField     = "plan"     // Plan.Encode, only where there is a second attempt
+	PlanField     = "plan"     // an encoded Plan, if there is a second attempt
 	ModelField    = "model"    // the model of the current attempt
-	FormatField   = "format"   // the Format of the client's API, if it is not OpenAI
-	RejectedField = "rejected" // names that the client asked for in vain
-	RefusedField  = "refused"  // set when weir itself answered
-	LogField      = "log"      // LogContext.Encode
+	FormatField   = "format"   // the llm.Format of the client's API, if it is not OpenAI
+	RejectedField = "rejected" // requested models that were not available
+	RefusedField  = "refused"  // set if Weir itself sent the response
+	LogField      = "log"      // an encoded LogContext
+)
 
-	// StreamHeader marks a request whose answer is a stream, with the number of
-	// its attempts, so that a route without a total timeout takes it. Clients
-	// cannot set it: every x-weir-* header of theirs is removed first.
-	StreamHeader = "x-weir-stream"
+// How Weir follows the response of an attempt.
+const (
+	// GateNamespace is the dynamic metadata for the response of the current attempt.
+	GateNamespace = "weir.gate"
+	// GateField is the field of GateNamespace with the encoded Gate.
+	GateField = "gate"
+	// GateHeader with the value GateOn marks a request whose response Weir judges before
+	// the client receives any of it.
+	GateHeader = "x-weir-gate"
+	GateOn     = "on"
 
-	// AnswerHeader says what a stream looks like, where it has a last event; its
-	// values are those of Answer.Stream. EarlyNamespace is the dynamic metadata
-	// with the tokens that a stream told last, EarlyField the field with the
-	// provider's usage object.
-	AnswerHeader   = "x-weir-answer"
+	// WatchField, in GateNamespace, with the value GateOn marks a request whose response
+	// Weir follows to its end. It is not a header, because Envoy also evaluates it where
+	// there is no request: in its response to a malformed one.
+	WatchField = "watch"
+	// WatchAttribute is an attribute that only the filter which follows responses sends.
+	// It tells the streams of that filter from those of the gate.
+	WatchAttribute = "request.protocol"
+
+	// CauseHeader is added to a response that the gate judged to be a failure, so that
+	// Envoy makes the next attempt. Its value is an encoded Cause. JudgedStatus replaces
+	// the status of the response.
+	CauseHeader  = "x-weir-cause"
+	JudgedStatus = "502"
+)
+
+// What Envoy finds in a response.
+const (
+	// AnswerHeader says what a stream looks like, if it has a last event. Its values are
+	// those of llm.ResponseKind.Stream.
+	AnswerHeader = "x-weir-answer"
+
+	// EarlyNamespace is the dynamic metadata with the latest tokens that a stream
+	// reported, EarlyField its field with the provider's usage object.
 	EarlyNamespace = "weir.early"
 	EarlyField     = "usage"
 
-	// EndNamespace is the dynamic metadata of a stream that ended, TruncatedField
-	// the field that is set where it ended without its last event.
+	// EndNamespace is the dynamic metadata of a stream that ended. TruncatedField is set
+	// if it ended without its last event.
 	EndNamespace   = "weir.end"
 	TruncatedField = "truncated"
 
-	// GateNamespace is the dynamic metadata with the Gate of the current
-	// attempt, GateField its field. GateHeader with the value GateOn marks a
-	// request whose answer the gate is to see.
-	GateNamespace = "weir.gate"
-	GateField     = "gate"
-	GateHeader    = "x-weir-gate"
-	GateOn        = "on"
+	// UsageNamespace is the typed dynamic metadata with the tokens of a response
+	// (envoy.data.ai.v3.TokenUsage).
+	UsageNamespace = "weir.usage"
+)
 
-	// WatchField with the value GateOn, in GateNamespace, marks a request whose
-	// response is followed to its end. It is no header: Envoy also asks for it
-	// where there is no request, in its reply to what it cannot read.
-	WatchField = "watch"
-	// WatchAttribute is an attribute that only the filter which follows responses
-	// sends: by it Weir tells its streams from those of the gate.
-	WatchAttribute = "request.protocol"
-
-	// CauseHeader is added to an answer that the gate found to be none, so that
-	// Envoy goes on to the next attempt. It is an EncodeCause; JudgedStatus
-	// takes the place of the answer's status.
-	CauseHeader  = "x-weir-cause"
-	JudgedStatus = "502"
-
-	// UsageHeader marks a request whose answer has the usage object of another
-	// operation (Endpoint.Operation), so that a route takes it that says so.
-	UsageHeader = "x-weir-usage"
-
-	// HopHeader names the gateways that a request has passed, as RFC 8586 has it for
-	// content delivery networks: other proxies must not remove it. See Policy.Hop.
-	HopHeader = "cdn-loop"
-
-	// Response headers. RequestIDHeader is Weir's own id of the request, the one
-	// in its logs; x-request-id is the provider's if it sent one.
+// What the client receives in addition to the provider's response.
+const (
+	// RequestIDHeader is Weir's own id of the request, as in its logs. x-request-id is
+	// that of the provider, if it sent one.
 	RequestIDHeader = "x-weir-request-id"
 	AttemptsHeader  = "x-weir-attempts"
 	ProviderHeader  = "x-weir-provider"
 	ModelHeader     = "x-weir-model"
 	RejectedHeader  = "x-weir-rejected-models"
+)
 
-	// UsageNamespace is the typed dynamic metadata in which Envoy tells the
-	// tokens of an answer (envoy.data.ai.v3.TokenUsage).
-	UsageNamespace = "weir.usage"
-
-	// DetailsPrefix begins Envoy's response code details of what Weir answered;
-	// the rest is an error's code.
-	DetailsPrefix = "weir_"
-
-	// The names of Envoy's access logs: an entry for each request, and one for
-	// each attempt.
+// What Envoy reports to Weir.
+const (
+	// RequestLog and AttemptLog are the names of Envoy's access logs with an entry for
+	// each request and for each attempt.
 	RequestLog = "weir.request"
 	AttemptLog = "weir.attempt"
-	// PresenceLog is the log of requests where telemetry is off. Its entries are
-	// lines in PresenceFormat, which is Envoy's: the kind of the entry, the status
-	// or 0, the bytes of the body so far, the client's address, and the LogContext.
+
+	// DetailsPrefix begins Envoy's response code details of a response that Weir itself
+	// sent. The code of the error follows.
+	DetailsPrefix = "weir_"
+
+	// PresenceLog is the log of requests where telemetry is off. Its entries are lines in
+	// PresenceFormat, a format of Envoy: the type of the entry, the status or 0, the bytes
+	// of the body so far, the client's address, and the encoded LogContext.
 	PresenceLog    = "weir.presence"
 	PresenceFormat = "%ACCESS_LOG_TYPE% %RESPONSE_CODE% %BYTES_RECEIVED% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DYNAMIC_METADATA(" + PlanNamespace + ":" + LogField + ")%"
-	// ConnectionLog is the log of connections of clients that have ended.
+
+	// ConnectionLog is the log of the connections of clients that have ended.
 	ConnectionLog = "weir.connection"
-	// PeerDomain and PeerKey are what Envoy asks with whether a client may have
-	// one more connection; the value is the client's address and port.
+
+	// PeerDomain and PeerKey are the domain and the key with which Envoy asks whether
+	// a client may open one more connection. The value is the client's address and port.
 	PeerDomain = "weir.peers"
 	PeerKey    = "peer"
 
-	// ClusterMetadata is the namespace of a cluster's own metadata, and
-	// ProviderField its field.
+	// ClusterMetadata is the namespace of a cluster's own metadata, ProviderField the
+	// field with the id of the provider.
 	ClusterMetadata = "weir"
 	ProviderField   = "provider"
 )

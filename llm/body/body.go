@@ -9,8 +9,8 @@ import (
 	"weir/llm"
 )
 
-// What one request body may hold. None of them binds a real client; each
-// bounds what a hostile one can make this process do.
+// The limits of a request body. They are far above what clients send and bound the work
+// that a hostile client can cause.
 const (
 	maxJSONDepth = 1000 // levels of JSON, the outer object is the first
 	maxMembers   = 1000 // top-level members: a table entry outweighs `"":0,` ten times
@@ -21,16 +21,16 @@ const (
 // Span is a half-open range of bytes of a body.
 type Span struct{ Start, End int }
 
-// Member is one top-level member of a JSON object. Name is its key decoded;
-// without escapes it shares the body's memory. Key includes the quotes.
+// Member is one top-level member of a JSON object. Name is its decoded key, which shares
+// the memory of the body if it has no escapes. Key includes the quotes.
 type Member struct {
 	Name       []byte
 	Key, Value Span
 }
 
-// Body is what routing needs to know of a request's body. It borrows Bytes:
-// it is good for as long as they are not written to. Model and Models are
-// copies.
+// Body is what routing needs to know about a request body. ReadJSON and ReadMultipart fill
+// it. It refers to Bytes and is valid as long as these do not change; Model and Models are
+// copies. Edit returns the edits that turn the body into the one for a provider.
 type Body struct {
 	Bytes     []byte
 	Members   []Member // in order, repeated keys included; none for a form
@@ -49,15 +49,15 @@ type Body struct {
 	Parts        []string // form: names of parts that are selectors
 }
 
-// Reset forgets the body and keeps the tables' memory for the next one.
+// Reset empties b and keeps the memory of its tables for the next body.
 func (b *Body) Reset() {
 	clear(b.Members) // names would keep the last body's bytes alive in a pool
 	clear(b.Models)
 	*b = Body{Members: b.Members[:0], Models: b.Models[:0]}
 }
 
-// modelPlace is where the client wrote a model: an index in `models`, or
-// onlyModel. It is a type to keep formatting out of requests that succeed.
+// modelPlace is where the client wrote a model: an index in `models`, or onlyModel. It is
+// a type so that nothing is formatted for requests that succeed.
 type modelPlace int
 
 const onlyModel modelPlace = -1
@@ -69,8 +69,7 @@ func (p modelPlace) String() string {
 	return fmt.Sprintf("models[%d]", int(p))
 }
 
-// checkModel holds the rule of one model as the client wrote it, decoded, and
-// copies it out of the body.
+// checkModel validates a decoded model and returns a copy.
 func checkModel(at modelPlace, text []byte) (string, *llm.Error) {
 	switch {
 	case len(text) == 0:
@@ -98,8 +97,8 @@ func repeatedModel(name string) *llm.Error {
 	return llm.Errorf(llm.DuplicateKey, "the request body has two %q; send it once", name)
 }
 
-// foldedModel refuses a name that only some parsers read as `model`: to
-// ignore it as they may not would let it past the policy.
+// foldedModel refuses a name that only some parsers read as `model`: a provider with such
+// a parser would use a model that the policy has not seen.
 func foldedModel(name []byte, as string) *llm.Error {
 	return llm.Errorf(llm.DuplicateKey, "%q reads as %q to some parsers; spell it %q", name, as, as)
 }

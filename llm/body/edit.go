@@ -6,20 +6,21 @@ import (
 	"weir/internal/jsontext"
 )
 
-// Edit replaces Len bytes at At by With.
+// Edit replaces Len bytes at offset At with With. Offsets are those of the body before all
+// edits.
 type Edit struct {
 	At, Len int
 	With    []byte
 }
 
-// KeyValue is a top-level key, decoded, and the raw JSON of its value.
+// KeyValue is a decoded top-level key and the raw JSON of its value.
 type KeyValue struct {
 	Key   string
 	Value []byte
 }
 
-// Change is what policy does to a body. `models` is always taken out: it is
-// addressed to the gateway.
+// Change is what a plan changes about a body. `models` is always removed, because it is
+// meant for the gateway.
 type Change struct {
 	Model string
 	// Set replaces the value of each key, of all its repetitions too, or
@@ -31,17 +32,16 @@ type Change struct {
 	Drop func(name []byte) bool
 }
 
-// WithModel appends to dst the edits that give the body this model and take
-// `models` out. at is where the model's value will stand in the edited body,
-// so that a later attempt can replace just that.
+// WithModel appends to dst the edits that set the model and remove `models`. at is the
+// place of the model's value in the edited body, so that a later attempt can replace only
+// that.
 func (b *Body) WithModel(dst []Edit, model string) (edits []Edit, at Span) {
 	return b.Edit(dst, Change{Model: model})
 }
 
-// Edit appends to dst the edits that make the change, sorted and without
-// overlap. All other bytes stay as the client sent them. An edit that would
-// change nothing is left out, so no edits means the body can pass as it is.
-// modelAt is where the model's value will stand in the edited body.
+// Edit appends to dst the edits that make the change, sorted and without overlap. All other
+// bytes stay unchanged. Edits without an effect are omitted, so that without edits the
+// body can be sent unchanged. modelAt is the place of the model's value in the edited body.
 func (b *Body) Edit(dst []Edit, c Change) (edits []Edit, modelAt Span) {
 	e := editor{body: b.Bytes, edits: dst}
 	if b.Boundary != "" {
@@ -63,7 +63,7 @@ func Apply(dst, body []byte, edits []Edit) []byte {
 	return append(dst, body[from:]...)
 }
 
-// EditedLen is the length of a body of n bytes after the edits.
+// EditedLen returns the length of a body of n bytes after the edits.
 func EditedLen(n int, edits []Edit) int {
 	for _, e := range edits {
 		n += len(e.With) - e.Len
@@ -84,7 +84,7 @@ type editor struct {
 	shift int // how far what follows has moved
 }
 
-// replace gives the place of with in the edited body.
+// replace returns the place of with in the edited body.
 func (e *editor) replace(old Span, with []byte) Span {
 	at := old.Start + e.shift
 	if !bytes.Equal(e.body[old.Start:old.End], with) {
@@ -134,8 +134,8 @@ func (b *Body) removes(i int, c Change) bool {
 	return !set && c.Drop(name)
 }
 
-// insertion gives the members that the body lacks, with the comma that they
-// need if any other member stays, and where the model's value is in them.
+// insertion returns the members that the body lacks, with a comma if any other member
+// stays, and the place of the model's value in them.
 func (b *Body) insertion(c Change, model []byte, othersStay bool) (text []byte, value Span) {
 	insert := func(key string, raw []byte) {
 		if len(text) > 0 {
@@ -168,7 +168,7 @@ func (b *Body) hasMember(key string) bool {
 	return false
 }
 
-// sets finds the value that the change gives to a key.
+// sets returns the value that the change gives to a key.
 func (c *Change) sets(name []byte) ([]byte, bool) {
 	for _, kv := range c.Set {
 		if kv.Key == string(name) {
@@ -178,9 +178,8 @@ func (c *Change) sets(name []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// memberGap is what goes when the adjacent members first to last go: with
-// them their commas, up to the next key if there is one, so that it takes
-// over their place on the page.
+// memberGap returns what to remove with the adjacent members first to last: their commas,
+// and the white space up to the next key, so that this key takes their place.
 func (b *Body) memberGap(first, last int) Span {
 	m := b.Members
 	switch {

@@ -7,10 +7,10 @@ import (
 	"weir/llm"
 )
 
-// ReadJSON reads a body that must be one JSON object in UTF-8, as RFC 8259
-// defines it and no more: no byte order mark, nothing after it, at most
-// maxJSONDepth levels. It fills body, reusing its memory; after an error body is
-// empty. Bytes that two parsers could read as two models are refused.
+// ReadJSON reads a body that must be one JSON object in UTF-8, by the letter of RFC 8259:
+// without a byte order mark, with nothing after it, and with at most maxJSONDepth levels.
+// It fills body and reuses its memory; after an error, body is empty. A body in which two
+// parsers could find different models is refused.
 func ReadJSON(b []byte, body *Body) error {
 	body.Reset()
 	body.Bytes = b
@@ -49,8 +49,8 @@ func (b *Body) readObject() *llm.Error {
 	return nil
 }
 
-// openObject gives the place after the opening brace. What people send by
-// mistake gets a message of its own.
+// openObject returns the offset after the opening brace. Frequent mistakes have messages of
+// their own.
 func openObject(raw []byte) (int, *llm.Error) {
 	i := skipSpace(raw, 0)
 	if i == len(raw) {
@@ -70,8 +70,8 @@ func openObject(raw []byte) (int, *llm.Error) {
 	return 0, llm.Errorf(llm.InvalidBody, "the request body must be a JSON object, but is %s", kind)
 }
 
-// startsValue tells a JSON value of the wrong kind from text that only begins
-// like one, such as a form's "--boundary" or "name=x".
+// startsValue distinguishes a JSON value of the wrong type from text that only begins like
+// one, such as a form's "--boundary" or "name=x".
 func startsValue(rest []byte) bool {
 	switch rest[0] {
 	case '-':
@@ -83,7 +83,7 @@ func startsValue(rest []byte) bool {
 	return true
 }
 
-// readMember reads `"key": value` at i and gives the place after it.
+// readMember reads `"key": value` at i and returns the offset after it.
 func (b *Body) readMember(i int) (int, *llm.Error) {
 	raw := b.Bytes
 	key, value, err := skipKey(raw, i)
@@ -105,7 +105,7 @@ func (b *Body) readMember(i int) (int, *llm.Error) {
 	return end, b.notice(len(b.Members)-1, raw[value:end])
 }
 
-// notice takes from a member what routing needs. Its value is valid JSON.
+// notice reads what routing needs from a member, whose value is valid JSON.
 func (b *Body) notice(index int, value []byte) *llm.Error {
 	name := b.Members[index].Name
 	// All that folds to either word has between 5 and 7 bytes ("modelſ").
@@ -127,8 +127,8 @@ func (b *Body) notice(index int, value []byte) *llm.Error {
 	return nil
 }
 
-// readStream notes what a client says of a stream. Some servers take 1, "true"
-// and other spellings of the key for it.
+// readStream reads whether the client asks for a stream. Some servers also accept 1, "true"
+// and other spellings of the key.
 func (b *Body) readStream(name, value string) {
 	if name == "stream" {
 		b.Stream = value == "true"
@@ -197,9 +197,9 @@ func modelString(at modelPlace, value []byte) (string, *llm.Error) {
 	return checkModel(at, text)
 }
 
-// keyName decodes a key that stands in quotes. Some parsers end a key at a NUL,
-// or leave out of it what they cannot hold: to them "model\u0000" and
-// "model\ud800" are a second model. No API has such a key.
+// keyName decodes a key in quotes. Some parsers end a key at a NUL, or drop characters that
+// they cannot represent: for them, "model\u0000" and "model\ud800" are a second model. No
+// API has such a key.
 func keyName(quoted []byte) ([]byte, *llm.Error) {
 	text := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(text, '\\') < 0 {
@@ -215,7 +215,7 @@ func keyName(quoted []byte) ([]byte, *llm.Error) {
 	return name, nil
 }
 
-// kindOf names, in an error, the JSON value that starts with c.
+// kindOf returns the type, for an error, of the JSON value that starts with c.
 func kindOf(c byte) string {
 	switch c {
 	case '{':
@@ -235,7 +235,7 @@ func kindOf(c byte) string {
 	return ""
 }
 
-// unexpected refuses the byte at i, where want should stand.
+// unexpected refuses the byte at i, where want is required.
 func unexpected(raw []byte, i int, want string) *llm.Error {
 	if i >= len(raw) {
 		return truncated(raw)

@@ -9,7 +9,7 @@ import (
 
 const crlf = "\r\n"
 
-// Limits of a form, against clients that make headers of everything.
+// The limits of a form, against clients that send headers without end.
 const (
 	maxParts       = 1000
 	maxPartHeader  = 8 << 10
@@ -21,12 +21,12 @@ const (
 // empty.
 //
 // Parsers of forms disagree on what the RFCs leave open, and each disagreement
-// would let a client show us one model and the provider another. So a form is
-// refused unless it is written the one way that the parsers of Go, Python
-// (python-multipart, werkzeug, tornado, multipart) and Node (busboy, undici)
-// read alike. All SDKs write it that way. Beyond RFC 2046: "--" and the
-// boundary occur at the start of delimiter lines and nowhere else, and no
-// blanks follow them there (busboy and tornado miss such a delimiter).
+// would let a client show one model to Weir and another to the provider. So a form is
+// refused unless it is in the one form that the parsers of Go, Python (python-multipart,
+// werkzeug, tornado, multipart) and Node (busboy, undici) read in the same way. All SDKs
+// write that form. In addition to RFC 2046, "--" and the boundary may occur only at the
+// start of delimiter lines, without blanks after them (busboy and tornado miss such a
+// delimiter).
 func ReadMultipart(b []byte, boundary string, body *Body) error {
 	body.Reset()
 	body.Bytes = b
@@ -102,8 +102,8 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// checkEpilogue looks at what follows the closing delimiter: anything on
-// lines of its own, but no delimiter (tornado takes the last closing one).
+// checkEpilogue checks what follows the closing delimiter: any lines, but no delimiter
+// (tornado uses the last closing one).
 func checkEpilogue(raw []byte, end int, mark []byte) *llm.Error {
 	rest := bytes.TrimLeft(raw[end:], " \t")
 	if len(rest) > 0 && !bytes.HasPrefix(rest, []byte(crlf)) {
@@ -119,7 +119,7 @@ func strayBoundary(at int) *llm.Error {
 	return llm.Errorf(llm.InvalidBody, "the form's boundary at byte %d is not on a line of its own that ends with CR LF", at)
 }
 
-// readPart takes from the n-th part, its headers and value, what routing needs.
+// readPart reads what routing needs from the n-th part, from its headers and value.
 func (b *Body) readPart(n int, part Span) *llm.Error {
 	header, value, err := splitPart(n, b.Bytes, part)
 	if err != nil {
@@ -169,8 +169,8 @@ func (b *Body) readModelPart(p partHeader, value Span) *llm.Error {
 	return nil
 }
 
-// editForm replaces the value of the model part, or puts a part before all
-// others: a form that is streamed is known by its first part.
+// editForm replaces the value of the model part, or inserts one before all others, because
+// servers that read a form as a stream need it first.
 func (e *editor) editForm(b *Body, model string) (modelAt Span) {
 	if b.HasModel {
 		return e.replace(b.modelPart, []byte(model))

@@ -25,7 +25,7 @@ func splitPart(n int, raw []byte, part Span) (header []byte, value Span, err *ll
 	return nil, value, llm.Errorf(llm.InvalidBody, "part %d of the form has no headers that end in an empty line", n)
 }
 
-// partHeader is what the headers of a part say of it.
+// partHeader is what the headers of a part contain.
 type partHeader struct {
 	name         string
 	hasFilename  bool
@@ -61,9 +61,9 @@ func readPartHeader(n int, header []byte) (p partHeader, err *llm.Error) {
 	return p, nil
 }
 
-// headerLine splits "Name: value". It refuses what parsers repair in their
-// own ways: bare CR or LF and other control characters, folded lines (they
-// start with a blank), blanks before the colon.
+// headerLine splits "Name: value". It refuses what parsers repair in different ways: CR or
+// LF alone and other control characters, folded lines (which start with a blank), and
+// blanks before the colon.
 func headerLine(line []byte) (key, value string, ok bool) {
 	name, rest, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(name) == 0 {
@@ -82,10 +82,10 @@ func headerLine(line []byte) (key, value string, ok bool) {
 	return string(name), strings.Trim(string(rest), " \t"), true
 }
 
-// plainDisposition is the spelling of Content-Disposition that all parsers
-// read alike. Left out are `name*=` and `name*0=` (to some they are `name`),
-// backslashes (an escape to some), tabs (multipart takes them for part of the
-// name), blanks around `=` and a last semicolon (busboy drops the part).
+// plainDisposition is the form of Content-Disposition that all parsers read in the same
+// way. It excludes `name*=` and `name*0=` (some read them as `name`), backslashes (an escape
+// for some), tabs (part of the name for multipart), and blanks around `=` and a last
+// semicolon (busboy drops the part).
 var plainDisposition = regexp.MustCompile("^(?i:form-data)" +
 	"(; *([A-Za-z0-9_-]+|(?i:filename)\\*)=" +
 	"(\"[^\"\\\\]*\"|[A-Za-z0-9!#$%&'*+.^_`|~-]+))+$")
@@ -111,8 +111,8 @@ func (p *partHeader) readDisposition(n int, value string) *llm.Error {
 	return nil
 }
 
-// checkPlainText refuses headers that make some parsers see another value of
-// the model than its bytes, or a file.
+// checkPlainText refuses headers with which some parsers read the model as a file, or as
+// text other than its bytes.
 func (p *partHeader) checkPlainText(value []byte) *llm.Error {
 	if p.hasFilename {
 		return llm.Errorf(llm.InvalidBody, "model must be a plain part of the form, it has a filename")
@@ -132,8 +132,8 @@ func (p *partHeader) checkPlainText(value []byte) *llm.Error {
 	return nil
 }
 
-// readsAsUTF8 tells whether a parser that heeds the content type (busboy does)
-// gets the same text as one that takes the bytes for UTF-8.
+// readsAsUTF8 reports whether a parser that uses the content type, such as busboy, reads the
+// same text as one that reads UTF-8.
 func readsAsUTF8(contentType string, value []byte) bool {
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	if err != nil || mediaType != "text/plain" || !llm.ReadAlike(contentType, params) {

@@ -2,7 +2,7 @@ package body
 
 import "strings"
 
-// nameSet holds names in lower case, and beginnings of names.
+// NameSet is a set of names in lower case, and of prefixes of names.
 type NameSet struct {
 	Exact    map[string]bool
 	Prefixes []string
@@ -20,7 +20,7 @@ func NamesOf(list []string) *NameSet {
 	return s
 }
 
-// has reports whether a name in lower case is in the set. The nil set is empty.
+// Has reports whether a name in lower case is in the set. The nil set is empty.
 func (s *NameSet) Has(name string) bool {
 	if s == nil {
 		return false
@@ -36,7 +36,7 @@ func (s *NameSet) Has(name string) bool {
 	return false
 }
 
-// hasKey is has for a folded body key.
+// HasKey is Has for a folded body key.
 func (s *NameSet) HasKey(folded []byte) bool {
 	if s == nil {
 		return false

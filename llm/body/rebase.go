@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// rebase appends to dst the edits that turn the body that the first attempt
-// sent (body with the edits first) into that of a later one (body with the
-// edits later): where the two differ, and only there.
+// Rebase appends to dst the edits that turn the body of the first attempt (body with the
+// edits first) into that of a later attempt (body with the edits later). They cover only
+// the bytes in which the two differ.
 func Rebase(dst []Edit, body []byte, first, later []Edit) []Edit {
 	shift := 0
 	for len(first) > 0 || len(later) > 0 {
@@ -24,7 +24,8 @@ func Rebase(dst []Edit, body []byte, first, later []Edit) []Edit {
 	return dst
 }
 
-// region takes the edits of both lists that stand in one piece, from the front.
+// region returns the first range of body that edits of either list cover without a gap,
+// and the number of edits in it.
 func region(first, later []Edit) (r Span, n, m int) {
 	r.Start = math.MaxInt
 	for _, list := range [2][]Edit{first, later} {
@@ -44,7 +45,7 @@ func region(first, later []Edit) (r Span, n, m int) {
 	return r, n, m
 }
 
-// within gives the part r of body after the edits, all of which lie in it. It
+// within returns the part r of body after the edits, all of which are in it. It
 // copies only where it must.
 func within(body []byte, r Span, edits []Edit) []byte {
 	switch {

@@ -22,7 +22,7 @@ var selectors = FoldedNames([]string{
 	"azure_*", "aws_*", "vertex_*", "watsonx_*", "litellm_*", "helicone_*", "portkey_*", "cf_aig_*",
 })
 
-// foldedNames are names with foldKey applied.
+// FoldedNames returns the set of the names, folded by FoldKey.
 func FoldedNames(list []string) *NameSet {
 	folded := make([]string, len(list))
 	for i, name := range list {
@@ -34,9 +34,9 @@ func FoldedNames(list []string) *NameSet {
 	return NamesOf(folded)
 }
 
-// foldKey appends to dst what all the spellings of a body key have in common that
-// some parser takes for the same: Go's ignores case, as Unicode folds it, and
-// others write camel case for underscores.
+// FoldKey appends to dst what is common to all spellings of a body key that some parser
+// treats as equal: Go's parser ignores case, by Unicode's folding, and others accept camel
+// case for underscores.
 func FoldKey[T string | []byte](dst []byte, name T) []byte {
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {
@@ -56,7 +56,7 @@ func FoldKey[T string | []byte](dst []byte, name T) []byte {
 	return dst
 }
 
-// isSelector reports whether a body key is a selector in any spelling.
+// IsSelector reports whether a body key is a selector in any spelling.
 func IsSelector[T string | []byte](key T) bool {
 	var buffer [64]byte
 	return selectors.HasKey(FoldKey(buffer[:0], key))
