@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// BodyType checks what the headers of a request say of its body, and gives a
-// multipart body's boundary. A JSON body may come without a Content-Type, as
-// several clients send it.
+// BodyType checks the Content-Type of a request and returns the boundary of a multipart
+// body. A JSON body may have no Content-Type, because several clients send none.
 func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err error) {
 	if !Plain(encoding) {
 		return "", Errorf(UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
@@ -33,8 +32,8 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
 }
 
-// readAlike says whether all parsers find these parameters in a content type,
-// so that a provider reads the body as Weir does. Some know the forms of RFC
+// ReadAlike reports whether all parsers find these parameters in a content type, so that a
+// provider reads the body as Weir does. Some know the forms of RFC
 // 2231 (charset*=utf-8”utf-7, boundary*0=b) and others do not, or know other
 // charsets in them than Go; some take a backslash for an escape; and some look
 // for the word wherever it is, in a name or between quotes.

@@ -78,3 +78,18 @@ const MaxTokens = 1_000_000_000
 // CountsInputOnly has the operations whose tokens are all input. Some providers report only
 // a total for them.
 var CountsInputOnly = map[string]bool{"embeddings": true, "rerank": true}
+
+// StreamUsage says where the events of a stream have a usage object before the end.
+type StreamUsage struct {
+	Path []string // the keys that lead to it
+	Once bool     // only one event has it
+}
+
+// StreamUsages returns the streams that report usage before their end, by
+// ResponseKind.Stream. ReadEarlyUsage reads the objects.
+func StreamUsages() map[string]StreamUsage {
+	return map[string]StreamUsage{
+		string(KindMessages): {Path: []string{"message", "usage"}, Once: true},
+		CountedStream:        {Path: []string{"usage"}},
+	}
+}

@@ -13,8 +13,14 @@ const (
 	InvalidResponse // of a media type or a form that the API does not have
 )
 
-// causes are the values in the access log and in metrics.
-var causes = [...]string{ErrorResponse: "error_answer", EmptyResponse: "empty_answer", InvalidResponse: "wrong_answer"}
+// The causes of failures, as in the access log and in metrics.
+const (
+	CauseErrorAnswer = "error_answer"
+	CauseEmptyAnswer = "empty_answer"
+	CauseWrongAnswer = "wrong_answer"
+)
+
+var causes = [...]string{ErrorResponse: CauseErrorAnswer, EmptyResponse: CauseEmptyAnswer, InvalidResponse: CauseWrongAnswer}
 
 // Failed reports whether the next attempt should follow.
 func (v Verdict) Failed() bool { return v > Accepted }

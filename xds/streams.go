@@ -27,10 +27,11 @@ const maxEarlyEvent = 64 << 10
 // The filter is added where the request's header asks for it. Removing it elsewhere
 // does not work: it sees responses only, which have no such header.
 func (b *builder) early() *matchingv3.ExtensionWithMatcher {
-	return b.byAnswer(map[string]*corev3.TypedExtensionConfig{
-		string(llm.KindMessages): b.earlyUsage(1, "message", "usage"),
-		llm.CountedStream:        b.earlyUsage(0, "usage"),
-	})
+	filters := map[string]*corev3.TypedExtensionConfig{}
+	for stream, usage := range llm.StreamUsages() {
+		filters[stream] = b.earlyUsage(usage)
+	}
+	return b.byAnswer(filters)
 }
 
 // byAnswer adds the filter for the kind of the stream.
@@ -48,13 +49,16 @@ func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *mat
 	}
 }
 
-// earlyUsage finds an object at a path in events. Envoy stops reading after the given
-// number of matches; 0 means that it reads every event.
-func (b *builder) earlyUsage(matches uint32, path ...string) *corev3.TypedExtensionConfig {
+// earlyUsage finds the usage object in events.
+func (b *builder) earlyUsage(usage llm.StreamUsage) *corev3.TypedExtensionConfig {
+	matches := uint32(0) // after how many Envoy stops reading; 0: never
+	if usage.Once {
+		matches = 1
+	}
 	rule := &jsonv3.JsonToMetadata_Rule{OnPresent: &jsonv3.JsonToMetadata_KeyValuePair{
 		MetadataNamespace: metadata.EarlyNamespace, Key: metadata.EarlyField, Type: jsonv3.JsonToMetadata_STRING,
 	}}
-	for _, key := range path {
+	for _, key := range usage.Path {
 		rule.Selectors = append(rule.Selectors, &jsonv3.JsonToMetadata_Selector{Selector: &jsonv3.JsonToMetadata_Selector_Key{Key: key}})
 	}
 	return b.extension("envoy.filters.http.sse_to_metadata", &ssev3.SseToMetadata{ResponseRules: &ssev3.SseToMetadata_ProcessingRules{

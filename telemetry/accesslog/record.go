@@ -34,9 +34,9 @@ const (
 	CauseRedirect = "redirect"
 	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: a failure disguised as
 	// success, found while the response was held (gate.Verdict).
-	CauseErrorAnswer = "error_answer"
-	CauseEmptyAnswer = "empty_answer"
-	CauseWrongAnswer = "wrong_answer"
+	CauseErrorAnswer = llm.CauseErrorAnswer
+	CauseEmptyAnswer = llm.CauseEmptyAnswer
+	CauseWrongAnswer = llm.CauseWrongAnswer
 	// CauseTruncated: the stream ended cleanly in HTTP, but without the last event of
 	// its API.
 	CauseTruncated = "truncated"
