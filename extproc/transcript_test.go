@@ -64,6 +64,7 @@ var update = flag.Bool("update", false, "write the messages that Weir sends into
 //	< …                           what Weir sends, or how it ends the stream, until it waits
 //	after DURATION                time passes
 //	ended ID                      Envoy's log reports the end of a request
+//	unreported N                  Envoy's log reports nothing for N ticks of the limiter
 //	past TEXT                     a credential that requests in flight may have
 //	retired                       the clusters of the configuration are gone
 //	= …                           at the end: metrics, log lines, and what still counts
@@ -336,6 +337,12 @@ func (c *conversation) step(line string, headers []string) {
 		time.Sleep(d)
 	case "ended":
 		c.limiter.Ended(words[0])
+	case "unreported":
+		n, err := strconv.Atoi(words[0])
+		c.check(err)
+		for range n {
+			c.limiter.Tick()
+		}
 	case "past":
 		c.past = append(c.past, text(rest))
 	case "retired":
