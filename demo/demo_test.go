@@ -277,7 +277,7 @@ func TestErrors(t *testing.T) {
 		{"POST", "/v1/chat/completions", `null`, "", 400, `{"error":{"code":null,"message":"The request body is not a JSON object.","param":null,"type":"invalid_request_error"}}`},
 		{"POST", "/v1/chat/completions", `{"model":7}`, "", 400, `{"error":{"code":null,"message":"model: unexpected number.","param":"model","type":"invalid_request_error"}}`},
 		{"POST", "/v1/chat/completions", `{"model":"demo","max_tokens":0}`, "", 400, `{"error":{"code":null,"message":"max_tokens: 0 is less than 1.","param":"max_tokens","type":"invalid_request_error"}}`},
-		{"POST", "/v1/chat/completions", `{"model":"demo","messages":[{"role":"user","content":5}]}`, "", 400, `{"error":{"code":null,"message":"messages: 5 is no text.","param":"messages","type":"invalid_request_error"}}`},
+		{"POST", "/v1/chat/completions", `{"model":"demo","messages":[{"role":"user","content":5}]}`, "", 400, `{"error":{"code":null,"message":"messages: 5: not a text.","param":"messages","type":"invalid_request_error"}}`},
 		{"POST", "/v1/messages", `{"model":"demo-echo","messages":[{"role":"assistant","content":"x"}]}`, "", 400, `{"error":{"message":"messages: \"demo-echo\" needs a user message to repeat.","type":"invalid_request_error"},"type":"error"}`},
 		{"GET", "/v1/chat/completions", "", "", 404, `{"error":{"code":"unknown_url","message":"Unknown request URL: GET /v1/chat/completions. This is Weir's built-in demo model, not a real one.","param":null,"type":"invalid_request_error"}}`},
 		{"GET", "/v1/files", "", anthropic, 404, `{"error":{"message":"Unknown request URL: GET /v1/files. This is Weir's built-in demo model, not a real one.","type":"not_found_error"},"type":"error"}`},

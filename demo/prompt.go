@@ -126,7 +126,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	case 'n': // null
 		return nil
 	default:
-		return fmt.Errorf("%.20s is no text", raw)
+		return fmt.Errorf("%.20s: not a text", raw)
 	}
 }
 

@@ -70,7 +70,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
 	if o.MaxConnections < 0 {
-		return nil, fmt.Errorf("max connections: %d: less than none", o.MaxConnections)
+		return nil, fmt.Errorf("max connections: %d: must not be negative", o.MaxConnections)
 	}
 	maxHeap := cmp.Or(o.MaxHeap, DefaultMaxHeap)
 	if maxHeap < MinMaxHeap {

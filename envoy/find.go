@@ -50,9 +50,9 @@ func Find(ctx context.Context, o FindOptions) (string, error) {
 	if path := lookPath(o.Getenv("PATH"), "envoy"); path != "" {
 		switch version, err := versionOf(ctx, path); {
 		case err != nil:
-			log.Info("envoy on PATH passed over", "path", path, "reason", err)
+			log.Info("ignoring envoy on PATH", "path", path, "reason", err)
 		case !sameLine(version):
-			log.Info("envoy on PATH passed over", "path", path, "version", version, "want", Version)
+			log.Info("ignoring envoy on PATH", "path", path, "version", version, "want", Version)
 		default:
 			return path, nil
 		}
@@ -162,7 +162,7 @@ func versionOf(ctx context.Context, path string) (string, error) {
 	}
 	version, ok := parseVersion(string(out))
 	if !ok {
-		return "", fmt.Errorf("%s --version: not Envoy's answer:%s", path, lastLines(out, 3))
+		return "", fmt.Errorf("%s --version: unexpected output:%s", path, lastLines(out, 3))
 	}
 	return version, nil
 }

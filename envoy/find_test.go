@@ -80,7 +80,7 @@ func TestFindOrder(t *testing.T) {
 		{"", "", dir + "/nothing:" + dir + "/path", path, ""},
 		{"", "", "path:.:", inCache, ""},
 		{"", "", dir + "/old", inCache, "version=1.39.2 want=" + Version},
-		{"", "", dir + "/laravel", inCache, "not Envoy's answer"},
+		{"", "", dir + "/laravel", inCache, "unexpected output"},
 		{"", "", dir + "/broken", inCache, "no such GLIBC"},
 		// The user's own choice stands, whatever its version.
 		{old, "", "", old, "not tested with this Envoy"},
@@ -105,7 +105,7 @@ func TestFindOrder(t *testing.T) {
 		{dir + "/nothing", "", "--envoy: "},
 		{"", dir + "/nothing", "ENVOY_PATH: "},
 		{broken, "", "no such GLIBC"},
-		{laravel, "", "not Envoy's answer:\n\tLaravel Envoy 2.10.2"},
+		{laravel, "", "unexpected output:\n\tLaravel Envoy 2.10.2"},
 	} {
 		got, err := Find(t.Context(), FindOptions{
 			Path: c.flag, CacheDir: dir + "/cache",

@@ -96,7 +96,7 @@ func Run(ctx context.Context, c Config) error {
 			wait, again = history.next(envoy.lived, envoy.crashed, c.Served != nil && c.Served())
 			err = envoy.err
 			if !again {
-				return fmt.Errorf("envoy does not come up, %d times in a row: %w%s",
+				return fmt.Errorf("envoy did not start, %d times in a row: %w%s",
 					history.failed, err, envoy.output.last())
 			}
 			log.Error("envoy died", "pid", envoy.pid, "error", err, "lived", envoy.lived, "restart_in", wait)
@@ -210,7 +210,7 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 	ctx, cancel := context.WithTimeout(ctx, c.DrainTime)
 	defer cancel()
 	if _, err := admin.Post(ctx, "/drain_listeners"); err != nil {
-		p.log.Warn("envoy is not drained", "error", err)
+		p.log.Warn("envoy was not drained", "error", err)
 		return
 	}
 	active := -1 // not known yet
@@ -222,10 +222,10 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 		case <-p.exited:
 			return
 		case <-c.Now:
-			p.log.Warn("envoy is told to stop with requests running", "requests", active)
+			p.log.Warn("stopping envoy with requests running", "requests", active)
 			return
 		case <-ctx.Done():
-			p.log.Warn("envoy's drain time is over with requests running", "requests", active)
+			p.log.Warn("drain time of envoy is over with requests running", "requests", active)
 			return
 		}
 		if n, err := admin.ActiveRequests(ctx); err == nil {
@@ -250,7 +250,7 @@ func (p *process) stop() {
 	select {
 	case <-p.exited:
 	case <-time.After(killAfter):
-		p.log.Warn("envoy does not obey SIGTERM and is killed", "pid", p.pid)
+		p.log.Warn("envoy did not exit after SIGTERM: killing it", "pid", p.pid)
 		p.signal(syscall.SIGKILL)
 		<-p.exited
 	}

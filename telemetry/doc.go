@@ -10,5 +10,6 @@
 // blocks on a reader of the log: lines that do not fit into the buffer are dropped and
 // counted.
 //
-// It imports llm, telemetry/accesslog, telemetry/rolling and internal/sample.
+// It imports llm, telemetry/accesslog, telemetry/rolling, internal/jsontext and
+// internal/sample.
 package telemetry

@@ -74,7 +74,7 @@ func (st *stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub c
 		// No response, rather than ending the stream. The bound on types is also why
 		// out, which has room for two responses of each known type, never fills up and
 		// blocks the cache, however slow an Envoy is.
-		st.server.log.Warn("envoy asks for a type that is not served", "node", req.GetNode().GetId(), "type", req.GetTypeUrl())
+		st.server.log.Warn("envoy requested a type that is not served", "node", req.GetNode().GetId(), "type", req.GetTypeUrl())
 		return nil, nil
 	}
 	return st.server.answer(st, req, sub, out)
