@@ -56,8 +56,8 @@ var endpoints = []Endpoint{
 	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
 	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
 	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage, Response: KindJSON},
-	{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages},
-	{Path: "/v1/messages/count_tokens", Format: Anthropic, Surface: Messages, Operation: "count_tokens", Response: KindJSON},
+	{Path: MessagesPath, Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages},
+	{Path: CountTokensPath, Format: Anthropic, Surface: Messages, Operation: "count_tokens", Response: KindJSON},
 }
 
 // ChatUsage is the usage object of chat completions, which other operations of
@@ -95,9 +95,17 @@ type Route struct {
 	Format Format
 }
 
+// MessagesPath begins the paths of Anthropic's API. CountTokensPath is that of an operation
+// whose response has no length to limit.
+const (
+	MessagesPath    = "/v1/messages"
+	CountTokensPath = MessagesPath + "/count_tokens"
+)
+
 // FormatOf returns the format whose error shape a path's client expects.
 func FormatOf(path string) Format {
-	if path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/") || strings.HasPrefix(path, "/v1/messages?") {
+	rest, ok := strings.CutPrefix(path, MessagesPath)
+	if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
 		return Anthropic
 	}
 	return OpenAI

@@ -26,7 +26,7 @@ func (o outputLimit) exceededBy(value []byte) bool {
 // policy's. A field that this model or surface does not take stays out; what
 // the policy itself sets was checked when it was loaded.
 func (p *Policy) clampOutput(c *choice, req *Request, shaped *shaped) []body.KeyValue {
-	if req.Endpoint.Path == "/v1/messages/count_tokens" {
+	if req.Endpoint.Path == llm.CountTokensPath {
 		return shaped.set
 	}
 	set := slices.Clip(shaped.set) // so that appending copies
