@@ -37,13 +37,13 @@ var (
 	)
 	scopeKind = newKind("scope",
 		requestCount(),
-		within("latency", latencyKind),
-		within("error_rate", errorRateKind),
+		of("latency", latencyKind.typ, func(l *live) ref.Val { return &l.latency }),
+		of("error_rate", errorRateKind.typ, func(l *live) ref.Val { return &l.errorRate }),
 	)
 	// Both scopes are what this gateway has seen.
 	metricsKind = newKind("metrics",
-		within("global", scopeKind),
-		within("account", scopeKind),
+		of("global", scopeKind.typ, func(l *live) ref.Val { return &l.scope }),
+		of("account", scopeKind.typ, func(l *live) ref.Val { return &l.scope }),
 	)
 	modelKind = newKind("model",
 		of("id", types.StringType, func(m *Model) ref.Val { return m.seen().id }),
@@ -126,22 +126,12 @@ func of[T any](name string, typ *types.Type, f func(T) ref.Val) field {
 	return field{name: name, typ: typ, get: get(typ, f)}
 }
 
-// within is a field that shows the same live numbers as another kind.
-func within(name string, k *kind) field {
-	return field{name: name, typ: k.typ, get: func(of any) ref.Val {
-		if _, ok := of.(live); !ok {
-			return types.NullValue
-		}
-		return &object{k, of}
-	}}
-}
-
 func number(name string, m Metric) field {
-	return of(name, types.DoubleType, func(l live) ref.Val { return types.Double(l.number(m)) })
+	return of(name, types.DoubleType, func(l *live) ref.Val { return types.Double(l.number(m)) })
 }
 
 func requestCount() field {
-	return of("request_count", types.IntType, func(l live) ref.Val { return types.Int(l.number(RequestCount)) })
+	return of("request_count", types.IntType, func(l *live) ref.Val { return types.Int(l.number(RequestCount)) })
 }
 
 func keyNumber(name string, f func(KeyNumbers) float64) field {

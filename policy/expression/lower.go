@@ -120,7 +120,7 @@ func (t *tree) lowered(e ast.Expr, vars map[string]gap) gap {
 		switch {
 		case !s.IsTestOnly() && s.FieldName() == metricsField && t.GetType(s.Operand().ID()).TypeName() == modelKind.typ.TypeName():
 			null := t.missing(s.Operand())
-			t.replace(e, fnLive, s.Operand(), t.text(s.FieldName()), t.run())
+			t.replace(e, fnMetrics, s.Operand(), t.run())
 			return gap{null: null}
 		case !t.open(s.Operand()):
 			// What a missing object has is missing, but its lists are empty.

@@ -15,7 +15,8 @@ import (
 // comment has the rules.
 const (
 	fnGet     = "@get"
-	fnLive    = "@live" // fnGet for a field that may be a model's live numbers
+	fnMetrics = "@metrics" // the live numbers of a model
+	fnLive    = "@live"    // fnGet for a field that may be a model's live numbers
 	fnHas     = "@has"
 	fnBool    = "@bool"
 	fnList    = "@list"
@@ -43,10 +44,10 @@ var lenient = map[string]string{
 func missingFunctions() []cel.EnvOption {
 	d := cel.DynType
 	unary := func(name string, f func(ref.Val) ref.Val) cel.EnvOption {
-		return cel.Function(name, cel.Overload(name, []*cel.Type{d}, d, cel.UnaryBinding(f)))
+		return cel.Function(name, lax, cel.Overload(name, []*cel.Type{d}, d, cel.UnaryBinding(f)))
 	}
 	binary := func(name string, f func(a, b ref.Val) ref.Val) cel.EnvOption {
-		return cel.Function(name, cel.Overload(name, []*cel.Type{d, d}, d, cel.BinaryBinding(f)))
+		return cel.Function(name, lax, cel.Overload(name, []*cel.Type{d, d}, d, cel.BinaryBinding(f)))
 	}
 	compare := func(name string, is func(int) bool) cel.EnvOption {
 		return binary(name, func(a, b ref.Val) ref.Val {
@@ -79,9 +80,15 @@ func missingFunctions() []cel.EnvOption {
 	}
 	return []cel.EnvOption{
 		binary(fnGet, lookup),
-		cel.Function(fnLive, cel.Overload(fnLive, []*cel.Type{d, d, d}, d, cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+		binary(fnMetrics, func(m, in ref.Val) ref.Val {
+			if m == types.NullValue {
+				return m
+			}
+			return &newLive(m.(*object).of.(*Model), runOf(in)).metrics
+		}),
+		cel.Function(fnLive, lax, cel.Overload(fnLive, []*cel.Type{d, d, d}, d, cel.FunctionBinding(func(args ...ref.Val) ref.Val {
 			if o, ok := args[0].(*object); ok && o.kind == modelKind && args[1] == types.String(metricsField) {
-				return &object{metricsKind, live{o.of.(*Model), runOf(args[2])}}
+				return &newLive(o.of.(*Model), runOf(args[2])).metrics
 			}
 			return lookup(args[0], args[1])
 		}))),

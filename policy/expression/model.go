@@ -127,14 +127,24 @@ func (w *World) knows(m *Model) bool {
 	return m.index > 0 && m.index <= len(w.models) && w.models[m.index-1] == m
 }
 
-// live is a model with the evaluation that reads its numbers.
+// live is a model with the evaluation that reads its numbers, and the objects that CEL
+// reads them from.
 type live struct {
 	model *Model
 	run   *run
+
+	metrics, scope, latency, errorRate object
+}
+
+func newLive(m *Model, r *run) *live {
+	l := &live{model: m, run: r}
+	l.metrics, l.scope = object{metricsKind, l}, object{scopeKind, l}
+	l.latency, l.errorRate = object{latencyKind, l}, object{errorRateKind, l}
+	return l
 }
 
 // number is 0 for a model that is not one of the world's, and without Numbers.
-func (l live) number(of Metric) float64 {
+func (l *live) number(of Metric) float64 {
 	l.run.readNumbers = true
 	if l.run.numbers == nil || !l.run.world.knows(l.model) {
 		return 0

@@ -74,7 +74,14 @@ func (o *object) Value() any     { return o.of }
 // Equal is identity: two views of one thing are equal.
 func (o *object) Equal(other ref.Val) ref.Val {
 	p, ok := other.(*object)
-	return types.Bool(ok && p.kind == o.kind && p.of == o.of)
+	return types.Bool(ok && p.kind == o.kind && p.identity() == o.identity())
+}
+
+func (o *object) identity() any {
+	if l, ok := o.of.(*live); ok {
+		return l.model // a live is made whenever numbers are read
+	}
+	return o.of
 }
 
 func (o *object) ConvertToType(t ref.Type) ref.Val {

@@ -82,8 +82,24 @@ type keyed[T any] struct {
 	of  T
 }
 
-func sortKeyed[T any](all []keyed[T]) {
-	slices.SortStableFunc(all, func(a, b keyed[T]) int { return a.key.compare(b.key) })
+// sortKeyed returns what there is to sort, in order. The sort is stable. It moves
+// places, for a keyed is eight times as long.
+func sortKeyed[T any](all []keyed[T]) []T {
+	places := make([]int, len(all))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places, func(a, b int) int {
+		if c := all[a].key.compare(all[b].key); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
+	out := make([]T, len(all))
+	for i, place := range places {
+		out[i] = all[place].of
+	}
+	return out
 }
 
 // sortByKeys is what the macro sortBy(x, key) becomes: the keys are in the
@@ -106,12 +122,7 @@ func sortByKeys(list, keys ref.Val) ref.Val {
 		}
 		all = append(all, keyed[ref.Val]{k, it.Next()})
 	}
-	sortKeyed(all)
-	vals := make([]ref.Val, len(all))
-	for i := range all {
-		vals[i] = all[i].of
-	}
-	return listOf(vals)
+	return listOf(sortKeyed(all))
 }
 
 // sortFields are what sortBy('…') takes.
@@ -138,16 +149,7 @@ func sortByField(list, field ref.Val) ref.Val {
 	for i, m := range models {
 		all[i] = keyed[*Model]{key(m), m}
 	}
-	return sorted(all)
-}
-
-func sorted(all []keyed[*Model]) ref.Val {
-	sortKeyed(all)
-	models := make([]*Model, len(all))
-	for i := range all {
-		models[i] = all[i].of
-	}
-	return &modelList{models}
+	return &modelList{sortKeyed(all)}
 }
 
 // random returns one element, each with the same probability.
