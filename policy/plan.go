@@ -60,6 +60,7 @@ type Plan struct {
 	// client's body.
 	edits   [metadata.MaxAttempts]body.Edit
 	scratch [4]body.Edit
+	text    [metadata.MaxAttempts * 32]byte // what the edits insert
 }
 
 // isAuto reports whether a model name leaves the choice to the gateway.
@@ -201,7 +202,7 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
 	var original []body.Edit // of the first attempt, against the client's body
-	unused := out.edits[:0]
+	unused, memory := out.edits[:0], out.text[:0]
 	text := 0
 	own := req.Presented.spans(req.Body)
 	var a Attempt
@@ -215,7 +216,9 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 			if req.Presented.In(c.sent) {
 				return llm.Errorf(llm.InvalidBody, "the model name contains the access key: send the key as a credential only")
 			}
-			edits, _ := req.Body.Edit(out.scratch[:0], p.change(c, req, shaped))
+			change := p.change(c, req, shaped)
+			change.Memory = &memory
+			edits, _ := req.Body.Edit(out.scratch[:0], change)
 			if edits, err = redact(edits, own); err != nil {
 				return err
 			}

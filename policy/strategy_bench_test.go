@@ -166,7 +166,7 @@ func BenchmarkStrategies(b *testing.B) {
 // model where they are not in the order of the configuration: some allocations for each
 // model that a name stands for.
 func TestStrategiesAllocations(t *testing.T) {
-	const most, ofNames = 42, 400
+	const most, ofNames = 14, 400
 	c, body, random := nameOfThousand(t, strategyCases[0].source), new(body.Body), rand.New(rand.NewPCG(1, 2))
 	if got := testing.AllocsPerRun(20, func() { c.decide(t, body, []byte(`{"model":"llama","messages":[]}`), random) }); got > most {
 		t.Errorf("a name of a thousand: %v allocations, %v at most", got, most)

@@ -30,6 +30,31 @@ type Change struct {
 	// Drop tells which keys to remove; nil removes none. It is asked neither
 	// for `model` and `models` nor for what Set sets. For JSON only.
 	Drop func(name []byte) bool
+	// Memory is for the text that edits insert: it is put behind the length, as far as
+	// the capacity goes, and the length grows by it. nil is no memory.
+	Memory *[]byte
+}
+
+// room returns an empty text with room for n bytes.
+func (c *Change) room(n int) []byte {
+	if c.Memory != nil {
+		if m := *c.Memory; cap(m)-len(m) >= n {
+			return m[len(m) : len(m) : len(m)+n]
+		}
+	}
+	return make([]byte, 0, n)
+}
+
+// use returns a text that was begun with room. If it is in the memory, nothing else
+// will be put there.
+func (c *Change) use(text []byte) []byte {
+	if c.Memory == nil || len(text) == 0 {
+		return text
+	}
+	if m := *c.Memory; cap(m)-len(m) >= len(text) && &m[:len(m)+1][len(m)] == &text[0] {
+		*c.Memory = m[:len(m)+len(text)]
+	}
+	return text
 }
 
 // WithModel appends to dst the edits that set the model and remove `models`. at is the
@@ -101,8 +126,11 @@ func (e *editor) editObject(b *Body, c Change) (modelAt Span) {
 			removed.add(i)
 		}
 	}
-	model := EncodeModel(c.Model)
-	if text, value := b.insertion(c, model, removed.count < len(b.Members)); len(text) > 0 {
+	var model []byte
+	if b.HasModel {
+		model = c.use(jsontext.AppendString(c.room(len(c.Model)+len(`""`)), c.Model))
+	}
+	if text, value := b.insertion(c, removed.count < len(b.Members)); len(text) > 0 {
 		at := e.replace(Span{b.open, b.open}, text)
 		modelAt = Span{at.Start + value.Start, at.Start + value.End}
 	}
@@ -136,27 +164,43 @@ func (b *Body) removes(i int, c Change) bool {
 
 // insertion returns the members that the body lacks, with a comma if any other member
 // stays, and the place of the model's value in them.
-func (b *Body) insertion(c Change, model []byte, othersStay bool) (text []byte, value Span) {
-	insert := func(key string, raw []byte) {
+func (b *Body) insertion(c Change, othersStay bool) (text []byte, value Span) {
+	const around = len(`"":,`)
+	n := 0
+	if !b.HasModel {
+		n = len("model") + len(c.Model) + len(`""`) + around
+	}
+	for _, kv := range c.Set {
+		if !b.hasMember(kv.Key) {
+			n += len(kv.Key) + len(kv.Value) + around
+		}
+	}
+	if n == 0 {
+		return nil, Span{}
+	}
+	text = c.room(n)
+	insert := func(key string) {
 		if len(text) > 0 {
 			text = append(text, ',')
 		}
 		text = append(jsontext.AppendString(text, key), ':')
-		text = append(text, raw...)
 	}
 	if !b.HasModel {
-		insert("model", model)
-		value = Span{len(text) - len(model), len(text)}
+		insert("model")
+		value.Start = len(text)
+		text = jsontext.AppendString(text, c.Model)
+		value.End = len(text)
 	}
 	for _, kv := range c.Set {
 		if !b.hasMember(kv.Key) {
-			insert(kv.Key, kv.Value)
+			insert(kv.Key)
+			text = append(text, kv.Value...)
 		}
 	}
-	if len(text) > 0 && othersStay {
+	if othersStay {
 		text = append(text, ',')
 	}
-	return text, value
+	return c.use(text), value
 }
 
 func (b *Body) hasMember(key string) bool {

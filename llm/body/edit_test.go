@@ -84,6 +84,17 @@ func TestEdit(t *testing.T) {
 		if got := checkEdits(t, body, edits, at, `"m"`); got != want {
 			t.Errorf("%s\n got %s\nwant %s", input, got, want)
 		}
+		// The edits of another model in the same memory, of any size, leave these alone.
+		for size := range 2 * len(want) {
+			memory := make([]byte, 0, size)
+			first, second := c, c
+			first.Memory, second.Memory, second.Model = &memory, &memory, "another"
+			edits, at := body.Edit(nil, first)
+			body.Edit(nil, second)
+			if got := checkEdits(t, body, edits, at, `"m"`); got != want {
+				t.Errorf("%s, memory of %d bytes\n got %s\nwant %s", input, size, got, want)
+			}
+		}
 	}
 	// Drop: first, middle, last, only, adjacent, all.
 	f(`{"a":1,"b":2,"model":"m"}`, Change{Drop: drop("a")}, `{"b":2,"model":"m"}`)
