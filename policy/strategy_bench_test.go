@@ -15,9 +15,11 @@ import (
 	"weir/policy/expression"
 )
 
+type strategyCase struct{ name, source string }
+
 // strategyCases are the strategies of the documents that the specification
 // comes from, in testdata/seeds.yaml, and those over live numbers.
-var strategyCases = []struct{ name, source string }{
+var strategyCases = []strategyCase{
 	{"first-of-two", `["ai.models.filter(m, m.provider_id == 'nobody')", "ai.models.filter(m, m.provider_id == 'openai')"]`},
 	{"filter", `["ai.models.filter(m, m.provider_id == 'ollama')"]`},
 	{"random", `["ai.models.random()"]`},
@@ -160,6 +162,27 @@ func BenchmarkStrategies(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkStrategiesMiss measures plans that find nothing that was evaluated before: the
+// first after the numbers have changed, and those whose strategy reads the request.
+func BenchmarkStrategiesMiss(b *testing.B) {
+	for _, s := range append(strategyCases[5:],
+		strategyCase{"request", `["ai.models.filter(m, m.max_output_tokens >= req.body.n)"]`},
+		strategyCase{"error-rate-request", `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).filter(m, m.max_output_tokens >= req.body.n)"]`},
+	) {
+		p, _ := thousandModels(b, s.source)
+		c, body, random := &planRequest{policy: p}, new(body.Body), rand.New(rand.NewPCG(1, 2))
+		known := *drawNumbers(p).(*drawn)
+		b.Run(s.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				numbers := known
+				c.numbers = &numbers
+				c.decide(b, body, []byte(`{"messages":[{"role":"user","content":"Hello"}],"n":0}`), random)
+			}
+		})
+	}
 }
 
 // What a plan allocates does not grow with the models. Names are evaluated model by
