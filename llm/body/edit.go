@@ -96,12 +96,6 @@ func EditedLen(n int, edits []Edit) int {
 	return n
 }
 
-// EncodeModel returns a model as a JSON string. It escapes only what JSON requires, so
-// that a log of the provider shows what the client requested.
-func EncodeModel(model string) []byte {
-	return jsontext.AppendString(make([]byte, 0, len(model)+2), model)
-}
-
 // editor collects edits in the order of the body.
 type editor struct {
 	body  []byte
@@ -128,6 +122,8 @@ func (e *editor) editObject(b *Body, c Change) (modelAt Span) {
 	}
 	var model []byte
 	if b.HasModel {
+		// It escapes only what JSON requires, so that a log of the provider shows what
+		// the client requested.
 		model = c.use(jsontext.AppendString(c.room(len(c.Model)+len(`""`)), c.Model))
 	}
 	if text, value := b.insertion(c, removed.count < len(b.Members)); len(text) > 0 {

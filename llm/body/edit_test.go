@@ -157,8 +157,9 @@ func TestEditAppendsToDst(t *testing.T) {
 func TestEncodeModel(t *testing.T) {
 	f := func(model, want string) {
 		t.Helper()
-		if got := string(EncodeModel(model)); got != want {
-			t.Errorf("%q: got %s, want %s", model, got, want)
+		edits, _ := readBody(t, `{"model":"old"}`).WithModel(nil, model)
+		if len(edits) != 1 || string(edits[0].With) != want {
+			t.Errorf("%q: got %v, want %s", model, edits, want)
 		}
 	}
 	f("", `""`)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"weir/internal/jsontext"
 	"weir/llm"
 )
 
@@ -198,7 +199,7 @@ func FuzzEdit(f *testing.F) {
 			change.Set = []KeyValue{{set, []byte(value)}}
 		}
 		edits, at := body.Edit(nil, change)
-		out := []byte(checkEdits(t, &body, edits, at, string(EncodeModel(model))))
+		out := []byte(checkEdits(t, &body, edits, at, string(jsontext.AppendString(nil, model))))
 		if !json.Valid(out) {
 			t.Fatalf("not valid JSON: %s", out)
 		}
@@ -211,7 +212,7 @@ func FuzzEdit(f *testing.F) {
 			case m.name == "models":
 				continue
 			case m.name == "model":
-				m.value = EncodeModel(model)
+				m.value = jsontext.AppendString(nil, model)
 			case settable && m.name == set:
 				m.value, isSet = bytes.Trim([]byte(value), " \t\r\n"), true
 			case m.name == dropped:
@@ -223,7 +224,7 @@ func FuzzEdit(f *testing.F) {
 			want = append([]rawMember{{set, bytes.Trim([]byte(value), " \t\r\n")}}, want...)
 		}
 		if !body.HasModel {
-			want = append([]rawMember{{"model", EncodeModel(model)}}, want...)
+			want = append([]rawMember{{"model", jsontext.AppendString(nil, model)}}, want...)
 		}
 		got := rawMembers(t, out)
 		if len(got) != len(want) {
