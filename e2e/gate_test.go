@@ -144,6 +144,7 @@ func TestTotalTimeoutOfStreams(t *testing.T) {
 on_http_request:
   - type: ai-gateway
     config:
+      per_request_timeout: 2s
       total_timeout: 5s
       outlier_detection: {disabled: true}
       providers:
