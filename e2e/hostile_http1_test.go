@@ -53,9 +53,9 @@ var (
 	notHTTP     = bad("invalid_body", "the request is not valid HTTP")
 	headersSize = []outcome{{431, "", "request_too_large", "the request headers are larger than 60 KiB, or more than 100"}}
 	oldHTTP     = []outcome{{426, "", "invalid_body", "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"}}
-	oddTarget   = bad("not_implemented", "the gateway takes no https:// request target")
+	oddTarget   = bad("not_implemented", "https:// request targets are not supported: the gateway is not a forward proxy")
 	noProxy     = bad("not_implemented", "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
-	oddEncoding = bad("not_implemented", "the gateway takes no Transfer-Encoding but chunked")
+	oddEncoding = bad("not_implemented", "the only supported Transfer-Encoding is chunked")
 	smuggled    = "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 22\r\n\r\n" + `{"model":"p:smuggled"}`
 )
 

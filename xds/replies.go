@@ -41,7 +41,7 @@ func (b *builder) replies() []reply {
 		{b.overloaded(), 503, llm.Errorf(llm.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
 		// The statuses that the custom_response filter sets: see statuses.
 		{status(redirected), 502, llm.Errorf(llm.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
-		{status(unanswered), 502, llm.Errorf(llm.ProviderUnreachable, "the provider answers with a status that is no answer in HTTP"), nil},
+		{status(unanswered), 502, llm.Errorf(llm.ProviderUnreachable, "the provider sent a status that is not a final one of HTTP"), nil},
 		// UO: see breakers.
 		{all(planned, flags("UO")), 503, llm.Errorf(llm.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
 		// A failure of a provider while Weir is gone: see failureProcessor.
@@ -63,11 +63,11 @@ func (b *builder) replies() []reply {
 		{status(400), 400, llm.Errorf(llm.InvalidBody, "the request is not valid HTTP"), nil},
 		// A WebSocket handshake: see upgrades.go.
 		{all(status(403), withHeader(headerThere("upgrade", true))), 426, noWebSocket, upgradeHeaders()},
-		{status(403), 501, llm.Errorf(llm.NotImplemented, "the gateway takes no https:// request target"), nil},
+		{status(403), 501, llm.Errorf(llm.NotImplemented, "https:// request targets are not supported: the gateway is not a forward proxy"), nil},
 		{status(404), 404, llm.Errorf(llm.UnknownPath, "the request target is not a path of this gateway"), nil},
 		// Envoy removes an Upgrade header from the response to a request without one.
 		{status(426), 426, llm.Errorf(llm.InvalidBody, "the gateway speaks HTTP/1.1 and HTTP/2, not the HTTP of this request (in nginx, set proxy_http_version 1.1)"), nil},
-		{status(501), 501, llm.Errorf(llm.NotImplemented, "the gateway takes no Transfer-Encoding but chunked"), nil},
+		{status(501), 501, llm.Errorf(llm.NotImplemented, "the only supported Transfer-Encoding is chunked"), nil},
 		{status(408), 408, llm.Errorf(llm.Timeout, "the request did not arrive in time"), nil},
 		{nil, 503, undecided, retryAfter(undecidedRetryAfter)},
 	}
