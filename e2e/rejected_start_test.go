@@ -26,9 +26,9 @@ func TestRejectedAtStart(t *testing.T) {
 	s.AdminURL = "http://" + s.Field("weir started", "admin")
 	problem := func() bool { return strings.Contains(s.Admin("/healthz"), "weir.yaml:3: listen: envoy ") }
 	gatewaytest.Eventually(t, "the problem in /healthz", problem)
-	if log := s.Log(); !strings.Contains(log, "configuration rejected by envoy: not ready until it is corrected") {
-		t.Errorf("log:\n%s", log)
-	}
+	gatewaytest.Eventually(t, "the problem in the log", func() bool {
+		return strings.Contains(s.Log(), "configuration rejected by envoy: not ready until it is corrected")
+	})
 	if ready := s.Admin("/readyz"); !strings.Contains(ready, "not ready") {
 		t.Errorf("/readyz: %s", ready)
 	}
