@@ -18,7 +18,7 @@ type Prompt struct {
 	Tokens   int      // in all Texts
 
 	Stream    bool
-	MaxTokens int // of the answer; 0: no limit
+	MaxTokens int // of the response; 0: no limit
 
 	id           string // from the body, for the ids in the reply
 	includeUsage bool   // stream_options.include_usage

@@ -37,7 +37,7 @@ const maxText = 256
 //	client_gone    the client disconnected before the response was complete
 //	truncated      the stream ended without the last event of its API
 //	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning;
-//	               where the answer was cut, what it told until then
+//	               where the response was cut, what it stated until then
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the response's body

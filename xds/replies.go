@@ -22,7 +22,7 @@ import (
 // shape.
 type reply struct {
 	when    *accesslogv3.AccessLogFilter
-	status  int // of the answer
+	status  int // of the response
 	err     *llm.Error
 	headers []*corev3.HeaderValueOption
 }

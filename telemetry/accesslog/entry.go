@@ -42,14 +42,14 @@ type entry struct {
 	bytesIn, bytesOut   int64
 	quota               QuotaHeaders
 	judged              string // the cause that the gate found
-	judgedStatus        int    // the answer's own
+	judgedStatus        int    // the status that the provider sent
 
 	// From the metadata.
 	context  string // metadata.LogContext, encoded
 	refused  bool
 	rejected string // models
 	tokens   llm.Tokens
-	usage    bool   // Envoy has read the whole answer for tokens
+	usage    bool   // Envoy has read the whole response for tokens
 	early    string // the usage object that a stream told before its end
 	// truncated is set if the stream ended without the last event of its API.
 	truncated bool

@@ -367,7 +367,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	case e.refused && e.details == metadata.DetailsPrefix+string(llm.Timeout) && e.status < 400:
 		out.Cause = CauseTimeout // Weir ended a stream that was silent too long
 	case e.refused:
-		if e.status >= 400 { // the list of models is an answer, too
+		if e.status >= 400 { // the list of models is a response, too
 			out.Code, out.Cause = strings.TrimPrefix(e.details, metadata.DetailsPrefix), CauseRefused
 		}
 	case e.attempts == 0:
