@@ -225,8 +225,9 @@ func TestAllocations(t *testing.T) {
 			w, models := largeWorld(n)
 			s, in := mustModels(t, w, source), &Input{Numbers: tags{w}, Random: seeded(1)}
 			got := testing.AllocsPerRun(50, func() { _, _ = s.Run(in, models) })
-			if got > most {
-				t.Errorf("%s over %d models: %v allocations, %v at most", source, n, got, most)
+			const pools = 2 // the race detector empties pools at random
+			if got > most+pools {
+				t.Errorf("%s over %d models: %v allocations, %v at most", source, n, got, most+pools)
 			}
 		}
 	}
