@@ -2,6 +2,6 @@
 // secrets, one listener and its routes) and serves them over one delta ADS stream.
 // Publish returns when the Envoys have acknowledged them.
 //
-// It refuses state-of-the-world discovery. It imports llm, metadata, policy and
-// policy/config, never extproc: what the two must agree on is defined in metadata.
+// It refuses state-of-the-world discovery. It never imports extproc: what the two must
+// agree on is defined in metadata.
 package xds

@@ -4,5 +4,5 @@
 // that a provider receives every other byte unchanged.
 //
 // It refuses a body that two parsers could read differently, such as one with two
-// model keys. It imports only package llm, for coded errors.
+// model keys, with a coded error of package llm.
 package body

@@ -60,5 +60,5 @@
 // this form ends in an error, the expression is evaluated again as it was written: the
 // shared form never decides what an error is.
 //
-// It imports cel-go, and of Weir policy/nearest; no Envoy, no gRPC, no HTTP.
+// It knows no Envoy, no gRPC and no HTTP.
 package expression
