@@ -5,7 +5,7 @@
 // The estimate is the sum of
 //
 //   - the text of the prompt: the strings of `messages`, `input`, `prompt`,
-//     `system`, `instructions`, `query` and what else [parts] lists, decoded,
+//     `system`, `instructions`, `query` and the others that package llm/prompt lists, decoded,
 //     each tokenised by itself. Of what has a schema of its own or none
 //     (`tools`, `documents`, a tool call's `input`), keys, numbers and literals
 //     are text too: a model sees them;

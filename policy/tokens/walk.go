@@ -1,6 +1,10 @@
 package tokens
 
-import "bytes"
+import (
+	"bytes"
+
+	"weir/llm/prompt"
+)
 
 // maxDepth is how deep a body may be nested; what is deeper has been refused.
 const maxDepth = 1000
@@ -22,16 +26,16 @@ func (w *walk) request() {
 		return
 	}
 	for first := true; w.more(first, '}'); first = false {
-		var spelled [maxKey]byte
-		p, ok := partOf(decodeKey(spelled[:0], w.key()))
+		var spelled [prompt.MaxKey]byte
+		f, ok := prompt.FieldOf(decodeKey(spelled[:0], w.key()))
 		switch {
 		case !ok:
 			w.skip()
-		case p.data:
+		case f.Data:
 			w.data()
 		default:
-			w.charge(p.once)
-			w.prompt(p)
+			w.charge(f.Once)
+			w.prompt(f)
 		}
 	}
 }
@@ -56,29 +60,29 @@ func (w *walk) enter() {
 func (w *walk) leave() { w.depth-- }
 
 // prompt reads a string, a list of numbers, messages, or lists of these.
-func (w *walk) prompt(p part) {
+func (w *walk) prompt(f prompt.Field) {
 	w.enter()
 	defer w.leave()
 	switch c := w.peek(); {
 	case c == '[':
 		for first := true; w.more(first, ']'); first = false {
-			w.prompt(p)
+			w.prompt(f)
 		}
 	case c == '{':
-		w.charge(p.each)
-		w.members(nested)
+		w.charge(f.PerObject)
+		w.members(prompt.Nested)
 	case c == '"':
 		w.text(w.str())
 	default:
 		w.scalar()
-		if p.numbers && (c == '-' || '0' <= c && c <= '9') {
+		if f.Numbers && (c == '-' || '0' <= c && c <= '9') {
 			w.charge(1)
 		}
 	}
 }
 
 // nested reads an object or array that has known keys.
-func (w *walk) nested(in kind) {
+func (w *walk) nested(in prompt.Kind) {
 	w.enter()
 	defer w.leave()
 	switch w.peek() {
@@ -97,15 +101,15 @@ func (w *walk) nested(in kind) {
 
 // members reads a message, or an object in one, that stands under a key of
 // kind in.
-func (w *walk) members(in kind) {
+func (w *walk) members(in prompt.Kind) {
 	start := w.at
 	var isSealed, isKnown bool // of its payload
 	for first := true; w.more(first, '}'); first = false {
-		var spelled [maxKey]byte
-		k := kinds[string(decodeKey(spelled[:0], w.key()))]
+		var spelled [prompt.MaxKey]byte
+		k := prompt.KindOf(decodeKey(spelled[:0], w.key()))
 		switch c := w.peek(); {
 		case c == '{' || c == '[':
-			if k.hasKnownKeys() {
+			if k.HasKnownKeys() {
 				w.nested(k)
 			} else {
 				w.data()
@@ -116,19 +120,19 @@ func (w *walk) members(in kind) {
 			continue
 		}
 		s := w.str()
-		if k == payload && !isKnown {
+		if k == prompt.Payload && !isKnown {
 			isSealed, isKnown = sealedPayload(w.body, start, in), true
 		}
 		switch {
-		case k == label && len(s) <= maxLabel,
-			k == sealed,
-			k == linked && isMedia(s),
-			k == address && in == linked && isMedia(s),
-			k == filed && (isMedia(s) || isPDF(s)),
-			k == payload && isSealed:
+		case k == prompt.Label && len(s) <= prompt.MaxLabel,
+			k == prompt.Sealed,
+			k == prompt.Linked && prompt.IsMedia(s),
+			k == prompt.Address && in == prompt.Linked && prompt.IsMedia(s),
+			k == prompt.Filed && (prompt.IsMedia(s) || prompt.IsPDF(s)),
+			k == prompt.Payload && isSealed:
 			continue
-		case k == named:
-			w.charge(perName)
+		case k == prompt.Named:
+			w.charge(prompt.PerName)
 		}
 		w.text(s)
 	}
@@ -155,12 +159,12 @@ func (w *walk) data() {
 	}
 }
 
-// sealedPayload tells whether `data` or `result` of the object at start is no
-// text. An object with a payload has no more levels, and the first one ends
-// the search: so a body of such objects is not read more than twice.
-func sealedPayload(body []byte, start int, in kind) bool {
-	if in == sound {
-		return true
+// sealedPayload reports whether the payload of the object at start is not text. An object
+// with a payload has no more levels, and the first one ends the search: so a body of such
+// objects is not read more than twice.
+func sealedPayload(body []byte, start int, in prompt.Kind) bool {
+	if prompt.IsSealed(in, nil, nil) {
+		return true // whatever the object says
 	}
 	var typ, media []byte
 	c := cursor{body: body, at: start}
@@ -178,23 +182,17 @@ func sealedPayload(body []byte, start int, in kind) bool {
 		}
 		value := c.str()
 		switch {
-		case bytes.EqualFold(key, []byte("type")):
+		case bytes.EqualFold(key, []byte(prompt.TypeKey)):
 			if typ != nil {
 				return false // parsers differ in which one they take
 			}
 			typ = value
-		case bytes.EqualFold(key, []byte("media_type")):
+		case bytes.EqualFold(key, []byte(prompt.MediaTypeKey)):
 			if media != nil {
 				return false
 			}
 			media = value
 		}
 	}
-	switch string(typ) {
-	case "base64":
-		return in == sourced && (bytes.HasPrefix(media, []byte("image/")) || string(media) == "application/pdf")
-	case "redacted_thinking", "reasoning.encrypted", "image_generation_call":
-		return true
-	}
-	return false
+	return prompt.IsSealed(in, typ, media)
 }

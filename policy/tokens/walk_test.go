@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// What a chat costs beside its text, in tokens.
+const perMessage, perName, perReply = 3, 1, 3
+
 // Words of one letter are one token each, with the space before them.
 func TestWhatCounts(t *testing.T) {
 	const chat = perReply + perMessage
