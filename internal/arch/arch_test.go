@@ -13,60 +13,85 @@ import (
 	"testing"
 )
 
-// allowed lists, for each package, what it may import of Weir, and what it
-// must never import, even through others, with the reason.
-var allowed = map[string]struct {
-	may    []string
-	never  []string
-	reason string
-}{
-	"weir/extproc/wire":         {[]string{"weir/internal/protofield"}, []string{"github.com/envoyproxy"}, "it speaks bytes, so that bodies are not copied into generated types"},
-	"weir/identity":             {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "who clients are is plain structs and an index; whoever decides reads them"},
-	"weir/llm":                  {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "what an API looks like is known once, and depends on nothing"},
-	"weir/llm/body":             {[]string{"weir/internal/jsontext", "weir/llm"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "bodies are read and edited as bytes"},
-	"weir/llm/prompt":           {nil, []string{"net", "github.com", "google.golang.org"}, "what a model reads of a request is a table; whoever counts it reads the table"},
-	"weir/metadata":             {[]string{"weir/llm", "weir/llm/body"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "plain structs that the request path writes and others read"},
-	"weir/policy/config":        {[]string{"weir/llm", "weir/policy/expression", "weir/policy/nearest"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "a file becomes values before it means anything"},
-	"weir/policy":               {[]string{"weir/identity", "weir/llm", "weir/llm/body", "weir/metadata", "weir/policy/config", "weir/policy/expression", "weir/policy/header", "weir/policy/nearest", "weir/policy/tokens"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
-	"weir/policy/tokens":        {[]string{"weir/internal/jsontext", "weir/llm/prompt"}, []string{"net", "github.com", "google.golang.org"}, "it counts text with what is in the binary: no network, no dependency"},
-	"weir/policy/nearest":       {nil, []string{"net", "github.com", "google.golang.org"}, "words in, words out"},
-	"weir/policy/header":        {[]string{"weir/metadata"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "one table of what becomes of headers, for all who act by it"},
-	"weir/policy/expression":    {[]string{"weir/policy/header", "weir/policy/nearest"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "the language of strategies knows their values, and nothing of where these come from"},
-	"weir/extproc/gate":         {[]string{"weir/llm"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}, "answers are judged by their bytes alone"},
-	"weir/extproc/echo":         {nil, []string{"net/http", "github.com", "google.golang.org"}, "it looks for secrets in bytes alone"},
-	"weir/extproc":              {[]string{"weir/identity", "weir/llm", "weir/llm/body", "weir/metadata", "weir/policy", "weir/extproc/echo", "weir/extproc/gate", "weir/extproc/wire", "weir/extproc/admit", "weir/telemetry/limits", "weir/internal/sample"}, []string{"github.com/envoyproxy"}, "the request path agrees with the control plane through policy alone"},
-	"weir/xds":                  {[]string{"weir/llm", "weir/metadata", "weir/policy", "weir/policy/config", "weir/policy/header"}, []string{"github.com/prometheus"}, "the control plane agrees with the request path through policy alone"},
-	"weir/envoy":                {[]string{"weir/internal/private", "weir/internal/sample"}, nil, "finding and running Envoy is nobody's business"},
-	"weir/demo":                 {nil, []string{"google.golang.org/grpc"}, "a provider like any other"},
-	"weir/extproc/admit":        {[]string{"weir/internal/requestkey"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what runs is counted by ids and sizes alone"},
-	"weir/gateway/retire":       {[]string{"weir/metadata", "weir/policy", "weir/internal/requestkey"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what requests need is counted by ids and clusters alone"},
-	"weir/telemetry/limits":     {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "it counts; whoever enforces a limit calls it"},
-	"weir/extproc/peers":        {[]string{"weir/metadata"}, []string{"github.com/prometheus"}, "it counts connections, and answers Envoy with the count"},
-	"weir/telemetry/rolling":    {nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "numbers are counted the same, whoever brings and whoever reads them"},
-	"weir/telemetry/health":     {[]string{"weir/identity", "weir/policy", "weir/telemetry/accesslog"}, []string{"github.com/envoyproxy", "github.com/prometheus"}, "who is ejected is decided by records and a clock alone"},
-	"weir/telemetry/accesslog":  {[]string{"weir/llm", "weir/metadata", "weir/policy", "weir/internal/protofield"}, []string{"github.com/prometheus", "github.com/envoyproxy"}, "what Envoy tells is read apart from what is made of it"},
-	"weir/telemetry":            {[]string{"weir/llm", "weir/telemetry/accesslog", "weir/telemetry/rolling", "weir/internal/jsontext", "weir/internal/sample"}, []string{"github.com/envoyproxy"}, "what is counted and logged is a matter of records alone"},
-	"weir/admin":                {[]string{"weir/identity", "weir/llm", "weir/llm/body", "weir/policy", "weir/telemetry/limits"}, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "operators are served what the gateway reports, however it runs"},
-	"weir/gateway":              {[]string{"weir/admin", "weir/envoy", "weir/extproc", "weir/extproc/admit", "weir/extproc/peers", "weir/extproc/wire", "weir/gateway/retire", "weir/identity", "weir/internal/memory", "weir/internal/private", "weir/internal/sample", "weir/policy", "weir/policy/config", "weir/policy/expression", "weir/telemetry", "weir/telemetry/accesslog", "weir/telemetry/health", "weir/telemetry/limits", "weir/telemetry/rolling", "weir/xds"}, nil, "the running product wires the others together"},
-	"weir/cmd/weir":             {[]string{"weir/admin", "weir/demo", "weir/envoy", "weir/gateway", "weir/llm", "weir/metadata", "weir/policy", "weir/policy/config"}, nil, "flags, signals, exit codes and what is printed"},
-	"weir/bench":                {[]string{"weir/envoy"}, nil, "it measures the product from outside"},
-	"weir/e2e":                  {nil, nil, "tests only"},
-	"weir/faults":               {nil, nil, "tests only"},
-	"weir/examples":             {nil, nil, "tests only"},
-	"weir/soak":                 {nil, nil, "tests only"},
-	"weir/internal/requestkey":  {nil, nil, "ids in, keys out"},
-	"weir/internal/protofield":  {nil, nil, "bytes in, fields out"},
-	"weir/internal/jsontext":    {nil, []string{"net", "github.com", "google.golang.org"}, "strings in, JSON out"},
-	"weir/internal/memory":      {nil, nil, "it reads what the system says"},
-	"weir/internal/private":     {nil, []string{"google.golang.org/grpc", "github.com"}, "who may touch a file is a matter of the system alone"},
-	"weir/internal/sample":      {nil, []string{"google.golang.org/grpc", "github.com"}, "events in, some of them out"},
-	"weir/internal/arch":        {nil, nil, "tests only"},
-	"weir/internal/recorder":    {[]string{"weir/demo"}, []string{"google.golang.org/grpc"}, "a provider like any other"},
-	"weir/internal/gatewaytest": {[]string{"weir/envoy"}, []string{"weir/policy"}, "it drives the built command"},
+// rule is what a package imports of Weir, and what it must not depend on, even through
+// other packages, with the reason.
+type rule struct {
+	path           string
+	imports, never []string
+	reason         string
 }
 
-func TestArrows(t *testing.T) {
-	// The test is cached by the files that it looks at itself.
+var (
+	transport = []string{"google.golang.org/grpc", "github.com/envoyproxy", "net/http"}
+	network   = []string{"net", "github.com", "google.golang.org"}
+)
+
+// product has the packages of the product in the order of the stages. A package imports
+// only packages further down.
+var product = []rule{
+	{"cmd/weir", []string{"admin", "demo", "envoy", "gateway", "llm", "metadata", "policy", "policy/config"}, nil, "flags, signals, exit codes and what is printed"},
+	{"gateway", []string{"admin", "envoy", "extproc", "extproc/admit", "extproc/peers", "extproc/wire", "gateway/retire", "internal/memory", "internal/private", "internal/sample", "policy", "policy/config", "policy/expression", "telemetry", "telemetry/accesslog", "telemetry/health", "telemetry/limits", "telemetry/rolling", "xds"}, nil, "it connects the parts of the product"},
+	{"gateway/retire", []string{"metadata", "policy", "internal/requestkey"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what requests need is tracked by ids and clusters alone"},
+	{"admin", []string{"identity", "llm", "llm/body", "policy", "telemetry/limits"}, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "operators get what the gateway reports, however it runs"},
+	{"extproc", []string{"identity", "llm", "llm/body", "metadata", "policy", "extproc/echo", "extproc/gate", "extproc/wire", "extproc/admit", "telemetry/limits", "internal/sample"}, []string{"github.com/envoyproxy"}, "the request path and the control plane share policy, not code of each other"},
+	{"extproc/admit", []string{"internal/requestkey"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "running requests are counted by ids and sizes alone"},
+	{"extproc/peers", []string{"metadata"}, []string{"github.com/prometheus"}, "it counts connections and tells Envoy which to close"},
+	{"extproc/echo", nil, []string{"net/http", "github.com", "google.golang.org"}, "it searches bytes for secrets and needs nothing else"},
+	{"extproc/gate", []string{"llm"}, transport, "responses are judged by their bytes alone"},
+	{"extproc/wire", []string{"internal/protofield"}, []string{"github.com/envoyproxy"}, "it handles bytes, so that bodies are not copied into generated types"},
+	{"xds", []string{"llm", "metadata", "policy", "policy/config", "policy/header"}, []string{"github.com/prometheus"}, "the request path and the control plane share policy, not code of each other"},
+	{"telemetry", []string{"llm", "telemetry/accesslog", "telemetry/rolling", "internal/jsontext", "internal/sample"}, []string{"github.com/envoyproxy"}, "what is counted and logged depends on records alone"},
+	{"telemetry/health", []string{"identity", "policy", "telemetry/accesslog"}, []string{"github.com/envoyproxy", "github.com/prometheus"}, "what is ejected depends on records and a clock alone"},
+	{"telemetry/accesslog", []string{"llm", "metadata", "policy", "internal/protofield"}, []string{"github.com/prometheus", "github.com/envoyproxy"}, "reading Envoy's log is separate from what is made of it"},
+	{"telemetry/rolling", nil, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "it counts, whoever writes and whoever reads the numbers"},
+	{"telemetry/limits", nil, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "it counts; whoever enforces a limit calls it"},
+	{"policy", []string{"identity", "llm", "llm/body", "metadata", "policy/config", "policy/expression", "policy/header", "policy/nearest", "policy/tokens"}, transport, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
+	{"policy/config", []string{"llm", "policy/expression", "policy/nearest"}, transport, "a file is decoded before it is given a meaning"},
+	{"policy/expression", []string{"policy/header", "policy/nearest"}, transport, "it evaluates strategies and does not know where their values come from"},
+	{"policy/header", []string{"metadata"}, transport, "one table says what happens to a header, for all who act on it"},
+	{"policy/tokens", []string{"internal/jsontext", "llm/prompt"}, network, "it counts with what is in the binary: no network, no dependency"},
+	{"policy/nearest", nil, network, "words in, words out"},
+	{"identity", nil, transport, "who clients are is data, and an index of it"},
+	{"metadata", []string{"llm", "llm/body"}, transport, "plain structs that the request path writes and others read"},
+	{"llm/body", []string{"internal/jsontext", "llm"}, transport, "bodies are read and edited as bytes"},
+	{"llm/prompt", nil, network, "what a model reads of a request is a table, for whoever counts it"},
+	{"llm", nil, transport, "what an API looks like is defined once, and depends on nothing"},
+	{"envoy", []string{"internal/private", "internal/sample"}, nil, "finding and running Envoy depends on no policy"},
+	{"demo", nil, []string{"google.golang.org/grpc"}, "it is a provider like any other"},
+	{"internal/memory", nil, nil, "it reads limits of the operating system"},
+	{"internal/private", nil, []string{"google.golang.org/grpc", "github.com"}, "who may access a file depends on the operating system alone"},
+	{"internal/sample", nil, []string{"google.golang.org/grpc", "github.com"}, "events in, some of them out"},
+	{"internal/requestkey", nil, nil, "ids in, keys out"},
+	{"internal/jsontext", nil, network, "strings in, JSON out"},
+	{"internal/protofield", nil, nil, "bytes in, fields out"},
+}
+
+// support has tests, and what helps them. Imports of test files are not listed.
+var support = []rule{
+	{"e2e", nil, nil, "tests only"},
+	{"faults", nil, nil, "tests only"},
+	{"soak", nil, nil, "tests only"},
+	{"examples", nil, nil, "tests only"},
+	{"bench", []string{"envoy"}, nil, "it measures the product from outside"},
+	{"internal/gatewaytest", []string{"envoy"}, []string{"weir/policy"}, "it drives the built command"},
+	{"internal/recorder", []string{"demo"}, []string{"google.golang.org/grpc"}, "it is a provider like any other"},
+	{"internal/arch", nil, nil, "tests only"},
+}
+
+var rules = slices.Concat(product, support)
+
+// ruleOf returns the rule of a package, or nil.
+func ruleOf(path string) *rule {
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.path == path })
+	if i < 0 {
+		return nil
+	}
+	return &rules[i]
+}
+
+// TestImports compares the rules with the imports in the code, in both directions.
+func TestImports(t *testing.T) {
+	// go test caches a result by the files that the test opens itself.
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != "../.." {
 			return filepath.SkipDir
@@ -76,8 +101,7 @@ func TestArrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "weir/...")
-	out, err := cmd.Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "weir/...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,68 +116,74 @@ func TestArrows(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		rule, ok := allowed[p.ImportPath]
-		if !ok {
-			t.Errorf("%s has no rule here: say what it may import, and why", p.ImportPath)
+		path := strings.TrimPrefix(p.ImportPath, "weir/")
+		rule := ruleOf(path)
+		if rule == nil {
+			t.Errorf("%s has no rule: write what it may import, and why", path)
 			continue
 		}
-		seen[p.ImportPath] = true
+		seen[path] = true
 		for _, i := range p.Imports {
-			if strings.HasPrefix(i, "weir/") && !slices.Contains(rule.may, i) {
-				t.Errorf("%s imports %s, which it may not: %s", p.ImportPath, i, rule.reason)
+			if name, ok := strings.CutPrefix(i, "weir/"); ok && !slices.Contains(rule.imports, name) {
+				t.Errorf("%s imports %s, which is not allowed: %s", path, name, rule.reason)
+			}
+		}
+		for _, name := range rule.imports {
+			if !slices.Contains(p.Imports, "weir/"+name) {
+				t.Errorf("%s may import %s and does not: delete it from the rule", path, name)
 			}
 		}
 		for _, d := range p.Deps {
 			for _, never := range rule.never {
 				if d == never || strings.HasPrefix(d, never+"/") {
-					t.Errorf("%s depends on %s, which it must not: %s", p.ImportPath, d, rule.reason)
+					t.Errorf("%s depends on %s, which is not allowed: %s", path, d, rule.reason)
 				}
 			}
 		}
 	}
-	for path := range allowed {
-		if !seen[path] {
-			t.Errorf("%s has a rule and does not exist", path)
+	for _, rule := range rules {
+		if !seen[rule.path] {
+			t.Errorf("%s has a rule and does not exist", rule.path)
 		}
 	}
 }
 
-// TestTable: the table in CONTRIBUTING.md has every package, and the arrows that
-// are allowed. Test support has one row for all of it.
+// TestOrder tests that arrows point down.
+func TestOrder(t *testing.T) {
+	for i, user := range product {
+		for _, name := range user.imports {
+			if !slices.ContainsFunc(product[i+1:], func(r rule) bool { return r.path == name }) {
+				t.Errorf("%s imports %s, which is not further down", user.path, name)
+			}
+		}
+	}
+}
+
+// TestTable compares the rules with the tables in CONTRIBUTING.md: the same packages,
+// in the same order, with the same imports.
 func TestTable(t *testing.T) {
 	page, err := os.ReadFile("../../CONTRIBUTING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	support := []string{"weir/internal/arch", "weir/internal/recorder", "weir/internal/gatewaytest"}
-	rows := map[string]string{}
+	var got, want []string
 	for line := range strings.Lines(string(page)) {
 		cells := strings.Split(line, "|")
-		if len(cells) != 5 {
+		if len(cells) != 5 || !strings.HasPrefix(cells[1], " `") {
 			continue
 		}
-		for name := range strings.SplitSeq(cells[1], ",") {
-			rows["weir/"+strings.Trim(name, " `")] = strings.TrimSpace(cells[3])
-		}
+		got = append(got, strings.TrimSpace(cells[1])+": "+strings.TrimSpace(cells[3]))
 	}
-	for path, rule := range allowed {
-		imports, ok := rows[path]
-		switch {
-		case slices.Contains(support, path):
-		case !ok:
-			t.Errorf("%s has no row in CONTRIBUTING.md", path)
-		case imports == "all of these", imports == "" && rule.may == nil:
-		default:
-			got := []string{}
-			for name := range strings.SplitSeq(imports, ",") {
-				if name != "none" {
-					got = append(got, "weir/"+strings.Trim(name, " `"))
-				}
-			}
-			want := slices.Sorted(slices.Values(rule.may))
-			if slices.Sort(got); !slices.Equal(got, want) {
-				t.Errorf("%s: CONTRIBUTING.md has the imports %v, allowed are %v", path, got, want)
-			}
+	for _, rule := range rules {
+		imports := "none"
+		if len(rule.imports) > 0 {
+			imports = "`" + strings.Join(rule.imports, "`, `") + "`"
+		}
+		want = append(want, "`"+rule.path+"`: "+imports)
+	}
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("row %d of CONTRIBUTING.md is %q, want %q", i+1, got[i:min(i+1, len(got))], want[i:min(i+1, len(want))])
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestTour(t *testing.T) {
 	picture, _, _ := strings.Cut(strings.SplitN(string(b), "flowchart TD\n", 2)[1], "```")
 	path := map[string]string{}
 	for _, m := range label.FindAllStringSubmatch(picture, -1) {
-		path[m[1]] = "weir/" + m[2]
+		path[m[1]] = m[2]
 	}
 	arrows := arrow.FindAllStringSubmatch(picture, -1)
 	for _, m := range arrows {
@@ -99,9 +99,9 @@ func declares(source, owner, name string) bool {
 // another.
 func imports(from, to string) bool {
 	in := func(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
-	for path, rule := range allowed {
-		for _, other := range rule.may {
-			if in(path, from) && in(other, to) {
+	for _, rule := range rules {
+		for _, other := range rule.imports {
+			if in(rule.path, from) && in(other, to) {
 				return true
 			}
 		}
