@@ -3,12 +3,14 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +41,7 @@ func TestBoot(t *testing.T) {
 	}
 	configure(first)
 
+	process := settings(t)
 	ready := make(chan gateway.Addresses, 1)
 	stop := make(chan os.Signal, 1)
 	ended := make(chan error, 1)
@@ -46,7 +49,7 @@ func TestBoot(t *testing.T) {
 		g := gateway.New(gateway.Options{
 			Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Getenv: os.Getenv, Stdout: io.Discard, Stderr: io.Discard,
 			Source: gateway.FileSource(file, os.Getenv), ConfigFile: file, Watch: true,
-			Stop: stop, OnReady: func(a gateway.Addresses) { ready <- a },
+			Stop: stop, OpenFiles: 1024, OnReady: func(a gateway.Addresses) { ready <- a },
 		})
 		ended <- g.Run(ctx, "")
 	}()
@@ -102,4 +105,17 @@ func TestBoot(t *testing.T) {
 	if _, err := http.Get("http://" + at.Admin + "/readyz"); err == nil {
 		t.Error("operators are still served")
 	}
+	if got := settings(t); got != process {
+		t.Errorf("the gateway changed its process: %s, before %s", got, process)
+	}
+}
+
+// settings returns the limits of this process.
+func settings(t *testing.T) string {
+	t.Helper()
+	var core, files syscall.Rlimit
+	if err := errors.Join(syscall.Getrlimit(syscall.RLIMIT_CORE, &core), syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("core %v, files %v, memory %d", core, files, debug.SetMemoryLimit(-1))
 }

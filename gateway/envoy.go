@@ -40,7 +40,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	openFiles, share, err := shareFiles(first)
+	openFiles, share, err := shareFiles(first, g.options.OpenFiles)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "weir.sock")
 	m := memoryOf(first, memory.Available(), true)
-	m.limitWeir(g.options.Getenv)
+	m.limitWeir(g.options.SetMemoryLimit)
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID: "weir-run", Socket: socket, AdminSocket: filepath.Join(dir, "envoy.sock"),
 		MaxConnections: share.Clients, MaxHeap: m.envoyHeap,
@@ -76,17 +76,13 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	})
 }
 
-// shareFiles raises the limit of open files and divides what Envoy may open. It returns
-// that number, and the shares.
-func shareFiles(first *policy.Policy) (openFiles int, share envoy.Share, err error) {
-	openFiles, err = envoy.RaiseOpenFiles()
-	if err != nil {
-		return 0, envoy.Share{}, err
+// shareFiles divides the files that Envoy may open: those that are configured, or else all
+// available ones. It returns that number, and the shares.
+func shareFiles(first *policy.Policy, available int) (openFiles int, share envoy.Share, err error) {
+	if wanted := first.Limits.OpenFiles; wanted > available {
+		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d open files are configured, but this process may have only %d: raise its hard limit (ulimit -Hn, LimitNOFILE), or lower limits.open_files", wanted, available)
 	}
-	if wanted := first.Limits.OpenFiles; wanted > openFiles {
-		return 0, envoy.Share{}, fmt.Errorf("limits.open_files: %d open files are configured, but this process may have only %d: raise its hard limit (ulimit -Hn, LimitNOFILE), or lower limits.open_files", wanted, openFiles)
-	}
-	openFiles = cmp.Or(first.Limits.OpenFiles, openFiles)
+	openFiles = cmp.Or(first.Limits.OpenFiles, available)
 	share, err = envoy.Divide(openFiles, cmp.Or(first.Config.Envoy.Concurrency, runtime.NumCPU()), first.Limits.MaxClientConnections)
 	return openFiles, share, err
 }

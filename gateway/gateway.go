@@ -47,6 +47,13 @@ type Options struct {
 	// Stdout and Stderr receive the access log if it is configured to go there.
 	Stdout, Stderr io.Writer
 
+	// The gateway changes no setting of its process. OpenFiles is the number of files
+	// that an Envoy started by Run may open; see envoy.RaiseOpenFiles. SetMemoryLimit,
+	// unless it is nil, is called at the start with the bytes that Weir should stay
+	// under, for debug.SetMemoryLimit.
+	OpenFiles      int
+	SetMemoryLimit func(bytes int64)
+
 	// Stop asks for a graceful stop, and the second time for an immediate one. Reload
 	// asks to read the configuration again, Reopen to open the log file again.
 	Stop, Reload, Reopen <-chan os.Signal

@@ -37,10 +37,10 @@ func memoryOf(p *policy.Policy, available memory.Limit, withEnvoy bool) memoryLi
 	}
 }
 
-// limitWeir sets the soft memory limit of the Go runtime, unless GOMEMLIMIT does.
-func (m memoryLimits) limitWeir(getenv func(string) string) {
-	if m.weir > 0 && getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(m.weir))
+// limitWeir calls set, unless it is nil, with Weir's limit, if there is one.
+func (m memoryLimits) limitWeir(set func(bytes int64)) {
+	if m.weir > 0 && set != nil {
+		set(int64(m.weir))
 	}
 }
 

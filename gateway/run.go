@@ -43,10 +43,7 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 		return err
 	}
 	first := loaded.policy
-	memoryOf(first, memory.Available(), false).limitWeir(g.options.Getenv)
-	if _, err := envoy.RaiseOpenFiles(); err != nil {
-		g.log.Warn("cannot raise the limit of open files", "reason", err)
-	}
+	memoryOf(first, memory.Available(), false).limitWeir(g.options.SetMemoryLimit)
 	if g.publisher.share, err = ElsewhereShare(first, 0); err != nil {
 		return err
 	}
@@ -69,9 +66,6 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 // drains) still needs them.
 func (g *Gateway) run(ctx context.Context, loaded configuration, socket string, users private.Users, beside func(context.Context) error) error {
 	first := loaded.policy
-	if err := envoy.NoCoreDumps(); err != nil {
-		g.log.Warn("a crash may leave a core dump, with keys in it", "reason", err)
-	}
 	listener, err := listenForEnvoy(socket, users, g.log, g.registry)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func TestShareFiles(t *testing.T) {
 	} {
 		p := &policy.Policy{Config: &config.Config{}, Limits: policy.Limits{ConnectionLimits: c.limits}}
 		p.Config.Envoy.Concurrency = 2
-		_, share, err := shareFiles(p)
+		_, share, err := shareFiles(p, 1<<16)
 		switch {
 		case c.problem != "":
 			if err == nil || !strings.Contains(err.Error(), c.problem) {

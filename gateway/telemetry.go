@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"weir/extproc/admit"
@@ -43,9 +41,6 @@ func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 	switch first.AccessLog {
 	case "off":
 	case "stdout":
-		// A log shipper that dies must not stop the gateway: with a handler for the
-		// signal, the write fails instead, and the lost lines are counted.
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		out = g.options.Stdout
 	case "stderr":
 		out = g.options.Stderr

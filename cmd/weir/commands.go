@@ -129,7 +129,8 @@ func (sys system) source(file string) func() (policy.Source, error) {
 	return gateway.Source("stdin", sync.OnceValues(func() ([]byte, error) { return io.ReadAll(sys.stdin) }), sys.getenv)
 }
 
-// options returns the options of a gateway that reads file.
+// options returns the options of a gateway that reads file, and prepares the process for
+// it.
 func (sys system) options(log *slog.Logger, file string, flags gatewayFlags) gateway.Options {
 	empty := func(s string) bool { return s == "" }
 	options := gateway.Options{
@@ -140,6 +141,7 @@ func (sys system) options(log *slog.Logger, file string, flags gatewayFlags) gat
 	if file == "-" {
 		options.ConfigFile, options.Watch = "stdin", false
 	}
+	sys.own(log, &options)
 	return options
 }
 
