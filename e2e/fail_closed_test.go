@@ -139,7 +139,7 @@ func TestFailClosed(t *testing.T) {
 	})
 	t.Run("killed in the middle", func(t *testing.T) { c.killedInTheMiddle(t, g) })
 	t.Run("hangs", func(t *testing.T) {
-		_ = g.Cmd.Process.Signal(syscall.SIGSTOP)
+		resume := g.Pause(t)
 		var all sync.WaitGroup
 		for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
 			for _, body := range []string{twoTries, streamed} {
@@ -147,7 +147,7 @@ func TestFailClosed(t *testing.T) {
 			}
 		}
 		all.Wait()
-		_ = g.Cmd.Process.Signal(syscall.SIGCONT)
+		resume()
 		served(t) // and the decisions that came too late are not carried out
 	})
 	t.Run("killed under load", func(t *testing.T) { c.killedUnderLoad(t, g) })
@@ -198,7 +198,7 @@ func (c closing) killedInTheMiddle(t *testing.T, g *gatewaytest.Served) {
 		_, _ = fmt.Fprintf(halves[i], "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(twoTries), twoTries[:10])
 	}
 	// A decision is waited for.
-	_ = g.Cmd.Process.Signal(syscall.SIGSTOP)
+	g.Pause(t)
 	waiting := make([]gatewaytest.Answer, len(paths))
 	var waits sync.WaitGroup
 	for i, path := range paths {

@@ -1,14 +1,11 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	h2 "golang.org/x/net/http2"
@@ -60,7 +57,7 @@ on_http_request:
 							answered <- post(t, client, g.URL+"/v1/chat/completions", []byte(`{"models":["`+id+`:m","other:m"],"stream":true}`), true)
 						}()
 						p.WaitRequests(t, 1)
-						running := pause(t, g)
+						resume := g.Pause(t)
 						close(stopped)
 						gatewaytest.Eventually(t, "all that Envoy takes has arrived", func() bool {
 							select {
@@ -70,7 +67,7 @@ on_http_request:
 								return g.EnvoyStat("^cluster.weir/"+id+"/.*upstream_flow_control_paused_reading_total") > 0
 							}
 						})
-						running()
+						resume()
 						if a := <-answered; a.Status != 200 || a.Err != nil || a.Body != whole {
 							t.Errorf("response %d, %v, %d bytes of %d", a.Status, a.Err, len(a.Body), len(whole))
 						}
@@ -143,7 +140,7 @@ providers:
 			})
 			ask(3, `{"models":["`+id+`:m","endless:m"]}`)
 			p.WaitRequests(t, 1)
-			running := pause(t, g)
+			resume := g.Pause(t)
 			close(stopped)
 			<-sent
 			if id == "one" { // of two, Envoy reads nothing before the client does
@@ -151,7 +148,7 @@ providers:
 					return g.EnvoyStat("^cluster.weir/one/.*upstream_rq_active") == 0
 				})
 			}
-			running()
+			resume()
 			if a := g.Post("/v1/chat/completions", `{"models":["`+id+`:m","endless:m"]}`); a.Status != 200 || a.Header.Get("X-Weir-Provider") != id {
 				t.Errorf("another client: response %d %s", a.Status, a.Body)
 			}
@@ -159,22 +156,6 @@ providers:
 			_ = conn.Close()
 		})
 	}
-}
-
-// pause stops weir, and not its Envoy, and returns what lets it run again.
-func pause(t *testing.T, g *gatewaytest.Gateway) (run func()) {
-	t.Helper()
-	signal := func(s os.Signal) { _ = g.Cmd.Process.Signal(s) }
-	t.Cleanup(func() { signal(syscall.SIGCONT) })
-	signal(syscall.SIGSTOP)
-	gatewaytest.Eventually(t, "weir is stopped", func() bool {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.Cmd.Process.Pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return bytes.Contains(status, []byte("\nState:\tT"))
-	})
-	return func() { signal(syscall.SIGCONT) }
 }
 
 func wantOneEnvoy(t *testing.T, g *gatewaytest.Gateway) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,19 +61,46 @@ func (g *Gateway) spareEnvoysSleep(weir *exec.Cmd, goodbyes int, exited <-chan s
 	}
 }
 
+// Pause stops weir, and not its Envoy, and returns a function that lets weir run again.
+// It waits until every thread has stopped: SIGSTOP goes to one thread, and until that
+// thread gets a turn on a busy machine, the others keep serving.
+func (g *Gateway) Pause(t testing.TB) (resume func()) {
+	t.Helper()
+	weir := g.Cmd.Process
+	resume = func() { _ = weir.Signal(syscall.SIGCONT) }
+	t.Cleanup(resume)
+	if err := weir.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "weir to stop", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", weir.Pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("no threads of process %d: %v", weir.Pid, err)
+		}
+		return !slices.ContainsFunc(threads, func(stat string) bool { return processField(stat, 0) != "T" })
+	})
+	return resume
+}
+
 // parent returns the process ID of a process's parent, 0 if it is gone.
 func parent(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	n, _ := strconv.Atoi(processField(fmt.Sprintf("/proc/%d/stat", pid), 1))
+	return n
+}
+
+// processField returns a field of a stat file of /proc, counted from the one after the
+// name, or "" if the process or thread is gone.
+func processField(stat string, i int) string {
+	b, err := os.ReadFile(stat)
 	if err != nil {
-		return 0
+		return ""
 	}
 	// The name, in parentheses, may have spaces.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
-		return 0
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if i >= len(fields) {
+		return ""
 	}
-	n, _ := strconv.Atoi(fields[1])
-	return n
+	return fields[i]
 }
 
 // EnvoyStat returns the sum of Envoy's counters and gauges whose names match.
