@@ -117,7 +117,7 @@ func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 
 // trailers ends a stream at its trailers. All chunks have passed, so no event can be
 // added: with strict_stream_end, Weir replies with an error, which breaks the stream
-// off, or becomes the response if there was no chunk.
+// off, or becomes the response if Envoy still has the headers.
 func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate) error {
 	if x.answer.end.Complete() {
 		return nil
