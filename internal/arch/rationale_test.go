@@ -117,7 +117,7 @@ func TestDependencies(t *testing.T) {
 // declared is what the repository declares.
 type declared struct {
 	packages map[string]map[string]bool // the top-level names of a package, by its name
-	types    map[string]map[string]bool // the methods and fields of a type, by its name
+	types    map[string]map[string]bool // the methods of a type, by its name
 	tests    map[string]map[string]bool // the tests and benchmarks of a folder
 	makefile string
 }
@@ -143,38 +143,19 @@ func declarations(t *testing.T) *declared {
 				}
 			case *ast.GenDecl:
 				for _, spec := range decl.Specs {
-					d.add(pkg, spec)
+					switch spec := spec.(type) {
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							put(d.packages, pkg, name.Name)
+						}
+					case *ast.TypeSpec:
+						put(d.packages, pkg, spec.Name.Name)
+					}
 				}
 			}
 		}
 	})
 	return d
-}
-
-// add adds what a declaration of types, constants or variables declares.
-func (d *declared) add(pkg string, spec ast.Spec) {
-	switch spec := spec.(type) {
-	case *ast.ValueSpec:
-		for _, name := range spec.Names {
-			put(d.packages, pkg, name.Name)
-		}
-	case *ast.TypeSpec:
-		put(d.packages, pkg, spec.Name.Name)
-		var fields *ast.FieldList
-		switch of := spec.Type.(type) {
-		case *ast.StructType:
-			fields = of.Fields
-		case *ast.InterfaceType:
-			fields = of.Methods
-		default:
-			return
-		}
-		for _, field := range fields.List {
-			for _, name := range field.Names {
-				put(d.types, spec.Name.Name, name.Name)
-			}
-		}
-	}
 }
 
 func put(in map[string]map[string]bool, key, name string) {
