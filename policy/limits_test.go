@@ -22,7 +22,7 @@ func TestLimits(t *testing.T) {
 		"bytes below a body":   {"limits: {max_buffered_body_bytes: 33554431}", "", "limits.max_buffered_body_bytes: must be from max_body_bytes, which is 33554432, to 1099511627776"},
 		"a key's below a body": {"limits: {max_buffered_body_bytes_per_key: 1}", "", "limits.max_buffered_body_bytes_per_key: must be from max_body_bytes, which is 33554432, to limits.max_buffered_body_bytes, which is 268435456"},
 		"one key's above all":  {"", "{max_buffered_body_bytes: 268435457}", "access_keys[0].limits.max_buffered_body_bytes: must be from max_body_bytes, which is 33554432, to limits.max_buffered_body_bytes, which is 268435456"},
-		"a unit":               {"limits: {max_buffered_body_bytes: 256MiB}", "", "limits.max_buffered_body_bytes: must be a number of bytes, such as 67108864, but is a string"},
+		"a unit":               {"limits: {max_buffered_body_bytes: 256MiB}", "", "limits.max_buffered_body_bytes: must be a number of bytes, but is a string: write 268435456"},
 		"too long":             {"limits: {max_wait: 6s}", "", "limits.max_wait: 6s is out of range: write a duration from 1ms to 5s"},
 		"too short":            {"limits: {max_wait: 1us}", "", "limits.max_wait: 1µs is out of range: write a duration from 1ms to 5s"},
 	} {

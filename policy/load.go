@@ -137,15 +137,15 @@ func (l *loader) problem(path, format string, args ...any) {
 	l.problems = append(l.problems, p)
 }
 
-// unreadable reports whether the decoder refused the value at a path, a part of it,
-// or a value that contains it.
+// unreadable reports whether the decoder refused the value at a path, a part of it, or a
+// value that contains it, or found it under a name that is not its own.
 func (l *loader) unreadable(path string) bool {
 	within := func(path, outer string) bool {
 		rest, ok := strings.CutPrefix(path, outer)
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	}
 	return slices.ContainsFunc(l.decoded, func(p config.Problem) bool {
-		return within(p.Path, path) || p.Mismatch && within(path, p.Path)
+		return within(p.Path, path) || p.Unread != "" && within(path, p.Unread)
 	})
 }
 

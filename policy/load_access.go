@@ -71,7 +71,7 @@ func (l *loader) accessKeys(limits Limits, maxBodyBytes int) *AccessKeys {
 // anonymous finds out whether clients need a key.
 func (l *loader) anonymous(p *Policy) {
 	p.anonymous = len(l.cfg.AccessKeys) == 0
-	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable(accessKeysField) {
+	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable(accessKeysField) && !l.unreadable("allow_anonymous") {
 		l.problem("listen", "%s can be reached from other machines, and there are no access_keys: add one, listen on 127.0.0.1, or set allow_anonymous: true", address)
 	}
 }

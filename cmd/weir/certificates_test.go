@@ -30,7 +30,7 @@ func TestCheckExpired(t *testing.T) {
 	}
 	cert := file(t, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	config := file(t, "weir.yaml", "tls:\n  cert_file: "+cert+"\n  key_file: "+
-		file(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))+"\n")
+		file(t, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))+"\nproviders: [{id: a, base_url: http://localhost:1}]\n")
 	code, stdout, stderr := weir(t, nil, "check", "-c", config)
 	want := "warning: " + config + ":2: tls.cert_file: the certificate in " + cert + " expired on " + expired.UTC().Format(time.RFC3339) + "\n"
 	if code != 0 || stdout != config+": ok\n" || stderr != want {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -61,9 +62,16 @@ func (c checkCmd) Run(sys system) error {
 	for _, warning := range p.Warnings(time.Now()) {
 		fmt.Fprintln(sys.stderr, "warning:", warning)
 	}
+	var file config.Config
+	config.Decode(src.File, src.Data, &file)
+	switch {
+	case reflect.ValueOf(file).IsZero():
+		fmt.Fprintf(sys.stderr, "warning: %s: configures nothing: no field has a value\n", src.File)
+	case len(p.Clusters) == 0:
+		fmt.Fprintf(sys.stderr, "warning: %s: no provider can serve requests: list one under providers, with a key if it needs one\n", src.File)
+	}
 	if c.Print {
-		effective, file := p.Effective(), config.Config{}
-		config.Decode(src.File, src.Data, &file)
+		effective := p.Effective()
 		effective.AccessKeys = file.AccessKeys
 		enc := yaml.NewEncoder(sys.stdout)
 		enc.SetIndent(2)

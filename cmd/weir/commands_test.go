@@ -143,6 +143,30 @@ func TestCheckForms(t *testing.T) {
 	}
 }
 
+// TestCheckServesNothing: a valid file with which no request can be served is a warning.
+func TestCheckServesNothing(t *testing.T) {
+	const nothing, noProvider = "configures nothing: no field has a value\n", "no provider can serve requests: list one under providers, with a key if it needs one\n"
+	for text, want := range map[string]string{
+		"# providers:\n#   - id: a\n": nothing,
+		"{}":                          nothing,
+		"---\nproviders:\n":           nothing,
+		"listen: 127.0.0.1:8080\n":    noProvider,
+		"on_http_request: []\n":       noProvider,
+		"providers: [{id: openai}]\n": noProvider, // it needs a key
+		"access_keys: [{name: a, value: 0123456789abcdef}]\n":                  noProvider,
+		"providers: [{id: a, base_url: http://localhost:1, disabled: true}]\n": noProvider,
+		"providers: [{id: a, base_url: http://localhost:1}]\n":                 "",
+	} {
+		path := file(t, "weir.yaml", text)
+		if want != "" {
+			want = "warning: " + path + ": " + want
+		}
+		if code, stdout, stderr := weir(t, nil, "check", path); code != 0 || stdout != path+": ok\n" || stderr != want {
+			t.Errorf("%q: exit code %d, %q, %q, want %q", text, code, stdout, stderr, want)
+		}
+	}
+}
+
 // TestCheckOpenFiles: limits that contradict each other are found without a start.
 func TestCheckOpenFiles(t *testing.T) {
 	const providers = "\nproviders: [{id: a, base_url: 'http://localhost:1'}]\n"

@@ -38,7 +38,7 @@ func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 	}
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok || strings.ContainsAny(scheme, "/?@") {
-		return u, errors.New("has no scheme: write it as https://host/path")
+		return u, errors.New("has no scheme: write " + withScheme(raw, allowHTTPHosts))
 	}
 	switch u.Scheme = strings.ToLower(scheme); u.Scheme {
 	case "https":
@@ -70,6 +70,21 @@ func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 		return u, errors.New("has a broken %-escape in its query")
 	}
 	return u, nil
+}
+
+// withScheme returns what to write in place of a base URL without a scheme: its host
+// with the scheme that it can have. What does not look like a host is not repeated.
+func withScheme(raw string, allowHTTPHosts []string) string {
+	for _, scheme := range []string{"http://", "https://"} {
+		u, err := ParseBaseURL(scheme+raw, allowHTTPHosts)
+		if host := u.Authority(); err == nil && (host == "localhost" || strings.ContainsAny(host, ".:")) {
+			if u.Path != "" || u.RawQuery != "" {
+				host += "/…"
+			}
+			return scheme + host
+		}
+	}
+	return "https://host/path"
 }
 
 // checkURLBytes refuses what no part of a URL may contain (RFC 3986 2), before

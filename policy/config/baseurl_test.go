@@ -69,8 +69,14 @@ func TestParseBaseURLRefuses(t *testing.T) {
 	)
 	for _, c := range []struct{ raw, want string }{
 		{"", "is empty"},
-		{"api.openai.com/v1", "has no scheme: write it as https://host/path"},
-		{"//api.openai.com/v1", "has no scheme"},
+		{"api.openai.com/v1", "has no scheme: write https://api.openai.com/…"},
+		{"localhost:11434", "has no scheme: write http://localhost:11434"},
+		{"localhost", "has no scheme: write http://localhost"},
+		{"10.0.0.1/v1", "has no scheme: write http://10.0.0.1/…"},
+		{"[::1]:8000", "has no scheme: write http://[::1]:8000"},
+		{"sk-proj-0123456789", "has no scheme: write https://host/path"},
+		{"user:password@api.openai.com", "has no scheme: write https://host/path"},
+		{"//api.openai.com/v1", "has no scheme: write https://host/path"},
 		{"https:/api.openai.com", "has no scheme"},
 		{"/x?u=https://h", "has no scheme"},
 		{"ftp://h.example", `the scheme "ftp" is not supported`},

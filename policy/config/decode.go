@@ -13,7 +13,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"weir/llm"
-	"weir/policy/nearest"
 )
 
 // Limits of the work for a hostile file. Only aliases multiply values: whatever else
@@ -39,7 +38,7 @@ func Decode(file string, data []byte, into any) (*Positions, Problems) {
 		return pos, problems
 	}
 	pos.root = root
-	d := &decoder{pos: pos, seen: map[Problem]bool{}, open: map[*yaml.Node]bool{}, fields: map[reflect.Type]fields{}}
+	d := &decoder{pos: pos, root: reflect.TypeOf(into).Elem(), seen: map[Problem]bool{}, open: map[*yaml.Node]bool{}, fields: map[reflect.Type]fields{}}
 	if root.Tag != nullTag {
 		d.value(root, "", into)
 	}
@@ -55,6 +54,7 @@ type nodeDecoder interface {
 
 type decoder struct {
 	pos      *Positions
+	root     reflect.Type
 	problems Problems
 	seen     map[Problem]bool
 
@@ -87,7 +87,7 @@ func (d *decoder) problemAt(n *yaml.Node, path, format string, args ...any) {
 // each alias, under another path.
 func (d *decoder) add(p Problem) {
 	place := p
-	place.Path = ""
+	place.Path, place.Unread = "", ""
 	if d.seen[place] || len(d.problems) > maxProblems {
 		return
 	}
@@ -202,7 +202,11 @@ func (d *decoder) spend(n *yaml.Node, path string, values int) bool {
 
 func (d *decoder) slice(n *yaml.Node, path string, v reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be a list")
+		if item := v.Type().Elem(); item.Kind() == reflect.Struct {
+			d.notListOf(n, path, item)
+		} else {
+			d.notList(n, path, "be a list")
+		}
 		return
 	}
 	// An empty list is not an absent one: it allows nothing.
@@ -214,7 +218,11 @@ func (d *decoder) slice(n *yaml.Node, path string, v reflect.Value) {
 
 func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		d.mismatch(n, path, "be a mapping")
+		write := ""
+		if n.Kind == yaml.SequenceNode {
+			write = "write `NAME: value` for each entry, without `- `"
+		}
+		d.mismatchWrite(n, path, "be a mapping", write)
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
@@ -232,36 +240,20 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 		d.fields[v.Type()] = known
 	}
 	if n.Kind != yaml.MappingNode {
-		d.mismatch(n, path, "be a mapping"+example(n, path, known.names))
+		d.notMapping(n, path, known.names)
 		return
 	}
-	for _, e := range d.entries(n, path) {
+	all := d.entries(n, path)
+	for _, e := range all {
 		at, ok := known.index[e.key]
 		if !ok {
-			hint := ""
-			if meant := nearest.Names(e.key, known.names, 1); len(meant) > 0 {
-				hint = fmt.Sprintf(": did you mean %q?", meant[0])
-			}
-			d.problemAt(e.name, path, "unknown field %q%s", llm.Clip(e.key), hint)
+			d.unknown(e, path, v.Type(), known.names, all)
 			continue
 		}
 		if target := follow(e.value); target.Tag != nullTag {
 			d.reflected(e.value, JoinPath(path, e.key), v.FieldByIndex(at))
 		}
 	}
-}
-
-// example shows how to write an item of a list that is a plain value instead of a
-// mapping. Only the name of a model is repeated: other values may be keys.
-func example(n *yaml.Node, path string, names []string) string {
-	if n.Kind != yaml.ScalarNode || n.Tag == nullTag || !strings.HasSuffix(path, "]") {
-		return ""
-	}
-	value := "…"
-	if i := strings.LastIndexByte(path, '['); strings.HasSuffix(path[:i], "models") {
-		value = llm.Clip(n.Value)
-	}
-	return fmt.Sprintf(" (write `- %s: %s`)", names[0], value)
 }
 
 // fieldsOf returns the names of a struct's fields in their order, and where
@@ -299,7 +291,7 @@ func (d *decoder) text(n *yaml.Node, path string) string {
 func (d *decoder) boolean(n *yaml.Node, path string) bool {
 	word := strings.ToLower(n.Value)
 	if n.Tag != boolTag || word != "true" && word != "false" {
-		d.mismatch(n, path, "be true or false")
+		d.mismatchWrite(n, path, "be true or false", boolMeant(n))
 	}
 	return word == "true"
 }
@@ -319,11 +311,11 @@ func (d *decoder) integer(n *yaml.Node, path string, bits int) int64 {
 		d.problem(path, "is out of range")
 		return 0
 	case n.Tag != intTag:
-		must := "be a whole number"
-		if strings.HasSuffix(path, "_bytes") {
-			must = "be a number of bytes, such as 67108864"
+		if strings.Contains(path[strings.LastIndexByte(path, '.')+1:], "_bytes") {
+			d.mismatchWrite(n, path, "be a number of bytes", bytesMeant(n))
+		} else {
+			d.mismatchWrite(n, path, "be a whole number", numberMeant(n))
 		}
-		d.mismatch(n, path, must)
 		return 0
 	case octal.MatchString(n.Value):
 		d.problem(path, "must not begin with 0: it could be read as octal")
@@ -342,7 +334,7 @@ func (d *decoder) float(n *yaml.Node, path string) float64 {
 		return float64(d.integer(n, path, 64))
 	}
 	if n.Tag != intTag && n.Tag != floatTag {
-		d.mismatch(n, path, "be a number")
+		d.mismatchWrite(n, path, "be a number", numberMeant(n))
 		return 0
 	}
 	f, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
@@ -354,17 +346,17 @@ func (d *decoder) float(n *yaml.Node, path string) float64 {
 }
 
 func (d *decoder) duration(n *yaml.Node, path string) time.Duration {
-	if n.Tag == intTag || n.Tag == floatTag {
-		d.problem(path, `must have a unit: write "120s", "3m" or "1m30s"`)
+	if n.Tag == intTag || n.Tag == floatTag || isText(n) && DecimalPattern.MatchString(n.Value) {
+		d.problem(path, "must have a unit: write %s", secondsMeant(n.Value))
 		return 0
 	}
 	if !isText(n) {
-		d.mismatch(n, path, `be a duration such as "120s" or "3m"`)
+		d.mismatch(n, path, "be a duration such as "+durationExamples)
 		return 0
 	}
 	t, err := time.ParseDuration(n.Value)
-	if err != nil || t < 0 || n.Value == "0" {
-		d.problem(path, `%q is not a valid duration: write "120s", "3m" or "1m30s"`, llm.Clip(n.Value))
+	if err != nil || t < 0 {
+		d.problem(path, "%q is not a valid duration: write %s", llm.Clip(n.Value), durationMeant(n.Value))
 		return 0
 	}
 	return t
@@ -395,25 +387,4 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 		return d.float(n, path)
 	}
 	return d.text(n, path)
-}
-
-// mismatch reports a value of the wrong kind. It says what the value is and
-// does not repeat it: it could be a key in the wrong place.
-func (d *decoder) mismatch(n *yaml.Node, path, must string) {
-	is := "a string"
-	switch {
-	case n.Kind == yaml.MappingNode:
-		is = "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		is = "a list"
-	case n.Tag == nullTag:
-		is = "null"
-	case n.Tag == boolTag:
-		is = "a boolean"
-	case n.Tag == intTag, n.Tag == floatTag:
-		is = "a number"
-	}
-	p := d.pos.Problem(path, "must %s, but is %s", must, is)
-	p.Mismatch = true
-	d.add(p)
 }

@@ -114,7 +114,7 @@ func yamlSyntax(data []byte, err error) (line int, message string) {
 var yamlHints = map[string]string{
 	"mapping values are not allowed in this context":               ` (wrong indentation, or a value with ": " in it that needs quotes)`,
 	"found character that cannot start any token":                  " (indent with spaces, not tabs; put a value that begins with @, ` or % in quotes)",
-	"did not find expected key":                                    " (wrong indentation?)",
+	"did not find expected key":                                    " (wrong indentation, or a quote inside a value in quotes)",
 	"did not find expected '-' indicator":                          " (wrong indentation?)",
 	"found incompatible YAML document":                             " (leave the %YAML line out)",
 	"found unexpected end of stream":                               " (a quote is not closed)",

@@ -163,19 +163,19 @@ func TestDecodeProblems(t *testing.T) {
 		{"name: true", "t.yaml:1: name: must be a string: write it in quotes"},
 		{"name: [x]", "t.yaml:1: name: must be a string, but is a list"},
 		{"\nname:\n  x: y", "t.yaml:2: name: must be a string, but is a mapping"},
-		{"names: x", "t.yaml:1: names: must be a list, but is a string"},
-		{"names: {}", "t.yaml:1: names: must be a list, but is a mapping"},
+		{"names: x", "t.yaml:1: names: must be a list, but is a string: write each entry on its own line, as `- …`"},
+		{"names: {}", "t.yaml:1: names: must be a list, but is a mapping: write each entry on its own line, as `- …`"},
 		{"names:\n- a\n-\n- 3", "t.yaml:3: names[1]: must be a string, but is null\nt.yaml:4: names[2]: must be a string: write it in quotes"},
-		{"labels: [a]", "t.yaml:1: labels: must be a mapping, but is a list"},
+		{"labels: [a]", "t.yaml:1: labels: must be a mapping, but is a list: write `NAME: value` for each entry, without `- `"},
 		{"labels:\n  a: 1\n  b: null", "t.yaml:2: labels.a: must be a string: write it in quotes\nt.yaml:3: labels.b: must be a string, but is null"},
 		{"labels: {1: x}", "t.yaml:1: labels: a key must be a string: write it in quotes"},
 		{"labels: {[a]: x}", "t.yaml:1: labels: a key must be a string: write it in quotes"},
 		{"by_name: {x: null}", "t.yaml:1: by_name.x: must have a value, but is null"},
 		{"items: [null]", "t.yaml:1: items[0]: must be a mapping, but is null"},
-		{"on: yes", "t.yaml:1: on: must be true or false, but is a string"},
-		{"on: 1", "t.yaml:1: on: must be true or false, but is a number"},
-		{"on: !!bool yes", "t.yaml:1: on: must be true or false, but is a boolean"},
-		{"count: '1'", "t.yaml:1: count: must be a whole number, but is a string"},
+		{"on: yes", "t.yaml:1: on: must be true or false, but is a string: write true, without quotes"},
+		{"on: 1", "t.yaml:1: on: must be true or false, but is a number: write true, without quotes"},
+		{"on: !!bool yes", "t.yaml:1: on: must be true or false, but is a boolean: write true, without quotes"},
+		{"count: '1'", "t.yaml:1: count: must be a whole number, but is a string: remove the quotes"},
 		{"count: 1.5", "t.yaml:1: count: must be a whole number, written in digits"},
 		{"count: 1e3", "t.yaml:1: count: must be a whole number, written in digits"},
 		{"count: 010", "t.yaml:1: count: must not begin with 0: it could be read as octal"},
@@ -185,12 +185,12 @@ func TestDecodeProblems(t *testing.T) {
 		{"rate: x", "t.yaml:1: rate: must be a number, but is a string"},
 		{"rate: .inf", "t.yaml:1: rate: must be a finite number"},
 		{"rate: .nan", "t.yaml:1: rate: must be a finite number"},
-		{"wait: 120", `t.yaml:1: wait: must have a unit: write "120s", "3m" or "1m30s"`},
-		{"wait: '120'", `t.yaml:1: wait: "120" is not a valid duration: write "120s", "3m" or "1m30s"`},
-		{"wait: '0'", `t.yaml:1: wait: "0" is not a valid duration: write "120s", "3m" or "1m30s"`},
-		{"wait: -3m", `t.yaml:1: wait: "-3m" is not a valid duration: write "120s", "3m" or "1m30s"`},
-		{"wait: 1d", `t.yaml:1: wait: "1d" is not a valid duration: write "120s", "3m" or "1m30s"`},
-		{"wait: [1s]", `t.yaml:1: wait: must be a duration such as "120s" or "3m", but is a list`},
+		{"wait: 120", `t.yaml:1: wait: must have a unit: write "120s"`},
+		{"wait: '120'", `t.yaml:1: wait: must have a unit: write "120s"`},
+		{"wait: '0'", `t.yaml:1: wait: must have a unit: write "30s", "3m" or "1m30s"`},
+		{"wait: -3m", `t.yaml:1: wait: "-3m" is not a valid duration: write "30s", "3m" or "1m30s"`},
+		{"wait: 1d", `t.yaml:1: wait: "1d" is not a valid duration: write "24h"`},
+		{"wait: [1s]", `t.yaml:1: wait: must be a duration such as "30s", "3m" or "1m30s", but is a list`},
 		{"name: a\nname: b\nname: c", "t.yaml:2: \"name\" is set twice (first on line 1)\nt.yaml:3: \"name\" is set twice (first on line 1)"},
 		{"labels:\n  a: x\n  'a': y", `t.yaml:3: labels: "a" is set twice (first on line 2)`},
 		{"metadata: {a: {b: 1, b: 2}}", `t.yaml:1: metadata.a: "b" is set twice (first on line 1)`},
@@ -219,7 +219,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"name: x\nkind: b: c", `t.yaml:2: not valid YAML: mapping values are not allowed in this context (wrong indentation, or a value with ": " in it that needs quotes)`},
 		{"name: x\nitem:\n\tid: y", "t.yaml:3: not valid YAML: found character that cannot start any token (indent with spaces, not tabs; put a value that begins with @, ` or % in quotes)"},
 		{"name: x\nkind: *nope", "t.yaml:2: not valid YAML: unknown anchor 'nope' referenced"},
-		{"names:\n  - b\n count: 1", "t.yaml:3: not valid YAML: did not find expected key (wrong indentation?)"},
+		{"names:\n  - b\n count: 1", "t.yaml:3: not valid YAML: did not find expected key (wrong indentation, or a quote inside a value in quotes)"},
 		{"name: x\nitems:\n  - id: a\n    size: 1\n   sub: []\n  - id: b", "t.yaml:5: not valid YAML: did not find expected '-' indicator (wrong indentation?)"},
 		{"name: x\nitems:\n  - id: a\n  - id: b\n  sub: []", "t.yaml:5: not valid YAML: did not find expected '-' indicator (wrong indentation?)"},
 		{"- a\nb: 1", "t.yaml:2: not valid YAML: did not find expected '-' indicator (wrong indentation?)"},
@@ -280,15 +280,15 @@ base_url: https://h.example
 `, "\n")
 	want := strings.TrimSpace(`
 weir.yaml:1: unknown field "nam": did you mean "name"?
-weir.yaml:2: count: must be a whole number, but is a string
-weir.yaml:3: names: must be a list, but is a mapping
+weir.yaml:2: count: must be a whole number, but is a string: remove the quotes
+weir.yaml:3: names: must be a list, but is a mapping: write each entry on its own line, as ` + "`- …`" + `
 weir.yaml:5: items[0].id: must be a string: write it in quotes
 weir.yaml:6: items[0].size: must be a whole number, but is a string
 weir.yaml:7: items[1]: unknown field "idd": did you mean "id"?
-weir.yaml:10: items[1].sub[0].sub: must be a list, but is a string
-weir.yaml:12: items[3]: must be a mapping (write ` + "`- id: …`" + `), but is a string
+weir.yaml:10: items[1].sub[0].sub: must be a list, but is a string: write ` + "`- id: none`" + `
+weir.yaml:12: items[3]: must be a mapping, but is a string: write ` + "`- id: …`" + `
 weir.yaml:14: items[4]: "id" is set twice (first on line 13)
-weir.yaml:15: wait: must have a unit: write "120s", "3m" or "1m30s"
+weir.yaml:15: wait: must have a unit: write "120s"
 weir.yaml:16: on: must be true or false, but is a string
 weir.yaml:18: labels.a: must be a string, but is a list
 weir.yaml:19: labels.b: must be a string: write it in quotes

@@ -8,7 +8,7 @@ var FailoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401
 // decodeNode takes statuses as numbers and as text.
 func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be a list of statuses and causes")
+		d.notList(n, path, "be a list of statuses and causes")
 		return
 	}
 	*f = FailoverConfig{}

@@ -31,7 +31,7 @@ func (c *NamesConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be all, or a list of names")
+		d.notList(n, path, "be all, or a list of names")
 		return
 	}
 	*c = NamesConfig{}

@@ -14,9 +14,10 @@ type Problem struct {
 	Line, Column int    // from 1; 0 where the place is not known
 	Path         string // on_http_request[0].config.providers[1].base_url
 	Message      string
-	// Mismatch is set where the value is of the wrong kind, such as a string in
-	// place of a mapping: nothing inside it was read.
-	Mismatch bool
+	// Unread is the path of a value that is unknown because of this problem: one of
+	// the wrong kind, or base_url where the file has baseurl. That it is missing is
+	// not another problem.
+	Unread string
 }
 
 // String returns the problem on one line:

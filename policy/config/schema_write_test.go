@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/llm"
 	"weir/llm/body"
@@ -192,17 +191,6 @@ var schemaRules = map[string]schema{
 }
 
 var price = schema{"pattern": DecimalPattern.String(), "examples": []string{"0.15"}}
-
-// written returns a duration as one would write it: 3m rather than 3m0s.
-func written(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
-}
 
 // writeSchema makes the schema of Config.
 func writeSchema(t *testing.T) string {

@@ -18,7 +18,7 @@ const MaxUID = 1<<32 - 2
 // decodeNode takes uids as numbers and as text.
 func (u *UserList) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
-		d.mismatch(n, path, "be a list of users")
+		d.notList(n, path, "be a list of users")
 		return
 	}
 	*u = UserList{}
