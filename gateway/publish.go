@@ -12,7 +12,6 @@ import (
 	"weir/envoy"
 	"weir/policy"
 	"weir/policy/config"
-	"weir/telemetry/accesslog"
 	"weir/xds"
 )
 
@@ -48,7 +47,7 @@ func (u *publisher) publish(ctx context.Context, p *policy.Policy, old []*policy
 	}
 	set, err := xds.Resources(p, old, xds.Options{
 		ControlCluster: envoy.ControlCluster, LogCluster: envoy.LogCluster, Listen: sockets,
-		QuotaHeaders: accesslog.QuotaHeaderNames(), ConnectionsPerHost: xds.ConnectionsPerHost(p, u.share.Providers),
+		ConnectionsPerHost: xds.ConnectionsPerHost(p, u.share.Providers),
 	})
 	if err != nil {
 		return err

@@ -282,7 +282,7 @@ func TestAllocations(t *testing.T) {
 	f := newFixture()
 	f.Recorder.log = newLines(io.Discard, f.metrics.dropped)
 	a, r := served(), request()
-	a.Quota = accesslog.QuotaHeaders{}
+	a.Quota = llm.QuotaHeaders{}
 	record := func() {
 		f.Attempt(a)
 		f.Request(r)

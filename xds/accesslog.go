@@ -14,6 +14,7 @@ import (
 	llmv3 "github.com/envoyproxy/go-control-plane/envoy/type/ai/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"weir/llm"
 	"weir/metadata"
 )
 
@@ -44,7 +45,7 @@ func (b *builder) requestLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return b.presenceLog()
 	}
-	return b.accessLog(metadata.RequestLog, nil, b.options.QuotaHeaders)
+	return b.accessLog(metadata.RequestLog, nil, llm.QuotaHeaderNames())
 }
 
 // attemptLog sends Weir an entry for each attempt without a response, without a good
@@ -54,7 +55,7 @@ func (b *builder) attemptLog() []*accesslogv3.AccessLog {
 	if !b.policy.Telemetry {
 		return nil
 	}
-	return b.accessLog(metadata.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{metadata.CauseHeader}, b.options.QuotaHeaders...))
+	return b.accessLog(metadata.AttemptLog, either(statusTo(199), statusFrom(300), flags()), append([]string{metadata.CauseHeader}, llm.QuotaHeaderNames()...))
 }
 
 func (b *builder) accessLog(name string, filter *accesslogv3.AccessLogFilter, headers []string) []*accesslogv3.AccessLog {

@@ -30,8 +30,6 @@ type Options struct {
 	// Listen are the sockets for clients, with their ports decided; not empty. An
 	// unspecified IPv6 address serves IPv4 as well.
 	Listen []netip.AddrPort
-	// QuotaHeaders are the response headers that the log of attempts includes.
-	QuotaHeaders []string
 	// ConnectionsPerHost bounds the connections to one host of a provider; 0 means
 	// DefaultProviderConnections.
 	ConnectionsPerHost int

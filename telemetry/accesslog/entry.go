@@ -40,7 +40,7 @@ type entry struct {
 	status              int
 	details             string
 	bytesIn, bytesOut   int64
-	quota               QuotaHeaders
+	quota               llm.QuotaHeaders
 	judged              string // the cause that the gate found
 	judgedStatus        int    // the status that the provider sent
 

@@ -113,7 +113,7 @@ func TestEntryFields(t *testing.T) {
 		"bytes out":         {response: &logv3.HTTPResponseProperties{ResponseBodyBytes: 1 << 41, ResponseHeadersBytes: 3}, want: entry{bytesOut: 1 << 41}},
 		"details":           {response: &logv3.HTTPResponseProperties{ResponseCodeDetails: "weir_x"}, want: entry{details: "weir_x"}},
 		"quota": {response: &logv3.HTTPResponseProperties{ResponseHeaders: map[string]string{"retry-after": "20", "x-other": "y"}},
-			want: entry{quota: QuotaHeaders{retryAfter: "20"}}},
+			want: entry{quota: quota("retry-after", "20")}},
 		"quota in a trailer": {response: &logv3.HTTPResponseProperties{ResponseTrailers: map[string]string{"retry-after": "20"}}},
 		"context":            {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.LogField: "a\nb"})}, want: entry{context: "a\nb"}},
 		"rejected":           {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.RejectedField: "m", "plan": "p"})}, want: entry{rejected: "m"}},
@@ -194,4 +194,10 @@ func TestMessages(t *testing.T) {
 	if err := m.ReadMessage([]byte{0xff}); err == nil {
 		t.Error("what is no message is read without an error")
 	}
+}
+
+// quota returns the headers of a response with one of them.
+func quota(name, value string) (h llm.QuotaHeaders) {
+	h.Set(name, value)
+	return h
 }

@@ -253,7 +253,7 @@ func TestAnsweringAttempt(t *testing.T) {
 	answer := entry{
 		requestID: "a", start: start, status: 200, attempts: 1, context: twoAttempts.Encode(),
 		received: 10 * ms, sent: 110 * ms, firstByte: 150 * ms, lastByte: 300 * ms, duration: 301 * ms,
-		quota: QuotaHeaders{retryAfter: "1"},
+		quota: quota("retry-after", "1"),
 	}
 	second, gone, late, unheard := answer, answer, answer, answer
 	second.attempts = 2

@@ -103,7 +103,7 @@ type Attempt struct {
 	Stream    bool          // the client asked for a stream of events
 	Final     bool          // no further attempt followed
 
-	Quota QuotaHeaders
+	Quota llm.QuotaHeaders
 }
 
 // Request is a whole request, from the first byte that the client sent to the last

@@ -1,4 +1,4 @@
-package accesslog
+package llm
 
 import (
 	"strconv"
@@ -53,7 +53,8 @@ func QuotaHeaderNames() []string { return append([]string(nil), quotaNames[:]...
 // day.
 const maxReset = 48 * time.Hour
 
-// QuotaHeaders holds the values of those headers as the provider sent them.
+// QuotaHeaders holds the values of those headers as the provider sent them. For example,
+// after h.Set("x-ratelimit-remaining-requests", "59"), h.Quota says that 59 requests remain.
 type QuotaHeaders [quotaHeaders]string
 
 // Set stores the value of a header and reports whether it is a quota header. name must
