@@ -44,7 +44,7 @@ type Endpoint struct {
 // reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
 // vLLM, Jina and Cohere share.
 var endpoints = []Endpoint{
-	{Path: "/v1/chat/completions", Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Response: KindChat},
+	{Path: ChatCompletionsPath, Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Response: KindChat},
 	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Response: KindResponses},
 	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Response: KindChat},
 	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage, Response: KindJSON},
@@ -79,8 +79,6 @@ func Endpoints() []Endpoint { return endpoints }
 // EndpointAt returns the operation with a path, or nil.
 func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
 
-const modelsPath = "/v1/models"
-
 // Route is what a request line asks for: an operation with a body, the list of models
 // (ModelID is empty), or one of the models.
 type Route struct {
@@ -95,11 +93,17 @@ type Route struct {
 	Format Format
 }
 
-// MessagesPath begins the paths of Anthropic's API. CountTokensPath is that of an operation
-// whose response has no length to limit.
+// PathPrefix begins all paths.
+const PathPrefix = "/v1"
+
+// The paths that need special treatment. MessagesPath begins the paths of Anthropic's API.
+// CountTokensPath is that of an operation whose response has no length to limit. ModelsPath
+// lists the models; a model's id may follow after a slash.
 const (
-	MessagesPath    = "/v1/messages"
-	CountTokensPath = MessagesPath + "/count_tokens"
+	ChatCompletionsPath = PathPrefix + "/chat/completions"
+	MessagesPath        = PathPrefix + "/messages"
+	CountTokensPath     = MessagesPath + "/count_tokens"
+	ModelsPath          = PathPrefix + "/models"
 )
 
 // FormatOf returns the format whose error shape a path's client expects.
@@ -127,13 +131,13 @@ func FindRoute(method, target string) (Route, error) {
 	if method == "CONNECT" {
 		return r, Errorf(NotImplemented, "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
 	}
-	if path == modelsPath || strings.HasPrefix(path, modelsPath+"/") {
+	if path == ModelsPath || strings.HasPrefix(path, ModelsPath+"/") {
 		if method != "GET" {
 			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", Clip(method), Clip(path))
 		}
 		r.Models, r.Operation = true, "models"
-		if path != modelsPath {
-			id, err := url.PathUnescape(path[len(modelsPath)+1:])
+		if path != ModelsPath {
+			id, err := url.PathUnescape(path[len(ModelsPath)+1:])
 			if err != nil || id == "" {
 				return r, Errorf(UnknownPath, "%q is not a path of this gateway", Clip(path))
 			}
@@ -141,7 +145,7 @@ func FindRoute(method, target string) (Route, error) {
 		}
 		return r, nil
 	}
-	switch served := func(path string) bool { return endpointByPath[path] != nil || path == modelsPath }; {
+	switch served := func(path string) bool { return endpointByPath[path] != nil || path == ModelsPath }; {
 	case served("/v1" + path):
 		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one that ends in /v1", Clip(path))
 	case strings.HasPrefix(path, "/v1/v1/") && served(path[len("/v1"):]):

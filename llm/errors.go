@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -139,17 +138,10 @@ const (
 
 // Render returns the error as a response body, in the shape that the format's SDKs parse.
 func (e *Error) Render(f Format) []byte {
-	var v any
 	if f == Anthropic {
-		v = anthropicError{"error", anthropicDetail{e.Code.Type(), e.Message}}
-	} else {
-		v = openaiError{openaiDetail{e.Message, e.Code.Type(), e.Code, nil}}
+		return marshal(anthropicError{ErrorEvent, anthropicDetail{e.Code.Type(), e.Message}})
 	}
-	b, err := json.Marshal(v)
-	if err != nil { // strings always marshal
-		panic(err)
-	}
-	return b
+	return marshal(openaiError{openaiDetail{e.Message, e.Code.Type(), e.Code, nil}})
 }
 
 // Event returns the error as the last event of a stream of this kind. between is set where
@@ -162,13 +154,10 @@ func (e *Error) Event(kind ResponseKind, between bool, sequence int64) []byte {
 	}
 	data := e.Render(kind.Format())
 	if kind == KindResponses {
-		var err error
-		if data, err = json.Marshal(responsesError{"error", e.Code, e.Message, nil, sequence}); err != nil {
-			panic(err)
-		}
+		data = marshal(responsesError{ErrorEvent, e.Code, e.Message, nil, sequence})
 	}
 	if kind == KindResponses || kind == KindMessages {
-		b = append(b, "event: error\n"...)
+		b = append(b, "event: "+ErrorEvent+"\n"...)
 	}
 	return append(append(append(b, "data: "...), data...), "\n\n"...)
 }

@@ -16,3 +16,22 @@ func ExampleFindRoute() {
 	// messages anthropic beta=true <nil>
 	// unknown_path: "/chat/completions" is not a path of this gateway: set the client's base URL to one that ends in /v1
 }
+
+func ExampleRenderModels() {
+	models := []llm.Model{{ID: "meta:llama", Owner: "meta", DisplayName: "Llama"}}
+	fmt.Println(string(llm.RenderModels(models, llm.OpenAI)))
+	fmt.Println(string(models[0].Render(llm.Anthropic)))
+	// Output:
+	// {"object":"list","data":[{"id":"meta:llama","object":"model","created":0,"owned_by":"meta"}]}
+	// {"type":"model","id":"meta:llama","display_name":"Llama","created_at":"1970-01-01T00:00:00Z"}
+}
+
+func ExampleReadModels() {
+	ids, err := llm.ReadModels([]byte(`{"object":"list","data":[{"id":"llama3"},{"id":"qwen3"}]}`))
+	fmt.Println(ids, err)
+	_, err = llm.ReadModels([]byte(`{"data":[]}`))
+	fmt.Println(err)
+	// Output:
+	// [llama3 qwen3] <nil>
+	// not a list of models in OpenAI's shape
+}

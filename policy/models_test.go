@@ -165,8 +165,8 @@ func TestListedModelsResolve(t *testing.T) {
 	p, keys := newWorld().loadAll(t, modelsConfig)
 	for _, key := range append([]*identity.Key{nil}, keys.Named("a-only"), keys.Named("one-model")) {
 		for _, m := range p.visible(key) {
-			if _, err := p.Models(key, m.id, llm.OpenAI); err != nil {
-				t.Errorf("%s: %v", m.id, err)
+			if _, err := p.Models(key, m.ID, llm.OpenAI); err != nil {
+				t.Errorf("%s: %v", m.ID, err)
 			}
 		}
 	}

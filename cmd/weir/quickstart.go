@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -47,7 +47,7 @@ func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart
 	q := &quickstart{sys: sys}
 	providers := []config.ProviderConfig{{
 		ID: "demo", DisplayName: "Weir's built-in demo, not a real model",
-		BaseURL:  "http://" + demoAddress + "/v1",
+		BaseURL:  "http://" + demoAddress + llm.PathPrefix,
 		Surfaces: []config.SurfaceConfig{{Format: llm.OpenAI}, {Format: llm.Anthropic}},
 		Models:   []config.ModelConfig{{ID: "demo"}, {ID: "demo-echo"}},
 	}}
@@ -81,7 +81,7 @@ func lookAround(ctx context.Context, sys system, demoAddress string) *quickstart
 func modelsOf(ctx context.Context, base string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/models", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+llm.ModelsPath, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -90,21 +90,22 @@ func modelsOf(ctx context.Context, base string) ([]string, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var list struct {
-		Object string
-		Data   []struct{ ID string }
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.New(resp.Status)
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&list); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, 1<<20))
+	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK || list.Object != "list" {
-		return nil, errors.New("not an OpenAI-compatible server")
+	listed, err := llm.ReadModels(body)
+	if err != nil {
+		return nil, err
 	}
 	var ids []string
-	for _, m := range list.Data {
-		same := func(id string) bool { return strings.EqualFold(id, m.ID) }
-		if m.ID != "" && !slices.ContainsFunc(ids, same) {
-			ids = append(ids, m.ID)
+	for _, id := range listed {
+		same := func(other string) bool { return strings.EqualFold(other, id) }
+		if id != "" && !slices.ContainsFunc(ids, same) {
+			ids = append(ids, id)
 		}
 	}
 	return ids, nil
