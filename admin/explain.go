@@ -52,7 +52,8 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 	var named *identity.Key
 	if q.Key != "" {
 		if named = b.Keys.Named(q.Key); named == nil {
-			client = slices.Insert(client, 0, policy.ExplainedHeader{Name: "authorization", Value: "Bearer " + q.Key})
+			keyHeader := llm.OpenAI.KeyHeader("")
+			client = slices.Insert(client, 0, policy.ExplainedHeader{Name: keyHeader, Value: llm.KeyPrefix(keyHeader) + q.Key})
 		}
 	}
 	const method, id = "POST", "explain"

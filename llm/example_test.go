@@ -35,3 +35,21 @@ func ExampleReadModels() {
 	// [llama3 qwen3] <nil>
 	// not a list of models in OpenAI's shape
 }
+
+func ExampleCredentials() {
+	var c llm.Credentials
+	c.Set("x-api-key", "key-of-the-sdk")
+	c.Set("authorization", "Bearer key-of-the-proxy")
+	fmt.Println(c.First())
+	// Output: key-of-the-proxy
+}
+
+func ExampleFormat_KeyHeader() {
+	for _, host := range []string{"api.openai.com", "example.openai.azure.com"} {
+		name := llm.OpenAI.KeyHeader(host)
+		fmt.Printf("%s: %s\n", name, llm.KeyPrefix(name)+"KEY")
+	}
+	// Output:
+	// authorization: Bearer KEY
+	// api-key: KEY
+}

@@ -1,9 +1,5 @@
 package llm
 
-// Challenge is the WWW-Authenticate header of a response with status 401 (RFC
-// 6750 section 3).
-const Challenge = "Bearer"
-
 // HeaderField is a header with its value.
 type HeaderField struct{ Name, Value string }
 

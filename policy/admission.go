@@ -23,9 +23,9 @@ type Arrival struct {
 	method, path, authority, origin string
 	contentType, encoding, length   string
 	hops, id                        string
-	anthropic                       bool                                  // the client speaks Anthropic's dialect of GET /v1/models
-	credentials                     [len(header.ClientCredentials)]string // the first of each header
-	count, size                     int                                   // of the client's own headers
+	anthropic                       bool // the client speaks Anthropic's dialect of GET /v1/models
+	credentials                     llm.Credentials
+	count, size                     int // of the client's own headers
 }
 
 // Header takes a header, by its name in lower case.
@@ -55,14 +55,10 @@ func (a *Arrival) Header(name, value string) {
 		a.hops = strings.TrimPrefix(a.hops+","+value, ",")
 	case "x-request-id":
 		a.id = value
-	case "anthropic-version":
+	case llm.VersionHeader:
 		a.anthropic = true
 	default:
-		for i, credential := range header.ClientCredentials {
-			if name == credential && a.credentials[i] == "" {
-				a.credentials[i] = header.Credential(name, value)
-			}
-		}
+		a.credentials.Set(name, value)
 	}
 }
 
@@ -90,12 +86,7 @@ type Admission struct {
 // see Policy.Authenticate. The Route's Format and Operation are right even with an error.
 func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential string) (*identity.Key, error)) (Admission, error) {
 	out := Admission{ID: a.id, Length: -1}
-	credential := ""
-	for _, c := range a.credentials {
-		if credential == "" {
-			credential = c
-		}
-	}
+	credential := a.credentials.First()
 	var err error
 	if out.Route, err = llm.FindRoute(a.method, a.path); err != nil {
 		return out, err

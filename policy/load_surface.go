@@ -179,29 +179,19 @@ func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, 
 	return out
 }
 
-// auth returns the header that carries a provider's key, and the prefix before
-// the key. Sources: the API references of OpenAI and Anthropic, and
-// https://learn.microsoft.com/azure/ai-services/openai/reference.
+// auth returns the header that carries a provider's key, and the prefix before the key.
 func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, format llm.Format, path string) (name, prefix string) {
-	name, prefix = "authorization", "Bearer "
-	switch {
-	case strings.HasSuffix(base.Host, ".openai.azure.com"):
-		name, prefix = "api-key", ""
-	case format == llm.Anthropic:
-		name, prefix = "x-api-key", ""
-	}
+	name = format.KeyHeader(base.Host)
 	if c.Auth == nil {
-		return name, prefix
+		return name, llm.KeyPrefix(name)
 	}
 	if c.Auth.Header != "" {
-		name, prefix = strings.ToLower(c.Auth.Header), ""
-		if name == "authorization" {
-			prefix = "Bearer "
-		}
+		name = strings.ToLower(c.Auth.Header)
 		if !config.HeaderPattern.MatchString(name) || len(name) > maxHeaderName || header.RuleOf(name).Reserved {
 			b.problem(path+".auth.header", "%q cannot carry a key", llm.Clip(c.Auth.Header))
 		}
 	}
+	prefix = llm.KeyPrefix(name)
 	if c.Auth.Prefix != nil {
 		prefix = *c.Auth.Prefix
 		if strings.ContainsFunc(prefix, func(r rune) bool { return r < 0x20 || r > 0x7e }) {

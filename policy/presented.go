@@ -11,13 +11,12 @@ import (
 	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/config"
-	"weir/policy/header"
 )
 
 // Presented are the credentials that a client sent with its request. None of them reaches
 // a provider, wherever else in the request they occur. The zero value and nil are empty.
 type Presented struct {
-	list [len(header.ClientCredentials)]string
+	list [len(llm.Credentials{})]string
 	n    int
 }
 

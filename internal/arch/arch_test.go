@@ -48,7 +48,7 @@ var product = []rule{
 	{"policy", []string{"identity", "llm", "llm/body", "metadata", "policy/config", "policy/expression", "policy/header", "policy/nearest", "policy/tokens"}, transport, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
 	{"policy/config", []string{"llm", "policy/expression", "policy/nearest"}, transport, "a file is decoded before it is given a meaning"},
 	{"policy/expression", []string{"policy/header", "policy/nearest"}, transport, "it evaluates strategies and does not know where their values come from"},
-	{"policy/header", []string{"metadata"}, transport, "one table says what happens to a header, for all who act on it"},
+	{"policy/header", []string{"llm", "metadata"}, transport, "one table says what happens to a header, for all who act on it"},
 	{"policy/tokens", []string{"internal/jsontext", "llm/prompt"}, network, "it counts with what is in the binary: no network, no dependency"},
 	{"policy/nearest", nil, network, "words in, words out"},
 	{"identity", nil, transport, "who clients are is data, and an index of it"},

@@ -2,13 +2,14 @@
 // table for everybody who acts by them.
 //
 // It reads no requests and makes no decisions, and it may import only metadata, for
-// the names that Weir and Envoy share. What passes of responses is policy's.
+// the names that Weir and Envoy share, and llm, for the headers that carry keys. What passes of responses is policy's.
 package header
 
 import (
 	"slices"
 	"strings"
 
+	"weir/llm"
 	"weir/metadata"
 )
 
@@ -95,7 +96,7 @@ var rules = []Rule{
 	{Names: []string{"x-forwarded-proto"}, Internal: true, Added: true, Reserved: true, Passes: Never},
 
 	// Credentials of the client or of another attempt.
-	{Names: ClientCredentials[:], Credential: true, Passes: Never},
+	{Names: llm.CredentialHeaders(), Credential: true, Passes: Never},
 	{Names: []string{"cookie"}, Hidden: true, Credential: true, Passes: Never},
 	{Names: []string{"proxy-authorization"}, Credential: true, Passes: Never},
 	{Names: []string{
