@@ -105,7 +105,7 @@ func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
 		out = append(out, policy.ExplainedHeader{Name: strings.ToLower(strings.TrimSpace(name)), Value: strings.TrimSpace(value)})
 	}
 	if !slices.ContainsFunc(out, func(h policy.ExplainedHeader) bool { return h.Name == "content-type" }) {
-		out = slices.Insert(out, 0, policy.ExplainedHeader{Name: "content-type", Value: "application/json"})
+		out = slices.Insert(out, 0, policy.ExplainedHeader{Name: "content-type", Value: llm.JSONType})
 	}
 	return out, nil
 }
@@ -121,7 +121,7 @@ func explain(current Basis, w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	path := q.Get("path")
 	if path == "" {
-		path = defaultExplained
+		path = llm.ChatCompletionsPath
 	}
 	e, err := Explain(current, Question{Path: path, Key: q.Get("key"), IP: q.Get("ip"), Headers: q["header"], Body: body})
 	if err != nil {
@@ -139,6 +139,3 @@ func explain(current Basis, w http.ResponseWriter, r *http.Request) {
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(e)
 }
-
-// defaultExplained is the path of a question without one.
-const defaultExplained = "/v1/chat/completions"

@@ -65,7 +65,7 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	encoded, _ := x.in.Metadata(metadata.GateNamespace, metadata.GateField)
 	g := metadata.DecodeGate(encoded)
 	status, contentType, encoding := responseHeaders(x.in.Headers)
-	if !g.Watches() || status != 200 || !llm.Plain(encoding) || !gate.Events(contentType) || x.in.EndOfStream {
+	if !g.Watches() || status != 200 || !llm.Plain(encoding) || llm.MediaOf(contentType) != llm.MediaEvents || x.in.EndOfStream {
 		return nil
 	}
 	end := &x.answer.end

@@ -328,7 +328,7 @@ func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details s
 func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: metadata.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: metadata.PlanNamespace, Fields: fields}
-	headers = append(headers, wire.SetHeader{Key: "content-type", Value: "application/json"})
+	headers = append(headers, wire.SetHeader{Key: "content-type", Value: llm.JSONType})
 	for _, h := range llm.StatusHeaders(status) {
 		headers = append(headers, wire.SetHeader{Key: h.Name, Value: h.Value})
 	}

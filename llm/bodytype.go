@@ -11,7 +11,7 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 	if !Plain(encoding) {
 		return "", Errorf(UnsupportedEncoding, "the request body is encoded as %.32q: send it without Content-Encoding", encoding)
 	}
-	if !e.Multipart && (contentType == "" || contentType == "application/json") {
+	if !e.Multipart && (contentType == "" || contentType == JSONType) {
 		return "", nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
@@ -22,9 +22,9 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 		return "", Errorf(InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
 	case err == nil && !ReadAlike(contentType, params):
 		return "", Errorf(InvalidBody, "the Content-Type %.64q reads differently to different servers: send no parameters but charset=utf-8, and a form's boundary", contentType)
-	case err == nil && !e.Multipart && media == "application/json":
+	case err == nil && !e.Multipart && media == JSONType:
 		return "", nil
-	case err == nil && e.Multipart && media == "multipart/form-data":
+	case err == nil && e.Multipart && media == formType:
 		return params["boundary"], nil
 	case e.Multipart:
 		return "", Errorf(InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
@@ -32,11 +32,14 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
 }
 
-// ReadAlike reports whether all parsers find these parameters in a content type, so that a
-// provider reads the body as Weir does. Some know the forms of RFC
-// 2231 (charset*=utf-8”utf-7, boundary*0=b) and others do not, or know other
-// charsets in them than Go; some take a backslash for an escape; and some look
-// for the word wherever it is, in a name or between quotes.
+// ReadAlike reports whether all parsers find the same charset and boundary in a content
+// type, so that a provider reads the body as Weir does. params are those that Go found.
+// Parsers differ in three ways:
+//
+//   - Some know the forms of RFC 2231 (charset*0=utf, boundary*0=b), and some do
+//     not, or know other charsets in them.
+//   - Some read a backslash as an escape.
+//   - Some find the word anywhere, also in another name or between quotes.
 func ReadAlike(contentType string, params map[string]string) bool {
 	low := strings.ToLower(contentType)
 	once := func(text, name string) bool {

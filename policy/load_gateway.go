@@ -140,7 +140,7 @@ func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 			}
 		}
 		switch {
-		case strings.EqualFold(name, "model"), strings.EqualFold(name, "models"):
+		case llm.ChoosesModel(name):
 			l.problem(path+"."+name, "cannot be set here: the model comes from the request and model_selection")
 		case dynamic[i] != nil: // what it gives is bounded when it is known
 		case p.outputLimit.tokens > 0 && llm.IsOutputField(name) && p.outputLimit.exceededBy(value):
@@ -150,7 +150,7 @@ func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 		p.guarded = append(p.guarded, []byte(name))
 	}
 	if p.outputLimit.tokens > 0 {
-		for _, name := range llm.AllOutputFields {
+		for _, name := range llm.AllOutputFields() {
 			p.guarded = append(p.guarded, []byte(name))
 		}
 	}

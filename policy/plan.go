@@ -176,7 +176,7 @@ func entries(dst []string, b *body.Body) []string {
 func (p *Policy) streams(req *Request, shaped *shaped) bool {
 	if !req.Endpoint.Multipart {
 		for _, kv := range shaped.set {
-			if kv.Key == "stream" {
+			if kv.Key == llm.StreamField {
 				return string(kv.Value) == "true"
 			}
 		}

@@ -144,7 +144,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 				StatusCode: number(r.status),
 				BodyFormatOverride: &corev3.SubstitutionFormatString{
 					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline(string(r.err.Render(f)))},
-					ContentType: "application/json",
+					ContentType: llm.JSONType,
 				},
 				HeadersToAdd: append(answerHeaders(), r.headers...),
 			})

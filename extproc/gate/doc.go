@@ -5,7 +5,7 @@
 // It takes bytes and returns verdicts, and never changes a response. What the APIs'
 // events mean is in package llm, the only package of Weir that it may import; this one
 // knows the framing of server-sent events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html), the media types of
-// responses, and how much to read before it decides. What is unknown passes: a new
-// event of an API must not become an outage.
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html), and how much to read
+// before it decides. What is unknown passes: a new event of an API must not become an
+// outage.
 package gate

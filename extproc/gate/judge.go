@@ -2,7 +2,6 @@ package gate
 
 import (
 	"bytes"
-	"strings"
 
 	"weir/llm"
 )
@@ -49,18 +48,18 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.
 	if status < 200 || status > 299 {
 		return llm.Accepted // Envoy decides by the status
 	}
-	media, verdict := media(contentType), llm.Undecided
+	media, verdict := llm.MediaOf(contentType), llm.Undecided
 	switch {
-	case media == "text/event-stream":
+	case media == llm.MediaEvents:
 		if !j.stream && j.kind != llm.KindAny {
 			return llm.InvalidResponse
 		}
 		j.events = true
-	case media == "", media == "text/plain", media == "application/octet-stream", isJSON(media):
-		if j.kind == llm.KindAny && !isJSON(media) {
+	case media == llm.MediaUnknown, media == llm.MediaJSON:
+		if j.kind == llm.KindAny && media == llm.MediaUnknown {
 			verdict = llm.Accepted // the bytes may be anything
 		}
-	case media == "text/html" && j.kind == llm.KindAny:
+	case media == llm.MediaHTML && j.kind == llm.KindAny:
 		j.page = true // some servers send plain text as HTML
 	case j.kind != llm.KindAny:
 		return llm.InvalidResponse
@@ -74,11 +73,6 @@ func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.
 		return llm.Accepted // compressed
 	}
 	return verdict
-}
-
-func isJSON(media string) bool {
-	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") ||
-		media == "application/x-ndjson" || media == "application/jsonl"
 }
 
 // Data judges the next chunk of the body. end is set if it is the last.

@@ -64,7 +64,7 @@ const onlyModel modelPlace = -1
 
 func (p modelPlace) String() string {
 	if p == onlyModel {
-		return "model"
+		return llm.ModelField
 	}
 	return fmt.Sprintf("models[%d]", int(p))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"weir/internal/jsontext"
+	"weir/llm"
 )
 
 // Edit replaces Len bytes at offset At with With. Offsets are those of the body before all
@@ -164,7 +165,7 @@ func (b *Body) insertion(c Change, othersStay bool) (text []byte, value Span) {
 	const around = len(`"":,`)
 	n := 0
 	if !b.HasModel {
-		n = len("model") + len(c.Model) + len(`""`) + around
+		n = len(llm.ModelField) + len(c.Model) + len(`""`) + around
 	}
 	for _, kv := range c.Set {
 		if !b.hasMember(kv.Key) {
@@ -182,7 +183,7 @@ func (b *Body) insertion(c Change, othersStay bool) (text []byte, value Span) {
 		text = append(jsontext.AppendString(text, key), ':')
 	}
 	if !b.HasModel {
-		insert("model")
+		insert(llm.ModelField)
 		value.Start = len(text)
 		text = jsontext.AppendString(text, c.Model)
 		value.End = len(text)

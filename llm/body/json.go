@@ -109,20 +109,20 @@ func (b *Body) readMember(i int) (int, *llm.Error) {
 func (b *Body) notice(index int, value []byte) *llm.Error {
 	name := b.Members[index].Name
 	// All that folds to either word has between 5 and 7 bytes ("modelſ").
-	if len(name) < len("model") || len(name) > len("models")+1 {
+	if len(name) < len(llm.ModelField) || len(name) > len(llm.ModelsField)+1 {
 		return nil
 	}
 	switch {
-	case bytes.EqualFold(name, []byte("stream")):
+	case bytes.EqualFold(name, []byte(llm.StreamField)):
 		b.readStream(string(name), string(value))
-	case string(name) == "model":
+	case string(name) == llm.ModelField:
 		return b.readModel(index, value)
-	case string(name) == "models":
+	case string(name) == llm.ModelsField:
 		return b.readModels(index, value)
-	case bytes.EqualFold(name, []byte("model")):
-		return foldedModel(name, "model")
-	case bytes.EqualFold(name, []byte("models")):
-		return foldedModel(name, "models")
+	case bytes.EqualFold(name, []byte(llm.ModelField)):
+		return foldedModel(name, llm.ModelField)
+	case bytes.EqualFold(name, []byte(llm.ModelsField)):
+		return foldedModel(name, llm.ModelsField)
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (b *Body) notice(index int, value []byte) *llm.Error {
 // readStream reads whether the client asks for a stream. Some servers also accept 1, "true"
 // and other spellings of the key.
 func (b *Body) readStream(name, value string) {
-	if name == "stream" {
+	if name == llm.StreamField {
 		b.Stream = value == "true"
 	}
 	b.MayStream = b.MayStream || value != "false" && value != "null"
@@ -138,7 +138,7 @@ func (b *Body) readStream(name, value string) {
 
 func (b *Body) readModel(index int, value []byte) *llm.Error {
 	if b.HasModel {
-		return repeatedModel("model")
+		return repeatedModel(llm.ModelField)
 	}
 	model, err := modelString(onlyModel, value)
 	if err != nil {
@@ -150,7 +150,7 @@ func (b *Body) readModel(index int, value []byte) *llm.Error {
 
 func (b *Body) readModels(index int, value []byte) *llm.Error {
 	if b.HasModels {
-		return repeatedModel("models")
+		return repeatedModel(llm.ModelsField)
 	}
 	if value[0] != '[' {
 		return llm.Errorf(llm.InvalidBody, "models must be a list of strings, but is %s", kindOf(value[0]))

@@ -139,23 +139,23 @@ func (b *Body) readPart(n int, part Span) *llm.Error {
 	case strings.EqualFold(stem, "_charset_") && !strings.EqualFold(string(text), "utf-8"):
 		// To some (aiohttp), the charset of all parts (RFC 7578 4.6).
 		return llm.Errorf(llm.InvalidBody, "the form must be UTF-8, its part _charset_ says %.32q", text)
-	case strings.EqualFold(p.name, "stream"):
+	case strings.EqualFold(p.name, llm.StreamField):
 		b.readStream(p.name, string(text))
-	case p.name == "model":
+	case p.name == llm.ModelField:
 		return b.readModelPart(p, value)
-	case p.name == "models":
+	case p.name == llm.ModelsField:
 		return llm.Errorf(llm.DuplicateKey, "a form cannot have models, send one model")
-	case strings.EqualFold(stem, "model"):
-		return foldedModel([]byte(p.name), "model")
-	case strings.EqualFold(stem, "models"):
-		return foldedModel([]byte(p.name), "models")
+	case strings.EqualFold(stem, llm.ModelField):
+		return foldedModel([]byte(p.name), llm.ModelField)
+	case strings.EqualFold(stem, llm.ModelsField):
+		return foldedModel([]byte(p.name), llm.ModelsField)
 	}
 	return nil
 }
 
 func (b *Body) readModelPart(p partHeader, value Span) *llm.Error {
 	if b.HasModel {
-		return repeatedModel("model")
+		return repeatedModel(llm.ModelField)
 	}
 	text := b.Bytes[value.Start:value.End]
 	if err := p.checkPlainText(text); err != nil {
@@ -175,7 +175,7 @@ func (e *editor) editForm(b *Body, model string) (modelAt Span) {
 	if b.HasModel {
 		return e.replace(b.modelPart, []byte(model))
 	}
-	part := "--" + b.Boundary + crlf + `Content-Disposition: form-data; name="model"` + crlf + crlf + model + crlf
+	part := "--" + b.Boundary + crlf + `Content-Disposition: form-data; name="` + llm.ModelField + `"` + crlf + crlf + model + crlf
 	at := e.replace(Span{b.open, b.open}, []byte(part))
 	end := at.End - len(crlf)
 	return Span{end - len(model), end}

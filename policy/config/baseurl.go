@@ -215,7 +215,7 @@ func (u BaseURL) String() string {
 }
 
 // Join returns the path that a provider receives. A base path with a version, or
-// with /openai/ in it, replaces the client's leading /v1; any other base path is
+// with /openai/ in it, replaces the client's leading llm.PathPrefix (/v1); any other base path is
 // put before the client's whole path.
 //
 // The result never leaves the base path: segments of the client's path that a
@@ -223,7 +223,7 @@ func (u BaseURL) String() string {
 func Join(base BaseURL, clientPath string) string {
 	client := cleanPath(clientPath)
 	if versioned(base.Path) {
-		if rest, ok := strings.CutPrefix(client, "/v1"); ok && (rest == "" || rest[0] == '/') {
+		if rest, ok := strings.CutPrefix(client, llm.PathPrefix); ok && (rest == "" || rest[0] == '/') {
 			client = rest
 		}
 	}

@@ -1,0 +1,47 @@
+package llm
+
+import "strings"
+
+// The media types of requests and responses.
+const (
+	JSONType        = "application/json"
+	EventStreamType = "text/event-stream"
+	formType        = "multipart/form-data"
+)
+
+// Media classifies the Content-Type of a response by how to read its body. For example,
+// "text/event-stream; charset=utf-8" is MediaEvents.
+type Media uint8
+
+// The kinds of media. MediaUnknown is that of a response without a type, or with one that
+// servers send for anything.
+const (
+	MediaOther Media = iota
+	MediaEvents
+	MediaJSON
+	MediaHTML
+	MediaUnknown
+)
+
+// MediaOf returns the kind of a Content-Type. Its parameters may be malformed. Of several
+// types in one header, the first counts.
+func MediaOf(contentType string) Media {
+	if i := strings.IndexAny(contentType, ";,"); i >= 0 {
+		contentType = contentType[:i]
+	}
+	switch media := strings.ToLower(strings.TrimSpace(contentType)); media {
+	case EventStreamType:
+		return MediaEvents
+	case JSONType, "text/json", "application/x-ndjson", "application/jsonl":
+		return MediaJSON
+	case "text/html":
+		return MediaHTML
+	case "", "text/plain", "application/octet-stream":
+		return MediaUnknown
+	default:
+		if strings.HasSuffix(media, "+json") {
+			return MediaJSON
+		}
+	}
+	return MediaOther
+}
