@@ -47,15 +47,23 @@ func TestNamed(t *testing.T) {
 }
 
 // TestQuestions: where the code or RATIONALE.md itself refers to an entry by its
-// question, there is one, and no question is there twice.
+// question, there is one. No question is there twice, and each answer has one date, at
+// its end: another one would be an entry whose question is not a heading.
 func TestQuestions(t *testing.T) {
 	rationale := page(t, "RATIONALE.md")
 	questions := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^### (.*)$`).FindAllStringSubmatch(rationale, -1) {
-		if questions[m[1]] {
-			t.Errorf("two entries: %s", m[1])
+	entries, _, _ := strings.Cut(rationale, "\n## Dependencies\n")
+	for _, entry := range regexp.MustCompile(`(?m)^#+ `).Split(entries, -1)[1:] {
+		question, answer, _ := strings.Cut(entry, "\n")
+		switch {
+		case !strings.HasSuffix(question, "?"): // a subject
+			continue
+		case questions[question]:
+			t.Errorf("two entries: %s", question)
+		case len(aDate.FindAllString(answer, -1)) != 1 || !strings.HasSuffix(strings.TrimSpace(answer), aDate.FindString(answer)):
+			t.Errorf("the answer does not end with one date, as in (2026-12): %s", question)
 		}
-		questions[m[1]] = true
+		questions[question] = true
 	}
 	referred := 0
 	check := func(where, text string, reference *regexp.Regexp) {
@@ -179,6 +187,7 @@ func receiver(of ast.Expr) string {
 }
 
 var (
+	aDate     = regexp.MustCompile(`\(20\d\d-\d\d\)`)
 	aTest     = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)[A-Z]\w*$`)
 	aPath     = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)*$`)
 	qualified = regexp.MustCompile(`^(\w+)\.(\w+)$`)
