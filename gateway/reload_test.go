@@ -13,6 +13,7 @@ import (
 
 	"weir/envoy"
 	"weir/gateway/retire"
+	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
 	"weir/policy"
 	"weir/xds"
@@ -37,7 +38,7 @@ func TestTwoEnvoys(t *testing.T) {
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	version := b.current.Load().Version
 	b.config = provider("second", "http://127.0.0.1:1")
-	b.publisher.timeout = patience
+	b.publisher.timeout = gatewaytest.Patience
 	done := make(chan struct{})
 	go func() {
 		b.reload(t.Context(), false)
@@ -112,7 +113,7 @@ func TestNotReadyWithoutAcknowledgement(t *testing.T) {
 		t.Errorf("/readyz with an Envoy that hangs: %d %s", code, body)
 	}
 	send(t, pid, syscall.SIGCONT)
-	waitFor(t, "being ready", func() bool { code, _ := b.get("/readyz"); return code == http.StatusOK })
+	gatewaytest.Eventually(t, "being ready", func() bool { code, _ := b.get("/readyz"); return code == http.StatusOK })
 	b.stopping.asked.Store(true)
 	if code, body := b.get("/readyz"); code != http.StatusServiceUnavailable || body != "not ready: stopping\n" {
 		t.Errorf("/readyz while stopping: %d %s", code, body)

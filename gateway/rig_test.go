@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -22,30 +20,17 @@ import (
 	"weir/admin"
 	"weir/envoy"
 	"weir/gateway/retire"
+	"weir/internal/gatewaytest"
 	"weir/policy"
 	"weir/xds"
 )
-
-// patience bounds every wait; nothing should come near it.
-const patience = 30 * time.Second
-
-func waitFor(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	limit := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(limit) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // rig is a gateway in this process. The test takes the place of its reload loop.
 type rig struct {
 	*Gateway
 	t         *testing.T
 	config    string // what the next load reads
-	log       output
+	log       gatewaytest.Output
 	socket    string
 	operators *httptest.Server
 	// later moves the clock of the book.
@@ -132,7 +117,7 @@ func (b *rig) envoy(node string) (pid int, admin *envoy.Admin) {
 
 func (b *rig) wait(what string, holds func([]xds.NodeStatus) bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), gatewaytest.Patience)
 	defer cancel()
 	if b.publisher.server.Wait(ctx, holds) != nil {
 		b.t.Fatalf("timed out waiting for %s: %+v", what, b.publisher.server.Nodes())
@@ -171,22 +156,4 @@ func send(t *testing.T, pid int, s syscall.Signal) {
 
 func provider(id, url string) string {
 	return fmt.Sprintf("providers: [{id: %s, base_url: %s}]\n", id, url)
-}
-
-// output may be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }

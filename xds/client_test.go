@@ -1,13 +1,11 @@
 package xds_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"maps"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +27,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"weir/internal/gatewaytest"
 	"weir/xds"
 )
 
@@ -43,12 +42,12 @@ const (
 type testServer struct {
 	*xds.Server
 	conn *grpc.ClientConn
-	logs *syncBuffer
+	logs *gatewaytest.Output
 }
 
 func newTestServer(t *testing.T) *testServer {
 	t.Helper()
-	logs := &syncBuffer{}
+	logs := &gatewaytest.Output{}
 	s := xds.NewServer(slog.New(slog.NewTextHandler(logs, nil)))
 	g := grpc.NewServer()
 	s.Register(g)
@@ -70,23 +69,6 @@ func newTestServer(t *testing.T) *testServer {
 		<-served
 	})
 	return &testServer{Server: s, conn: conn, logs: logs}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
 }
 
 // deadline ends a test that hangs.
@@ -112,6 +94,17 @@ func (s *testServer) publishing(t *testing.T, ctx context.Context, set xds.Set) 
 	done := make(chan error, 1)
 	go func() { done <- s.Publish(ctx, set) }()
 	return done
+}
+
+// synced returns a server that has published base(), and an Envoy that acknowledged it.
+func synced(t *testing.T) (*testServer, *client) {
+	t.Helper()
+	s := newTestServer(t)
+	s.mustPublish(t, base())
+	c := s.connect(t, "envoy-1")
+	c.start()
+	s.waitPending(t)
+	return s, c
 }
 
 func (s *testServer) wait(t *testing.T, done func([]xds.NodeStatus) bool) {
@@ -140,6 +133,22 @@ func receive(t *testing.T, done <-chan error) error {
 	case <-deadline(t).Done():
 		t.Fatal("Publish does not return")
 		return nil
+	}
+}
+
+// mustBePublished fails the test if publishing fails.
+func mustBePublished(t *testing.T, done <-chan error) {
+	t.Helper()
+	if err := receive(t, done); err != nil {
+		t.Error(err)
+	}
+}
+
+// mustBeRejected fails the test if publishing succeeds.
+func mustBeRejected(t *testing.T, done <-chan error) {
+	t.Helper()
+	if err := receive(t, done); err == nil {
+		t.Error("no error")
 	}
 }
 

@@ -14,11 +14,7 @@ import (
 )
 
 func TestRejectedAndTakenBack(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	bad := base()
 	bad.Clusters[0] = aCluster("a", "bad")
@@ -44,9 +40,7 @@ func TestRejectedAndTakenBack(t *testing.T) {
 
 	done = s.publishing(t, deadline(t), base())
 	c.ack(c.expect(clusters, []string{"a"}, nil))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	s.waitPending(t)
 	if node := s.Nodes()[0]; len(node.Rejections) != 0 {
 		t.Errorf("status %+v", node)
@@ -56,51 +50,35 @@ func TestRejectedAndTakenBack(t *testing.T) {
 // Envoy may reject a whole response for one resource in it. go-control-plane
 // takes the rest for delivered.
 func TestRejectedAndCorrected(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	bad := base()
 	bad.Clusters = []types.Resource{aCluster("good", ""), aCluster("bad", "bad"), aCluster("unwanted", "")}
 	done := s.publishing(t, deadline(t), bad)
 	c.nack(c.expect(clusters, []string{"bad", "good", "unwanted"}, []string{"a", "b"}), "no good")
-	if err := receive(t, done); err == nil {
-		t.Error("no error")
-	}
+	mustBeRejected(t, done)
 
 	corrected := base()
 	corrected.Clusters = []types.Resource{aCluster("good", ""), aCluster("bad", "corrected"), aCluster("b", "")}
 	done = s.publishing(t, deadline(t), corrected)
 	c.ack(c.expect(clusters, []string{"b", "bad", "good"}, []string{"a", "unwanted"}))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	s.waitPending(t)
 	c.expectNothing()
 }
 
 func TestRejectedAndPublishedAgain(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 	set := base()
 	set.Clusters[0] = aCluster("a", "file that is missing")
 	for range 2 {
 		done := s.publishing(t, deadline(t), set)
 		c.nack(c.expect(clusters, []string{"a"}, nil), "no file")
-		if err := receive(t, done); err == nil {
-			t.Error("no error")
-		}
+		mustBeRejected(t, done)
 	}
 	done := s.publishing(t, deadline(t), set)
 	c.ack(c.expect(clusters, []string{"a"}, nil))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	s.waitPending(t)
 }
 
@@ -120,11 +98,7 @@ func TestRejectedByNewcomer(t *testing.T) {
 // A rejection of what has been replaced while it was under way is none of the
 // replacement, but what is in both is sent again.
 func TestLateRejection(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	bad := base()
 	bad.Clusters = []types.Resource{aCluster("a", "in both"), aCluster("b", "bad")}
@@ -142,27 +116,19 @@ func TestLateRejection(t *testing.T) {
 	c.ack(c.expect(secrets, []string{"key"}, nil)) // the replacement is out
 	c.nack(resp, "b: no good")
 	c.ack(c.expect(clusters, []string{"a", "b"}, nil))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	s.waitPending(t)
 	c.expectNothing()
 }
 
 // A secret that Envoy no longer wants is no longer rejected.
 func TestRejectedAndUnsubscribed(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 	set := base()
 	set.Secrets[0] = aSecret("key", "bad")
 	done := s.publishing(t, deadline(t), set)
 	c.nack(c.expect(secrets, []string{"key"}, nil), "no good")
-	if err := receive(t, done); err == nil {
-		t.Error("no error")
-	}
+	mustBeRejected(t, done)
 	c.send(unsubscribe(secrets, "key"))
 	s.waitPending(t)
 	if node := s.Nodes()[0]; len(node.Rejections) != 0 {

@@ -59,9 +59,7 @@ func TestEnvoyThatCameFirstWaits(t *testing.T) {
 	}
 	done := s.publishing(t, deadline(t), xds.Set{Clusters: base().Clusters})
 	c.ack(c.expect(clusters, []string{"a", "b"}, nil))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 }
 
 func TestOnlyWhatChangedIsSent(t *testing.T) {
@@ -83,11 +81,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := newTestServer(t)
-			s.mustPublish(t, base())
-			c := s.connect(t, "envoy-1")
-			c.start()
-			s.waitPending(t)
+			s, c := synced(t)
 
 			set := base()
 			tc.change(&set)
@@ -98,9 +92,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 			}
 			done := s.publishing(t, deadline(t), set)
 			c.ack(c.expect(tc.sent, tc.names, tc.removed))
-			if err := receive(t, done); err != nil {
-				t.Error(err)
-			}
+			mustBePublished(t, done)
 			s.waitPending(t)
 			c.expectNothing()
 		})
@@ -110,11 +102,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 // A listener that turns to another route, as Envoy takes it: it subscribes
 // before it acknowledges, and keeps the old subscription while it drains.
 func TestRouteReplaced(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	set := base()
 	set.Listeners, set.Routes = []types.Resource{aListener("l", "r2")}, []types.Resource{aRoute("r2", "b")}
@@ -126,18 +114,12 @@ func TestRouteReplaced(t *testing.T) {
 	c.ack(listener)
 	c.ack(route)
 	c.ack(route2)
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	s.waitPending(t)
 }
 
 func TestPublishWaitsForAcknowledgement(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	// A cluster with a new secret: Envoy acknowledges it last.
 	set := base()
@@ -156,9 +138,7 @@ func TestPublishWaitsForAcknowledgement(t *testing.T) {
 	default:
 	}
 	c.ack(cluster)
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 }
 
 func TestPublishEndsWithContext(t *testing.T) {
@@ -192,27 +172,17 @@ func TestPublishEndsWithContext(t *testing.T) {
 }
 
 func TestPublishEndsWhenTheLastMissingLeaves(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 	set := base()
 	set.Clusters[0] = aCluster("a", "new")
 	done := s.publishing(t, deadline(t), set)
 	c.expect(clusters, []string{"a"}, nil)
 	c.close()
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 }
 
 func TestOnePublishAtATime(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 	second, third := base(), base()
 	second.Clusters[0] = aCluster("a", "2")
 	third.Clusters[0] = aCluster("a", "3")
@@ -227,13 +197,9 @@ func TestOnePublishAtATime(t *testing.T) {
 	done3 := s.publishing(t, deadline(t), third)
 	c.expectNothing()
 	c.ack(resp)
-	if err := receive(t, done2); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done2)
 	c.ack(c.expect(clusters, []string{"a"}, nil))
-	if err := receive(t, done3); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done3)
 }
 
 func TestTwoEnvoysOfOneName(t *testing.T) {
@@ -255,11 +221,7 @@ func TestTwoEnvoysOfOneName(t *testing.T) {
 }
 
 func TestReconnectIsToldNothingNew(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 
 	c = c.reconnect(s)
 	c.ack(c.expect(clusters, nil, nil)) // empty, so that Envoy's start goes on
@@ -274,18 +236,12 @@ func TestReconnectIsToldNothingNew(t *testing.T) {
 	done := restarted.publishing(t, deadline(t), base())
 	c.ack(c.expect(clusters, nil, nil))
 	c.ack(c.expect(listeners, nil, nil))
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
+	mustBePublished(t, done)
 	restarted.waitPending(t)
 }
 
 func TestReconnectIsToldWhatChanged(t *testing.T) {
-	s := newTestServer(t)
-	s.mustPublish(t, base())
-	c := s.connect(t, "envoy-1")
-	c.start()
-	s.waitPending(t)
+	s, c := synced(t)
 	c.close()
 	s.wait(t, func(nodes []xds.NodeStatus) bool { return len(nodes) == 0 })
 

@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"weir/envoy"
+	"weir/internal/gatewaytest"
 	"weir/policy/config"
 )
 
@@ -22,7 +20,7 @@ var update = flag.Bool("update", false, "write testdata/help.txt")
 // outside is a process for a command, with an empty environment.
 type outside struct {
 	system
-	stdout, stderr output
+	stdout, stderr gatewaytest.Output
 	stop, reload   chan os.Signal
 }
 
@@ -34,38 +32,6 @@ func newOutside(env map[string]string, args ...string) *outside {
 		stop:   o.stop, reload: o.reload,
 	}
 	return o
-}
-
-// output may be read while it is written.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-// patience bounds every wait; nothing should come near it.
-const patience = 30 * time.Second
-
-func waitFor(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	limit := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(limit) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // weir runs a command to its end.

@@ -14,6 +14,7 @@ import (
 
 	"weir/envoy"
 	"weir/gateway"
+	"weir/internal/gatewaytest"
 	"weir/internal/private"
 	"weir/policy"
 	"weir/policy/config"
@@ -351,13 +352,13 @@ func TestStartFails(t *testing.T) {
 func TestRunFromStandardInput(t *testing.T) {
 	o := newOutside(nil, "run", "-c", "-", "--listen", "0", "--admin", "0")
 	o.stdin = strings.NewReader("telemetry: {access_log: off}\nproviders: [{id: a, base_url: http://127.0.0.1:1}]\n")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
 	defer cancel()
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, o.system) }()
 	log := func(text string, times int) {
 		t.Helper()
-		waitFor(t, text, func() bool { return strings.Count(o.stderr.String(), text) >= times })
+		gatewaytest.Eventually(t, text, func() bool { return strings.Count(o.stderr.String(), text) >= times })
 	}
 	log(`msg=ready listen=127.0.0.1:`, 1)
 	o.reload <- syscall.SIGHUP

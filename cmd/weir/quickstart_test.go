@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/internal/gatewaytest"
 	"weir/internal/recorder"
 	"weir/policy"
 )
@@ -89,7 +90,7 @@ func TestRunWithoutConfiguration(t *testing.T) {
 	ollama.Script(func(x *recorder.Exchange) { lists("llama3.2:1b")(x, x.HTTP) })
 	o := newOutside(nil, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "warn")
 	o.localServers = []localServer{{"ollama", "Ollama", ollama.URL()}}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
 	defer cancel()
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, o.system) }()
@@ -99,7 +100,7 @@ func TestRunWithoutConfiguration(t *testing.T) {
 			t.Errorf("exit code %d\n%s", got, o.stderr.String())
 		}
 	}()
-	waitFor(t, "the welcome", func() bool { return strings.Contains(o.stdout.String(), "Ctrl-C stops the gateway") })
+	gatewaytest.Eventually(t, "the welcome", func() bool { return strings.Contains(o.stdout.String(), "Ctrl-C stops the gateway") })
 
 	printed := o.stdout.String()
 	if want := "  - ollama: Ollama at " + ollama.URL() + ", models: llama3.2:1b\n"; !strings.Contains(printed, want) {

@@ -75,6 +75,7 @@ var support = []rule{
 	{"bench", []string{"envoy"}, nil, "it measures the product from outside"},
 	{"internal/gatewaytest", []string{"envoy"}, []string{"weir/policy"}, "it drives the built command"},
 	{"internal/recorder", []string{"demo"}, []string{"google.golang.org/grpc"}, "it is a provider like any other"},
+	{"internal/protofield/fieldtest", nil, []string{"google.golang.org/grpc"}, "it reads descriptors"},
 	{"internal/arch", nil, nil, "tests only"},
 }
 

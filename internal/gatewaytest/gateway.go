@@ -84,9 +84,10 @@ type Gateway struct {
 	// Cmd is the running process.
 	Cmd *exec.Cmd
 
+	stdout Output
+
 	mu     sync.Mutex
 	log    bytes.Buffer
-	stdout bytes.Buffer
 	lines  chan struct{} // closed and replaced at every line
 	exited chan struct{}
 	err    error // after exited
@@ -209,7 +210,7 @@ func (g *Gateway) Launch(args ...string) {
 	}
 	g.Cmd = exec.Command(g.binary, append(args, g.args...)...)
 	g.Cmd.Env = append(os.Environ(), g.env...)
-	g.Cmd.Stdout = writer(func(p []byte) { g.stdout.Write(p) }, &g.mu)
+	g.Cmd.Stdout = &g.stdout
 	if g.setUp != nil {
 		g.setUp(g.Cmd)
 	}
@@ -243,20 +244,6 @@ func (g *Gateway) Launch(args ...string) {
 		close(exited)
 	}()
 	g.t.Cleanup(func() { g.end(cmd, exited) })
-}
-
-type lockedWriter struct {
-	write func([]byte)
-	mu    *sync.Mutex
-}
-
-func writer(write func([]byte), mu *sync.Mutex) io.Writer { return lockedWriter{write, mu} }
-
-func (w lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.write(p)
-	return len(p), nil
 }
 
 // end checks what was shown, stops the process, and prints its log if the
@@ -319,11 +306,7 @@ func (g *Gateway) Log() string {
 }
 
 // Stdout is what weir has written to standard output so far.
-func (g *Gateway) Stdout() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.stdout.String()
-}
+func (g *Gateway) Stdout() string { return g.stdout.String() }
 
 // WaitReady waits for the log line that says that Envoy is ready, and reads the
 // addresses from it.

@@ -4,18 +4,18 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	_ "google.golang.org/protobuf/types/known/anypb"
 	_ "google.golang.org/protobuf/types/known/durationpb"
 	_ "google.golang.org/protobuf/types/known/structpb"
 	_ "google.golang.org/protobuf/types/known/timestamppb"
 	_ "google.golang.org/protobuf/types/known/wrapperspb"
+
+	"weir/internal/protofield/fieldtest"
 )
 
-// TestNumbers: each number is that of the field's descriptor.
+// TestNumbers compares each number with its descriptor.
 func TestNumbers(t *testing.T) {
-	for name, number := range map[protoreflect.FullName]protowire.Number{
+	fieldtest.Numbers(t, map[string]protowire.Number{
 		"google.protobuf.Struct.FieldsEntry.key":   MapKey,
 		"google.protobuf.Struct.FieldsEntry.value": MapValue,
 		"google.protobuf.Struct.fields":            StructFields,
@@ -33,14 +33,5 @@ func TestNumbers(t *testing.T) {
 		"google.protobuf.Timestamp.nanos":          TimeNanos,
 		"google.protobuf.Duration.seconds":         TimeSeconds,
 		"google.protobuf.Duration.nanos":           TimeNanos,
-	} {
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if want := d.(protoreflect.FieldDescriptor).Number(); number != want {
-			t.Errorf("%s is %d, not %d", name, want, number)
-		}
-	}
+	})
 }

@@ -5,18 +5,18 @@ import (
 
 	_ "go.opentelemetry.io/proto/otlp/logs/v1"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"weir/internal/protofield/fieldtest"
 )
 
-// TestNumbers: each number is that of a descriptor of Envoy's, or of OpenTelemetry's.
+// TestNumbers compares each number with its descriptor.
 func TestNumbers(t *testing.T) {
 	const als = "envoy.service.accesslog.v3.StreamAccessLogsMessage."
 	const log = "envoy.data.accesslog.v3."
 	const core = "envoy.config.core.v3."
 	const usage = "envoy.data.ai.v3."
 	const otel = "opentelemetry.proto."
-	for name, number := range map[protoreflect.FullName]protowire.Number{
+	fieldtest.Numbers(t, map[string]protowire.Number{
 		als + "identifier":                     messageIdentifier,
 		als + "http_logs":                      messageHTTPLogs,
 		als + "tcp_logs":                       messageTCPLogs,
@@ -88,21 +88,5 @@ func TestNumbers(t *testing.T) {
 		otel + "logs.v1.ScopeLogs.log_records":   scopeLogRecords,
 		otel + "logs.v1.LogRecord.body":          recordBody,
 		otel + "common.v1.AnyValue.string_value": bodyString,
-	} {
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		var want protowire.Number
-		switch d := d.(type) {
-		case protoreflect.FieldDescriptor:
-			want = d.Number()
-		case protoreflect.EnumValueDescriptor:
-			want = protowire.Number(d.Number())
-		}
-		if number != want {
-			t.Errorf("%s is %d, not %d", name, want, number)
-		}
-	}
+	})
 }
