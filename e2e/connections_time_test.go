@@ -120,7 +120,7 @@ func TestHandshakeTimeout(t *testing.T) {
 func TestConnectionAge(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t, recorder.WithName("p"))
-	g := gatewaytest.Start(t, fmt.Sprintf("limits: {max_client_connection_age: 200ms}\nproviders: [{id: p, base_url: %q}]\n", p.URL()))
+	g := gatewaytest.Start(t, fmt.Sprintf("limits: {max_client_connection_age: 500ms}\nproviders: [{id: p, base_url: %q}]\n", p.URL()))
 	gate := make(chan struct{})
 	p.Script(recorder.Gated(gate))
 	stream, err := http.Post(g.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"p:m","stream":true}`))

@@ -359,7 +359,8 @@ func (c closing) alive(t *testing.T, g *gatewaytest.Gateway) {
 // interrupted presses Ctrl-C while a stream runs: the first time it may end,
 // the second time it is cut. Nothing is left either way.
 func (c closing) interrupted(t *testing.T, times int) {
-	g := gatewaytest.Start(t, c.config, gatewaytest.Command("", func(cmd *exec.Cmd) {
+	// Ports that no other process can be given when weir has ended.
+	g := gatewaytest.Start(t, c.config, gatewaytest.Args("--admin", gatewaytest.FreeAddr(t)), gatewaytest.Command("", func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a shell's job
 	}))
 	pid, socket := g.EnvoyPID(), g.Field("weir started", "socket")

@@ -406,12 +406,13 @@ on_http_request:
 // TestAttemptTimeoutOfAnswer: per_request_timeout covers the whole of an answer
 // that is no stream.
 func TestAttemptTimeoutOfAnswer(t *testing.T) {
+	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 on_http_request:
   - type: ai-gateway
     config:
-      per_request_timeout: 500ms
+      per_request_timeout: 3s
       total_timeout: 10m
       providers: [{id: p, base_url: %s}]
 `, p.URL()))

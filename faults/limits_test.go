@@ -34,10 +34,10 @@ func limits() group {
 			want: cutShort("timeout").within(clocks.idle, idled)},
 		{what: "the last byte of a response never arrives", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "content-length: 1000"), data(strings.Repeat("[", 999)), clientHas, silence),
 			want: cutShort("timeout").within(attempt, 4*time.Second)},
-		{what: "silence for 500 ms before the headers, less than `per_request_timeout`", in: both, behaviours: first(pause(500*time.Millisecond), answer),
-			want: asItCame().within(500*time.Millisecond, 4*time.Second)},
-		{what: "silence; B pauses for 500 ms, then responds", in: both, behaviours: []behaviour{does(silence), does(pause(500*time.Millisecond), answer)},
-			want: second("timeout").within(1500*time.Millisecond, 5*time.Second)},
+		{what: "silence for 300 ms before the headers, less than `per_request_timeout`", in: both, behaviours: first(pause(300*time.Millisecond), answer),
+			want: asItCame().within(300*time.Millisecond, 4*time.Second)},
+		{what: "silence; B pauses for 300 ms, then responds", in: both, behaviours: []behaviour{does(silence), does(pause(300*time.Millisecond), answer)},
+			want: second("timeout").within(1300*time.Millisecond, 5*time.Second)},
 	}}
 }
 
@@ -46,7 +46,7 @@ const idled = 4500 * time.Millisecond
 
 // shortIdle: a stream's silence is bounded more strictly than an attempt.
 func shortIdle() group {
-	breath := pause(1500 * time.Millisecond)
+	breath, bit := pause(1500*time.Millisecond), pause(400*time.Millisecond)
 	return group{title: "Timeouts: `stream_idle_timeout: 1s`, `per_request_timeout: 3s`, `total_timeout: 7s`", on: restless, faults: []fault{
 		{what: "silence in a stream: `stream_idle_timeout` ends it", in: streams, behaviours: first(head, opening, content, clientHas, silence),
 			want: cutShort("timeout").within(time.Second, 2800*time.Millisecond)},
@@ -57,8 +57,8 @@ func shortIdle() group {
 		{what: "silence for 1.5 s after events without content", in: streams, behaviours: first(head, opening, breath, content, rest, last, end), want: asItCame().within(1500*time.Millisecond, 5*time.Second)},
 		{what: "silence for 1.5 s in the middle of a response that is not a stream", in: unaries, behaviours: first(head, content, clientHas, breath, rest), want: asItCame().within(1500*time.Millisecond, 5*time.Second)},
 		{what: "silence after the headers", in: streams, behaviours: first(head, silence), want: second("timeout").within(3*time.Second, 6*time.Second)},
-		{what: "a pause of 600 ms, three times", in: streams, behaviours: first(head, opening, content, clientHas, pause(600*time.Millisecond), data(": wait\n\n"), pause(600*time.Millisecond), rest, pause(600*time.Millisecond), last, end),
-			want: asItCame().within(1800*time.Millisecond, 5*time.Second)},
+		{what: "a pause of 400 ms, four times", in: streams, behaviours: first(head, opening, content, clientHas, bit, data(": wait\n\n"), bit, data(": wait\n\n"), bit, rest, bit, last, end),
+			want: asItCame().within(1600*time.Millisecond, 5*time.Second)},
 	}}
 }
 
@@ -69,7 +69,7 @@ func leaving() group {
 	leaves := func(what string, modes []*mode, steps ...step) fault {
 		return fault{what: what, in: modes, behaviours: first(steps...), want: gone}
 	}
-	return group{title: "The client leaves", about: "A's connection ends within a second, and no other provider is tried.", on: usual, faults: []fault{
+	return group{title: "The client leaves", about: "A's connection ends too, and no other provider is tried.", on: usual, faults: []fault{
 		leaves("before the status line", every, wait, clientLeaves, silence),
 		leaves("after half of the headers", both, raw("HTTP/1.1 200 OK\r\ncontent-type: te"), wait, clientLeaves, silence),
 		leaves("after the headers", both, head, wait, clientLeaves, silence),

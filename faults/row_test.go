@@ -201,7 +201,7 @@ func (r *row) check(s *seen) []string {
 func (r *row) checkLeft() []string {
 	select {
 	case took := <-r.client.left:
-		if took > time.Second {
+		if took > soon {
 			return []string{fmt.Sprint("the provider's connection ended ", took, " after the client's")}
 		}
 		return nil
