@@ -27,7 +27,7 @@ func (n *numbers) of(window time.Duration) *rolling.Store {
 func (n *numbers) measure(p *policy.Policy) *measured {
 	store := n.of(p.Window)
 	models, keys := p.Measured()
-	m := &measured{models: make([]*rolling.Model, len(models)), keys: make([]*rolling.Key, len(keys))}
+	m := &measured{policy: p, models: make([]*rolling.Model, len(models)), keys: make([]*rolling.Key, len(keys))}
 	for i, of := range models {
 		m.models[i] = store.Model(of.Provider, of.ID)
 	}
@@ -40,23 +40,24 @@ func (n *numbers) measure(p *policy.Policy) *measured {
 
 // measured are the numbers of a policy's models and keys, by their places.
 type measured struct {
+	policy *policy.Policy
 	models []*rolling.Model
 	keys   []*rolling.Key
-	now    atomic.Pointer[moment]
+	now    atomic.Pointer[snapshot]
 }
 
-// moment stands for the numbers between two ticks of the store: what strategies made of
-// them holds for as long as it is the same.
-type moment struct{ *measured }
+// snapshot is what strategies make of the numbers between two ticks of the store.
+type snapshot struct{ policy.Numbers }
 
-// renew begins a moment. It is called when the numbers have changed.
-func (m *measured) renew() { m.now.Store(&moment{m}) }
+// renew evaluates what the strategies share. It is called when the numbers have changed,
+// so that no request has to wait for it.
+func (m *measured) renew() { m.now.Store(&snapshot{m.policy.Snapshot(m)}) }
 
 // Now implements extproc.Numbers.
-func (m *measured) Now() policy.Numbers { return m.now.Load() }
+func (m *measured) Now() policy.Numbers { return m.now.Load().Numbers }
 
 // Model implements policy.Numbers.
-func (m *moment) Model(place int, of expression.Metric) float64 {
+func (m *measured) Model(place int, of expression.Metric) float64 {
 	n := m.models[place].Read()
 	if n == nil {
 		return 0
@@ -87,7 +88,7 @@ func (m *moment) Model(place int, of expression.Metric) float64 {
 }
 
 // Key implements policy.Numbers.
-func (m *moment) Key(place int) expression.KeyNumbers {
+func (m *measured) Key(place int) expression.KeyNumbers {
 	n := m.keys[place].Read()
 	return expression.KeyNumbers{
 		RemainingRequests: expression.Quota{Remaining: n.RemainingRequests.Value, Known: n.RemainingRequests.Known},

@@ -114,7 +114,7 @@ func eachStrategy(t testing.TB, run func(name string, decide func() *Plan)) {
 	for _, s := range strategyCases {
 		p, keys := thousandModels(t, s.source)
 		for _, r := range strategyRequests {
-			c, body, random := &planRequest{policy: p, numbers: drawNumbers(p)}, new(body.Body), rand.New(rand.NewPCG(1, 2))
+			c, body, random := &planRequest{policy: p, numbers: p.Snapshot(drawNumbers(p))}, new(body.Body), rand.New(rand.NewPCG(1, 2))
 			c.request.Key = keys.Find(r.key)
 			run(s.name+"/"+r.name, func() *Plan { return c.decide(t, body, []byte(r.body), random) })
 		}
@@ -148,7 +148,7 @@ func nameOfThousand(t testing.TB, strategy string) *planRequest {
 		fmt.Fprintf(&b, "        - {id: %s, base_url: 'http://p-%d.internal/v1', models: [{id: llama}]}\n", id, i)
 	}
 	p := newWorld().load(t, b.String())
-	return &planRequest{policy: p, numbers: drawNumbers(p)}
+	return &planRequest{policy: p, numbers: p.Snapshot(drawNumbers(p))}
 }
 
 // BenchmarkStrategies measures whole plans, from the body's bytes to what
@@ -164,32 +164,46 @@ func BenchmarkStrategies(b *testing.B) {
 	})
 }
 
-// BenchmarkStrategiesMiss measures plans that find nothing that was evaluated before: the
-// first after the numbers have changed, and those whose strategy reads the request.
-func BenchmarkStrategiesMiss(b *testing.B) {
-	for _, s := range append(strategyCases[5:],
-		strategyCase{"request", `["ai.models.filter(m, m.max_output_tokens >= req.body.n)"]`},
-		strategyCase{"error-rate-request", `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).filter(m, m.max_output_tokens >= req.body.n)"]`},
-	) {
+// BenchmarkStrategiesRequest measures plans whose strategy reads the request.
+func BenchmarkStrategiesRequest(b *testing.B) {
+	for _, s := range requestCases {
 		p, _ := thousandModels(b, s.source)
-		c, body, random := &planRequest{policy: p}, new(body.Body), rand.New(rand.NewPCG(1, 2))
-		known := *drawNumbers(p).(*drawn)
+		c, body, random := &planRequest{policy: p, numbers: p.Snapshot(drawNumbers(p))}, new(body.Body), rand.New(rand.NewPCG(1, 2))
 		b.Run(s.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				numbers := known
-				c.numbers = &numbers
 				c.decide(b, body, []byte(`{"messages":[{"role":"user","content":"Hello"}],"n":0}`), random)
 			}
 		})
 	}
 }
 
-// What a plan allocates does not grow with the models. Names are evaluated model by
-// model where they are not in the order of the configuration: some allocations for each
-// model that a name stands for.
+var requestCases = []strategyCase{
+	{"request", `["ai.models.filter(m, m.max_output_tokens >= req.body.n)"]`},
+	{"request-sorted", `["ai.models.filter(m, m.max_output_tokens >= req.body.n).sortBy('price')"]`},
+	{"request-or-metadata", `["ai.models.filter(m, m.max_output_tokens >= req.body.n || m.metadata.tier > 1)"]`},
+	{"error-rate-and-request", `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1 && m.max_output_tokens >= req.body.n)"]`},
+	{"some-and-request", `["ai.models.filter(m, m.provider_id == 'openai' && m.max_output_tokens >= req.body.n)"]`},
+	{"latency-request", `["ai.models.filter(m, m.metrics.global.latency.time_to_first_token_ms_p95 >= req.body.n)"]`},
+}
+
+// BenchmarkSnapshot measures what is evaluated after each tick, for all requests.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, s := range append(strategyCases[5:], requestCases[5]) {
+		p, _ := thousandModels(b, s.source)
+		numbers := drawNumbers(p)
+		b.Run(s.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Snapshot(numbers)
+			}
+		})
+	}
+}
+
+// What a plan allocates does not grow with the models.
 func TestStrategiesAllocations(t *testing.T) {
-	const most, ofNames = 14, 400
+	const most, ofNames = 16, 34
 	c, body, random := nameOfThousand(t, strategyCases[0].source), new(body.Body), rand.New(rand.NewPCG(1, 2))
 	if got := testing.AllocsPerRun(20, func() { c.decide(t, body, []byte(`{"model":"llama","messages":[]}`), random) }); got > most {
 		t.Errorf("a name of a thousand: %v allocations, %v at most", got, most)
@@ -197,7 +211,7 @@ func TestStrategiesAllocations(t *testing.T) {
 	eachStrategy(t, func(name string, decide func() *Plan) {
 		limit := float64(most)
 		if strings.HasSuffix(name, "names-of-twenty") || strings.HasSuffix(name, "/named") {
-			limit = ofNames
+			limit = ofNames // 20 of them are the list's, whatever the strategy
 		}
 		if got := testing.AllocsPerRun(20, func() { decide() }); got > limit {
 			t.Errorf("%s: %v allocations, %v at most", name, got, limit)
@@ -228,7 +242,7 @@ on_http_request:
 		policies, keys = append(policies, p), append(keys, k)
 	}
 	for i, p := range policies {
-		numbers := drawNumbers(p)
+		numbers := p.Snapshot(drawNumbers(p))
 		for _, r := range strategyRequests {
 			request := func() *Request {
 				return &Request{Endpoint: &llm.Endpoints()[0], Key: keys[i].Find(r.key), Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4)), Numbers: numbers}

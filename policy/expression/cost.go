@@ -35,7 +35,7 @@ const (
 func rateOf(function string) rate {
 	switch function {
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional, operators.NotStrictlyFalse,
-		operators.Index, fnGet, fnMetrics, fnLive, fnHas, fnBool, fnList, fnRandom, fnPart:
+		operators.Index, fnGet, fnMetrics, fnLive, fnHas, fnBool, fnList, fnRandom, fnKeep:
 		return flat
 	case operators.Add, "size", "@size":
 		return scan

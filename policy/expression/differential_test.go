@@ -169,8 +169,8 @@ func (g generator) world() (*World, []*Model) {
 		}
 	}
 	w := NewWorld(models, []*Provider{{ID: "p0"}, {ID: "p1", IDAliases: []string{"pa1"}}, {ID: "p2"}})
-	// The candidates of a request: some of the world's, in another order, and
-	// perhaps one that is passed through.
+	// The candidates of a request: some of the world's, in its order or in
+	// another, and perhaps one that is passed through.
 	var candidates []*Model
 	for _, i := range g.Perm(len(models)) {
 		if g.IntN(4) > 0 {
@@ -178,6 +178,9 @@ func (g generator) world() (*World, []*Model) {
 		}
 	}
 	if g.IntN(2) == 0 {
+		slices.SortFunc(candidates, func(a, b *Model) int { return a.index - b.index })
+	}
+	if g.IntN(3) == 0 {
 		candidates = append(candidates, &Model{ID: "id-1", ProviderID: "p1", MaxOutputTokens: int64(g.IntN(2)), Metadata: metadata(1)})
 	}
 	return w, candidates
@@ -198,7 +201,7 @@ func TestDifferential(t *testing.T) {
 			}
 			s := mustModels(t, w, source)
 			most := g.IntN(6)
-			got, err := s.Run(&Input{Numbers: tags{w}, Request: request, Random: stateless{}, Most: most}, candidates)
+			got, err := s.Run(&Input{Numbers: w.tagged(), Request: request, Random: stateless{}, Most: most}, candidates)
 			want, wantErr := slow(s).Run(&Input{Numbers: tags{w}, Request: request, Random: stateless{}}, candidates)
 			if s.shared != nil {
 				shared++

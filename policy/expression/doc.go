@@ -53,12 +53,19 @@
 //
 // # How it is fast
 //
-// Filters and orders of ai.models that read nothing but each model and its numbers
-// give the same for every request, until the numbers change. They are evaluated once
-// for all models of the World (see part), and a request takes those of the result that
-// are among its candidates. Everything else is evaluated by CEL for each request. Where
-// this form ends in an error, the expression is evaluated again as it was written: the
-// shared form never decides what an error is.
+// A strategy is compiled twice: as it was written (the plain form), and with its
+// subexpressions taken out (the shared form):
+//
+//   - Filters and orders of ai.models that read only each model and its numbers have the
+//     same result for every request, until the numbers change. They are evaluated for
+//     all models of the World when a Snapshot is made, and a request looks up its
+//     candidates in the result.
+//   - In any other filter, what reads only the model is evaluated with the Snapshot, and
+//     what does not read the model is evaluated once for each request. cel-go evaluates
+//     the rest for each model.
+//
+// If the shared form cannot be evaluated or ends in an error, the plain form is
+// evaluated: it alone decides what an error is.
 //
 // It knows no Envoy, no gRPC and no HTTP.
 package expression

@@ -25,7 +25,9 @@ func FuzzStrategy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string) {
 		in := &Input{Numbers: tags{w}, Request: smallRequest(), Random: stateless{}, Models: models}
 		if s, issues := w.Models(source); issues == nil {
-			got, err := s.Run(in, models)
+			shared := *in
+			shared.Numbers = w.tagged()
+			got, err := s.Run(&shared, models)
 			want, wantErr := slow(s).Run(in, models)
 			if pointers(got) != pointers(want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 				t.Errorf("%s\n got %s %v\nplain %s %v", source, idsOf(got), err, idsOf(want), wantErr)

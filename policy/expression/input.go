@@ -1,6 +1,10 @@
 package expression
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
 )
@@ -52,9 +56,18 @@ type run struct {
 	keyVals []ref.Val
 	keyMeta ref.Val
 
-	readNumbers bool
-	choosesKey  bool
-	members     []uint64 // of the candidates, a bit for each model of the world
+	choosesKey bool
+
+	// Of the shared form:
+	results  []*result // of the Snapshot
+	ordered  bool      // the candidates are in the world's order
+	slots    []slot
+	values   []ref.Val // of slots that are evaluated once
+	cost     int       // of slots and loops
+	variable string    // of the loop that is running
+	element  ref.Val   // its value
+	members  []uint64  // of the candidates, a bit for each model of the world
+	places   []uint64  // of candidates, behind their ranks
 
 	ai, aiKeys, req, conn, key, secrets, self object
 }
@@ -88,8 +101,22 @@ func (in *Input) start(w *World) *run {
 	r.headers.all, r.headers.read = r.request.Headers, r.headers.read[:0]
 	r.body.members, r.body.read = r.request.Body, r.body.read[:0]
 	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
-	r.readNumbers, r.choosesKey = false, false
+	r.choosesKey, r.results = false, nil
+	if s, ok := in.Numbers.(*Snapshot); ok {
+		r.numbers = s.Numbers
+		if s.world == w {
+			r.results = s.results
+		}
+	}
 	return r
+}
+
+// begin prepares the run of a shared form.
+func (r *run) begin(slots []slot) {
+	r.slots, r.cost = slots, 0
+	r.variable, r.element = "", nil
+	r.values = slices.Grow(r.values[:0], len(slots))[:len(slots)]
+	clear(r.values)
 }
 
 // finish lets go of what the evaluation read, so that a pooled Input keeps no
@@ -97,7 +124,8 @@ func (in *Input) start(w *World) *run {
 func (r *run) finish() {
 	clear(r.headers.read[:cap(r.headers.read)])
 	clear(r.body.read[:cap(r.body.read)])
-	r.request, r.random, r.secret, r.numbers = &noRequest, nil, nil, nil
+	clear(r.values)
+	r.request, r.random, r.secret, r.numbers, r.results = &noRequest, nil, nil, nil, nil
 	r.headers.all, r.body.members = nil, nil
 	r.models.models, r.keys = nil, nil
 	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
@@ -105,6 +133,14 @@ func (r *run) finish() {
 
 // ResolveName implements interpreter.Activation.
 func (r *run) ResolveName(name string) (any, bool) {
+	if name == r.variable {
+		return r.element, true
+	}
+	if number, ok := strings.CutPrefix(name, slotPrefix); ok {
+		if i, err := strconv.Atoi(number); err == nil && i < len(r.slots) {
+			return r.slots[i].value(r), true
+		}
+	}
 	switch name {
 	case "ai":
 		if r.choosesKey {

@@ -172,7 +172,7 @@ func listFunctions() []cel.EnvOption {
 	for _, name := range []string{"inRegion", "inCountryCode"} {
 		opts = append(opts, cel.Function(name, lax, filter(name, str)))
 	}
-	return append(opts, partFunctions()...)
+	return append(opts, keepFunctions()...)
 }
 
 // sortByMacro makes list.sortBy(x, key) of its parts: the list is evaluated

@@ -32,32 +32,53 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// Which parts of strategies are evaluated once for all requests, and how many.
-func TestSharedParts(t *testing.T) {
+// What of a strategy is evaluated for all requests, for all models of one, or in a loop
+// for each model.
+func TestSharedForm(t *testing.T) {
 	w, _ := smallWorld()
-	for source, want := range map[string]int{
-		"ai.models.filter(m, m.metadata.tags.exists(t, t == 'a'))":                                            1,
-		"ai.models.filter(m, m.metrics.global.error_rate.total < 0.1 && m.id.startsWith('a'))":                1,
-		"ai.models.onlyProviders(['a']).sortBy(m, m.metrics.global.request_count).filter(m, req.body.stream)": 1,
-		"ai.models.sortBy('price')":                                      1,
-		"ai.models.filter(m, m.custom) + ai.models.filter(m, !m.custom)": 2,
-		"req.body.prompt.contains('x') ? ai.models.filter(m, m.custom) : ai.models.sortBy(m, m.max_output_tokens)": 2,
-		"ai.models.filter(m, m.custom).random()": 1,
+	for source, want := range map[string]string{
+		"ai.models.filter(m, m.metadata.tags.exists(t, t == 'a'))":                                            "part",
+		"ai.models.filter(m, m.metrics.global.error_rate.total < 0.1 && m.id.startsWith('a'))":                "part",
+		"ai.models.onlyProviders(['a']).sortBy(m, m.metrics.global.request_count).filter(m, req.body.stream)": "part once loop",
+		"ai.models.sortBy('price')":                                      "part",
+		"ai.models.filter(m, m.custom) + ai.models.filter(m, !m.custom)": "part part",
+		"req.body.prompt.contains('x') ? ai.models.filter(m, m.custom) : ai.models.sortBy(m, m.max_output_tokens)": "part part",
+		"ai.models.filter(m, m.custom).random()": "part",
 
-		"ai.models":          0,
-		"ai.models.random()": 0,
-		"ai.models.filter(m, m.max_output_tokens >= req.body.max_tokens)":           0,
-		"ai.models.filter(m, key.name == m.author_id)":                              0,
-		"ai.models.filter(m, conn.client_ip == '')":                                 0,
-		"ai.models.filter(m, m in ai.models)":                                       0,
-		"ai.models.map(m, m.custom ? m : null)":                                     0,
-		"ai.models.filter(m, ai.models.exists(n, n.id == m.id))":                    0,
-		"ai.models.only([req.body.model])":                                          0,
-		"ai.models.randomize().filter(m, m.custom)":                                 0,
-		"ai.providers.filter(p, p.models.filter(m, m.custom).size() > 0)[0].models": 0,
+		"ai.models.filter(m, m.max_output_tokens >= req.body.max_tokens)":                                         "once loop",
+		"ai.models.filter(m, m.custom && m.id == req.body.model && m.metadata.tier > 1)":                          "part once loop",
+		"ai.models.filter(m, m.custom || m.metadata.tier > int(req.body.n))":                                      "column once loop",
+		"ai.models.filter(m, m.metrics.global.latency.upstream_ms_avg < req.body.n)":                              "column once loop",
+		"ai.models.filter(m, key.name == m.author_id)":                                                            "once loop",
+		"ai.models.filter(m, m in ai.models)":                                                                     "once loop",
+		"ai.models.filter(m, m.custom && ai.models.exists(n, n.id == m.id && n.id == req.body.model))":            "part once loop",
+		"ai.models.filter(m, m.id_aliases.exists(a, a == req.body.model))":                                        "loop",
+		"ai.models.randomize().filter(m, m.metadata.tier > 1)":                                                    "column loop",
+		"ai.providers.filter(p, p.models.filter(m, m.custom).size() > 0 && p.metadata.x == req.body.x)[0].models": "once loop",
+
+		"ai.models":                               "",
+		"ai.models.random()":                      "",
+		"ai.models.map(m, m.custom ? m : null)":   "",
+		"ai.models.only([req.body.model])":        "",
+		"ai.models.filter(key, key.id == req.id)": "",
 	} {
-		if s := mustModels(t, w, source); len(s.parts) != want {
-			t.Errorf("%s: %d shared parts, want %d", source, len(s.parts), want)
+		checked, issues := modelLanguage().compile(source)
+		if issues != nil {
+			t.Fatal(source, issues)
+		}
+		s, err := modelLanguage().share(lower(checked), w)
+		if err != nil {
+			t.Fatal(source, err)
+		}
+		var got []string
+		for _, slot := range s.slots {
+			got = append(got, strings.TrimPrefix(fmt.Sprintf("%T", slot), "*expression."))
+		}
+		if s.loops > 0 {
+			got = append(got, "loop")
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: %s, want %s", source, got, want)
 		}
 	}
 }
@@ -84,7 +105,7 @@ func TestCostLimit(t *testing.T) {
 		"ai.models.filter(m, m in ai.models && m in ai.models)",
 		"ai.models.filter(m, ai.models.only([m.id]).size() > 0)",
 		"ai.models.filter(m, ai.models.map(n, n.id).map(n, n + m.id).exists(n, n == ''))",
-		"ai.models.filter(m, ai.models.sortBy(n, n.id)[0] == m)",
+		"ai.models.filter(m, ai.models.sortBy(n, n.id + m.id)[0] == m)",
 		"ai.models.filter(m, ai.models.exists(n, ai.models.exists(o, n.id + m.id == o.id)))",
 		"'x'" + strings.Repeat(".replace('x', 'xxxxx')", 20) + " == '' ? ai.models : []",
 	} {
@@ -223,7 +244,8 @@ func TestAllocations(t *testing.T) {
 	} {
 		for _, n := range []int{10, 1000} {
 			w, models := largeWorld(n)
-			s, in := mustModels(t, w, source), &Input{Numbers: tags{w}, Random: seeded(1)}
+			s := mustModels(t, w, source)
+			in := &Input{Numbers: w.tagged(), Random: seeded(1)}
 			got := testing.AllocsPerRun(50, func() { _, _ = s.Run(in, models) })
 			const pools = 2 // the race detector empties pools at random
 			if got > most+pools {
@@ -244,7 +266,7 @@ func TestMoments(t *testing.T) {
 	s := mustModels(t, w, "ai.models.filter(m, m.metrics.global.error_rate.total < 1.0)")
 	count := func(numbers Numbers, candidates []*Model) int {
 		t.Helper()
-		got, err := s.Run(&Input{Numbers: numbers}, candidates)
+		got, err := s.Run(&Input{Numbers: w.Snapshot(numbers)}, candidates)
 		want, wantErr := slow(s).Run(&Input{Numbers: numbers}, candidates)
 		if err != nil || wantErr != nil || pointers(got) != pointers(want) {
 			t.Fatalf("got %s %v\nwant %s %v", idsOf(got), err, idsOf(want), wantErr)
@@ -262,6 +284,9 @@ func TestMoments(t *testing.T) {
 		// A part of the models, as a key's scope leaves it: nothing else is in the result.
 		count(moments{&failing}, models[10:60])
 		count(nil, models)
+		if got, err := s.Run(&Input{}, models); len(got) != 200 || err != nil {
+			t.Errorf("without numbers: %d models, %v", len(got), err)
+		}
 	}
 }
 
@@ -280,7 +305,7 @@ func BenchmarkStrategy(b *testing.B) {
 		s := mustModels(b, w, source)
 		for name, s := range map[string]*ModelStrategy{"shared": s, "plain": slow(s)} {
 			b.Run(fmt.Sprintf("%s/%s", name, source), func(b *testing.B) {
-				in := &Input{Numbers: tags{w}, Request: smallRequest(), Random: seeded(1)}
+				in := &Input{Numbers: w.tagged(), Request: smallRequest(), Random: seeded(1)}
 				b.ReportAllocs()
 				for b.Loop() {
 					if _, err := s.Run(in, models); err != nil {

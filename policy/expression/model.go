@@ -107,8 +107,7 @@ type World struct {
 	models    []*Model
 	providers []*Provider
 
-	shared int // how many shared parts its strategies have
-	now    atomic.Pointer[moment]
+	live []*memo // of its strategies, that read numbers
 }
 
 // NewWorld takes the known models and the providers, in configuration order.
@@ -145,7 +144,6 @@ func newLive(m *Model, r *run) *live {
 
 // number is 0 for a model that is not one of the world's, and without Numbers.
 func (l *live) number(of Metric) float64 {
-	l.run.readNumbers = true
 	if l.run.numbers == nil || !l.run.world.knows(l.model) {
 		return 0
 	}

@@ -14,9 +14,9 @@ import (
 // program is a compiled expression. It is used by many goroutines at once.
 type program struct {
 	plain interpreter.InterpretableV2
-	// shared is the expression without its parts; nil if it has none.
+	// shared is the expression with slots and loops; nil if it has none.
 	shared interpreter.InterpretableV2
-	parts  []*part
+	slots  []slot
 	info   *ast.SourceInfo
 }
 
@@ -26,6 +26,17 @@ func (l *language) program(t *tree) (*program, error) {
 		return nil, err
 	}
 	return &program{plain: plain, info: t.SourceInfo()}, nil
+}
+
+// share adds the shared form, if there is one.
+func (p *program) share(l *language, lowered *tree, w *World) error {
+	s, err := l.share(lowered, w)
+	if err != nil || len(s.slots) == 0 && s.loops == 0 {
+		return err
+	}
+	p.slots = s.slots
+	p.shared, err = l.metered(s.AST)
+	return err
 }
 
 // metered makes a program that counts its cost.
@@ -38,7 +49,8 @@ func (l *language) metered(a *ast.AST) (interpreter.InterpretableV2, error) {
 // eval evaluates the expression. Where the form with shared parts fails, the plain
 // one says how.
 func (p *program) eval(r *run) (ref.Val, error) {
-	if p.shared != nil && r.shares(p.parts) {
+	if p.shared != nil && r.shares(p.slots) {
+		r.begin(p.slots)
 		if v := exec(p.shared, r); !types.IsUnknownOrError(v) {
 			return v, nil
 		}
@@ -53,21 +65,29 @@ func (p *program) eval(r *run) (ref.Val, error) {
 // exec evaluates. A panic is an error of the evaluation: cel-go panics where
 // it is to be cancelled, and where a value cannot be a key of a map.
 func exec(e interpreter.InterpretableV2, a interpreter.Activation) (v ref.Val) {
-	frame, err := interpreter.NewExecutionFrame(a)
-	if err != nil {
-		return types.WrapErr(err)
-	}
+	return guard(func() ref.Val {
+		frame, err := interpreter.NewExecutionFrame(a)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		v := e.Exec(frame)
+		frame.Close() // not after a panic: then the frame is in the middle of something
+		return v
+	})
+}
+
+// guard returns a panic as an error.
+func guard(f func() ref.Val) (v ref.Val) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
-			frame.Close()
 		case error:
-			v = types.WrapErr(p) // the frame is lost: it is in the middle of something
+			v = types.WrapErr(p)
 		default:
 			v = types.NewErrFromString("panic")
 		}
 	}()
-	return e.Exec(frame)
+	return f()
 }
 
 // plainErrors are cel-go's messages that hold nothing of a request.

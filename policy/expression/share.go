@@ -1,171 +1,40 @@
 package expression
 
 import (
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
-	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/interpreter"
 )
 
-// part is a part of a strategy that is evaluated for all models of the world at once,
-// and not for each request: filters and orders of ai.models that read nothing but each
-// model and its numbers. Its result for some of the world's models, in the world's
-// order, is its result for all of them without the others, because a filter looks at
-// one model at a time and an order is stable. So one result serves every endpoint and
-// every access key, and it holds nothing of any request.
-type part struct {
-	object
-	program *program
-	world   *World
-	at      int  // in moment.results
-	root    bool // it is the whole strategy
-	// fixed is the result if that read no numbers: it never changes.
-	fixed atomic.Pointer[result]
-}
-
-// result is the result of a part for all models of the world.
-type result struct {
-	once   sync.Once
-	models []*Model
-	ok     bool // false: an error
-}
-
-// moment holds the results of the parts of a world's strategies for the same Numbers.
-// A world keeps the latest: there are as many results as parts.
-type moment struct {
-	numbers Numbers
-	results []result
-}
-
-// moment returns the moment of the numbers.
-func (w *World) moment(numbers Numbers) *moment {
-	for {
-		known := w.now.Load()
-		if known != nil && known.numbers == numbers && len(known.results) == w.shared {
-			return known
-		}
-		fresh := &moment{numbers, make([]result, w.shared)}
-		if w.now.CompareAndSwap(known, fresh) {
-			return fresh
-		}
-	}
-}
-
-// result evaluates the part for all models of the world, unless that has been done for
-// these numbers. Requests that need it in the meantime wait.
-func (p *part) result(numbers Numbers) *result {
-	if fixed := p.fixed.Load(); fixed != nil {
-		return fixed
-	}
-	out := &p.world.moment(numbers).results[p.at]
-	out.once.Do(func() {
-		in := Input{Numbers: numbers}
-		r := in.start(p.world)
-		r.models.models = p.world.models
-		if v, err := p.program.eval(r); err == nil {
-			models, bad := modelsOf(v)
-			out.models, out.ok = models, bad == nil
-		}
-		if !r.readNumbers {
-			p.fixed.Store(out)
-		}
-	})
-	return out
-}
-
-// shares reports whether the results of parts can be used for the candidates: they have
-// to be models of the world in its order, and so many that finding them in a result
-// takes less time than evaluating the part for them.
-func (r *run) shares(parts []*part) bool {
-	const enough = 64
-	w, candidates := r.world, r.models.models
-	if len(parts) == 0 || len(candidates)*enough < len(w.models) {
-		return false
-	}
-	before := 0
-	for _, m := range candidates {
-		if m.index <= before || !w.knows(m) {
-			return false
-		}
-		before = m.index
-	}
-	for _, p := range parts {
-		if !p.result(r.numbers).ok {
-			return false
-		}
-	}
-	return true
-}
-
-// among returns the models of a part's result that are candidates. The caller must not
-// change the list.
-func (r *run) among(p *part) []*Model {
-	all := p.result(r.numbers).models
-	most := len(all)
-	if p.root && r.most > 0 {
-		most = min(most, r.most)
-	}
-	candidates := r.models.models
-	if len(candidates) == len(r.world.models) {
-		return all[:most:most]
-	}
-	const bits = 64
-	if n := len(r.world.models)/bits + 1; len(r.members) < n {
-		r.members = make([]uint64, n)
-	}
-	clear(r.members)
-	for _, m := range candidates {
-		r.members[m.index/bits] |= 1 << (m.index % bits)
-	}
-	out := make([]*Model, 0, min(most, len(candidates)))
-	for _, m := range all {
-		if len(out) == most {
-			break
-		}
-		if r.members[m.index/bits]>>(m.index%bits)&1 == 1 {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// fnPart is what takes the place of a part in an expression.
-const fnPart = "@part"
-
-var partKind = newKind("part")
-
-func partFunctions() []cel.EnvOption {
-	d := cel.DynType
-	return []cel.EnvOption{cel.Function(fnPart, lax, cel.Overload(fnPart, []*cel.Type{d, d}, d, cel.BinaryBinding(func(p, in ref.Val) ref.Val {
-		return &modelList{runOf(in).among(p.(*part))}
-	})))}
-}
-
-// sharing takes the parts out of an expression.
+// sharing rewrites a strategy into its shared form: it replaces subexpressions by
+// variables, whose values are the slots, and filters by calls of fnKeep.
 type sharing struct {
 	*tree
 	language *language
 	world    *World
-	parts    []*part
+	slots    []slot
+	loops    int
 	err      error
 }
 
-// share returns a lowered expression with its parts taken out, and those.
+// share returns the shared form of a lowered expression. Where nothing can be
+// replaced, it has no slots and no loops.
 func (l *language) share(lowered *tree, w *World) (*sharing, error) {
 	s := &sharing{tree: newTree(lowered.AST), language: l, world: w}
 	s.take(s.Expr())
 	return s, s.err
 }
 
-// take takes out the parts of an expression, except those inside of loops,
-// which a meter has to count as often as they are evaluated.
+// take replaces the parts and the filters of an expression, except those inside of
+// loops: the meter has to count them as often as they are evaluated.
 func (s *sharing) take(e ast.Expr) {
 	if s.common(e) && e.Kind() != ast.SelectKind {
-		s.takeOut(e)
+		s.takePart(e)
 		return
 	}
 	switch e.Kind() {
@@ -176,22 +45,183 @@ func (s *sharing) take(e ast.Expr) {
 			s.take(operand)
 		}
 	case ast.ComprehensionKind:
-		s.take(e.AsComprehension().IterRange())
-		s.take(e.AsComprehension().AccuInit())
+		c := e.AsComprehension()
+		if keeps(c) {
+			s.split(e)
+			c = e.AsComprehension()
+		}
+		s.take(c.IterRange())
+		s.take(c.AccuInit())
+		if keeps(c) && !shadows(c.IterVar()) {
+			s.takeLoop(e)
+		}
 	}
 }
 
-func (s *sharing) takeOut(e ast.Expr) {
+// slot replaces an expression by a variable with the value of a slot.
+func (s *sharing) slot(e ast.Expr, value slot) string {
+	name := slotPrefix + strconv.Itoa(len(s.slots))
+	s.slots = append(s.slots, value)
+	e.SetKindCase(s.fac.NewIdent(0, name))
+	s.SetReference(e.ID(), ast.NewIdentReference(name, nil))
+	return name
+}
+
+// program compiles a copy of a subexpression.
+func (s *sharing) program(e ast.Expr, options ...interpreter.PlannerOption) interpreter.InterpretableV2 {
 	copied := ast.NewCheckedAST(ast.NewAST(s.fac.CopyExpr(e), s.SourceInfo()), s.TypeMap(), s.ReferenceMap())
-	program, err := s.language.program(&tree{AST: copied})
+	program, err := s.language.metered(copied)
+	if options != nil {
+		program, err = s.language.interp.NewInterpretable(copied, options...)
+	}
 	if err != nil {
 		s.err = err
+	}
+	return program
+}
+
+func (s *sharing) takePart(e ast.Expr) {
+	p := &part{root: e.ID() == s.Expr().ID()}
+	p.memo = s.world.memo(s.program(e), "", sorts(e), readsNumbers(e))
+	s.slot(e, p)
+}
+
+// takeLoop replaces a filter by a call of fnKeep.
+func (s *sharing) takeLoop(e ast.Expr) {
+	c := e.AsComprehension()
+	condition := c.LoopStep().AsCall().Args()[0]
+	of := s.GetType(c.IterRange().ID())
+	inner := &inner{sharing: s, variable: c.IterVar()}
+	inner.models = of.Kind() == types.ListKind && of.Parameters()[0].TypeName() == modelKind.typ.TypeName()
+	inner.take(condition)
+	l := &loop{object: object{kind: loopKind}, variable: c.IterVar()}
+	if inner.bounded(condition) {
+		l.condition = s.program(condition, interpreter.Optimize())
+		l.steps = nodes(condition)
+	} else {
+		l.condition = s.program(condition)
+	}
+	s.loops++
+	s.replace(e, fnKeep, c.IterRange(), s.fac.NewLiteral(s.id(loopKind.typ), l), s.run())
+}
+
+// split makes list.filter(m, a && b) into list.filter(m, a).filter(m, b), where a reads
+// only m and b does not: the first filter may then be a part. A model that a refuses
+// is not asked b, which && does not need either.
+func (s *sharing) split(e ast.Expr) {
+	c := e.AsComprehension()
+	step := c.LoopStep().AsCall().Args()
+	var own, others []ast.Expr
+	for _, operand := range conjuncts(step[0]) {
+		if readsOnly(operand, []string{c.IterVar()}) {
+			own = append(own, operand)
+		} else {
+			others = append(others, operand)
+		}
+	}
+	if len(own) == 0 || len(others) == 0 {
 		return
 	}
-	p := &part{object: object{kind: partKind}, program: program, world: s.world, at: s.world.shared, root: e.ID() == s.Expr().ID()}
-	s.world.shared++
-	s.parts = append(s.parts, p)
-	s.replace(e, fnPart, s.fac.NewLiteral(s.id(partKind.typ), p), s.run())
+	filter := func(list ast.Expr, id int64, conditions []ast.Expr) ast.Expr {
+		condition := conditions[0]
+		for _, next := range conditions[1:] {
+			both := s.id(types.BoolType)
+			s.SetReference(both, s.ReferenceMap()[step[0].ID()])
+			condition = s.fac.NewCall(both, operators.LogicalAnd, condition, next)
+		}
+		choice := s.fac.NewCall(s.copyOf(c.LoopStep()), operators.Conditional, condition, s.copied(step[1]), s.copied(step[2]))
+		return s.fac.NewComprehension(id, list, c.IterVar(), c.AccuVar(), s.copied(c.AccuInit()), s.copied(c.LoopCondition()), choice, s.copied(c.Result()))
+	}
+	first := filter(c.IterRange(), s.copyOf(e), own)
+	e.SetKindCase(filter(first, 0, others))
+}
+
+// copyOf returns the id of a new node with the type and the reference of another.
+func (s *sharing) copyOf(e ast.Expr) int64 {
+	id := s.id(s.GetType(e.ID()))
+	if ref := s.ReferenceMap()[e.ID()]; ref != nil {
+		s.SetReference(id, ref)
+	}
+	return id
+}
+
+// copied returns a copy of an expression, whose nodes have their own ids.
+func (s *sharing) copied(e ast.Expr) ast.Expr {
+	out := s.fac.CopyExpr(e)
+	out.RenumberIDs(func(old int64) int64 {
+		id := s.id(s.GetType(old))
+		if ref := s.ReferenceMap()[old]; ref != nil {
+			s.SetReference(id, ref)
+		}
+		return id
+	})
+	return out
+}
+
+func conjuncts(e ast.Expr) []ast.Expr {
+	if !isCall(e, operators.LogicalAnd) {
+		return []ast.Expr{e}
+	}
+	var out []ast.Expr
+	for _, operand := range e.AsCall().Args() {
+		out = append(out, conjuncts(operand)...)
+	}
+	return out
+}
+
+// inner rewrites the condition of a filter.
+type inner struct {
+	*sharing
+	variable string
+	models   bool     // the list is one of models
+	small    []string // variables that hold nothing of the request
+}
+
+// take replaces what does not read the element, and what reads nothing else.
+func (i *inner) take(e ast.Expr) {
+	switch {
+	case e.Kind() == ast.IdentKind || e.Kind() == ast.LiteralKind:
+	case !reads(e, i.variable):
+		i.slot(e, &once{program: i.program(e), at: len(i.slots)})
+	case i.models && readsOnly(e, []string{i.variable}) && calls(e):
+		c := &column{memo: i.world.memo(i.program(e), i.variable, false, readsNumbers(e))}
+		i.small = append(i.small, i.slot(e, c))
+	case e.Kind() == ast.SelectKind:
+		i.take(e.AsSelect().Operand())
+	case e.Kind() == ast.ComprehensionKind:
+		i.take(e.AsComprehension().IterRange())
+	default:
+		for _, operand := range parts(e) {
+			i.take(operand)
+		}
+	}
+}
+
+// bounded reports whether each step of a condition takes about the same time, whatever
+// the request holds: then it need not be metered step by step.
+func (i *inner) bounded(e ast.Expr) bool {
+	small := func(e ast.Expr) bool {
+		return e.Kind() == ast.LiteralKind || readsOnly(e, append(i.small, i.variable))
+	}
+	bounded := true
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.ComprehensionKind:
+			bounded = false
+		case ast.CallKind:
+			args := parts(e)
+			switch rateOf(e.AsCall().FunctionName()) {
+			case flat:
+			case compare:
+				bounded = bounded && slices.ContainsFunc(args, small)
+			case search:
+				bounded = bounded && small(args[1])
+			default:
+				bounded = false
+			}
+		}
+	}))
+	return bounded
 }
 
 // common reports whether an expression is ai.models with filters and orders
@@ -246,6 +276,49 @@ func isCall(e ast.Expr, function string) bool {
 	return e.Kind() == ast.CallKind && e.AsCall().FunctionName() == function
 }
 
+// anyNode reports whether a node of an expression is such.
+func anyNode(e ast.Expr, is func(ast.Expr) bool) bool {
+	found := false
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || is(e) }))
+	return found
+}
+
+func nodes(e ast.Expr) int {
+	n := 0
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(ast.Expr) { n++ }))
+	return n
+}
+
+func calls(e ast.Expr) bool {
+	return anyNode(e, func(e ast.Expr) bool { return e.Kind() == ast.CallKind })
+}
+
+func sorts(e ast.Expr) bool {
+	return anyNode(e, func(e ast.Expr) bool { return isCall(e, "sortBy") || isCall(e, fnSortByKeys) })
+}
+
+// readsNumbers reports whether an expression may read the numbers of models.
+func readsNumbers(e ast.Expr) bool {
+	return anyNode(e, func(e ast.Expr) bool { return isCall(e, fnMetrics) || isCall(e, fnLive) })
+}
+
+// isRandom reports whether a node may have another value each time.
+func isRandom(e ast.Expr) bool { return isCall(e, fnRandom) || isCall(e, fnRandomize) }
+
+// reads reports whether the value of an expression may depend on a variable, or be
+// another one each time.
+func reads(e ast.Expr, variable string) bool {
+	return anyNode(e, func(e ast.Expr) bool {
+		return isRandom(e) || e.Kind() == ast.IdentKind && strings.TrimPrefix(e.AsIdent(), ".") == variable
+	})
+}
+
+// shadows reports whether a variable has the name of a root. Which of the two a name
+// then means is not worth finding out.
+func shadows(variable string) bool {
+	return variable == "ai" || variable == "req" || variable == "conn" || variable == "key"
+}
+
 // readsOnly reports whether an expression reads nothing but these variables,
 // and parts of them.
 func readsOnly(e ast.Expr, variables []string) bool {
@@ -259,22 +332,14 @@ func readsOnly(e ast.Expr, variables []string) bool {
 			bound[c.IterVar()], bound[c.IterVar2()], bound[c.AccuVar()] = true, true, true
 		}
 	}))
-	for _, root := range []string{"ai", "req", "conn", "key"} {
-		if bound[root] {
-			return false // which of the two a name means is not worth finding out
+	for name := range bound {
+		if shadows(name) {
+			return false
 		}
 	}
-	only := true
-	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.IdentKind:
-			only = only && bound[strings.TrimPrefix(e.AsIdent(), ".")]
-		case ast.CallKind:
-			name := e.AsCall().FunctionName()
-			only = only && name != fnRandom && name != fnRandomize
-		}
-	}))
-	return only
+	return !anyNode(e, func(e ast.Expr) bool {
+		return isRandom(e) || e.Kind() == ast.IdentKind && !bound[strings.TrimPrefix(e.AsIdent(), ".")]
+	})
 }
 
 // parts are the operands of a call, or the elements of a list or a map.

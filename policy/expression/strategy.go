@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -121,25 +120,13 @@ func (w *World) strategy(l *language, source string, k *kind) (*program, found, 
 	if issues = append(issues, gives(checked, k)...); issues != nil {
 		return nil, found{}, issues
 	}
-	p, err := l.build(checked, w)
+	lowered := lower(checked)
+	p, err := l.program(lowered)
+	if err == nil && k == modelKind {
+		err = p.share(l, lowered, w)
+	}
 	if err != nil {
 		return nil, found{}, []Issue{{1, 1, err.Error()}}
 	}
 	return p, f, nil
-}
-
-// build makes the program of a checked expression.
-func (l *language) build(checked *ast.AST, w *World) (*program, error) {
-	lowered := lower(checked)
-	p, err := l.program(lowered)
-	if err != nil {
-		return nil, err
-	}
-	s, err := l.share(lowered, w)
-	if err != nil || len(s.parts) == 0 {
-		return p, err
-	}
-	p.parts = s.parts
-	p.shared, err = l.metered(s.AST)
-	return p, err
 }

@@ -199,7 +199,7 @@ func TestModels(t *testing.T) {
 			continue
 		}
 		for name, s := range map[string]*ModelStrategy{"shared": s, "plain": slow(s)} {
-			got, err := s.Run(&Input{Numbers: tags{w}, Request: smallRequest(), Random: seeded(1)}, models)
+			got, err := s.Run(&Input{Numbers: w.tagged(), Request: smallRequest(), Random: seeded(1)}, models)
 			if err != nil || idsOf(got) != want {
 				t.Errorf("%s (%s)\n got %s %v\nwant %s", source, name, idsOf(got), err, want)
 			}

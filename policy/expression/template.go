@@ -71,7 +71,7 @@ func (t *TemplateProgram) compile(source string) (*program, []Issue) {
 	if issues = append(issues, printable(checked)...); issues != nil {
 		return nil, issues
 	}
-	p, err := l.build(checked, &World{})
+	p, err := l.program(lower(checked))
 	if err != nil {
 		return nil, []Issue{{1, 1, err.Error()}}
 	}

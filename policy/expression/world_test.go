@@ -112,6 +112,9 @@ func mustModels(t testing.TB, w *World, source string) *ModelStrategy {
 	return s
 }
 
+// tagged is what a gateway makes of the models' tags after each tick.
+func (w *World) tagged() *Snapshot { return w.Snapshot(tags{w}) }
+
 // slow is the strategy without shared parts.
 func slow(s *ModelStrategy) *ModelStrategy {
 	p := *s.program
