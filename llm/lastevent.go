@@ -6,29 +6,44 @@ import (
 	"strconv"
 )
 
-// LastEvents says how the streams of one kind end. Envoy's Lua filter and Event.Ends
-// look for the same events: both are made from this table.
+// LastEvents are the events after which streams of one kind have nothing more to say, with
+// success or with an error. Envoy's Lua filter and Event.Ends look for the same events: both
+// are made from this table. For example, a stream of the messages API ends with either of
+//
+//	event: message_stop
+//	data: {"type":"message_stop"}
+//
+//	event: error
+//	data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}
 type LastEvents struct {
-	// Types are the types of events after which nothing follows, besides ErrorEvent.
-	Types []string
+	// Names are the names of last events.
+	Names []string
+	// Typed is set if data tells the name of an event without one, as its `type`.
+	Typed bool
 	// Data is the data of a last event that is not JSON.
 	Data string
+	// Key is a key of the data of a last event. Its value is an object.
+	Key string
 }
 
 // Done is the data of the last event of chat completions.
 const Done = "[DONE]"
 
-// ErrorEvent is the name, or the type, of an event that ends a stream of any kind.
+// ErrorEvent is the name, or the type, of an event that reports an error.
 const ErrorEvent = "error"
 
 // lastEvents come from the API references of OpenAI
 // (https://platform.openai.com/docs/api-reference/chat-streaming,
 // https://platform.openai.com/docs/api-reference/responses-streaming) and Anthropic
-// (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
+// (https://docs.anthropic.com/en/docs/build-with-claude/streaming). OpenAI documents no
+// errors in a stream of chat completions: its SDKs raise one for an event named error and
+// for data with an error
+// (https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py). Some servers
+// send "error": null in every chunk, so only an object counts.
 var lastEvents = map[ResponseKind]LastEvents{
-	KindChat:      {Data: Done},
-	KindResponses: {Types: []string{"response.completed", "response.incomplete", "response.failed", "response.cancelled"}},
-	KindMessages:  {Types: []string{"message_stop"}},
+	KindChat:      {Names: []string{ErrorEvent}, Data: Done, Key: "error"},
+	KindResponses: {Names: []string{"response.completed", "response.incomplete", "response.failed", "response.cancelled", ErrorEvent}, Typed: true},
+	KindMessages:  {Names: []string{"message_stop", ErrorEvent}, Typed: true},
 }
 
 // LastEvents returns how streams of this kind end. ok is false for a kind whose
@@ -41,13 +56,26 @@ func (k ResponseKind) LastEvents() (last LastEvents, ok bool) {
 // Ends reports whether a stream of this kind has nothing more to say after an event.
 func (e Event) Ends(kind ResponseKind) bool {
 	last := lastEvents[kind]
-	switch {
-	case string(e.Name) == ErrorEvent:
+	if slices.Contains(last.Names, string(e.Name)) {
 		return true
-	case last.Data != "":
-		return string(bytes.TrimSpace(e.Data)) == last.Data || bytes.Contains(compact(e.Data), []byte(`"error":{`))
 	}
-	return e.is(last.Types)
+	if last.Data != "" && string(bytes.TrimSpace(e.Data)) == last.Data {
+		return true
+	}
+	if last.Key != "" && bytes.Contains(compact(e.Data), []byte(`"`+last.Key+`":{`)) {
+		return true
+	}
+	return last.Typed && e.unnamed() && e.is(last.Names)
+}
+
+// unnamed reports whether an event has no name of its own: one without a name has the name
+// "message".
+func (e Event) unnamed() bool { return len(e.Name) == 0 || string(e.Name) == "message" }
+
+// is reports whether the data of an event has one of these types.
+func (e Event) is(types []string) bool {
+	data := compact(e.Data)
+	return slices.ContainsFunc(types, func(t string) bool { return bytes.Contains(data, []byte(`"type":"`+t+`"`)) })
 }
 
 // Number returns the event's sequence_number, -1 where it has none.
@@ -57,18 +85,6 @@ func (e Event) Number() int64 {
 		return -1
 	}
 	return leadingInt(rest)
-}
-
-// is reports whether an event has one of these types, or that of an error: by its name
-// or, where it has none, by the beginning of its data. An event without a name has the
-// name "message".
-func (e Event) is(types []string) bool {
-	if len(e.Name) > 0 && string(e.Name) != "message" {
-		return slices.Contains(types, string(e.Name))
-	}
-	data := compact(e.Data)
-	is := func(t string) bool { return bytes.Contains(data, []byte(`"type":"`+t+`"`)) }
-	return is(ErrorEvent) || slices.ContainsFunc(types, is)
 }
 
 // compact removes white space. Quotes inside of strings are escaped, so that no text

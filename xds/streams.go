@@ -70,19 +70,31 @@ func (b *builder) earlyUsage(usage llm.StreamUsage) *corev3.TypedExtensionConfig
 }
 
 // endScript records that a stream ended without an event that may be the last one of
-// its API. It keeps the last bytes that it has seen, because the event may be split
-// over chunks. The data of an event cannot contain a line break, nor its texts a quote
-// without a backslash, so what a model says is not mistaken for an event. An error
-// event is an end, too.
+// its API, or in the middle of that event. It keeps the last bytes that it has seen,
+// because the event may be split over chunks. The data of an event cannot contain a line
+// break, nor its texts a quote without a backslash, so what a model says is not mistaken
+// for an event.
+//
+// It finds the events that llm.Event.Ends finds: TestEndScript compares the two. What no
+// provider sends is read less exactly: data in several lines, and a name that another
+// field, or more than the kept bytes, separates from the type.
 const endScript = `
-local find, sub, lower = string.find, string.sub, string.lower
+local find, match, sub, lower = string.find, string.match, string.sub, string.lower
 
-local function ended(text)
-  if find(text, '"ERROR"', 1, true) and (find(text, '[\r\n]event: ?ERROR') or find(text, '[\r\n]data: ?{%s*"error"') or find(text, '"type"%s*:%s*"ERROR"')) then
-    return true
+-- typed returns the position after a type in the data of an event without another name.
+local function typed(text, pattern)
+  local from, to = find(text, pattern)
+  while from do
+    local name = match(sub(text, 1, from), "^.*[\r\n]event: ?([^\r\n]*)\r?\n?data:[^\r\n]*$")
+    if name == nil or name == "" or name == "message" then return to + 1 end
+    from, to = find(text, pattern, to + 1)
   end
-  ENDED
-  return false
+end
+
+-- last returns a position in the data of a last event.
+local function last(text)
+  local at
+LAST
 end
 
 local function plain(encoding)
@@ -97,41 +109,67 @@ end
 function envoy_on_response(handle)
   local headers = handle:headers()
   local media, encoding = headers:get("content-type"), headers:get("content-encoding")
-  if headers:get(":status") ~= "200" or media == nil or sub(lower(media), 1, 17) ~= "text/event-stream" then
+  if headers:get(":status") ~= "200" or media == nil or find(lower(media), "EVENTS", 1, true) ~= 1 then
     return
   end
   if not plain(encoding) then
     return
   end
-  local kept = "\n"
+  local kept, seen = "\n", false
   for chunk in handle:bodyChunks() do
     local n = chunk:length()
     if n > 0 then
       local text = kept .. chunk:getBytes(0, n)
-      if ended(text) then
+      local at = seen and 1 or last(text)
+      if at and find(text, "[\r\n]", at) then
         return
       end
-      kept = sub(text, -64)
+      seen = at ~= nil
+      kept = seen and "" or sub(text, -64)
     end
+  end
+  if UNFINISHED then
+    return
   end
   handle:streamInfo():dynamicMetadata():set("NAMESPACE", "FIELD", 1)
 end
 `
 
-// endsLua returns the body of the script's function ended, for a kind of streams.
-func endsLua(last llm.LastEvents) string {
-	escape := strings.NewReplacer(".", "%.", "[", "%[", "]", "%]").Replace
+// luaPattern escapes a text for a Lua pattern.
+var luaPattern = strings.NewReplacer(".", "%.", "[", "%[", "]", "%]")
+
+// lastLua returns the end of the script's function last, for a kind of streams.
+func lastLua(last llm.LastEvents) string {
 	var out strings.Builder
-	if last.Data != "" {
-		fmt.Fprintf(&out, `if find(text, "%s", 1, true) and find(text, "[\r\n]data: ?%s") then return true end`+"\n", last.Data, escape(last.Data))
+	look := func(text, how string) {
+		fmt.Fprintf(&out, "  at = find(text, '%s', 1, true) and (%s)\n  if at then return at end\n", text, how)
 	}
-	for _, t := range last.Types {
-		fmt.Fprintf(&out, `if find(text, "%s", 1, true) and (find(text, "[\r\n]event: ?%s[\r\n]") or find(text, '"type"%%s*:%%s*"%s"')) then return true end`+"\n", t, escape(t), escape(t))
+	for _, name := range last.Names {
+		how := fmt.Sprintf(`match(text, "[\r\n]event: ?%s\r?\n?data:()")`, luaPattern.Replace(name))
+		if last.Typed {
+			how += fmt.Sprintf(` or typed(text, '"type"%%s*:%%s*"%s"')`, luaPattern.Replace(name))
+		}
+		look(name, how)
+	}
+	if last.Data != "" {
+		look(last.Data, fmt.Sprintf(`match(text, "[\r\n]data: ?[ \t]*%s[ \t]*()[\r\n]")`, luaPattern.Replace(last.Data)))
+	}
+	if last.Key != "" {
+		look(`"`+last.Key+`"`, fmt.Sprintf(`match(text, '"%s"%%s*:%%s*{()')`, luaPattern.Replace(last.Key)))
 	}
 	return out.String()
 }
 
-// streamEnd adds the filter that looks for the last event of streams.
+// unfinishedLua returns the script's condition for a last event without its line end. Only
+// data that is not JSON is known to be complete without it.
+func unfinishedLua(last llm.LastEvents) string {
+	if last.Data == "" {
+		return "false"
+	}
+	return fmt.Sprintf(`find(kept, "[\r\n]data: ?%s$")`, luaPattern.Replace(last.Data))
+}
+
+// streamEnd adds the filter that looks for the last events of streams.
 func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
 	filters := map[string]*corev3.TypedExtensionConfig{}
 	for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindMessages, llm.KindResponses} {
@@ -143,9 +181,16 @@ func (b *builder) streamEnd() *matchingv3.ExtensionWithMatcher {
 }
 
 func (b *builder) endScript(last llm.LastEvents) *corev3.TypedExtensionConfig {
-	script := strings.NewReplacer("ENDED", endsLua(last), "ERROR", llm.ErrorEvent, "NAMESPACE", metadata.EndNamespace, "FIELD", metadata.TruncatedField).Replace(endScript)
 	return b.extension("envoy.filters.http.lua", &luav3.Lua{
-		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: script}},
+		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: endLua(last)}},
 		ClearRouteCache:   boolean(false),
 	})
+}
+
+// endLua returns the script for a kind of streams.
+func endLua(last llm.LastEvents) string {
+	return strings.NewReplacer(
+		"LAST\n", lastLua(last), "UNFINISHED", unfinishedLua(last), "EVENTS", llm.EventStreamType,
+		"NAMESPACE", metadata.EndNamespace, "FIELD", metadata.TruncatedField,
+	).Replace(endScript)
 }
