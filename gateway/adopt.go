@@ -59,10 +59,12 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	for _, warning := range next.Warnings(time.Now()) {
 		g.log.Warn("configuration", "warning", warning.String())
 	}
-	if previous != nil {
-		warnFixedLimits(g.log, previous, next)
+	if previous == nil {
+		g.fixed = fixedOf(next)
+	} else {
+		g.warnFixed(next)
 	}
-	g.observer.adopted(next, g.log)
+	g.observer.adopted(next)
 	freeMemory()
 	return nil
 }

@@ -36,6 +36,9 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	if err := free(sockets); err != nil {
 		return err
 	}
+	if path != "" {
+		g.overridden = append(g.overridden, "envoy.path")
+	}
 	path, err = envoy.Find(ctx, envoy.FindOptions{Path: cmp.Or(path, first.Config.Envoy.Path), Getenv: g.options.Getenv, Log: g.log})
 	if err != nil {
 		return err

@@ -2,13 +2,11 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
 	"weir/envoy"
-	"weir/policy"
 	"weir/telemetry/accesslog"
 	"weir/telemetry/limits"
 )
@@ -66,22 +64,6 @@ func (e *envoyLimits) adopt(clients, perHost int) {
 	e.clients.SetValue(int64(clients))
 	e.providers.SetValue(int64(perHost))
 	e.waiting.SetValue(int64(perHost))
-}
-
-// warnFixedLimits logs which changed limits take effect only after a restart, because
-// they are in Envoy's bootstrap.
-func warnFixedLimits(log *slog.Logger, previous, next *policy.Policy) {
-	for _, l := range []struct {
-		name            string
-		before, current int
-	}{
-		{"limits.open_files", previous.Limits.OpenFiles, next.Limits.OpenFiles},
-		{"limits.max_client_connections", previous.Limits.MaxClientConnections, next.Limits.MaxClientConnections},
-	} {
-		if l.before != l.current {
-			log.Warn(l.name+" has changed: restart weir and envoy to apply it", "configured", l.current)
-		}
-	}
 }
 
 // follow makes read use the admin interface of an Envoy. pid returns its process id, or

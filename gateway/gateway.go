@@ -83,6 +83,9 @@ type Gateway struct {
 	current   current
 	reloading reloading
 	book      *retire.Book
+	// fixed are the fields that are not reloaded, except for those that a flag overrides.
+	fixed      []fixedField
+	overridden []string
 	// credentials are those of other policies that requests in flight may carry.
 	credentials *retire.Credentials
 
@@ -113,6 +116,9 @@ func New(options Options) *Gateway {
 		book:        retire.New(time.Now),
 		credentials: retire.NewCredentials(time.Now),
 		stopping:    stopping{now: make(chan struct{})},
+	}
+	if options.Admin != "" {
+		g.overridden = append(g.overridden, "admin.listen")
 	}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g.limits = limits.New(g.log, time.Now)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -218,19 +219,78 @@ func TestRotatedKeyOfRequestsInFlight(t *testing.T) {
 	}
 }
 
-// TestReloadOfFixedLimits: a change that needs a restart is logged.
-func TestReloadOfFixedLimits(t *testing.T) {
-	b := newRig(t, "limits: {client_idle_timeout: 1m}\n")
+// TestReloadOfFixedFields: a change that needs a restart is logged, once for each reload
+// of a changed configuration, until the running value is configured again.
+func TestReloadOfFixedFields(t *testing.T) {
+	const before = "limits: {client_idle_timeout: 1m}\n"
+	b := newRig(t, before)
 	b.config = "limits: {client_idle_timeout: 2m}\n"
 	b.reload(t.Context(), false)
-	if strings.Contains(b.log.String(), "restart weir and envoy") {
+	if strings.Contains(b.log.String(), "has changed: restart") {
 		t.Error("a timeout is reloaded")
 	}
-	b.config = "limits: {open_files: 5000, max_client_connections: 10}\n"
+	b.config = `admin: {listen: "127.0.0.1:9999"}
+shutdown_timeout: 20s
+telemetry: {access_log: off, window: 5m}
+envoy: {path: /opt/envoy, concurrency: 3, log_level: info, socket: /run/other.sock, users: ["101"]}
+limits: {weir_memory_bytes: 200000000, envoy_heap_bytes: 300000000, open_files: 5000, max_client_connections: 10}
+`
 	b.reload(t.Context(), false)
-	for _, name := range []string{"limits.open_files", "limits.max_client_connections"} {
-		if !strings.Contains(b.log.String(), name+" has changed: restart weir and envoy to apply it") {
-			t.Errorf("no warning for %s", name)
+	want := map[string]string{
+		"admin.listen":            `weir to apply it" in_force=127.0.0.1:8081 configured=127.0.0.1:9999`,
+		"shutdown_timeout":        `weir to apply it" in_force=10s configured=20s`,
+		"telemetry.access_log":    `weir to apply it" in_force=stdout configured=off`,
+		"telemetry.window":        `weir to apply it" in_force=1m0s configured=5m0s`,
+		"envoy.path":              `weir to apply it" in_force=default configured=/opt/envoy`,
+		"envoy.concurrency":       `weir to apply it" in_force=default configured=3`,
+		"envoy.log_level":         `weir to apply it" in_force=default configured=info`,
+		"envoy.socket":            `weir to apply it" in_force=default configured=/run/other.sock`,
+		"envoy.users":             `weir to apply it" in_force=default configured=[101]`,
+		"limits.open_files":       `weir and envoy to apply it" in_force=default configured=5000`,
+		"limits.envoy_heap_bytes": `weir and envoy to apply it" in_force=default configured=300000000`,
+
+		"limits.weir_memory_bytes":      `weir to apply it" in_force=default configured=200000000`,
+		"limits.max_client_connections": `weir and envoy to apply it" in_force=default configured=10`,
+	}
+	for _, field := range b.fixed {
+		if line := `level=WARN msg="` + field.name + " has changed: restart " + want[field.name] + "\n"; strings.Count(b.log.String(), line) != 1 {
+			t.Errorf("not logged once: %s", line)
+		}
+	}
+	if len(b.fixed) != len(want) {
+		t.Errorf("%d fixed fields, want %d", len(b.fixed), len(want))
+	}
+	lines := strings.Count(b.log.String(), "has changed: restart")
+	b.config = before
+	b.reload(t.Context(), false)
+	if strings.Count(b.log.String(), "has changed: restart") != lines {
+		t.Error("a warning for the values that are in force")
+	}
+}
+
+// TestOverriddenFixedField: a flag overrides the field, so a change of it needs no restart.
+func TestOverriddenFixedField(t *testing.T) {
+	b := newRig(t, "{}\n")
+	b.overridden = []string{"admin.listen"}
+	b.config = "admin: {listen: \"127.0.0.1:9999\"}\n"
+	b.reload(t.Context(), false)
+	if strings.Contains(b.log.String(), "has changed") {
+		t.Error("a warning for a field that a flag overrides")
+	}
+}
+
+// TestFixedFieldsPage: docs/configuration.md lists the fields that are not reloaded.
+func TestFixedFieldsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n### Fields that are not reloaded\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	b := newRig(t, "{}\n")
+	for _, field := range b.fixed {
+		if !strings.Contains(section, "`"+field.name+"`") {
+			t.Errorf("the page does not list %s", field.name)
 		}
 	}
 }

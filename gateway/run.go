@@ -47,6 +47,9 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 	if g.publisher.share, err = ElsewhereShare(first, 0); err != nil {
 		return err
 	}
+	if socket != "" {
+		g.overridden = append(g.overridden, "envoy.socket")
+	}
 	socket = cmp.Or(socket, first.Config.Envoy.Socket, DefaultSocket(g.options.Getenv))
 	users, err := private.ParseUsers(first.Config.Envoy.Users)
 	if err != nil {

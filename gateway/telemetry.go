@@ -22,7 +22,6 @@ import (
 type observer struct {
 	// These are from the first configuration. Later ones do not change them.
 	accessLog string
-	window    time.Duration
 
 	rolling  *rolling.Store
 	current  *current
@@ -36,7 +35,7 @@ type observer struct {
 // newObserver opens the access log. The first configuration determines where it goes,
 // and the rolling window.
 func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
-	o := &observer{accessLog: first.AccessLog, window: first.Window, rolling: g.numbers.of(first.Window), limiter: g.admission.limiter, current: &g.current, events: g.log}
+	o := &observer{accessLog: first.AccessLog, rolling: g.numbers.of(first.Window), limiter: g.admission.limiter, current: &g.current, events: g.log}
 	var out io.Writer
 	switch first.AccessLog {
 	case "off":
@@ -56,9 +55,9 @@ func newObserver(g *Gateway, first *policy.Policy) (*observer, error) {
 	return o, nil
 }
 
-// adopted drops the numbers of what a policy no longer has, and logs which changes need
-// a restart. It does nothing before the start.
-func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
+// adopted drops the numbers of what a policy no longer has. It does nothing before the
+// start.
+func (o *observer) adopted(p *policy.Policy) {
 	if o == nil {
 		return
 	}
@@ -66,12 +65,6 @@ func (o *observer) adopted(p *policy.Policy, log *slog.Logger) {
 	o.recorder.Retain(func(provider, model string) bool {
 		return p.HasProvider(provider) && (model == "" || p.HasModel(provider, model))
 	})
-	if p.AccessLog != o.accessLog {
-		log.Warn("telemetry.access_log has changed: restart weir to apply it", "in_force", o.accessLog, "configured", p.AccessLog)
-	}
-	if p.Window != o.window {
-		log.Warn("telemetry.window has changed: restart weir to apply it", "in_force", o.window.String(), "configured", p.Window.String())
-	}
 }
 
 // run advances the numbers until ctx ends.
