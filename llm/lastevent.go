@@ -18,8 +18,8 @@ import (
 type LastEvents struct {
 	// Names are the names of last events.
 	Names []string
-	// Typed is set if data tells the name of an event without one, as its `type`.
-	Typed bool
+	// TypeKey is the key in the data of an event without a name that has its name instead.
+	TypeKey string
 	// Data is the data of a last event that is not JSON.
 	Data string
 	// Key is a key of the data of a last event. Its value is an object.
@@ -42,8 +42,8 @@ const ErrorEvent = "error"
 // send "error": null in every chunk, so only an object counts.
 var lastEvents = map[ResponseKind]LastEvents{
 	KindChat:      {Names: []string{ErrorEvent}, Data: Done, Key: "error"},
-	KindResponses: {Names: []string{"response.completed", "response.incomplete", "response.failed", "response.cancelled", ErrorEvent}, Typed: true},
-	KindMessages:  {Names: []string{"message_stop", ErrorEvent}, Typed: true},
+	KindResponses: {Names: []string{"response.completed", "response.incomplete", "response.failed", "response.cancelled", ErrorEvent}, TypeKey: "type"},
+	KindMessages:  {Names: []string{"message_stop", ErrorEvent}, TypeKey: "type"},
 }
 
 // LastEvents returns how streams of this kind end. ok is false for a kind whose
@@ -65,17 +65,17 @@ func (e Event) Ends(kind ResponseKind) bool {
 	if last.Key != "" && bytes.Contains(compact(e.Data), []byte(`"`+last.Key+`":{`)) {
 		return true
 	}
-	return last.Typed && e.unnamed() && e.is(last.Names)
+	return last.TypeKey != "" && e.unnamed() && e.is(last.TypeKey, last.Names)
 }
 
 // unnamed reports whether an event has no name of its own: one without a name has the name
 // "message".
 func (e Event) unnamed() bool { return len(e.Name) == 0 || string(e.Name) == "message" }
 
-// is reports whether the data of an event has one of these types.
-func (e Event) is(types []string) bool {
+// is reports whether the data of an event has a key with one of these values.
+func (e Event) is(key string, values []string) bool {
 	data := compact(e.Data)
-	return slices.ContainsFunc(types, func(t string) bool { return bytes.Contains(data, []byte(`"type":"`+t+`"`)) })
+	return slices.ContainsFunc(values, func(v string) bool { return bytes.Contains(data, []byte(`"`+key+`":"`+v+`"`)) })
 }
 
 // Number returns the event's sequence_number, -1 where it has none.

@@ -146,8 +146,8 @@ func lastLua(last llm.LastEvents) string {
 	}
 	for _, name := range last.Names {
 		how := fmt.Sprintf(`match(text, "[\r\n]event: ?%s\r?\n?data:()")`, luaPattern.Replace(name))
-		if last.Typed {
-			how += fmt.Sprintf(` or typed(text, '"type"%%s*:%%s*"%s"')`, luaPattern.Replace(name))
+		if last.TypeKey != "" {
+			how += fmt.Sprintf(` or typed(text, '"%s"%%s*:%%s*"%s"')`, luaPattern.Replace(last.TypeKey), luaPattern.Replace(name))
 		}
 		look(name, how)
 	}
