@@ -49,6 +49,8 @@ func TestSharedForm(t *testing.T) {
 		"ai.models.filter(m, m.custom && m.id == req.body.model && m.metadata.tier > 1)":                          "part once loop",
 		"ai.models.filter(m, m.custom || m.metadata.tier > int(req.body.n))":                                      "column once loop",
 		"ai.models.filter(m, m.metrics.global.latency.upstream_ms_avg < req.body.n)":                              "column once loop",
+		"ai.models.filter(m, m.max_output_tokens >= req.body.n && m.custom).sortBy('price')":                      "part once loop",
+		"ai.models.filter(m, m.id == req.id).sortBy(m, m.id).filter(m, m.author_id == key.id).sortBy('price')":    "part once once loop",
 		"ai.models.filter(m, key.name == m.author_id)":                                                            "once loop",
 		"ai.models.filter(m, m in ai.models)":                                                                     "once loop",
 		"ai.models.filter(m, m.custom && ai.models.exists(n, n.id == m.id && n.id == req.body.model))":            "part once loop",

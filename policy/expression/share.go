@@ -33,6 +33,7 @@ func (l *language) share(lowered *tree, w *World) (*sharing, error) {
 // take replaces the parts and the filters of an expression, except those inside of
 // loops: the meter has to count them as often as they are evaluated.
 func (s *sharing) take(e ast.Expr) {
+	s.sortFirst(e)
 	if s.common(e) && e.Kind() != ast.SelectKind {
 		s.takePart(e)
 		return
@@ -134,6 +135,51 @@ func (s *sharing) split(e ast.Expr) {
 	}
 	first := filter(c.IterRange(), s.copyOf(e), own)
 	e.SetKindCase(filter(first, 0, others))
+}
+
+// sortFirst makes list.filter(m, a).sortBy(…) into list.sortBy(…).filter(m, a), where the
+// sort keys read only the model and a does not: the sorted list may then be a part. The
+// result is the same, because an order is stable.
+func (s *sharing) sortFirst(e ast.Expr) {
+	filter := s.sorted(e)
+	if filter == nil || filter.Kind() != ast.ComprehensionKind || !keeps(filter.AsComprehension()) {
+		return
+	}
+	s.split(filter)
+	s.sortFirst(filter.AsComprehension().IterRange()) // what split left there may sort, too
+	c := filter.AsComprehension()
+	if readsOnly(c.LoopStep(), []string{c.IterVar(), c.AccuVar()}) || anyNode(c.LoopStep(), isRandom) {
+		return
+	}
+	id := s.copyOf(e)
+	var sorted ast.Expr
+	if e.Kind() == ast.CallKind {
+		sorted = s.fac.NewMemberCall(id, e.AsCall().FunctionName(), c.IterRange(), e.AsCall().Args()...)
+	} else {
+		o := e.AsComprehension()
+		sorted = s.fac.NewComprehension(id, o.IterRange(), o.IterVar(), o.AccuVar(), c.IterRange(), o.LoopCondition(), o.LoopStep(), o.Result())
+	}
+	s.sortFirst(sorted)
+	e.SetKindCase(s.fac.NewComprehension(0, sorted, c.IterVar(), c.AccuVar(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
+}
+
+// sorted returns the list that an expression sorts by keys which read only the element;
+// nil if it does something else.
+func (s *sharing) sorted(e ast.Expr) ast.Expr {
+	switch e.Kind() {
+	case ast.CallKind:
+		if c := e.AsCall(); c.IsMemberFunction() && c.FunctionName() == "sortBy" {
+			return c.Target()
+		}
+	case ast.ComprehensionKind:
+		if c := e.AsComprehension(); c.AccuVar() == sortVar {
+			keys := c.Result().AsCall().Args()[1].AsComprehension()
+			if readsOnly(keys.LoopStep(), []string{keys.IterVar(), keys.AccuVar()}) {
+				return c.AccuInit()
+			}
+		}
+	}
+	return nil
 }
 
 // copyOf returns the id of a new node with the type and the reference of another.
