@@ -2,8 +2,6 @@ package expression
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
@@ -136,10 +134,8 @@ func (r *run) ResolveName(name string) (any, bool) {
 	if name == r.variable {
 		return r.element, true
 	}
-	if number, ok := strings.CutPrefix(name, slotPrefix); ok {
-		if i, err := strconv.Atoi(number); err == nil && i < len(r.slots) {
-			return r.slots[i].value(r), true
-		}
+	if i, ok := slotOf(name); ok {
+		return r.slots[i].value(r), true
 	}
 	switch name {
 	case "ai":

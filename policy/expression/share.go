@@ -2,7 +2,6 @@ package expression
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -61,7 +60,7 @@ func (s *sharing) take(e ast.Expr) {
 
 // slot replaces an expression by a variable with the value of a slot.
 func (s *sharing) slot(e ast.Expr, value slot) string {
-	name := slotPrefix + strconv.Itoa(len(s.slots))
+	name := slotPrefix + string(rune(len(s.slots)))
 	s.slots = append(s.slots, value)
 	e.SetKindCase(s.fac.NewIdent(0, name))
 	s.SetReference(e.ID(), ast.NewIdentReference(name, nil))

@@ -3,6 +3,8 @@ package expression
 import (
 	"errors"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
@@ -16,8 +18,18 @@ type slot interface {
 	value(r *run) ref.Val
 }
 
-// slotPrefix begins the names of slots. They cannot be written in an expression.
+// slotPrefix begins the names of slots, which cannot be written in an expression. The
+// character after it is the number of the slot.
 const slotPrefix = "@#"
+
+// slotOf returns the number of a slot by its name.
+func slotOf(name string) (int, bool) {
+	if !strings.HasPrefix(name, slotPrefix) {
+		return 0, false
+	}
+	number, _ := utf8.DecodeRuneInString(name[len(slotPrefix):])
+	return int(number), true
+}
 
 // part is a list of models that is evaluated for all models of the world: filters and
 // orders of ai.models that read nothing but each model and its numbers. Its result for
