@@ -1,5 +1,5 @@
-// Package extproc is the ext_proc server: it answers what Envoy asks about requests
-// and responses, one gRPC stream for each question.
+// Package extproc is the ext_proc server. Envoy opens one gRPC stream for each question
+// about a request or a response, and Weir replies:
 //
 //   - Which provider serves this request? Once per request, from the filter of the
 //     listener: Processor.decide.
@@ -12,7 +12,7 @@
 //   - Does this failure repeat the provider's key? Processor.failure.
 //
 // It keeps nothing between two streams: the plan travels with the request, as dynamic
-// metadata. It does not choose models or providers, and it does not write Envoy's
-// configuration: it may import policy, which plans, but not xds. testdata has a
-// transcript of the messages for each case.
+// metadata. It does not choose models or providers (package policy does), and it does
+// not write Envoy's configuration (package xds does). testdata has a transcript of the
+// messages for each case.
 package extproc

@@ -303,8 +303,8 @@ func (e *envoy) request(path string, lines []string, body string) (out policy.Ex
 		c.send("request_headers", shown)
 		c.send("request_body end "+strconv.Quote(body), nil)
 		synctest.Wait()
-		answer := c.answer()
-		if i := answer.GetImmediateResponse(); i != nil {
+		reply := c.reply()
+		if i := reply.GetImmediateResponse(); i != nil {
 			code := llm.Code(strings.TrimPrefix(i.GetDetails(), metadata.DetailsPrefix))
 			_, message, _ := strings.Cut(string(i.GetBody()), `"message":`)
 			message, _, _ = strings.Cut(message, `,"type":`)
@@ -313,7 +313,7 @@ func (e *envoy) request(path string, lines []string, body string) (out policy.Ex
 			out.Error = &policy.ExplainedError{Status: int(i.GetStatus().GetCode()), Code: code, Message: message}
 			return out
 		}
-		common := answer.GetRequestBody().GetResponse()
+		common := reply.GetRequestBody().GetResponse()
 		sent := body
 		if m := common.GetBodyMutation(); m != nil {
 			sent = string(m.GetBody())
@@ -398,8 +398,8 @@ func asExplained(headers []field, body string) policy.ExplainedAttempt {
 	return out
 }
 
-// answer returns the last message of the current stream.
-func (c *conversation) answer() *extprocv3.ProcessingResponse {
+// reply returns the last message of the current stream.
+func (c *conversation) reply() *extprocv3.ProcessingResponse {
 	c.t.Helper()
 	var last *extprocv3.ProcessingResponse
 	for {

@@ -12,8 +12,8 @@ import (
 	"weir/metadata"
 )
 
-// answer is the memory that judging one response needs.
-type answer struct {
+// judged is the memory that judging one response needs.
+type judged struct {
 	judge gate.Judge
 	end   gate.End
 }
@@ -29,7 +29,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 		return nil
 	}
 	status, contentType, encoding := responseHeaders(x.in.Headers)
-	judge := &x.answer.judge
+	judge := &x.judged.judge
 	judge.Reset(g.Response, g.MayStream)
 	verdict := judge.Headers(status, contentType, encoding, x.in.EndOfStream)
 	var late alarm
@@ -50,7 +50,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	if !verdict.Failed() {
 		return nil
 	}
-	// The status becomes that of a failure: Envoy's retry and its log go by it.
+	// The status becomes that of a failure, because Envoy's retry and its log depend on it.
 	x.set = append(x.set[:0],
 		wire.SetHeader{Key: ":status", Value: metadata.JudgedStatus},
 		wire.SetHeader{Key: metadata.CauseHeader, Value: metadata.Cause{Name: verdict.Cause(), Status: status}.Encode()},
@@ -68,7 +68,7 @@ func (p *Processor) watch(stream *wire.Stream, x *exchange) error {
 	if !g.Watches() || status != 200 || !llm.Plain(encoding) || llm.MediaOf(contentType) != llm.MediaEvents || x.in.EndOfStream {
 		return nil
 	}
-	end := &x.answer.end
+	end := &x.judged.end
 	end.Reset(g.Response)
 	// An event that Weir adds would change the length.
 	x.out = wire.Response{Kind: wire.ResponseHeaders, Common: wire.Common{Remove: contentLength}}
@@ -110,7 +110,7 @@ func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 		return
 	}
 	p.metrics.truncated()
-	end := &x.answer.end
+	end := &x.judged.end
 	x.edits = append(x.edits[:0], wire.Edit{At: len(x.in.Body), With: truncated().Event(g.Response, end.Between(), end.Next())})
 	x.out.Body = &wire.BodyPatch{Source: &x.in, Edits: x.edits}
 }
@@ -119,7 +119,7 @@ func (p *Processor) endTruncated(x *exchange, g *metadata.Gate) {
 // added: with strict_stream_end, Weir replies with an error, which breaks the stream
 // off, or becomes the response if Envoy still has the headers.
 func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate) error {
-	if x.answer.end.Complete() {
+	if x.judged.end.Complete() {
 		return nil
 	}
 	if g.Strict {

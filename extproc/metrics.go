@@ -11,7 +11,7 @@ import (
 // Metrics count decisions. Every label has a closed set of values.
 type Metrics struct {
 	plans   prometheus.Histogram
-	answers prometheus.Histogram
+	replies prometheus.Histogram
 	refusal *prometheus.CounterVec
 	retries prometheus.Counter
 	held    *prometheus.CounterVec
@@ -26,9 +26,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help:    "Time to read a request body and plan its attempts.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
 		}),
-		answers: prometheus.NewHistogram(prometheus.HistogramOpts{
+		replies: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "weir_ext_proc_duration_seconds",
-			Help:    "Time that Weir spends on a request: to read its headers and body, plan or refuse it, and reply to Envoy. Without the wait for the body.",
+			Help:    "Time that Weir spends on a request: reading its headers and body, planning or refusing it, and replying to Envoy. The wait for the body is not included.",
 			Buckets: prometheus.ExponentialBuckets(1e-6, 4, 11),
 		}),
 		refusal: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -48,13 +48,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "weir_streams_ended_with_error_total",
 		Help: "Streams that the provider ended before their last event and that Weir ended with an error event (strict_stream_end).",
 	})
-	r.MustRegister(m.plans, m.answers, m.refusal, m.retries, m.held, m.cut)
+	r.MustRegister(m.plans, m.replies, m.refusal, m.retries, m.held, m.cut)
 	return m
 }
 
 func (m *Metrics) planned(d time.Duration) { m.plans.Observe(d.Seconds()) }
 
-func (m *Metrics) answered(d time.Duration) { m.answers.Observe(d.Seconds()) }
+func (m *Metrics) replied(d time.Duration) { m.replies.Observe(d.Seconds()) }
 
 func (m *Metrics) refused(code llm.Code) { m.refusal.WithLabelValues(string(code)).Inc() }
 

@@ -51,7 +51,7 @@ type Current struct {
 
 // Numbers are live numbers as they change.
 type Numbers interface {
-	// Now returns those of the moment.
+	// Now returns the current numbers, which do not change.
 	Now() policy.Numbers
 }
 
@@ -65,7 +65,7 @@ type Processor struct {
 	plans   Plans
 	health  Health
 	now     func() time.Time
-	// past returns the credentials that requests to a cluster may carry beside those
+	// past returns the credentials that requests to a cluster may carry besides those
 	// of the current policy.
 	past func(cluster string) []string
 	pool sync.Pool // of *exchange
@@ -102,7 +102,7 @@ type exchange struct {
 	meta    [3]wire.Metadata
 	field   [6]wire.Field
 	gate    [2]wire.Field
-	answer  answer
+	judged  judged
 }
 
 func newExchange() *exchange {
@@ -120,8 +120,8 @@ func (x *exchange) each(yield func(name, value string) bool) {
 	}
 }
 
-// Process serves one stream: the question of one filter about one request. Which
-// filter asks is told by the first message and its attributes.
+// Process serves one stream: the question of one filter about one request. The first
+// message and its attributes tell which filter asks.
 func (p *Processor) Process(stream *wire.Stream) error {
 	x := p.pool.Get().(*exchange)
 	defer func() {
@@ -163,7 +163,7 @@ func ended(err error) error {
 // decide replies to a client's request with a plan, the list of models, or a refusal.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
-	defer func() { p.metrics.answered(p.now().Sub(began)) }()
+	defer func() { p.metrics.replied(p.now().Sub(began)) }()
 	now := p.current()
 	current, keys := now.Policy, now.Keys
 	p.plans.Enter(current)
@@ -238,8 +238,8 @@ func (p *Processor) plan(from Current, req *request, x *exchange, now time.Time)
 	r.ClientIP, r.Headers, r.Random = req.clientIP, x.all, x.random
 	r.Health, r.Probe = p.health, true
 	if from.Numbers != nil {
-		// Those of now: the body may have taken longer than numbers stay the same, and
-		// what strategies made of older ones is no longer there.
+		// The current ones: numbers may have changed while the body arrived, and results
+		// of strategies are kept for the current numbers only.
 		r.Numbers = from.Numbers.Now()
 	}
 	plan, err := current.Plan(r)

@@ -32,7 +32,7 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
 		if kind := req.Endpoint.Response.Stream(x.body.CountsStream()); kind != "" {
-			x.set = append(x.set, wire.SetHeader{Key: metadata.AnswerHeader, Value: kind})
+			x.set = append(x.set, wire.SetHeader{Key: metadata.StreamKindHeader, Value: kind})
 		}
 	} else {
 		// The route's timeout of an attempt ends with the response headers. This one

@@ -46,7 +46,7 @@ import (
 
 var update = flag.Bool("update", false, "write the messages that Weir sends into testdata; read the difference before you keep it")
 
-// TestTranscripts holds what Weir answers to Envoy's messages. Each file in
+// TestTranscripts compares Weir's replies to messages of Envoy. Each file in
 // testdata has a configuration (weir.yaml) and sections; a section is a
 // conversation over a gRPC server in memory. Lines of a section:
 //

@@ -69,9 +69,9 @@ const (
 
 // What Envoy finds in a response.
 const (
-	// AnswerHeader says what a stream looks like, if it has a last event. Its values are
-	// those of llm.ResponseKind.Stream.
-	AnswerHeader = "x-weir-answer"
+	// StreamKindHeader tells Envoy the kind of a stream that has a last event. Its values
+	// are those of llm.ResponseKind.Stream.
+	StreamKindHeader = "x-weir-answer"
 
 	// EarlyNamespace is the dynamic metadata with the latest tokens that a stream
 	// reported, EarlyField its field with the provider's usage object.

@@ -43,7 +43,7 @@ func (b *builder) byAnswer(filters map[string]*corev3.TypedExtensionConfig) *mat
 	return &matchingv3.ExtensionWithMatcher{
 		ExtensionConfig: b.extension("envoy.filters.http.composite", &compositev3.Composite{}),
 		XdsMatcher: &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input:    b.requestHeader(metadata.AnswerHeader),
+			Input:    b.requestHeader(metadata.StreamKindHeader),
 			TreeType: &xdsmatcherv3.Matcher_MatcherTree_ExactMatchMap{ExactMatchMap: &xdsmatcherv3.Matcher_MatcherTree_MatchMap{Map: matches}},
 		}}},
 	}

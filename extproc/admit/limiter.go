@@ -1,6 +1,6 @@
 // Package admit bounds how many requests run at once and how many bytes of their
 // bodies are held, for each subject (an access key, or a client without one) and for
-// the whole gateway, so that no subject can use up the others' room.
+// the whole gateway, so that no subject can take the capacity of the others.
 //
 // A request enters before its body is read, and counts until it has ended. While a
 // request is being decided on, its caller ends it with Leave; once it runs, Envoy's
@@ -14,7 +14,6 @@
 // because of late reports.
 //
 // The package does not know HTTP, gRPC or the configuration, and starts no goroutine.
-// It imports internal/requestkey.
 package admit
 
 import (

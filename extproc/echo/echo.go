@@ -1,6 +1,6 @@
-// Package echo finds the credentials of a provider in what the provider sent back, in
-// the forms in which servers repeat what they were sent, and replaces them. It works
-// on bytes in chunks of any size and does not know HTTP. It imports nothing of Weir.
+// Package echo finds the credentials of a provider in responses of that provider, and
+// replaces them. Servers repeat credentials in error messages, as they are or escaped. The
+// package works on bytes in chunks of any size and does not know HTTP.
 package echo
 
 import (
@@ -68,7 +68,7 @@ func (f *Finder) add(c string) {
 		padded := append(make([]byte, shift), c...)
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			text := enc.EncodeToString(padded)
-			from, to := (shift*8+5)/6, len(padded)*8/6 // what the neighbours have no part in
+			from, to := (shift*8+5)/6, len(padded)*8/6 // without characters that also hold bits of the neighbours
 			f.text(text[from:to])
 		}
 	}

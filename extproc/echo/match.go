@@ -27,8 +27,8 @@ func match(b []byte, at int, text []byte, last bool) (end int, v verdict) {
 	return at, found
 }
 
-// maxBackslashes is the highest number of backslashes before a character: as many as
-// JSON in JSON in JSON in JSON has.
+// maxBackslashes is the highest number of backslashes before a character: JSON nested
+// four times in JSON strings has as many.
 const maxBackslashes = 16
 
 // maxEntity bounds a character reference of HTML.

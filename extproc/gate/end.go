@@ -12,8 +12,8 @@ type End struct {
 	last     int64 // sequence_number of the last event that had one
 }
 
-// endLimit is how much of an event is read, in bytes: an event that ends a stream says
-// so at its beginning.
+// endLimit is how much of an event is read, in bytes: the type of an event is at its
+// beginning.
 const endLimit = 512
 
 // Reset makes e follow a response of this kind.
@@ -34,8 +34,7 @@ func (e *End) Data(b []byte) {
 	})
 }
 
-// Complete reports whether the stream told its client that it is over, with success or
-// with an error. Streams of kinds without a last event are always complete. A last
+// Complete reports whether the stream has had its last event, be it success or an error. Streams of kinds without a last event are always complete. A last
 // event counts even if the empty line after it is missing.
 func (e *End) Complete() bool {
 	pending, ok := e.reader.pending()

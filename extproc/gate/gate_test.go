@@ -124,11 +124,11 @@ func TestJudge(t *testing.T) {
 					v, rest = j.Data([]byte(rest[:n]), false), rest[n:]
 				}
 				if v != names[c.want] {
-					t.Fatalf("in pieces of %d: verdict %d, want %s", size, v, c.want)
+					t.Fatalf("in chunks of %d: verdict %d, want %s", size, v, c.want)
 				}
 				if v == llm.Undecided {
 					if v = j.Data(nil, true); v != names[c.ended] {
-						t.Errorf("in pieces of %d: at the end verdict %d, want %s", size, v, c.ended)
+						t.Errorf("in chunks of %d: at the end verdict %d, want %s", size, v, c.ended)
 					}
 				}
 			}
@@ -205,7 +205,7 @@ func TestHeldIsBounded(t *testing.T) {
 func TestJudgedAtTheLimit(t *testing.T) {
 	for _, c := range []struct {
 		media  string
-		pieces []string
+		chunks []string
 		want   string
 	}{
 		{"text/event-stream", []string{strings.Repeat(": wait\n\n", MaxHeld/8), ":\n\n"}, "empty"},
@@ -218,11 +218,11 @@ func TestJudgedAtTheLimit(t *testing.T) {
 		var j Judge
 		j.Reset("chat", true)
 		v := j.Headers(200, c.media, "", false)
-		for i := 0; i < len(c.pieces) && v == llm.Undecided; i++ {
-			v = j.Data([]byte(c.pieces[i]), i == len(c.pieces)-1)
+		for i := 0; i < len(c.chunks) && v == llm.Undecided; i++ {
+			v = j.Data([]byte(c.chunks[i]), i == len(c.chunks)-1)
 		}
 		if v != names[c.want] {
-			t.Errorf("%.20q: verdict %d, want %s", c.pieces[0], v, c.want)
+			t.Errorf("%.20q: verdict %d, want %s", c.chunks[0], v, c.want)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func TestEnd(t *testing.T) {
 				rest = rest[n:]
 			}
 			if e.Complete() != c.complete || e.Between() != c.between || e.Next() != c.next {
-				t.Errorf("%s %.60q in pieces of %d: complete %v between %v next %d", c.kind, c.body, size, e.Complete(), e.Between(), e.Next())
+				t.Errorf("%s %.60q in chunks of %d: complete %v between %v next %d", c.kind, c.body, size, e.Complete(), e.Between(), e.Next())
 			}
 		}
 	}
@@ -286,8 +286,8 @@ func TestEndIsBounded(t *testing.T) {
 	}
 }
 
-// An answer in one piece is not read again for each of its pieces.
-func TestManyPieces(t *testing.T) {
+// A response that is not a stream is not read again for each chunk.
+func TestManyChunks(t *testing.T) {
 	for _, piece := range []string{" ", "x", `"id":1,`} {
 		var j Judge
 		j.Reset("chat", false)
@@ -335,7 +335,7 @@ func FuzzJudge(f *testing.F) {
 			}
 			whole := judge(len(body) + 1)
 			if cut := judge(int(size) + 1); cut != whole {
-				t.Errorf("%s: whole %d, in pieces of %d: %d", kind, whole, size+1, cut)
+				t.Errorf("%s: whole %d, in chunks of %d: %d", kind, whole, size+1, cut)
 			}
 			end := func(size int) (bool, bool, int64) {
 				var e End
@@ -347,7 +347,7 @@ func FuzzJudge(f *testing.F) {
 			}
 			complete, between, next := end(len(body) + 1)
 			if c, b, n := end(int(size) + 1); c != complete || b != between || n != next {
-				t.Errorf("%s: the end is %t %t %d, in pieces of %d: %t %t %d", kind, complete, between, next, size+1, c, b, n)
+				t.Errorf("%s: the end is %t %t %d, in chunks of %d: %t %t %d", kind, complete, between, next, size+1, c, b, n)
 			}
 		}
 	})

@@ -6,13 +6,17 @@ import (
 	"weir/llm"
 )
 
-// MaxHeld is how much of a response is held, in bytes. A response without content up to
-// there passes.
+// MaxHeld is how much of a response is held, in bytes. If there is no content within
+// them, the response passes.
 const MaxHeld = 64 << 10
 
-// Judge reads the beginning of one response and decides whether it is one: see
-// llm.Verdict. Call Reset before each response. For example, a response with status 200
-// whose first event is an error is an ErrorResponse, and the next attempt follows.
+// Judge reads the beginning of one response and decides whether it has content or is a
+// failure disguised as success: see llm.Verdict. Call Reset before each response, Headers
+// with its status and headers, and then Data with each chunk of the body until the
+// verdict is no longer llm.Undecided. A Judge holds at most MaxHeld bytes.
+//
+// For example, a response with status 200 whose first event is an error is an
+// llm.ErrorResponse, and the next attempt follows.
 type Judge struct {
 	kind   llm.ResponseKind
 	stream bool // the client may have asked for events

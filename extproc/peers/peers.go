@@ -6,8 +6,7 @@
 // too many, Envoy closes the new connection.
 //
 // The limit fails open: after a restart of Weir, connections that were open before do
-// not count, and an end that is never reported takes room for a limited time only. The
-// package imports metadata.
+// not count, and an end that is never reported takes room for a limited time only.
 package peers
 
 import (

@@ -11,7 +11,7 @@ import (
 )
 
 // The allocation budgets of the request path: with a Request that is received
-// into again, the copy of the headers; and the list of pieces gRPC keeps.
+// into again, the copy of the headers; and the list of buffers that gRPC keeps.
 func TestAllocations(t *testing.T) {
 	if raceDetector() {
 		t.Skip("the race detector makes sync.Pool forget")

@@ -289,7 +289,7 @@ func benchmark(b *testing.B, variant string, size, streams int) {
 			return err
 		}
 		if first > 100 || second < size {
-			return fmt.Errorf("answers of %d and %d bytes", first, second)
+			return fmt.Errorf("replies of %d and %d bytes", first, second)
 		}
 		if err := stream.RecvMsg(&first); err != io.EOF {
 			return fmt.Errorf("at the end: %v", err)
@@ -401,7 +401,7 @@ func BenchmarkEncodeBody(b *testing.B) {
 	}
 }
 
-// bodyReply is the answer to a typical request body.
+// bodyReply is the reply to a typical request body.
 func bodyReply(r *Request) *Response {
 	patch := &BodyPatch{Source: r, Edits: []Edit{benchModel}}
 	return &Response{

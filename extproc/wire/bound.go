@@ -13,7 +13,7 @@ const (
 	// boundFrom is the size from which a message counts against the bound.
 	// Smaller ones are copied in microseconds and come from the Pool.
 	boundFrom = 1 << 20
-	// boundBytes is how many bytes of such messages are worked on at a time. A
+	// boundBytes is how many bytes of such messages are processed at a time. A
 	// larger message takes all of them.
 	boundBytes = 64 << 20
 	// boundWait is how long a message waits for others, which take
@@ -21,9 +21,9 @@ const (
 	boundWait = 5 * time.Second
 )
 
-// bound limits the memory of the large messages that are in one piece, which
-// they are from Recv until Free. The frames in which messages arrive are
-// limited by whoever admits requests.
+// bound limits the memory of large messages from Recv until Free, while each is
+// held in one buffer. The admission of requests limits the frames in which
+// messages arrive.
 type bound struct {
 	room *semaphore.Weighted
 	wait time.Duration
@@ -31,8 +31,8 @@ type bound struct {
 
 func newBound() *bound { return &bound{semaphore.NewWeighted(boundBytes), boundWait} }
 
-// enter waits until a message of this length may be worked on, and returns what
-// leave gives back.
+// enter waits until a message of this length may be processed. It returns the
+// number of bytes to pass to leave.
 func (b *bound) enter(length int) (held int64, err error) {
 	if length < boundFrom {
 		return 0, nil

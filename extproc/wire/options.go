@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// streamWorkers is how many streams at once find a goroutine whose stack has
-	// already grown. More streams get goroutines of their own.
+	// streamWorkers is the number of goroutines that are kept for streams: their
+	// stacks have already grown. Further streams get new goroutines.
 	streamWorkers = 64
 
-	// connWindow is never waited for. gRPC opens this window again as bytes
-	// arrive, not as they are read, so its size bounds no memory and a small one
-	// only costs window updates.
+	// connWindow is so large that Envoy never waits for it. gRPC reopens this window
+	// when bytes arrive, not when they are read, so its size limits no memory, and a
+	// small one only costs window updates.
 	connWindow = 16 << 20
 
-	// streamWindow is what Envoy may send of a message before it is being read;
-	// for one that is being read gRPC opens the window as wide as the message.
-	// It is therefore what waiting streams hold.
+	// streamWindow is how much of a message Envoy may send before Weir reads it.
+	// While Weir reads a message, gRPC opens the window to the size of the message.
+	// So this is how much a waiting stream holds.
 	streamWindow = 256 << 10
 )
 
-// ServerOptions are the options for a server that has the ext_proc service,
-// alone or with others. maxMessage is the size of the largest message it
-// accepts, in bytes: of the largest body with the metadata around it. A larger
-// one ends its stream with RESOURCE_EXHAUSTED.
+// ServerOptions returns the options for a server with the ext_proc service, alone
+// or with others. maxMessage is the size of the largest accepted message, in bytes:
+// the largest body with the metadata around it. A larger message ends its stream
+// with RESOURCE_EXHAUSTED.
 //
-// What they are for, in CPU time of the server (BenchmarkOptions; a Unix socket,
+// What each option saves in CPU time of the server (BenchmarkOptions; a Unix socket,
 // two cores, 16 requests at a time, medians; the last digit is noise):
 //
 //	ForceServerCodecV2        the Codec. 51 % less than the generated types at
@@ -40,16 +40,16 @@ const (
 //	experimental.BufferPool   frames are received into the Pool, which does not
 //	                          clear them first: 7 % less at 100 KiB
 //
-// What they leave alone, because it does not pay: read and write buffers of
-// 128 KiB change nothing that can be measured; without a write buffer it is 20 to
-// 30 % more, without a read buffer up to 15 %; sharing the write buffer is the
-// default. A stream window of 1 MiB is no faster than one of 256 KiB and cost
-// 12 MiB with Envoy and 16 bodies of 1 MiB at a time.
+// Other options keep their defaults. Read and write buffers of 128 KiB make no
+// measurable difference. Without a write buffer, CPU time is 20 to 30 % higher,
+// without a read buffer up to 15 %. Sharing the write buffer is the default. A stream
+// window of 1 MiB is no faster than one of 256 KiB, and took 12 MiB more with Envoy and
+// 16 bodies of 1 MiB at a time.
 //
-// Memory: a message takes its size in frames and as much again in one piece
-// while it is decoded; the piece stays until the answer is written. Sixteen
-// bodies of 1 MiB at a time keep a process at 40 to 55 MiB. One of 30 MiB needs 80,
-// and takes 175 unless a memory limit (GOMEMLIMIT) tells the collector.
+// Memory: while a message is decoded, it takes its size in frames and as much again in
+// one buffer, which is kept until the response is written. With 16 bodies of 1 MiB at a
+// time, a process uses 40 to 55 MiB. A body of 30 MiB needs 80 MiB; without a memory
+// limit (GOMEMLIMIT) the process grows to 175 MiB.
 func ServerOptions(maxMessage int) []grpc.ServerOption {
 	pool := NewPool()
 	return serverOptions(maxMessage, pool, pool)

@@ -11,23 +11,22 @@ const (
 	smallestExp = 11
 	smallest    = 1 << smallestExp
 
-	// largest keeps bodies up to 2 MiB in the pool. A larger one is rare, and
-	// holding on to it would cost more memory than allocating it again costs
-	// time.
+	// largest is the size of the largest buffers in the pool, 2 MiB. Larger
+	// bodies are rare: keeping their memory costs more than allocating it again.
 	largestExp = 21
 
-	// slack is the room for the message around a body whose own size is a power
-	// of two: without it a body of 1 MiB would take a buffer of 2 MiB. It is the
-	// Go allocator's page, to which large buffers are rounded anyway.
+	// slack is room for the message around a body whose size is a power of two:
+	// without it, a body of 1 MiB would take a buffer of 2 MiB. It is one page of
+	// Go's allocator, which rounds large buffers up to pages.
 	slack     = 8 << 10
 	slackFrom = 16 // exponent: smaller tiers have no slack
 )
 
-// Pool is a mem.BufferPool for bodies and the frames they come in. What it
-// differs in from gRPC's default pool: its tiers are a factor of two apart (the
-// default has nothing between 32 KiB and 1 MiB, and nothing above), and it does
-// not clear a buffer before handing it out, so whoever gets one must fill it
-// before reading it. The garbage collector empties it.
+// Pool is a mem.BufferPool for bodies and the frames in which they arrive. It
+// differs from gRPC's default pool in two ways. The sizes of its buffers are a factor
+// of two apart; the default has none between 32 KiB and 1 MiB, and none above. And it
+// does not clear a buffer: the caller of Get must fill it before reading it. The garbage
+// collector empties the pool.
 type Pool struct {
 	tiers [largestExp - smallestExp + 1]sync.Pool
 }
@@ -52,8 +51,8 @@ func (p *Pool) Get(length int) *[]byte {
 	return &b
 }
 
-// Put takes a buffer back. One that is not of a tier's size is left to the
-// garbage collector.
+// Put returns a buffer to the pool. It drops a buffer that does not have the size
+// of a tier.
 func (p *Pool) Put(b *[]byte) {
 	size := cap(*b)
 	if tier := tierFor(size); tier < len(p.tiers) && size == tierSize(tier) {
@@ -81,9 +80,8 @@ func tierSize(tier int) int {
 	return 1<<exp + slack
 }
 
-// getBuffer returns a buffer of this length that mem.NewBuffer will return to
-// the pool, whichever pool it is: gRPC leaves those to the garbage collector
-// whose capacity is 1 KiB or less.
+// getBuffer returns a buffer of this length that mem.NewBuffer will return to any
+// pool: gRPC does not return buffers with a capacity of 1 KiB or less.
 func getBuffer(pool mem.BufferPool, length int) *[]byte {
 	b := pool.Get(max(length, smallest))
 	*b = (*b)[:length]

@@ -31,7 +31,7 @@ type Request struct {
 	// further chunk after a chunk.
 	EndOfStream bool
 
-	buf    mem.Buffer // holds the message; nil when there is none
+	buf    mem.Buffer // holds the message; nil if there is none
 	bodyAt int        // where Body starts in buf
 
 	bound *bound // the limit that held counts against

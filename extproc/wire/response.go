@@ -134,18 +134,18 @@ func (r *Response) encode(pool mem.BufferPool) (mem.BufferSlice, error) {
 	}
 	handle := getBuffer(pool, room)
 	own := mem.NewBuffer(handle, pool)
-	defer own.Free() // the pieces hold what they use
+	defer own.Free() // the buffers of the message have references of their own
 
 	e := encoder{writer: newWriter(*handle), own: own, from: len(*handle)}
-	e.pieces = make(mem.BufferSlice, 0, 2*outside+1)
+	e.parts = make(mem.BufferSlice, 0, 2*outside+1)
 	e.response(r)
 	e.flush()
 	if e.err != nil {
-		e.pieces.Free()
+		e.parts.Free()
 		return nil, fmt.Errorf("ProcessingResponse: %w", e.err)
 	}
-	slices.Reverse(e.pieces)
-	return e.pieces, nil
+	slices.Reverse(e.parts)
+	return e.parts, nil
 }
 
 // measure returns the most space that r needs in a buffer of its own, and the number of
@@ -221,15 +221,15 @@ func (p *BodyPatch) measure() (inside, outside int, err error) {
 // wire, so that everything before it is one buffer.
 type encoder struct {
 	writer
-	own    mem.Buffer      // what the writer writes into
-	from   int             // own[at:from] is not among the pieces yet
-	pieces mem.BufferSlice // the last one first
+	own   mem.Buffer      // what the writer writes into
+	from  int             // own[at:from] is not in parts yet
+	parts mem.BufferSlice // the last one first
 }
 
 // flush makes a buffer of what was written since the last one.
 func (e *encoder) flush() {
 	if e.at < e.from {
-		e.pieces = append(e.pieces, e.own.Slice(e.at, e.from))
+		e.parts = append(e.parts, e.own.Slice(e.at, e.from))
 		e.from = e.at
 	}
 }
@@ -301,7 +301,7 @@ func (e *encoder) untouched(source *Request, from, to int) {
 		e.raw(source.Body[from:to])
 	default:
 		e.flush()
-		e.pieces = append(e.pieces, source.buf.Slice(source.bodyAt+from, source.bodyAt+to))
+		e.parts = append(e.parts, source.buf.Slice(source.bodyAt+from, source.bodyAt+to))
 		e.outside += n
 	}
 }

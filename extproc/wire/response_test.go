@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// encode returns the message as Envoy would read it, and in how many pieces it
+// encode returns the message as Envoy would read it, and in how many buffers it
 // was handed to gRPC.
 func encode(t testing.TB, r *Response) (*extprocv3.ProcessingResponse, int) {
 	t.Helper()
@@ -33,10 +33,10 @@ func encode(t testing.TB, r *Response) (*extprocv3.ProcessingResponse, int) {
 	if len(m.ProtoReflect().GetUnknown()) > 0 {
 		t.Errorf("unknown fields in %v", m)
 	}
-	pieces := len(data)
+	parts := len(data)
 	data.Free()
 	pool.settled(t)
-	return m, pieces
+	return m, parts
 }
 
 func overwrite(key, value string) *corev3.HeaderValueOption {
@@ -161,12 +161,12 @@ func TestEncode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, pieces := encode(t, &tt.in)
+			got, parts := encode(t, &tt.in)
 			if diff := cmp.Diff(tt.want, got, protocmp.Transform(), cmp.Comparer(func(a, b float64) bool { return a == b || a != a && b != b })); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if pieces != 1 {
-				t.Errorf("%d pieces", pieces)
+			if parts != 1 {
+				t.Errorf("%d parts", parts)
 			}
 		})
 	}
@@ -222,10 +222,10 @@ func TestBodyPatch(t *testing.T) {
 	edit := func(at, n int, with string) Edit { return Edit{At: at, Len: n, With: []byte(with)} }
 	const large = copyBelow
 	tests := []struct {
-		name   string
-		body   []byte
-		edits  []Edit
-		pieces int
+		name  string
+		body  []byte
+		edits []Edit
+		parts int
 	}{
 		{"empty", nil, nil, 1},
 		{"empty, filled", nil, []Edit{edit(0, 0, "new")}, 1},
@@ -241,7 +241,7 @@ func TestBodyPatch(t *testing.T) {
 		{"behind the end", body(100 << 10), []Edit{edit(100<<10, 0, ",")}, 3},
 		{"two that touch", body(100 << 10), []Edit{edit(50<<10, 5, "a"), edit(50<<10+5, 5, "b")}, 4},
 		{"two insertions in one place", body(20), []Edit{edit(5, 0, "a"), edit(5, 0, "b"), edit(5, 3, "c")}, 1},
-		{"pieces on both sides of the limit", body(3 * large), []Edit{edit(large-1, 1, ""), edit(2*large, 1, "")}, 3},
+		{"parts on both sides of the limit", body(3 * large), []Edit{edit(large-1, 1, ""), edit(2*large, 1, "")}, 3},
 		{"a long replacement", body(100 << 10), []Edit{edit(50<<10, 5, strings.Repeat("long ", 20<<10))}, 4},
 	}
 	for _, tt := range tests {
@@ -257,8 +257,8 @@ func TestBodyPatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(data) != tt.pieces {
-				t.Errorf("%d pieces, want %d", len(data), tt.pieces)
+			if len(data) != tt.parts {
+				t.Errorf("%d parts, want %d", len(data), tt.parts)
 			}
 			source.Free() // as a processor does after Send, while gRPC still writes
 			var m extprocv3.ProcessingResponse

@@ -217,8 +217,8 @@ func TestConcurrentStreamsShareBuffers(t *testing.T) {
 	}
 }
 
-// A client that goes away while its answer is being written: what was not
-// written is dropped, and the streams beside it are none the worse.
+// A client that disconnects while its response is written: what was not
+// written is dropped, and other streams are not affected.
 func TestClientGoesAway(t *testing.T) {
 	pool, frames := newStrict(), newStrict()
 	conn, stop := serve(t, splicer{}, pool, frames, grpc.WithStaticStreamWindowSize(64<<10))
@@ -241,7 +241,7 @@ func TestClientGoesAway(t *testing.T) {
 			if _, err := stream.Recv(); err != nil {
 				return err
 			}
-			return nil // with 64 KiB of the second answer received and the rest waiting
+			return nil // with 64 KiB of the second response received and the rest waiting
 		})
 		g.Go(func() error { return exchange(t.Context(), client, body(500<<10), 1000) })
 	}

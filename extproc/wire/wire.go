@@ -13,9 +13,8 @@
 // received. Bytes that are not a protobuf message are an error, never a panic. The
 // package decides nothing about requests: that is up to the Processor.
 //
-// It may import gRPC, protobuf's wire primitives and internal/protofield. Only its
-// tests import the generated Envoy types: they compare every message, and the field
-// numbers in numbers.go, with those.
+// Only its tests import the generated Envoy types: they compare every message, and the
+// field numbers in numbers.go, with those.
 package wire
 
 // Kind is the part of an HTTP exchange that a message is about. Its value is the field

@@ -11,17 +11,16 @@ import (
 	"weir/internal/protofield"
 )
 
-// writer encodes a message from back to front. A message is preceded by its
-// length, so whoever writes forwards has to measure everything first; backwards
-// the length is known when it is needed:
+// writer encodes a message from back to front. A nested message is preceded by its
+// length. A writer from front to back must measure everything first; from back to
+// front, the length is known when it is written:
 //
 //	m := w.len()
 //	… the fields of the inner message, the last one first …
 //	w.wrap(num, m)
 //
-// What is written must fit into buf: a writer that runs out of room panics, so
-// the rooms in this package are generous and its fuzz tests look for one that is
-// not.
+// The message must fit into buf: a writer without room panics. So the estimates in
+// this package are generous, and its fuzz tests look for one that is too small.
 type writer struct {
 	buf     []byte
 	at      int // what is written is buf[at:]
@@ -73,8 +72,8 @@ func (w *writer) string(num protowire.Number, s string) {
 	w.wrap(num, m)
 }
 
-// text writes a string field that has to be UTF-8. Envoy refuses a whole message
-// for one that is not, so it is an error here, where it can be told which.
+// text writes a string field that must be UTF-8. Envoy would reject the whole message
+// for an invalid one, without saying which; here the error names the field.
 func (w *writer) text(num protowire.Number, s, what string) {
 	if !utf8.ValidString(s) && w.err == nil {
 		w.err = fmt.Errorf("%s is not UTF-8", what)
