@@ -56,14 +56,14 @@ func newEjections(registry prometheus.Registerer, log *slog.Logger, current *cur
 		current: current, log: log, inForce: inForce,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ejections_total",
-			Help: "Ejections of a provider and key, or of one model there, for all clients, by the cause of the last failed attempt. An ejection that a failed probe prolongs counts again.",
+			Help: "Ejections of a provider key, or of one of its models, for all clients, by the cause of the last failed attempt. An ejection that a failed probe prolongs is counted again.",
 		}, []string{"provider", "model", "cause"}),
 		keys: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_key_ejections_total",
-			Help: "Ejections of a provider and key, or of one model there, for a single access key, by the cause of the last failed attempt. An ejection that a failed probe prolongs counts again.",
+			Help: "Ejections of a provider key, or of one of its models, for a single access key, by the cause of the last failed attempt. An ejection that a failed probe prolongs is counted again.",
 		}, []string{"provider", "cause"}),
-		ejected: prometheus.NewDesc("weir_ejected", "1 if a provider and key are ejected, that is, tried after all others, for all clients; else 0. With a model: 1 while only that model is ejected.", []string{"provider", "provider_key", "model"}, nil),
-		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Access keys with an ejection of a provider and key, or of a model there, that applies to that access key only.", []string{"provider", "provider_key"}, nil),
+		ejected: prometheus.NewDesc("weir_ejected", "Whether a provider key is ejected for all clients (1) or not (0). Requests use an ejected provider key only after all others. A series with a model exists, with value 1, while only that model is ejected.", []string{"provider", "provider_key", "model"}, nil),
+		ofKeys:  prometheus.NewDesc("weir_ejected_keys", "Number of access keys for which a provider key, or one of its models, is ejected while other access keys still use it.", []string{"provider", "provider_key"}, nil),
 	}
 	registry.MustRegister(e.total, e.keys, e)
 	return e
@@ -119,7 +119,7 @@ func (e *ejections) retain(p *policy.Policy) {
 	}
 }
 
-// count notes that a provider has series.
+// count records that a provider has series.
 func (e *ejections) count(provider string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -147,8 +147,8 @@ func (s sinks) Disconnected(ip string, port int) {
 	}
 }
 
-func (s sinks) Answering(cluster, key, model string, began time.Time) {
-	s.health.Answering(cluster, key, model, began)
+func (s sinks) Responding(cluster, key, model string, began time.Time) {
+	s.health.Responding(cluster, key, model, began)
 }
 
 // running follows the requests that run: an accesslog.Follower.

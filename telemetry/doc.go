@@ -6,10 +6,7 @@
 // set of values, and the series of each metric are bounded.
 //
 // The log is JSON, one line for each attempt and each request, with fixed fields:
-// names, numbers and times, never what a client or a model said. Telemetry never
-// blocks on a reader of the log: lines that do not fit into the buffer are dropped and
+// names, numbers and times, never contents of requests or responses. Telemetry never
+// waits for a reader of the log: lines that do not fit into the buffer are dropped and
 // counted.
-//
-// It imports llm, telemetry/accesslog, telemetry/rolling, internal/jsontext and
-// internal/sample.
 package telemetry

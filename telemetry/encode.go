@@ -28,7 +28,7 @@ const maxText = 256
 //	attempts       number of attempts
 //	status         sent to the client
 //	cause          why it did not succeed; empty if it did
-//	code           the gateway's error code, if it answered itself
+//	code           the gateway's error code, if the gateway itself responded
 //	rejected       why Envoy rejected the request, if it did
 //	duration_ms    from time to the end
 //	first_byte_ms  from time to the provider's first byte
@@ -37,11 +37,11 @@ const maxText = 256
 //	client_gone    the client disconnected before the response was complete
 //	truncated      the stream ended without the last event of its API
 //	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning;
-//	               where the response was cut, what it stated until then
+//	               if the response was cut, the numbers that it had reported until then
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the response's body
-//	suppressed     only where lines were left out: how many of the same kind (see refusals)
+//	suppressed     only if lines were suppressed: how many of the same kind (see refusals)
 func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = appendHead(b, r.Start, `","kind":"request","request_id":`, r.RequestID)
 	b = appendText(b, `,"key":`, r.Key)

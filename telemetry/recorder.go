@@ -34,7 +34,7 @@ type Recorder struct {
 	refused refusals
 
 	retain sync.Mutex
-	gone   map[target]time.Time // what is configured no longer, since when
+	gone   map[target]time.Time // what is no longer configured, and since when
 }
 
 // New returns a Recorder and registers its metrics.
@@ -61,7 +61,7 @@ func (r *Recorder) Close() error {
 	if r.log == nil {
 		return nil
 	}
-	r.tellRest(true)
+	r.reportRest(true)
 	return r.log.close(time.After(lastWrite))
 }
 
@@ -69,11 +69,11 @@ func (r *Recorder) Close() error {
 // has reported it. Call it about once a second.
 func (r *Recorder) Sweep() {
 	if r.log != nil {
-		r.tellRest(false)
+		r.reportRest(false)
 	}
 }
 
-func (r *Recorder) tellRest(last bool) {
+func (r *Recorder) reportRest(last bool) {
 	now := r.now()
 	r.refused.rest(now, last, func(why reason, n int) { r.log.suppressed(now, why, n) })
 }
@@ -180,7 +180,7 @@ func (m *metrics) served(q *accesslog.Request) {
 	m.duration.get(with(errorType)).Observe(q.Duration.Seconds())
 
 	// A response that began used tokens, whichever side ended it.
-	answered := q.Status >= 200 && q.Status < 300 && q.Code == ""
+	responded := q.Status >= 200 && q.Status < 300 && q.Code == ""
 	t := &q.Tokens
 	switch {
 	case t.Known:
@@ -188,10 +188,10 @@ func (m *metrics) served(q *accesslog.Request) {
 		if t.OutputKnown {
 			m.tokens.get(with("output")).Observe(float64(t.Output))
 		}
-		if t.Cut && answered {
+		if t.Cut && responded {
 			m.unknown.get(labels{q.Provider, q.Operation}).Inc()
 		}
-	case answered:
+	case responded:
 		m.unknown.get(labels{q.Provider, q.Operation}).Inc()
 	}
 
@@ -199,7 +199,7 @@ func (m *metrics) served(q *accesslog.Request) {
 		m.truncated.get(labels{q.Provider, q.Operation}).Inc()
 	}
 
-	if !answered || !q.Stream || q.FirstByte <= 0 || errorType != "" && errorType != accesslog.CauseClientGone && errorType != accesslog.CauseTruncated {
+	if !responded || !q.Stream || q.FirstByte <= 0 || errorType != "" && errorType != accesslog.CauseClientGone && errorType != accesslog.CauseTruncated {
 		return
 	}
 	m.firstToken.get(l).Observe(q.FirstByte.Seconds())

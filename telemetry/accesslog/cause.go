@@ -8,12 +8,12 @@ import (
 	"weir/metadata"
 )
 
-// answered reports whether the entry of a request also stands for its last attempt,
+// succeeded reports whether the entry of a request also stands for its last attempt,
 // for which Envoy sends no entry of its own. It is the same rule as Envoy's filter on
 // the log of attempts (xds, attemptLog). It can be applied to a request's entry
-// because what Envoy notes only about a request, such as a client that left, is never
-// noted about an attempt.
-func (e *entry) answered() bool {
+// because what Envoy records only about a request, such as a client that left, it never
+// records about an attempt.
+func (e *entry) succeeded() bool {
 	return e.attempts > 0 && (e.status >= 200 && e.status < 300 || e.replaced()) && e.flags&^ofRequests == 0
 }
 

@@ -3,9 +3,9 @@
 //
 // Envoy logs requests and attempts separately and in no fixed order; a Receiver joins
 // them by request id and passes them to a Sink. A record holds names, numbers and
-// times, never a body. The doc comments of its fields say which strings a client made;
-// those that end in Label come from a closed set and may be labels of metrics.
+// times, never a body. The comments of its fields say which strings come from a client;
+// fields whose names end in Label have a closed set of values and may be labels of
+// metrics.
 //
-// The package makes no metrics and writes no log. It imports llm, metadata, policy and
-// internal/protofield.
+// The package makes no metrics and writes no log.
 package accesslog

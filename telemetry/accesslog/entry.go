@@ -50,7 +50,7 @@ type entry struct {
 	rejected string // models
 	tokens   llm.Tokens
 	usage    bool   // Envoy has read the whole response for tokens
-	early    string // the usage object that a stream told before its end
+	early    string // the usage object that a stream sent before its end
 	// truncated is set if the stream ended without the last event of its API.
 	truncated bool
 	// totalTokens is set if the provider reports only a total.

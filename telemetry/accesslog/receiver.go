@@ -21,12 +21,12 @@ type Sink interface {
 	Request(*Request)
 }
 
-// Progress is a Sink that also learns which attempts are answering: the response has
-// begun with a good status and goes on. Envoy reports them every few seconds.
+// Progress is a Sink that also learns which attempts are responding: the response has
+// begun with a good status and has not ended. Envoy reports them every few seconds.
 type Progress interface {
-	// Answering reports the cluster, the id of the client's access key, the model that
+	// Responding reports the cluster, the id of the client's access key, the model that
 	// was sent to the cluster, and when the request began.
-	Answering(cluster, key, model string, began time.Time)
+	Responding(cluster, key, model string, began time.Time)
 }
 
 // Disconnects is a Sink that also learns which client connections have ended.
@@ -78,12 +78,12 @@ type Receiver struct {
 type request struct {
 	known    bool // context is
 	context  metadata.LogContext
-	held     []entry   // attempts that nothing can be said about yet
+	held     []entry   // attempts whose record is not complete yet
 	heldFrom int       // the number of the first of them
-	seen     int       // attempts
-	answer   *entry    // of the request, as long as it is to tell of its last attempt
-	emitted  time.Time // when the last attempt that was handed on ended
-	attempts int       // that Envoy has begun, as far as it told
+	seen     int       // attempts whose entries have arrived
+	final    *entry    // of the request, until the record of its last attempt is made from it
+	emitted  time.Time // when the last attempt that was passed on ended
+	attempts int       // that Envoy has begun, as far as it has reported them
 	ended    bool
 	cause    string // of the request, once it has ended
 	touched  time.Time
@@ -150,7 +150,7 @@ func (r *Receiver) take(log string, e *entry) {
 }
 
 // follow tells the Follower which requests are running. It leaves out requests that
-// Weir answered itself.
+// Weir itself responded to.
 func (r *Receiver) follow(e *entry) {
 	switch {
 	case e.context == "" && !e.running: // it ended before it was decided on
@@ -224,18 +224,18 @@ func (r *Receiver) request(e *entry) {
 		record := r.record(e, q)
 		q.cause = record.Cause
 		r.sink.Request(record)
-		if e.answered() {
-			q.answer = e
+		if e.succeeded() {
+			q.final = e
 		}
 	}
 	r.settle(e.requestID, q)
 }
 
-// progress reports the attempt that is answering a running request.
+// progress reports the attempt whose response to a running request has begun.
 func (r *Receiver) progress(e *entry, c *metadata.LogContext) {
 	p, ok := r.sink.(Progress)
 	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil {
-		p.Answering(planned.Cluster, c.KeyID, planned.Model, e.start)
+		p.Responding(planned.Cluster, c.KeyID, planned.Model, e.start)
 	}
 }
 
@@ -273,9 +273,9 @@ func (r *Receiver) settle(id string, q *request) {
 		*q = r.fresh
 		r.open[id] = q
 	}
-	if q.answer != nil {
-		e := *q.answer
-		q.answer = &e
+	if q.final != nil {
+		e := *q.final
+		q.final = &e
 	}
 	q.touched = r.now()
 }
@@ -296,13 +296,13 @@ func (r *Receiver) emit(q *request, all bool) {
 		q.heldFrom++
 	}
 	q.held = nil
-	if q.answer != nil && (all || q.seen >= q.attempts-1) {
+	if q.final != nil && (all || q.seen >= q.attempts-1) {
 		if q.seen < q.attempts {
-			e := q.answer.attempt(q.emitted)
+			e := q.final.attempt(q.emitted)
 			r.sink.Attempt(r.attemptRecord(&e, q, q.attempts, true))
 			q.seen++
 		}
-		q.answer = nil
+		q.final = nil
 	}
 }
 

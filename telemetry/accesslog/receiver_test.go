@@ -246,7 +246,7 @@ var twoAttempts = &metadata.LogContext{
 
 // The record of an attempt that has no entry begins where the one before ended,
 // and says of the provider's answer what the request's entry says.
-func TestAnsweringAttempt(t *testing.T) {
+func TestRespondingAttempt(t *testing.T) {
 	const ms = time.Millisecond
 	start := time.Unix(1_800_000_000, 0)
 	failed := &entry{requestID: "a", start: start.Add(20 * ms), duration: 80 * ms, status: 500}
@@ -318,7 +318,7 @@ type progress struct {
 	answers *[]string
 }
 
-func (p progress) Answering(cluster, _, model string, _ time.Time) {
+func (p progress) Responding(cluster, _, model string, _ time.Time) {
 	*p.answers = append(*p.answers, cluster+" "+model)
 }
 

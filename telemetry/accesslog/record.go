@@ -45,7 +45,7 @@ const (
 	// CauseOverloaded: too many requests were already waiting for a connection to the
 	// provider.
 	CauseOverloaded = "overloaded"
-	// CauseRefused: the gateway itself answered, with the error in Request.Code.
+	// CauseRefused: the gateway itself responded, with the error in Request.Code.
 	CauseRefused = "refused"
 	// CauseRejected: Envoy rejected the request, for the reason in Request.Rejected.
 	CauseRejected = "rejected"
@@ -76,7 +76,13 @@ func CauseOf(status int) string {
 	}
 }
 
-// Attempt is one attempt at a provider, as Envoy logged it.
+// Attempt is the record of one attempt at a provider. A request that fails over has
+// several, with Numbers from 1; only the last is Final. The access key and the requested
+// model come from the plan of the request, everything else from Envoy's log.
+//
+// An Attempt that failed has a Cause, also if the client received a response: an attempt
+// with status 503 has CauseStatus5xx, and a failure disguised as success has status 200 and
+// CauseErrorAnswer.
 type Attempt struct {
 	RequestID string
 	Start     time.Time
@@ -106,8 +112,10 @@ type Attempt struct {
 	Quota llm.QuotaHeaders
 }
 
-// Request is a whole request, from the first byte that the client sent to the last
-// byte that it was sent.
+// Request is the record of a whole request, from the first byte that the client sent to
+// the last byte that it received. Its Provider and Model are those of the last attempt;
+// its Status and Cause are what the client saw: a request that succeeded at its second
+// attempt has status 200, no Cause and two Attempts.
 type Request struct {
 	RequestID string
 	Start     time.Time
@@ -125,7 +133,7 @@ type Request struct {
 	Provider, Model, ModelLabel string
 
 	Status   int    // sent to the client; 0 if none
-	Code     string // Weir's error code, when the gateway itself answered
+	Code     string // Weir's error code, if the gateway itself responded
 	Cause    string // one of the Causes
 	Attempts int
 	// HeapFull is set when Envoy refused or ended the request because its heap

@@ -36,7 +36,7 @@ func readUsage(b []byte) (t llm.Tokens, total int64) {
 	case !input.known && !output.known && status != partial:
 		return llm.Tokens{}, all.n
 	case !input.known || !output.known && status == partial:
-		return llm.Tokens{}, 0 // what is missing was said, and makes no sense
+		return llm.Tokens{}, 0 // the details exceed the counts: nothing of it can be trusted
 	}
 	return llm.Tokens{
 		Known: true, OutputKnown: output.known,

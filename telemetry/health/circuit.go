@@ -12,13 +12,13 @@ import (
 // clients or for one access key. A nil circuit is in use and has no history.
 type circuit struct {
 	model string // empty: it is a cluster's
-	key   string // the id of the access key that alone it is for; empty: it is for all
+	key   string // the id of the access key, if it is for this key alone; empty: for all clients
 
 	// state is nil while the circuit is in use. The value that it points to never
 	// changes.
 	state atomic.Pointer[state]
 
-	mu        sync.Mutex // of what observes
+	mu        sync.Mutex // held by observe
 	row       row
 	succeeded time.Time // when the newest attempt began that succeeded
 }
@@ -60,13 +60,13 @@ func (c *circuit) until() time.Time {
 	return time.Time{}
 }
 
-// turn is a claimed probe, with the state before it.
+// turn is a claimed probe, with the state before the claim.
 type turn struct {
 	circuit *circuit
 	was, is *state
 }
 
-// release gives back a probe that is not made.
+// release returns a claimed probe that will not be made.
 func (t turn) release() {
 	if t.is != nil {
 		t.circuit.state.CompareAndSwap(t.is, t.was)
@@ -108,7 +108,7 @@ func (c *circuit) probe(key string, now time.Time) (turn, bool) {
 		next.time = s.longer()
 		next.Until, next.probed, next.before = now.Add(next.time), now, s
 		next.first, next.second = key, ""
-		if s.before != nil { // it is not needed twice
+		if s.before != nil { // the state before the first probe is the one to return to
 			next.before = &state{Ejection: s.Ejection, time: s.time, max: s.max}
 		}
 	case c.beside(s, key):
@@ -123,7 +123,7 @@ func (c *circuit) probe(key string, now time.Time) (turn, bool) {
 type attempt struct {
 	key        string // the id of the client's access key
 	model      string
-	configured bool // the model is
+	configured bool // the model is configured
 	began      time.Time
 	verdict
 	cause string

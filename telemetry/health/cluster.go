@@ -20,7 +20,7 @@ type cluster struct {
 	// keys are the views of access keys, by their ids; nil if there are none. The map
 	// never changes: it is replaced.
 	keys atomic.Pointer[map[string]*view]
-	kept sync.Mutex // of what puts a map there
+	kept sync.Mutex // held while keys is replaced
 }
 
 // view is the health of a cluster as all clients, or one access key, have met it: of
@@ -32,7 +32,7 @@ type view struct {
 	// models are those that the provider has limited, by the provider's names; nil if
 	// there are none. The map never changes: it is replaced.
 	models atomic.Pointer[map[string]*limited]
-	mu     sync.Mutex // of what puts a map there
+	mu     sync.Mutex // held while models is replaced
 }
 
 // limited is a model whose rate the provider has limited.
@@ -41,7 +41,7 @@ type limited struct {
 	configured bool
 }
 
-// Clients may invent names of models, and a provider may answer all of them with 429:
+// Clients may invent names of models, and a provider may respond to all of them with 429:
 // these constants bound what is kept for a cluster.
 const (
 	maxModels    = 100 // of all clients
@@ -98,7 +98,7 @@ func (c *cluster) mayProbe(key, model string, now time.Time) bool {
 // cluster at now. It may if it may probe every circuit that is ejected.
 func (c *cluster) claim(key, model string, now time.Time) bool {
 	if !c.mayProbe(key, model, now) {
-		return false // without taking the turn of another
+		return false // without claiming any of the others
 	}
 	circuits := c.circuits(key, model)
 	var turns [len(circuits)]turn

@@ -90,7 +90,7 @@ func TestConcurrent(t *testing.T) {
 		}
 		w.now = due.Add(2 * time.Second)
 		for range 4 {
-			wg.Go(func() { w.Answering(w.a, "", "x", due.Add(time.Second)) })
+			wg.Go(func() { w.Responding(w.a, "", "x", due.Add(time.Second)) })
 			wg.Go(func() { c.claim("", "x", due.Add(time.Hour)) })
 		}
 		wg.Wait()

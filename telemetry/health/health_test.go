@@ -165,8 +165,8 @@ func (w *world) do(t *testing.T, step string) {
 			w.told.WriteString("no ")
 		}
 		return
-	case "answering":
-		w.Answering(w.a, key, model, w.now)
+	case "responding":
+		w.Responding(w.a, key, model, w.now)
 		return
 	}
 	name, earlier, _ := strings.Cut(step, "-")
@@ -219,13 +219,13 @@ func TestTracker(t *testing.T) {
 	f("400 408 409 gone other 400 408 409 gone other 408 408 408 408", "")
 	f("500 500 500 500 404 500", "status_5xx for 5")
 	f("500 500 500 500 left 500", "")
-	f("500 500 500 500 answering 500", "")
+	f("500 500 500 500 responding 500", "")
 
 	// The order is that in which attempts began.
 	f("500 500 500 500 500 ok-1", "status_5xx for 5")
 	f("500 500 500 500 ok-1 500", "status_5xx for 5")
 	f("ok timeout-1 timeout-1 timeout-1", "")
-	f("500 500 500 500 500 answering", "status_5xx returned")
+	f("500 500 500 500 500 responding", "status_5xx returned")
 
 	// Probes: one at a time, and twice the time after each that fails.
 	const ejected = "500 500 500 500 500 "

@@ -20,7 +20,7 @@ func TestModels(t *testing.T) {
 	f("429 429 429 429 ok@y 429", "x:rate_limit x for 5")
 	f("429 429 429 429 500 gone 404 timeout 429", "x:rate_limit x for 5")
 	f("429 429 429 429 429 +5 probe 429 +10 probe probe", "x:rate_limit yes x:rate_limit yes no x for 20")
-	f("429 429 429 429 answering 429", "")
+	f("429 429 429 429 responding 429", "")
 	f("429/retry-after:7 ok-1", "x:rate_limit x for 7")
 	f("429 ok 429-1/retry-after:7", "")
 
@@ -30,13 +30,13 @@ func TestModels(t *testing.T) {
 	f("500 500 500 500 429/retry-after:7 500", "x:rate_limit status_5xx for 5 x for 7")
 
 	// Another model is in use, and the cluster; its success brings back that alone.
-	f("429/retry-after:7 probe@y ok@y answering@y", "x:rate_limit yes x for 7")
+	f("429/retry-after:7 probe@y ok@y responding@y", "x:rate_limit yes x for 7")
 	f("500 500 500 500 ok@y 500", "")
 	const both = "500 500 500 500 500 429/retry-after:3 "
 	f(both, "status_5xx x:rate_limit for 5 x for 3")
 	f(both+"ok@y", "status_5xx x:rate_limit returned x for 3")
 	f(both+"ok", "status_5xx x:rate_limit returned x:returned")
-	f(both+"answering", "status_5xx x:rate_limit returned x:returned")
+	f(both+"responding", "status_5xx x:rate_limit returned x:returned")
 
 	// One request probes both; whoever may not takes nobody's turn.
 	f(both+"+3 probe +2 probe probe probe@y", "status_5xx x:rate_limit no yes no no for 10 x for 10")

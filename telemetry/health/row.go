@@ -16,7 +16,7 @@ import (
 // together with those of another key.
 type row struct {
 	alone  int       // the weight of those that count alone
-	last   time.Time // when the newest of those began
+	last   time.Time // when the newest of them began
 	newest time.Time // when the newest of all began
 	keys   map[string]part
 }
@@ -27,8 +27,7 @@ type part struct {
 	last   time.Time // when the newest of them began
 }
 
-// maxRow bounds the keys of a row. While the circuit is in use, fewer than that eject
-// it.
+// maxRow bounds the keys of a row. Fewer are enough to eject a circuit in use.
 const maxRow = 1000
 
 // fail adds a failure.

@@ -13,10 +13,10 @@ import (
 // Event is a change of the health of a cluster, or of one of its models.
 type Event struct {
 	Cluster string
-	Key     string // the id of the access key that alone it is for; empty: it is for all
+	Key     string // the id of the access key, if it concerns this key alone; empty: all clients
 	Model   string // as it is sent; empty: the cluster
-	// Ejection says why it is not in use, either newly or still after a failed probe;
-	// nil if it is in use again.
+	// Ejection says why it is not in use: because it was ejected, or because a probe
+	// failed. It is nil if the cluster or model is in use again.
 	Ejection *policy.Ejection
 }
 
@@ -110,10 +110,10 @@ func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	}, s)
 }
 
-// Answering records that a cluster has begun a good response for a model, to a request
+// Responding records that a cluster has begun a good response for a model, to a request
 // of an access key that began at began. The response need not end for the cluster and
 // the model to be healthy.
-func (t *Tracker) Answering(cluster, key, model string, began time.Time) {
+func (t *Tracker) Responding(cluster, key, model string, began time.Time) {
 	if s := t.settings.Load(); s != nil {
 		t.observe(cluster, t.now(), attempt{key: key, model: model, began: began, verdict: success}, s)
 	}

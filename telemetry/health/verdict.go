@@ -46,7 +46,7 @@ func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 	case accesslog.CauseConnectFailure:
 		counts = f.ConnectFailure
 	case accesslog.CauseReset:
-		counts = f.Reset || f.Timeout // Envoy has one word for both
+		counts = f.Reset || f.Timeout // Envoy reports both in the same way
 	case accesslog.CauseTimeout:
 		v = timeout
 		if counts = f.Reset || f.Timeout; a.Status >= 400 {

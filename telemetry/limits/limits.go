@@ -1,7 +1,7 @@
 // Package limits counts how often each limit of the gateway was reached.
 //
-// Whoever enforces a limit registers it once and calls Hit for each thing that
-// was refused, closed or cut because of it. /healthz lists the limits that were
+// The code that enforces a limit registers it once, and calls Hit each time that it refuses,
+// closes or cuts something because of it. /healthz lists the limits that were
 // reached, with what to do; the metrics are weir_limit_reached_total,
 // weir_limit_active and weir_limit_value.
 //
@@ -44,8 +44,8 @@ type Limit struct {
 	InUse func() int64
 }
 
-// Registry holds the limits of a gateway. Its methods may be called at the same
-// time.
+// Registry holds the limits of a gateway. Its methods may be called
+// concurrently.
 type Registry struct {
 	log *slog.Logger
 	now func() time.Time
@@ -81,7 +81,7 @@ type Counter struct {
 	total       uint64
 	since, last time.Time
 	value       int64
-	known       bool // value is
+	known       bool // value is set
 }
 
 // Hit counts that the limit was reached once.

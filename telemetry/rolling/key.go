@@ -36,7 +36,7 @@ type KeyNumbers struct {
 // limit is what a provider last said about one of its limits.
 type limit struct {
 	value int64
-	until time.Time // when it stops being known; zero: nothing is
+	until time.Time // when it stops being known; zero: nothing is known
 }
 
 func (l *limit) set(now time.Time, value *int64, reset time.Time) {

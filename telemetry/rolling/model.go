@@ -108,7 +108,7 @@ type Model struct {
 	mu      sync.Mutex
 	ring    ring
 	window  *window // nil when nothing was observed
-	changed bool    // since numbers were made
+	changed bool    // something was observed since numbers were made
 }
 
 // Observe counts an attempt that ended at now. It allocates only the first
