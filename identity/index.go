@@ -10,10 +10,10 @@ import (
 // of 100,000 keys, 400.
 const shards = 256
 
-// Index finds access keys. It is immutable: a change makes another Index, which
-// shares with the first all that is the same. So whoever holds one sees a
-// consistent set of keys, and swapping an atomic pointer changes it for all. An Index
-// without keys finds nothing.
+// Index finds access keys. It is immutable: Put and Remove return another Index, which
+// shares the unchanged keys with the first. So the holder of an Index sees a consistent
+// set of keys, and the swap of an atomic pointer changes the keys for all new requests.
+// An Index without keys finds nothing.
 type Index struct {
 	shards [shards]map[Hash]*Key // by the first byte of the hash
 	n      int
@@ -35,14 +35,14 @@ func NewIndex(keys map[Hash]*Key) *Index {
 	return x
 }
 
-// Find returns the key of a credential; nil: there is none. Only the hash of the
-// credential is looked up, so the time that it takes tells nothing of a key.
+// Find returns the key of a credential, or nil. It looks up the hash of the credential,
+// so the time that it takes reveals nothing about a key.
 func (x *Index) Find(credential string) *Key {
 	h := HashOf(credential)
 	return x.shards[h[0]][h]
 }
 
-// Put returns an Index that has the key too, in place of one with the same hash.
+// Put returns an Index that also has the key. It replaces a key with the same hash.
 func (x *Index) Put(h Hash, k *Key) *Index {
 	return x.change(h, func(shard map[Hash]*Key) { shard[h] = k })
 }
@@ -67,7 +67,7 @@ func (x *Index) change(h Hash, change func(map[Hash]*Key)) *Index {
 // Len returns the number of keys.
 func (x *Index) Len() int { return x.n }
 
-// ByID returns the key with an id; nil: there is none.
+// ByID returns the key with an id, or nil.
 func (x *Index) ByID(id string) *Key {
 	digits, ok := strings.CutPrefix(id, idPrefix)
 	first, err := hex.DecodeString(digits)
@@ -82,7 +82,7 @@ func (x *Index) ByID(id string) *Key {
 	return nil
 }
 
-// Named returns the key with a name; nil: there is none. It looks at all keys.
+// Named returns the key with a name, or nil. It looks at all keys.
 func (x *Index) Named(name string) *Key {
 	for _, shard := range x.shards {
 		for _, k := range shard {

@@ -18,8 +18,8 @@ func HashOf(credential string) Hash {
 	return sha256.Sum256(append(buffer[:0], credential...))
 }
 
-// ID returns the id of the key with this hash. It tells keys apart, and does not
-// change with a key's name.
+// ID returns the id of the key with this hash. It identifies the key, whatever its name
+// is.
 func (h Hash) ID() string { return idPrefix + hex.EncodeToString(h[:idBytes]) }
 
 const (
@@ -27,19 +27,21 @@ const (
 	idBytes  = 6
 )
 
-// Key is an access key. It is not changed once an Index has it. A nil Key is the
-// anonymous client of a gateway without access keys.
+// Key is an access key: who the client of a request is, and what it may use. Requests,
+// limits, logs and metrics name a key by its ID, so its Name may change. A Key must not be
+// changed once an Index has it. A nil Key is the anonymous client of a gateway without
+// access keys, which may use everything.
 type Key struct {
 	ID   string // Hash.ID
 	Name string
-	// Metadata is the operator's own, for strategies.
+	// Metadata has values of the operator, for use in strategies.
 	Metadata map[string]any
 	Limits   Limits
 	Scope    Scope
 }
 
-// Limits bound what one key may use of the gateway at once. 0 is the limit that
-// the policy has for keys without their own.
+// Limits bound what the running requests of one key may use together. 0 stands for the
+// policy's limit for keys without one of their own.
 type Limits struct {
 	Requests  int
 	BodyBytes int64
@@ -49,8 +51,8 @@ type Limits struct {
 // list nothing. Lists are sorted: see NewScope.
 type Scope struct {
 	Providers []string
-	// Models are handles, so that many keys that name the same model share its
-	// names, and a model is found without comparing them.
+	// Models are handles, so that keys that name the same model share the memory of its
+	// names.
 	Models []unique.Handle[Model]
 }
 
@@ -65,7 +67,8 @@ func (m Model) compare(other Model) int {
 	return cmp.Compare(m.ID, other.ID)
 }
 
-// NewScope returns the scope that allows these. It sorts the lists in place.
+// NewScope returns the scope that allows these providers and models. It sorts the lists
+// in place.
 func NewScope(providers []string, models []Model) Scope {
 	out := Scope{Providers: providers}
 	slices.Sort(out.Providers)
@@ -80,7 +83,7 @@ func NewScope(providers []string, models []Model) Scope {
 	return out
 }
 
-// Limited reports whether the scope leaves anything out.
+// Limited reports whether the scope excludes anything.
 func (k *Key) Limited() bool { return k != nil && (k.Scope.Providers != nil || k.Scope.Models != nil) }
 
 // AllowsProvider reports whether the key may use a provider, by its id.
@@ -92,8 +95,8 @@ func (k *Key) AllowsProvider(id string) bool {
 	return ok
 }
 
-// AllowsModel reports whether the key may use a model, as far as its models are
-// limited. Its provider must be allowed, too.
+// AllowsModel reports whether the key's list of models, if there is one, has a model. The
+// provider of the model must be allowed, too.
 func (k *Key) AllowsModel(m Model) bool {
 	if k == nil || k.Scope.Models == nil {
 		return true

@@ -9,9 +9,9 @@ import (
 	"unsafe"
 )
 
-// version begins each encoded value. Requests that are running while Weir is
-// replaced by another version may carry values of the other: they are not read,
-// because a field that means something else is worse than none.
+// version begins each encoded value. Requests that are running while another version
+// of Weir takes over carry values of the old version. Those are not read, because a
+// field with another meaning is worse than a missing one.
 const version = "1;"
 
 var (
@@ -36,17 +36,17 @@ type coder struct {
 	err     error
 }
 
-// begin writes a value. size is the length that is expected, so that one allocation
-// is enough.
+// begin starts writing a value. size is its expected length, so that one allocation is
+// enough.
 func (c *coder) begin(size int) {
 	c.writing = true
 	c.out = append(make([]byte, 0, size), version...)
 }
 
-// overhead is more than the length of a field takes, with what is around it.
+// overhead is the most that a field takes besides its text.
 const overhead = 5
 
-// newReader reads a value.
+// newReader starts reading a value.
 func newReader(s string) coder {
 	rest, ok := strings.CutPrefix(s, version)
 	if !ok {
@@ -55,7 +55,7 @@ func newReader(s string) coder {
 	return coder{in: rest}
 }
 
-// end returns an error unless the text was exactly what Encode writes.
+// end returns an error unless the whole text has been read without one.
 func (c *coder) end() error {
 	if c.err == nil && c.in != "" {
 		return errTrailing
@@ -178,8 +178,8 @@ func (c *coder) moment(t *time.Time) {
 	}
 }
 
-// length is that of a list, of at most most items. It returns the number of items to
-// read, 0 when writing.
+// length reads or writes the length of a list of at most most items. It returns the
+// number of items to read; 0 when writing.
 func (c *coder) length(n, most int) (read int) {
 	c.integer(&n)
 	if c.writing {

@@ -6,20 +6,24 @@ import (
 	"weir/llm"
 )
 
-// Gate tells Weir what to do with the response of an attempt. It is decided with
-// the plan and read when the response arrives.
+// Gate tells Weir what to do with the response of an attempt. It is written with the
+// plan and read when the response arrives. A Gate with Hold keeps a response from the
+// client until it has content, so that another attempt can replace a failure disguised
+// as success. A Gate with Strict or Idle follows a stream to its end. The zero Gate does
+// nothing.
 type Gate struct {
 	Response llm.ResponseKind
 	Stream   bool
-	// MayStream is set where the client did not ask for events, but may get them.
+	// MayStream is set if the response may be a stream although the client did not ask
+	// for one.
 	MayStream bool
-	// Hold is set where nothing of the response may reach the client before it has
+	// Hold is set if the client must receive nothing of the response before it has
 	// content, because another attempt could follow.
 	Hold bool
-	// Strict is set where a stream that ends without its last event must end in an
-	// error.
+	// Strict is set if Weir must add an error to a stream that ends without its last
+	// event.
 	Strict bool
-	// Idle is the longest silence inside a stream, 0 where Envoy bounds it.
+	// Idle is the longest time between two chunks of a stream; 0 if Envoy bounds it.
 	Idle time.Duration
 	// Deadline bounds how long the response may be held; Attempt is the timeout of
 	// one attempt.
@@ -62,7 +66,7 @@ func DecodeGate(s string) Gate {
 	return g
 }
 
-// Cause is why Weir took a response for a failure, with the status that the
+// Cause is why Weir judged a response to be a failure, with the status that the
 // provider sent. It is the value of CauseHeader.
 type Cause struct {
 	Name   string

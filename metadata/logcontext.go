@@ -1,15 +1,15 @@
 package metadata
 
 // LogContext is what the access log says of a request in addition to what Envoy knows.
-// It travels as metadata, so that whoever receives the log needs no memory of the
-// decision.
+// It travels as metadata, so that the receiver of the log needs no state of the request
+// path.
 type LogContext struct {
-	// ID is the id of the request when it was decided on. Its header may be another
-	// one when it is logged, where the configuration sets it.
+	// ID is the id of the request when it was planned. If the configuration sets the
+	// header, the logged request has another one.
 	ID string
 	// Operation is that of the endpoint.
 	Operation string
-	// Asked is the first model name of the client, empty where it sent none.
+	// Asked is the first model name that the client sent; empty if it sent none.
 	Asked string
 	// KeyID and Key are the id and the name of the access key.
 	KeyID, Key string
@@ -17,11 +17,11 @@ type LogContext struct {
 	Attempts   []LoggedAttempt
 }
 
-// LoggedAttempt says where an attempt goes. The log of a cluster that looks its host
-// up names the host's cluster instead.
+// LoggedAttempt is where an attempt goes. Envoy's log cannot say: it names the cluster of
+// the host, which several clusters may share.
 type LoggedAttempt struct {
 	Cluster string
-	Model   string // what the provider is asked for
+	Model   string // as it is sent to the provider
 }
 
 func (l *LogContext) fields(c *coder) {

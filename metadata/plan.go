@@ -14,15 +14,16 @@ const MaxAttempts = 10
 // maxChanges bounds the edits and the header changes of an attempt that are read.
 const maxChanges = 1000
 
-// Plan is what the later attempts of a request need: everything that was decided when
-// the request arrived, except its body, which Envoy keeps as the first attempt sent
-// it. It holds no credential.
+// Plan holds the later attempts of a request, from the second on. It is decided when the
+// request arrives and travels with it, so that every attempt uses the same decision. It
+// does not hold the body: Envoy keeps the body of the first attempt, and the Edits of an
+// Attempt turn that into the body of the Attempt. A Plan holds no credential.
 type Plan struct {
 	// Deadline bounds when an attempt may start.
 	Deadline time.Time
-	// Length is that of the first attempt's body.
+	// Length is the length of the first attempt's body.
 	Length int
-	// Attempts are the attempts from the second on.
+	// Attempts begin with the second attempt.
 	Attempts []Attempt
 }
 
@@ -99,10 +100,10 @@ func (p *Plan) Encode() string {
 // Retry is a later attempt, checked against what Envoy is about to do.
 type Retry struct {
 	Attempt
-	// Length is that of the body after the edits.
+	// Length is the length of the body after the edits.
 	Length int
-	// Expired is set where the time for all attempts is over, Last where no attempt
-	// follows this one.
+	// Expired is set if the time for all attempts is over, Last if no attempt follows
+	// this one.
 	Expired, Last bool
 }
 
