@@ -212,7 +212,7 @@ func refusals(client, op string) []refusal {
 		{"unreachable", step{op, "refused:m", prompt, once},
 			apiError{"", 502, "no provider of this model could be reached", "api_error", "provider_unreachable"}},
 		{"silent", step{op, "silent:m", prompt, once},
-			apiError{"", 504, "no provider answered in time", "timeout_error", "timeout"}},
+			apiError{"", 504, "no provider responded in time", "timeout_error", "timeout"}},
 	}
 }
 

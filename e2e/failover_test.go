@@ -159,7 +159,7 @@ on_http_request:
 		first.Reset()
 		first.Script(recorder.Silence)
 		a := g.Post("/v1/chat/completions", `{"model":"first:m"}`)
-		wantError(t, a, 504, `{"error":{"message":"no provider answered in time","type":"timeout_error","code":"timeout","param":null}}`)
+		wantError(t, a, 504, `{"error":{"message":"no provider responded in time","type":"timeout_error","code":"timeout","param":null}}`)
 	})
 }
 

@@ -343,7 +343,7 @@ func (h *hostile) orders(t *testing.T) {
 	t.Run("stream", func(t *testing.T) {
 		h.p.Script(recorder.Silence)
 		a := h.Post("/v1/chat/completions", `{"model":"p:m"}`, orders...)
-		if want := errorBody("", "timeout", "no provider answered in time"); a.Status != 504 || a.Body != want {
+		if want := errorBody("", "timeout", "no provider responded in time"); a.Status != 504 || a.Body != want {
 			t.Errorf("response %d %s\nwant     504 %s", a.Status, a.Body, want)
 		}
 		own(t, h.p.WaitRequests(t, 1)[0])

@@ -87,8 +87,8 @@ type refusal struct {
 var (
 	noneReached = refusal{502, "provider_unreachable", "api_error", "no provider of this model could be reached"}
 	redirected  = refusal{502, "provider_unreachable", "api_error", "the provider redirects this request to another address: correct its base_url"}
-	noAnswer    = refusal{502, "provider_unreachable", "api_error", "the provider sent a status that is not a final one of HTTP"}
-	noneInTime  = refusal{504, "timeout", "timeout_error", "no provider answered in time"}
+	noAnswer    = refusal{502, "provider_unreachable", "api_error", "the provider sent a status that is not a valid final HTTP status"}
+	noneInTime  = refusal{504, "timeout", "timeout_error", "no provider responded in time"}
 	noneBegan   = refusal{504, "timeout", "timeout_error", "no provider responded in the time available"}
 )
 

@@ -25,8 +25,8 @@ const usageFilter = "weir.usage"
 const LogFlush = 20 * time.Millisecond
 
 const (
-	// logBuffer is how much each logger of each of Envoy's workers keeps while Weir is
-	// gone or does not read. Beyond that, Envoy drops entries and counts them. A
+	// logBuffer is how much each logger of each of Envoy's workers keeps while Weir is not
+	// running or does not read. Beyond that, Envoy drops entries and counts them. A
 	// logger with that much sends before LogFlush has passed.
 	logBuffer = 4 << 20
 	// maxUsageJSON and maxUsageEvent bound what Envoy buffers of a response to find

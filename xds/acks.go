@@ -15,14 +15,14 @@ type versions = map[string]string
 // without a lock: Server.mu guards it.
 type progress struct {
 	wildcard bool
-	// names are those it subscribed to in addition to a wildcard.
+	// names are the subscribed names, in addition to a wildcard.
 	names map[string]struct{}
 	// held are the versions it has acknowledged.
 	held versions
-	// owed is set if a response is due, even an empty one. unanswered holds the
+	// owed is set if a response is due, even an empty one. unacknowledged holds the
 	// content of the responses that are not yet acknowledged or rejected, by nonce.
-	owed       bool
-	unanswered map[string]carried
+	owed           bool
+	unacknowledged map[string]carried
 	// refused are the resources that it rejected and that were not sent again, in the
 	// publication refusedIn; rejection is its message.
 	refused   map[string]struct{}
@@ -40,9 +40,9 @@ type carried struct {
 // versions it holds; current ones are not sent again and thus not acknowledged.
 func newProgress(initial versions) *progress {
 	p := &progress{
-		held:       versions{},
-		unanswered: map[string]carried{},
-		refused:    map[string]struct{}{},
+		held:           versions{},
+		unacknowledged: map[string]carried{},
+		refused:        map[string]struct{}{},
 	}
 	maps.Copy(p.held, initial)
 	return p
@@ -58,7 +58,7 @@ func (p *progress) sent(resp *discoveryv3.DeltaDiscoveryResponse) {
 	for _, name := range c.removed {
 		delete(p.refused, name)
 	}
-	p.unanswered[resp.GetNonce()] = c
+	p.unacknowledged[resp.GetNonce()] = c
 	p.owed = false
 }
 
@@ -66,14 +66,14 @@ func (p *progress) sent(resp *discoveryv3.DeltaDiscoveryResponse) {
 // of the subscription, or both. want is what the publication holds of the type. It
 // reports whether the request rejects a response.
 func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, want versions, publication uint64) bool {
-	c, answers := p.unanswered[req.GetResponseNonce()]
-	rejects := answers && req.GetErrorDetail() != nil
-	delete(p.unanswered, req.GetResponseNonce())
+	c, responds := p.unacknowledged[req.GetResponseNonce()]
+	rejects := responds && req.GetErrorDetail() != nil
+	delete(p.unacknowledged, req.GetResponseNonce())
 	switch {
 	case rejects:
 		p.refuse(c, want, publication)
 		p.rejection = rejectionText(req)
-	case answers:
+	case responds:
 		maps.Copy(p.held, c.versions)
 		for _, name := range c.removed {
 			delete(p.held, name)
@@ -90,7 +90,7 @@ func (p *progress) received(req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.
 		maps.DeleteFunc(p.held, func(name, _ string) bool { return !p.subscribed(name) })
 		maps.DeleteFunc(p.refused, func(name string, _ struct{}) bool { return !p.subscribed(name) })
 	}
-	if len(p.refused) == 0 && len(p.unanswered) == 0 {
+	if len(p.refused) == 0 && len(p.unacknowledged) == 0 {
 		p.rejection = ""
 	}
 	return rejects
@@ -123,7 +123,7 @@ func (p *progress) subscribed(name string) bool {
 
 // current reports whether nothing has to be sent and no response is due.
 func (p *progress) current(want versions) bool {
-	if p.owed || len(p.unanswered) > 0 || len(p.refused) > 0 {
+	if p.owed || len(p.unacknowledged) > 0 || len(p.refused) > 0 {
 		return false
 	}
 	if p.wildcard {
@@ -151,7 +151,7 @@ func (p *progress) holds(want versions) bool {
 // An Envoy asks for listeners only when its clusters are warm, and for routes when it
 // has listeners, so a type that it has not asked for is pending too. Secrets are the
 // exception: they are known by reference only, and a cluster's acknowledgement waits
-// for them. A type that the Set does not hold is never pending.
+// for them. A type without resources in the Set is never pending.
 func pendingTypes(types map[string]*progress, want map[string]versions) []string {
 	var pending []string
 	for _, t := range servedTypes {

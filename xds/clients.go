@@ -23,7 +23,7 @@ const (
 	clientPing        = 30 * time.Second
 	clientPingTimeout = 10 * time.Second
 	// peerTimeout is how long a connection waits for Weir's decision whether its
-	// client has too many. If there is none by then, it is accepted.
+	// client has too many. Without a decision by then, it is accepted.
 	peerTimeout = 500 * time.Millisecond
 	// inspectedBytes is the initial buffer of a connection that has sent nothing yet.
 	// It grows while a TLS handshake needs more. With Envoy's 16 KiB, 10,000 silent

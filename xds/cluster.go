@@ -57,7 +57,7 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	b.protocol(out, b.upstreamProtocol(c))
 	behind := b.resolve(out, c)
 	options := b.upstreamProtocol(c)
-	if behind != nil { // which has the connections
+	if behind != nil { // the cluster behind has the connections
 		options = http1()
 	}
 	options.HttpFilters = b.upstreamFilters(c)

@@ -86,8 +86,8 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 			ConfigSource: ads(), RouteConfigName: RouteName,
 		}},
 		// Clients' x-envoy-* and x-weir-* headers are instructions to Envoy and Weir:
-		// they go before anything reads them. So does a request id, which Envoy
-		// would keep of a client on a private address: two requests with one id
+		// they are removed before anything reads them. So is a request id, which Envoy
+		// would keep from a client on a private address: two requests with the same id
 		// would be one in the log.
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.extension("envoy.http.early_header_mutation.header_mutation", early)},
 		NormalizePath:                 boolean(false),
@@ -224,7 +224,7 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToRemove: []string{metadata.CauseHeader},
 			TypedPerFilterConfig:    b.returnedHeaders(),
-			ResponseHeadersToAdd: append(answerHeaders(),
+			ResponseHeadersToAdd: append(gatewayHeaders(),
 				setHeader(metadata.ProviderHeader, "%CLUSTER_METADATA("+metadata.ClusterMetadata+":"+metadata.ProviderField+")%"),
 				setHeader(metadata.ModelHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.ModelField+")%"),
 				setHeader(metadata.RejectedHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.RejectedField+")%"),
@@ -233,9 +233,9 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	}
 }
 
-// answerHeaders are added to every response, also to Envoy's own. A provider's
+// gatewayHeaders are added to every response, also to Envoy's own. A provider's
 // x-request-id stays: its support asks for it.
-func answerHeaders() []*corev3.HeaderValueOption {
+func gatewayHeaders() []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{
 		setHeader(metadata.RequestIDHeader, requestID),
 		{
@@ -310,7 +310,7 @@ func (b *builder) retryPolicy() *routev3.RetryPolicy {
 		RetryBackOff:          &routev3.RetryPolicy_RetryBackOff{BaseInterval: duration(time.Millisecond), MaxInterval: duration(2 * time.Millisecond)},
 	}
 	out.RetriableHeaders = []*routev3.HeaderMatcher{
-		headerThere(metadata.CauseHeader, true), headerIs(":status", matching(noAnswer)),
+		headerThere(metadata.CauseHeader, true), headerIs(":status", matching(notFinal)),
 	}
 	for _, status := range f.Statuses {
 		out.RetriableStatusCodes = append(out.RetriableStatusCodes, uint32(status))

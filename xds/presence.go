@@ -20,9 +20,9 @@ const presenceBuffer = 256 << 10
 // request, which costs more.
 //
 // Entries go through the control cluster. Envoy does not keep entries of this
-// kind while Weir is away, and a new Weir does not need them: it counts only
-// what it has decided on or what still runs. The log cluster would be in the
-// way, because it has no host for up to 250 ms after Weir has started.
+// kind while Weir is not running, and a new Weir does not need them: it counts only
+// requests that it has planned or that still run. The log cluster would lose entries,
+// because it has no host for up to 250 ms after Weir has started.
 func (b *builder) presenceLog() []*accesslogv3.AccessLog {
 	config := &otelv3.OpenTelemetryAccessLogConfig{
 		DisableBuiltinLabels: true,

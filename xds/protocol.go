@@ -21,7 +21,7 @@ const (
 	// fit, so that no stream holds up the others.
 	streamWindow     = 256 << 10
 	connectionWindow = upstreamStreams * streamWindow
-	// An HTTP/2 connection that does not answer a ping in time is closed. Pings are
+	// An HTTP/2 connection that does not acknowledge a ping in time is closed. Pings are
 	// sent every pingInterval, and with the first request after pingIdle without one.
 	pingInterval = 30 * time.Second
 	pingIdle     = time.Second
@@ -92,14 +92,14 @@ func http2() *corev3.Http2ProtocolOptions {
 	}
 }
 
-// keepalive detects idle connections whose other end is gone.
+// keepalive detects idle connections whose peer has disappeared.
 func keepalive() *clusterv3.UpstreamConnectionOptions {
 	return &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 		KeepaliveProbes: number(3), KeepaliveTime: number(30), KeepaliveInterval: number(5),
 	}}
 }
 
-// userTimeout detects connections whose other end is gone while a request is sent:
+// userTimeout detects connections whose peer has disappeared while a request is sent:
 // keepalive probes then wait for acknowledgements, and TCP alone gives up after a
 // quarter of an hour.
 func userTimeout() *corev3.BindConfig {

@@ -41,19 +41,19 @@ func (b *builder) replies() []reply {
 		{b.overloaded(), 503, llm.Errorf(llm.Overloaded, "the gateway has no memory left for this request now: try again later"), retryAfter(overloadedRetryAfter)},
 		// The statuses that the custom_response filter sets: see statuses.
 		{status(redirected), 502, llm.Errorf(llm.ProviderUnreachable, "the provider redirects this request to another address: correct its base_url"), nil},
-		{status(unanswered), 502, llm.Errorf(llm.ProviderUnreachable, "the provider sent a status that is not a final one of HTTP"), nil},
+		{status(invalidStatus), 502, llm.Errorf(llm.ProviderUnreachable, "the provider sent a status that is not a valid final HTTP status"), nil},
 		// UO: see breakers.
 		{all(planned, flags("UO")), 503, llm.Errorf(llm.Overloaded, "all connections to the provider are in use: try again"), []*corev3.HeaderValueOption{setHeader("retry-after", "1")}},
-		// A failure of a provider while Weir is gone: see failureProcessor.
+		// A failure of a provider while Weir is not running: see failureProcessor.
 		{all(planned, status(int(unchecked))), 503, undecided, retryAfter(undecidedRetryAfter)},
 		// UT, UMSDR: the request or an attempt took too long. SI: a stream was
 		// silent too long. DT: it lasted too long.
-		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, llm.Errorf(llm.Timeout, "no provider answered in time"), nil},
+		{all(planned, flags("UT", "UMSDR", "SI", "DT")), 504, llm.Errorf(llm.Timeout, "no provider responded in time"), nil},
 		// NC: the plan names a cluster that this Envoy does not have yet.
 		{flags("NC", "NR"), 503, llm.Errorf(llm.GatewayUnavailable, "the gateway is changing its configuration: try again"), retryAfter(undecidedRetryAfter)},
 		{all(planned, flags("UF", "UC", "UH", "UR", "LR", "URX", "UPE", "DF")), 502, llm.Errorf(llm.ProviderUnreachable, "no provider of this model could be reached"), nil},
-		// Decided on, but never sent: with the headers that Weir adds, they are over
-		// the limit.
+		// Planned, but never sent: with the headers that Weir adds, they exceed the
+		// limit.
 		{all(planned, unsent(), status(503)), 431, headersTooLarge, nil},
 		// UH without a plan: noPlanCluster. Only a request with trailers in place of a
 		// body gets there; Envoy asks Weir about all others.
@@ -84,15 +84,15 @@ const undecidedRetryAfter = 1
 // The statuses that stand in for a provider's response until the local reply sets the
 // final one: the local reply configuration does not apply to a provider's response.
 const (
-	redirected = 599
-	unanswered = 598
+	redirected    = 599
+	invalidStatus = 598
 )
 
 // Statuses that are not valid at the end of a request: redirects, which are not
 // followed, and those to which HTTP gives no meaning (RFC 9110, 15).
 const (
 	redirect = "3.."
-	noAnswer = "[^245]..|..?|....+"
+	notFinal = "[^245]..|..?|....+"
 )
 
 // statuses replaces two kinds of provider responses: redirects, because the client
@@ -103,7 +103,7 @@ func (b *builder) statuses() *customv3.CustomResponse {
 	for _, m := range []struct {
 		pattern string
 		status  int
-	}{{redirect, redirected}, {noAnswer, unanswered}} {
+	}{{redirect, redirected}, {notFinal, invalidStatus}} {
 		list.Matchers = append(list.Matchers, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{
 			Predicate: &xdsmatcherv3.Matcher_MatcherList_Predicate{MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 				SinglePredicate: &xdsmatcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
@@ -117,7 +117,7 @@ func (b *builder) statuses() *customv3.CustomResponse {
 				},
 			}},
 			OnMatch: &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Action{
-				Action: &xdscorev3.TypedExtensionConfig{Name: "no answer", TypedConfig: b.pack(&localv3.LocalResponsePolicy{StatusCode: number(m.status)})},
+				Action: &xdscorev3.TypedExtensionConfig{Name: "not a final status", TypedConfig: b.pack(&localv3.LocalResponsePolicy{StatusCode: number(m.status)})},
 			}},
 		})
 	}
@@ -128,7 +128,7 @@ func (b *builder) statuses() *customv3.CustomResponse {
 // client's SDK parses. Responses that Weir made pass unchanged.
 func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 	out := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
-		Filter: withMetadata(metadata.RefusedField), HeadersToAdd: answerHeaders(),
+		Filter: withMetadata(metadata.RefusedField), HeadersToAdd: gatewayHeaders(),
 	}}}
 	for _, r := range b.replies() {
 		for _, f := range []llm.Format{llm.Anthropic, llm.OpenAI} {
@@ -146,7 +146,7 @@ func (b *builder) localReplies() *hcmv3.LocalReplyConfig {
 					Format:      &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inline(string(r.err.Render(f)))},
 					ContentType: llm.JSONType,
 				},
-				HeadersToAdd: append(answerHeaders(), r.headers...),
+				HeadersToAdd: append(gatewayHeaders(), r.headers...),
 			})
 		}
 	}

@@ -15,20 +15,22 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Server serves one Set to all Envoys by delta ADS, and knows what each has
-// acknowledged. It logs no resource.
+// Server serves one Set to all Envoys over delta ADS, and tracks what each Envoy has
+// acknowledged. A reload publishes the clusters of the new policy, waits for the
+// acknowledgements, and only then plans requests with them. Server never logs a resource,
+// because secrets are resources.
 type Server struct {
 	log *slog.Logger
 	// publishing holds a token while a Publish is running.
 	publishing chan struct{}
 
-	// mu is also held around calls of the cache, so that what the cache serves and
-	// what is wanted are the same. They do not block: see CreateDeltaWatch.
+	// mu is also held during calls of the cache, so that the cache always serves want.
+	// These calls do not block: see CreateDeltaWatch.
 	mu          sync.Mutex
 	cache       cachev3.SnapshotCache
 	publication uint64              // counts sets; 0 is before the first
 	want        map[string]versions // by type URL
-	streams     []*stream           // of Envoys, in the order they came
+	streams     []*stream           // of Envoys, in the order in which they connected
 	changed     chan struct{}       // closed at the next change of anything above
 }
 
@@ -83,14 +85,14 @@ func (s *Server) Publish(ctx context.Context, set Set) error {
 	case s.publishing <- struct{}{}:
 		defer func() { <-s.publishing }()
 	case <-ctx.Done():
-		return fmt.Errorf("xds: not published, another publication is at work: %w", context.Cause(ctx))
+		return fmt.Errorf("xds: not published: another publication is running: %w", context.Cause(ctx))
 	}
 
 	if err := s.serve(snap); err != nil {
 		return fmt.Errorf("xds: %w", err)
 	}
 	for {
-		ended := ctx.Err() != nil // before looking, so that the error is of now
+		ended := ctx.Err() != nil // read first, so that the error names what is missing now
 		s.mu.Lock()
 		missing, rejected, changed := s.missing(), s.rejected(), s.changed
 		s.mu.Unlock()
@@ -119,7 +121,7 @@ func (s *Server) serve(snap *cachev3.Snapshot) error {
 		s.compare(st)
 	}
 	s.notify()
-	// No context: if one ended in between, some Envoys would get the set.
+	// Without the context: if it ended halfway, only some Envoys would get the set.
 	return s.cache.SetSnapshot(context.Background(), cacheKey, snap)
 }
 
@@ -155,8 +157,8 @@ func (s *Server) Rejection() *Rejected {
 	return s.rejected()
 }
 
-// About returns the names of the resources that a rejection is about, as far as they
-// are known and still rejected.
+// About returns the names of the resources that a rejection concerns, as far as they are
+// known and still rejected.
 func (s *Server) About(r *Rejected) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,8 +186,8 @@ type NodeStatus struct {
 	// Acknowledged is the last publication that it has acknowledged completely on this
 	// connection, or 0.
 	Acknowledged uint64
-	// Rejections holds its last message in rejecting a type, until it has acknowledged
-	// what it rejected, or its replacement.
+	// Rejections holds its last message for each rejected type, until it has acknowledged
+	// the rejected resources or their replacements.
 	Rejections map[string]string
 }
 
@@ -261,8 +263,8 @@ func (s *Server) Wait(ctx context.Context, done func([]NodeStatus) bool) error {
 	}
 }
 
-// answer records a request and passes it to the cache.
-func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, out chan cachev3.DeltaResponse) (func(), error) {
+// receive records a request and passes it to the cache.
+func (s *Server) receive(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub cachev3.Subscription, out chan cachev3.DeltaResponse) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st.connectedAt.IsZero() {
@@ -270,7 +272,7 @@ func (s *Server) answer(st *stream, req *discoveryv3.DeltaDiscoveryRequest, sub 
 		st.node = req.GetNode().GetId()
 		st.version = envoyVersion(req.GetNode())
 		if req.Node != nil {
-			req.Node.Extensions = nil // hundreds, which nobody reads, kept with each request
+			req.Node.Extensions = nil // hundreds that are never read, and kept with each request
 		}
 		s.streams = append(s.streams, st)
 		s.log.Info("envoy connected", "node", st.node, "address", st.address, "version", st.version)
@@ -301,7 +303,7 @@ func (s *Server) disconnected(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st.connectedAt.IsZero() {
-		return // it never said anything
+		return // it never sent a request
 	}
 	s.streams = slices.DeleteFunc(s.streams, func(other *stream) bool { return other == st })
 	s.notify()

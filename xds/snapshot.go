@@ -16,14 +16,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Set is the desired state of all Envoys, by resource type. The server keeps
-// the resources: they must not change after Publish.
+// Set is the desired state of all Envoys, by resource type: what Resources builds and
+// Server publishes. Every Envoy gets the same set. The server keeps the resources, so they
+// must not change after Publish.
 type Set struct {
 	Clusters, Listeners, Routes, Secrets []types.Resource
 }
 
-// servedTypes are the types a Set holds, in the order in which they are sent,
-// with the names that statuses, errors and logs give them.
+// servedTypes are the types in a Set, in the order in which they are sent, with their
+// names in statuses, errors and logs.
 var servedTypes = []struct{ url, name string }{
 	{resourcev3.ClusterType, "clusters"},
 	{resourcev3.ListenerType, "listeners"},
@@ -31,8 +32,8 @@ var servedTypes = []struct{ url, name string }{
 	{resourcev3.SecretType, "secrets"},
 }
 
-// typeName returns the short name of a type, or the URL of a type that a Set does not
-// hold.
+// typeName returns the short name of a type, or the URL of a type that is not in a
+// Set.
 func typeName(url string) string {
 	for _, t := range servedTypes {
 		if t.url == url {
@@ -55,11 +56,11 @@ func (s Set) snapshot() (*cachev3.Snapshot, error) {
 			name := cachev3.GetResourceName(r)
 			switch {
 			case resourcev3.APITypePrefix+string(proto.MessageName(r)) != t.url:
-				return nil, fmt.Errorf("%s[%d]: is a %q", t.name, j, proto.MessageName(r))
+				return nil, fmt.Errorf("%s[%d]: unexpected type %q", t.name, j, proto.MessageName(r))
 			case name == "":
-				return nil, fmt.Errorf("%s[%d]: no name", t.name, j)
+				return nil, fmt.Errorf("%s[%d]: missing name", t.name, j)
 			case seen[name]:
-				return nil, fmt.Errorf("%s[%d]: a second %q", t.name, j, name)
+				return nil, fmt.Errorf("%s[%d]: duplicate name %q", t.name, j, name)
 			}
 			seen[name] = true
 			kept[j] = r

@@ -14,10 +14,10 @@ func TestSetIsRefused(t *testing.T) {
 		change func(*xds.Set)
 		want   string
 	}{
-		"wrong type":             {func(set *xds.Set) { set.Clusters[1] = aSecret("key", "") }, `xds: clusters[1]: is a "envoy.extensions.transport_sockets.tls.v3.Secret"`},
-		"nil":                    {func(set *xds.Set) { set.Clusters[1] = nil }, `xds: clusters[1]: is a ""`},
-		"no name":                {func(set *xds.Set) { set.Secrets[0] = aSecret("", "") }, `xds: secrets[0]: no name`},
-		"twice":                  {func(set *xds.Set) { set.Clusters[1] = set.Clusters[0] }, `xds: clusters[1]: a second "a"`},
+		"wrong type":             {func(set *xds.Set) { set.Clusters[1] = aSecret("key", "") }, `xds: clusters[1]: unexpected type "envoy.extensions.transport_sockets.tls.v3.Secret"`},
+		"nil":                    {func(set *xds.Set) { set.Clusters[1] = nil }, `xds: clusters[1]: unexpected type ""`},
+		"no name":                {func(set *xds.Set) { set.Secrets[0] = aSecret("", "") }, `xds: secrets[0]: missing name`},
+		"twice":                  {func(set *xds.Set) { set.Clusters[1] = set.Clusters[0] }, `xds: clusters[1]: duplicate name "a"`},
 		"listener without route": {func(set *xds.Set) { set.Routes = nil }, `xds: mismatched`},
 		"route without listener": {func(set *xds.Set) { set.Routes = append(set.Routes, types.Resource(aRoute("x", "a"))) }, `xds: mismatched`},
 	}

@@ -77,7 +77,7 @@ func (st *stream) CreateDeltaWatch(req *discoveryv3.DeltaDiscoveryRequest, sub c
 		st.server.log.Warn("envoy requested a type that is not served", "node", req.GetNode().GetId(), "type", req.GetTypeUrl())
 		return nil, nil
 	}
-	return st.server.answer(st, req, sub, out)
+	return st.server.receive(st, req, sub, out)
 }
 
 // CreateWatch is the state-of-the-world half of the interface.
