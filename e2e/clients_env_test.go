@@ -53,7 +53,7 @@ func node(file string) func(*testing.T, context.Context, string) *exec.Cmd {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = source.Close() })
-		cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-", stepsFile)
+		cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-", filepath.Join(clientsDir(), "steps.mjs"), stepsFile)
 		// A module from standard input finds its packages from here.
 		cmd.Dir = nodeEnv(t)
 		cmd.Stdin = source

@@ -203,11 +203,12 @@ on_http_request:
         - {id: a, base_url: http://a.internal, models: [{id: m, provider_model_id: a long/name}]}
         - {id: b, base_url: http://b.internal, models: [{id: m}]}
 `)
-	for _, form := range []string{
-		multipartForm(filePart, modelPart),
-		multipartForm(strings.Replace(modelPart, "||m", "||b:m", 1), filePart),
-		multipartForm(filePart),
-	} {
+	const (
+		model = "Content-Disposition: form-data; name=\"model\"\r\n\r\n"
+		file  = "Content-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n\x00\xff\n--\r\n--c"
+	)
+	for _, parts := range [][]string{{file, model + "m"}, {model + "b:m", file}, {file}} {
+		form := "--b\r\n" + strings.Join(parts, "\r\n--b\r\n") + "\r\n--b--\r\n"
 		var parsed body.Body
 		if err := body.ReadMultipart([]byte(form), "b", &parsed); err != nil {
 			t.Fatal(err)

@@ -1,18 +1,12 @@
 // The npm package `@anthropic-ai/sdk`, as its documentation uses it. The steps and
 // what is printed are those of steps.py.
-import { readFileSync } from "node:fs";
-
 import Anthropic, { APIError } from "@anthropic-ai/sdk";
+
+const { all, run } = await import(process.argv.at(-2)); // steps.mjs
 
 const client = new Anthropic(); // ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY
 
 const prompt = (step) => ({ model: step.model, max_tokens: 1024, messages: [{ role: "user", content: step.prompt }] });
-
-const all = async (list) => {
-  const items = [];
-  for await (const item of list) items.push(item);
-  return items;
-};
 
 const operations = {
   async messages(client, step) {
@@ -43,15 +37,4 @@ const describe = (e) => ({
   class: e.constructor.name, status: e.status, message: e.error?.error?.message, type: e.error?.error?.type,
 });
 
-for (const step of JSON.parse(readFileSync(process.argv.at(-1), "utf8"))) {
-  const { api_key: apiKey, max_retries: maxRetries } = step.options ?? {};
-  const options = { ...(apiKey && { apiKey }), ...(maxRetries !== undefined && { maxRetries }) };
-  let line;
-  try {
-    line = await operations[step.op](client.withOptions(options), step);
-  } catch (e) {
-    if (!(e instanceof APIError) || e.status === undefined) throw e;
-    line = { error: describe(e) };
-  }
-  console.log(JSON.stringify(line));
-}
+await run(client, operations, APIError, describe);

@@ -1,18 +1,12 @@
 // The npm package `openai`, as its documentation uses it. The steps and what is
 // printed are those of steps.py.
-import { readFileSync } from "node:fs";
-
 import OpenAI, { APIError, toFile } from "openai";
+
+const { all, run } = await import(process.argv.at(-2)); // steps.mjs
 
 const client = new OpenAI(); // OPENAI_BASE_URL and OPENAI_API_KEY
 
 const messages = (step) => [{ role: "user", content: step.prompt }];
-
-const all = async (stream) => {
-  const events = [];
-  for await (const e of stream) events.push(e);
-  return events;
-};
 
 const operations = {
   async chat(client, step) {
@@ -61,15 +55,4 @@ const describe = (e) => ({
   class: e.constructor.name, status: e.status, message: e.error?.message, type: e.type, code: e.code,
 });
 
-for (const step of JSON.parse(readFileSync(process.argv.at(-1), "utf8"))) {
-  const { api_key: apiKey, max_retries: maxRetries } = step.options ?? {};
-  const options = { ...(apiKey && { apiKey }), ...(maxRetries !== undefined && { maxRetries }) };
-  let line;
-  try {
-    line = await operations[step.op](client.withOptions(options), step);
-  } catch (e) {
-    if (!(e instanceof APIError) || e.status === undefined) throw e;
-    line = { error: describe(e) };
-  }
-  console.log(JSON.stringify(line));
-}
+await run(client, operations, APIError, describe);

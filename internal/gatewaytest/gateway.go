@@ -121,7 +121,7 @@ func touchSources() error {
 			return nil
 		}
 		switch filepath.Ext(path) {
-		case ".go", ".mod", ".sum", ".yaml", ".json", ".gz", ".py":
+		case ".go", ".mod", ".sum", ".yaml", ".json", ".gz", ".py", ".mjs":
 			_, err = os.Stat(path)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
