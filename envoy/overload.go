@@ -47,7 +47,8 @@ const (
 	// memory that is freed only when the request ends.
 	idleUnderPressure = 10 * time.Second
 	// released is how much unused memory Envoy gives back every releaseInterval. The
-	// allocator holds most of it for a minute first, in case it is needed.
+	// allocator holds most of it for a minute first, in case it is needed, and some for
+	// up to five.
 	released        = 64 << 20
 	releaseInterval = time.Second
 )
