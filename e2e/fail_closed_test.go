@@ -169,76 +169,83 @@ func (c closing) killedInTheMiddle(t *testing.T, g *gatewaytest.Served) {
 	defer fail()
 	paths := []string{"/v1/chat/completions", "/v1/messages"}
 
-	// Streams run.
 	var streams []*http.Response
-	for _, path := range paths {
-		c.alpha.Script(recorder.Gated(gate))
-		resp, err := http1(t).Post(g.URL+path, "application/json", strings.NewReader(streamed))
-		if err != nil {
-			t.Fatal(err)
+	client := http1(t)
+	stage(t, "streams run", func(t *testing.T) {
+		for _, path := range paths {
+			c.alpha.Script(recorder.Gated(gate))
+			resp, err := client.Post(g.URL+path, "application/json", strings.NewReader(streamed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, resp)
 		}
-		defer resp.Body.Close()
-		streams = append(streams, resp)
-	}
-	// A first attempt is under way that will fail.
-	answered := make([]gatewaytest.Answer, len(paths))
-	var retries sync.WaitGroup
-	for i, path := range paths {
-		c.alpha.Script(func(x *recorder.Exchange) {
-			<-die
-			recorder.Status(500, nil, "broken")(x)
-		})
-		retries.Go(func() { answered[i] = g.Post(path, twoTries) })
-	}
-	c.alpha.WaitRequests(t, 4)
-	// A body is half sent.
-	halves := make([]net.Conn, len(paths))
-	for i, path := range paths {
-		halves[i] = g.Dial()
-		_, _ = fmt.Fprintf(halves[i], "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(twoTries), twoTries[:10])
-	}
-	// A decision is waited for.
-	g.Pause(t)
-	waiting := make([]gatewaytest.Answer, len(paths))
-	var waits sync.WaitGroup
-	for i, path := range paths {
-		waits.Go(func() { waiting[i] = g.Post(path, twoTries) })
-	}
-	active := 0
+	})
 	defer func() {
-		if t.Failed() {
-			t.Logf("%d requests were under way", active)
+		for _, resp := range streams {
+			_ = resp.Body.Close()
 		}
 	}()
-	gatewaytest.Eventually(t, "8 requests under way", func() bool {
-		n, err := g.EnvoyAdmin.ActiveRequests(context.Background())
-		active = n
-		return err == nil && n >= 8
-	})
-
-	g.Kill()
-	fail()
-	retries.Wait()
-	waits.Wait()
-	for i, path := range paths {
-		_, _ = io.WriteString(halves[i], twoTries[10:])
-		wantUnavailable(t, answers(t, halves[i], 1)[0], path)
-		wantUnavailable(t, answered[i], path)
-		wantUnavailable(t, waiting[i], path)
-	}
-	open()
-	for i, resp := range streams {
-		b, err := io.ReadAll(resp.Body)
-		if last := []string{"data: [DONE]\n\n", "data: {\"type\":\"message_stop\"}\n\n"}[i]; err != nil || !bytes.HasSuffix(b, []byte(last)) {
-			t.Errorf("%s: the stream ended with %v after %q", paths[i], err, b)
+	failed := make([]gatewaytest.Answer, len(paths))
+	var retries sync.WaitGroup
+	stage(t, "first attempts run that will fail", func(t *testing.T) {
+		for i, path := range paths {
+			c.alpha.Script(func(x *recorder.Exchange) {
+				<-die
+				recorder.Status(500, nil, "broken")(x)
+			})
+			retries.Go(func() { failed[i] = g.Post(path, twoTries) })
 		}
-	}
-	if n := len(c.bravo.Requests()); n != 0 {
-		t.Errorf("bravo received %d requests", n)
-	}
-	if n := c.processed(t); n != 4 {
-		t.Errorf("providers received %d requests, want 4", n)
-	}
+		c.alpha.WaitRequests(t, 4)
+	})
+	halves := make([]net.Conn, len(paths))
+	stage(t, "bodies are half sent", func(t *testing.T) {
+		for i, path := range paths {
+			halves[i] = g.Dial()
+			_, _ = fmt.Fprintf(halves[i], "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(twoTries), twoTries[:10])
+		}
+	})
+	g.Pause(t)
+	undecidedYet := make([]gatewaytest.Answer, len(paths))
+	var decisions sync.WaitGroup
+	stage(t, "requests wait for a decision", func(t *testing.T) {
+		for i, path := range paths {
+			decisions.Go(func() { undecidedYet[i] = g.Post(path, twoTries) })
+		}
+		gatewaytest.Eventually(t, "8 requests in Envoy", func() bool {
+			n, err := g.EnvoyAdmin.ActiveRequests(context.Background())
+			return err == nil && n >= 8
+		})
+	})
+	stage(t, "Weir is killed: requests are refused", func(t *testing.T) {
+		g.Kill()
+		fail()
+		retries.Wait()
+		decisions.Wait()
+		for i, path := range paths {
+			_, _ = io.WriteString(halves[i], twoTries[10:])
+			wantUnavailable(t, answers(t, halves[i], 1)[0], path)
+			wantUnavailable(t, failed[i], path)
+			wantUnavailable(t, undecidedYet[i], path)
+		}
+	})
+	stage(t, "the streams go on to their end", func(t *testing.T) {
+		open()
+		for i, resp := range streams {
+			b, err := io.ReadAll(resp.Body)
+			if last := []string{"data: [DONE]\n\n", "data: {\"type\":\"message_stop\"}\n\n"}[i]; err != nil || !bytes.HasSuffix(b, []byte(last)) {
+				t.Errorf("%s: the stream ended with %v after %q", paths[i], err, b)
+			}
+		}
+	})
+	stage(t, "nothing else was sent", func(t *testing.T) {
+		if n := len(c.bravo.Requests()); n != 0 {
+			t.Errorf("bravo received %d requests", n)
+		}
+		if n := c.processed(t); n != 4 {
+			t.Errorf("providers received %d requests, want 4", n)
+		}
+	})
 	g.Relaunch()
 }
 
@@ -371,51 +378,59 @@ func (c closing) interrupted(t *testing.T, times int) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	gate <- struct{}{}
 	stream := bufio.NewReader(resp.Body)
-	if line, err := stream.ReadString('\n'); !strings.HasPrefix(line, "data: ") {
-		t.Fatalf("%q %v", line, err)
-	}
-
-	interrupt := func() {
+	stage(t, "a stream runs", func(t *testing.T) {
+		gate <- struct{}{}
+		if line, err := stream.ReadString('\n'); !strings.HasPrefix(line, "data: ") {
+			t.Fatalf("%q %v", line, err)
+		}
+	})
+	interrupt := func(t *testing.T) {
+		t.Helper()
 		if err := syscall.Kill(-g.Cmd.Process.Pid, syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 	}
-	interrupt()
-	gatewaytest.Eventually(t, "no new connections", func() bool {
-		conn, err := net.Dial("tcp", g.Address())
-		if err == nil {
-			_ = conn.Close()
-		}
-		return errors.Is(err, syscall.ECONNREFUSED)
+	stage(t, "no new connections", func(t *testing.T) {
+		interrupt(t)
+		gatewaytest.Eventually(t, "a refused connection", func() bool {
+			conn, err := net.Dial("tcp", g.Address())
+			if err == nil {
+				_ = conn.Close()
+			}
+			return errors.Is(err, syscall.ECONNREFUSED)
+		})
 	})
-	if times == 1 {
-		close(gate)
-	} else {
-		interrupt()
-	}
-	b, err := io.ReadAll(stream)
-	if whole := err == nil && bytes.HasSuffix(b, []byte("data: [DONE]\n\n")); whole != (times == 1) {
-		t.Errorf("the stream ended with %v after %q", err, b)
-	}
-	if err := g.Wait(); err != nil {
-		t.Errorf("weir ended with %v", err)
-	}
-	if running(pid) {
-		t.Error("Envoy still runs")
-	}
-	if _, err := os.Stat(filepath.Dir(socket)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the folder of the socket: %v", err)
-	}
-	for _, address := range []string{g.Address(), strings.TrimPrefix(g.AdminURL, "http://")} {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Errorf("%s is not free: %v", address, err)
-			continue
+	stage(t, "the stream ends", func(t *testing.T) {
+		if times == 1 {
+			close(gate)
+		} else {
+			interrupt(t)
 		}
-		_ = l.Close()
-	}
+		b, err := io.ReadAll(stream)
+		if whole := err == nil && bytes.HasSuffix(b, []byte("data: [DONE]\n\n")); whole != (times == 1) {
+			t.Errorf("the stream ended with %v after %q", err, b)
+		}
+	})
+	stage(t, "nothing is left", func(t *testing.T) {
+		if err := g.Wait(); err != nil {
+			t.Errorf("weir ended with %v", err)
+		}
+		if running(pid) {
+			t.Error("Envoy still runs")
+		}
+		if _, err := os.Stat(filepath.Dir(socket)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the folder of the socket: %v", err)
+		}
+		for _, address := range []string{g.Address(), strings.TrimPrefix(g.AdminURL, "http://")} {
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Errorf("%s is not free: %v", address, err)
+				continue
+			}
+			_ = l.Close()
+		}
+	})
 	c.processed(t)
 }
 

@@ -171,29 +171,31 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: sk-provid
 		t.Errorf("status %d %s", a.Status, a.Body)
 	}
 
-	// The modes let mallory open the socket; the kernel says who that is.
-	if refused := scrape(t, g).sum("weir_socket_connections_refused_total"); refused != 0 {
-		t.Errorf("%v connections refused before anybody else came", refused)
-	}
-	for _, c := range []struct {
-		uid  uint32
-		want bool
-	}{{malloryUID, false}, {envoyUID, true}, {weirUID, true}, {0, true}} {
-		if got := greeted(t, socket, c.uid); got != c.want {
-			t.Errorf("uid %d: served %v, want %v", c.uid, got, c.want)
+	t.Run("other users are refused", func(t *testing.T) {
+		// The modes let mallory open the socket; the kernel tells who that is.
+		if refused := scrape(t, g).sum("weir_socket_connections_refused_total"); refused != 0 {
+			t.Errorf("%v connections refused before anybody else came", refused)
 		}
-	}
-	if refused := scrape(t, g).sum("weir_socket_connections_refused_total"); refused != 1 {
-		t.Errorf("%v connections refused, want 1", refused)
-	}
-	g.WaitLog(func(lines []map[string]any) bool {
-		for _, l := range lines {
-			if pid, _ := l["pid"].(float64); l["uid"] == float64(malloryUID) && pid > 1 {
-				return true
+		for _, c := range []struct {
+			uid  uint32
+			want bool
+		}{{malloryUID, false}, {envoyUID, true}, {weirUID, true}, {0, true}} {
+			if got := greeted(t, socket, c.uid); got != c.want {
+				t.Errorf("uid %d: served %v, want %v", c.uid, got, c.want)
 			}
 		}
-		return false
-	}, "a line with the user and the process")
+		if refused := scrape(t, g).sum("weir_socket_connections_refused_total"); refused != 1 {
+			t.Errorf("%v connections refused, want 1", refused)
+		}
+		g.WaitLog(func(lines []map[string]any) bool {
+			for _, l := range lines {
+				if pid, _ := l["pid"].(float64); l["uid"] == float64(malloryUID) && pid > 1 {
+					return true
+				}
+			}
+			return false
+		}, "a line with the user and the process")
+	})
 	if info, err := os.Stat(filepath.Dir(socket)); err != nil || info.Mode().Perm() != 0o711 {
 		t.Errorf("folder of the socket: %v, %v", info.Mode(), err)
 	}
@@ -257,38 +259,44 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: "${secret
 	pid := g.EnvoyPID()
 
 	dir := filepath.Dir(g.Field("weir started", "socket"))
-	want := map[string]fs.FileMode{dir: 0o700, filepath.Join(dir, "weir.sock"): 0o600, filepath.Join(dir, "envoy.sock"): 0o600, log: 0o600}
-	entries, err := os.ReadDir(dir)
-	must(t, err)
-	for _, e := range entries {
-		if path := filepath.Join(dir, e.Name()); want[path] == 0 {
-			want[path] = 0o600
-		}
-	}
-	if len(want) != 5 { // with Envoy's configuration
-		t.Errorf("%v is in the folder", entries)
-	}
-	for path, mode := range want {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, mode)
-		}
-	}
-	for _, file := range []string{"cmdline", "environ"} {
-		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
+	t.Run("modes of the files", func(t *testing.T) {
+		want := map[string]fs.FileMode{dir: 0o700, filepath.Join(dir, "weir.sock"): 0o600, filepath.Join(dir, "envoy.sock"): 0o600, log: 0o600}
+		entries, err := os.ReadDir(dir)
 		must(t, err)
-		if bytes.Contains(text, []byte("sk-")) || file == "environ" && len(text) > 0 {
-			t.Errorf("Envoy's %s is %q", file, text)
-		}
-	}
-	for who, pid := range map[string]int{"weir": g.Cmd.Process.Pid, "Envoy": pid} {
-		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "limits"))
-		must(t, err)
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "Max core file size"); ok && strings.Fields(rest)[0] > "1" {
-				t.Errorf("%s may write a core dump: %s", who, line)
+		for _, e := range entries {
+			if path := filepath.Join(dir, e.Name()); want[path] == 0 {
+				want[path] = 0o600
 			}
 		}
-	}
+		if len(want) != 5 { // with Envoy's configuration
+			t.Errorf("%v is in the folder", entries)
+		}
+		for path, mode := range want {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+				t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, mode)
+			}
+		}
+	})
+	t.Run("no secrets in the process table", func(t *testing.T) {
+		for _, file := range []string{"cmdline", "environ"} {
+			text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
+			must(t, err)
+			if bytes.Contains(text, []byte("sk-")) || file == "environ" && len(text) > 0 {
+				t.Errorf("Envoy's %s is %q", file, text)
+			}
+		}
+	})
+	t.Run("no core dumps", func(t *testing.T) {
+		for who, pid := range map[string]int{"weir": g.Cmd.Process.Pid, "Envoy": pid} {
+			text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "limits"))
+			must(t, err)
+			for line := range strings.Lines(string(text)) {
+				if rest, ok := strings.CutPrefix(line, "Max core file size"); ok && strings.Fields(rest)[0] > "1" {
+					t.Errorf("%s may write a core dump: %s", who, line)
+				}
+			}
+		}
+	})
 	if os.Geteuid() == 0 && greeting(t, filepath.Join(dir, "weir.sock"), malloryUID) != "refused" {
 		t.Error("another user reaches the socket")
 	}

@@ -88,18 +88,20 @@ providers:
 	defer func() { t.Logf("requests: %v; %d wrong outcomes", &l.counts, wrongs.Load()) }()
 
 	run := func(name string, disturb func()) {
-		at.Store(name)
-		ctx, cancel := context.WithTimeout(t.Context(), round)
-		defer cancel()
-		var workers sync.WaitGroup
-		for _, work := range l.workers() {
-			workers.Go(func() { work(ctx) })
-		}
-		pause(ctx, round/3)
-		disturb()
-		pause(ctx, round/3)
-		g.Reload(config())
-		workers.Wait()
+		t.Run(name, func(t *testing.T) {
+			at.Store(name)
+			ctx, cancel := context.WithTimeout(t.Context(), round)
+			defer cancel()
+			var workers sync.WaitGroup
+			for _, work := range l.workers() {
+				workers.Go(func() { work(ctx) })
+			}
+			pause(ctx, round/3)
+			disturb()
+			pause(ctx, round/3)
+			g.Reload(config())
+			workers.Wait()
+		})
 	}
 	kill := func() {
 		l.epoch.Add(1)
