@@ -20,10 +20,10 @@ type leaves int
 const (
 	stays leaves = iota
 	beforeHeaders
-	midway // after the first byte of the answer
+	midway // after the first byte of the response
 )
 
-// trickle begins an answer and never ends it.
+// trickle begins a response and never ends it.
 func trickle(x *recorder.Exchange) {
 	x.Header().Set("Content-Length", "100")
 	_, _ = x.Write([]byte("{"))
@@ -168,14 +168,14 @@ on_http_request:
 				t.Errorf("client_gone: %t", !gone)
 			}
 			if l.request.Tokens != nil && l.request.Cause != "" {
-				t.Errorf("tokens %s of an answer that was not whole", l.request.Tokens)
+				t.Errorf("tokens %s of an incomplete response", l.request.Tokens)
 			}
 			for i, a := range l.attempts {
 				if a.Attempt != i+1 || a.RequestID != l.request.RequestID || a.Time < l.request.Time || a.Duration > l.request.Duration {
 					t.Errorf("attempt %+v\nof %+v", a, l.request)
 				}
-				if a.Status != nil && a.FirstByte == nil { // the bytes of a held answer have no status
-					t.Errorf("attempt %+v: an answer has a first byte", a)
+				if a.Status != nil && a.FirstByte == nil { // the bytes of a held response have no status
+					t.Errorf("attempt %+v: a response without its first byte", a)
 				}
 			}
 		})

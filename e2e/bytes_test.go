@@ -44,7 +44,7 @@ func clientOf(t *testing.T, http2 bool) *http.Client {
 	return &http.Client{Transport: transport, Timeout: gatewaytest.Patience}
 }
 
-// post sends a JSON body and reads the answer to its end.
+// post sends a JSON body and reads the response to its end.
 func post(t *testing.T, client *http.Client, url string, body []byte, length bool) gatewaytest.Answer {
 	t.Helper()
 	var r io.Reader = bytes.NewReader(body)
@@ -300,7 +300,7 @@ on_http_request:
 			}
 			said := []string{a.Header.Get("X-Weir-Provider"), a.Header.Get("X-Weir-Model"), a.Header.Get("X-Weir-Attempts")}
 			if diff := cmp.Diff([]string{c.provider, c.model, strconv.Itoa(len(c.want))}, said); diff != "" {
-				t.Errorf("the client was told: - want, + got:\n%s", diff)
+				t.Errorf("the client received: - want, + got:\n%s", diff)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // With strict_stream_end the official SDKs report a stream that was cut, which
-// without it some take for a whole answer.
+// without it some take for a whole response.
 func TestClientsOfCutStreams(t *testing.T) {
 	t.Parallel()
 	strict := recorder.Start(t)

@@ -33,7 +33,7 @@ type step struct {
 	Options map[string]any `json:"options,omitempty"`
 }
 
-// result is what a client made of the answer to a step.
+// result is what a client made of the response to a step.
 type result struct {
 	Text    string
 	Model   string
@@ -216,7 +216,7 @@ func refusals(client, op string) []refusal {
 	}
 }
 
-// checkResult holds what a client must have made of the recorder's answer.
+// checkResult holds what a client must have made of the recorder's response.
 func checkResult(t *testing.T, op string, r result, text string) {
 	t.Helper()
 	ok := r.Text == text
@@ -248,7 +248,7 @@ func sameRequest(t *testing.T, sent, received recorder.Request, keyHeader, key s
 		t.Errorf("the provider received the key %q, want %q", got, key)
 	}
 	if got := received.Header.Get("Accept-Encoding"); got != "" && got != "identity" {
-		t.Errorf("the provider received accept-encoding %q: token usage is read from plain answers", got)
+		t.Errorf("the provider received accept-encoding %q: token usage is read from uncompressed responses", got)
 	}
 	// All else is the client's own, but for what belongs to its connection.
 	for _, name := range []string{"X-Request-Id", "Accept-Encoding", metadata.HopHeader, keyHeader} {

@@ -107,7 +107,7 @@ func TestRejectedByEnvoy(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			waitRejected(t, g, func() { g.Write(c.bad.String()) })
 			if reason := g.Field(rejection, "reason"); !strings.Contains(reason, "refuses what is made of this ("+c.name+"): ") || !strings.Contains(reason, c.words) {
-				t.Errorf("the log says %q, not %q", reason, c.words)
+				t.Errorf("the log has %q, want %q", reason, c.words)
 			}
 			h := health(t, g)
 			if len(h.Config.Problems) != 1 || !strings.Contains(h.Config.Problems[0], c.words) {
@@ -314,7 +314,7 @@ func TestQuickstart(t *testing.T) {
 		needed(t, "curl")
 		text, whole := content(output(exec.CommandContext(t.Context(), "sh", "-c", snippet("Try it:"))))
 		if !whole || !strings.Contains(text, demoSays) {
-			t.Errorf("the demo said %q", text)
+			t.Errorf("the demo responded %q", text)
 		}
 	})
 	t.Run("Python", func(t *testing.T) {

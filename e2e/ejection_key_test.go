@@ -102,7 +102,7 @@ func TestEjectionByOneKey(t *testing.T) {
 			return strings.Contains(e.Admin("/metrics"), fmt.Sprintf("weir_access_log_records_total{kind=\"attempt\"} %d\n", n))
 		}
 	}
-	e.until(t, "word of all attempts", known(attempts))
+	e.until(t, "all attempts to be counted", known(attempts))
 	e.until(t, "the ejection for the key", func() bool {
 		got, _ := e.ejected(t)
 		return strings.Contains(e.Admin("/healthz"), `"access_key": "narrow"`) && strings.HasPrefix(got, "alpha alpha#1")

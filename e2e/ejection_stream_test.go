@@ -28,7 +28,7 @@ func TestEjectionOfErrorsInStreams(t *testing.T) {
 	e.answered(t, "bravo 1")
 }
 
-// A probe whose answer is a long stream tells before it ends.
+// A probe whose response is a long stream tells before it ends.
 func TestEjectionProbedByStream(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "outlier_detection: {base_ejection_time: 100ms, max_ejection_time: 100ms}")

@@ -19,7 +19,7 @@ import (
 const patient = "per_request_timeout: 1500ms\n      "
 
 // ejecting is a gateway with two providers of the same two models. Who asks for
-// one of them gets alpha's answer, or else bravo's.
+// one of them gets alpha's response, or else bravo's.
 type ejecting struct {
 	*gatewaytest.Gateway
 	alpha, bravo *recorder.Provider
@@ -82,14 +82,14 @@ func (e *ejecting) answered(t *testing.T, want string) { t.Helper(); e.answers(t
 func (e *ejecting) answers(t *testing.T, body, want string) {
 	t.Helper()
 	if got := e.askFor(t, body); got != want {
-		t.Fatalf("%s is answered by %s, want %s", body, got, want)
+		t.Fatalf("%s is served by %s, want %s", body, got, want)
 	}
 }
 
 // asked sends requests until one is answered so.
 func (e *ejecting) asked(t *testing.T, want string) {
 	t.Helper()
-	e.until(t, "an answer of "+want, func() bool { return e.ask(t) == want })
+	e.until(t, "a response of "+want, func() bool { return e.ask(t) == want })
 }
 
 func (e *ejecting) until(t *testing.T, what string, done func() bool) {
@@ -186,7 +186,7 @@ func TestEjectionProbes(t *testing.T) {
 	clients.Wait()
 	e.asked(t, "bravo 2") // a probe
 	probes := len(e.alpha.Requests()) - before
-	e.until(t, "word of a probe", func() bool { return !e.metric(`weir_ejections_total{cause="timeout",model="",provider="alpha"} 1`) })
+	e.until(t, "a probe to be counted", func() bool { return !e.metric(`weir_ejections_total{cause="timeout",model="",provider="alpha"} 1`) })
 	t.Logf("%d of 240 and a few more requests were probes", probes)
 	// An ejection lasts for a second, and one request ends it, not one of each client.
 	if took := time.Since(begin); probes < 1 || probes > 2+int(took/time.Second) {
@@ -200,7 +200,7 @@ func TestEjectionProbes(t *testing.T) {
 	}
 }
 
-// When all are ejected, all are tried, in their order; an answer brings its
+// When all are ejected, all are tried, in their order; a response brings its
 // provider back.
 func TestEjectionOfAll(t *testing.T) {
 	t.Parallel()
@@ -218,7 +218,7 @@ func TestEjectionOfAll(t *testing.T) {
 		}
 	}
 	if a, b := len(e.alpha.Requests())-a, len(e.bravo.Requests())-b; a != 10 || b != 10 {
-		t.Errorf("of 10 requests %d came to alpha and %d to bravo", a, b)
+		t.Errorf("of 10 requests alpha received %d and bravo %d", a, b)
 	}
 	status(e.bravo, 200)
 	e.answered(t, "bravo 2")
@@ -270,7 +270,7 @@ func TestEjectionOfFlapping(t *testing.T) {
 }
 
 // Requests to a provider that is slow hold up none to another.
-func TestSlowProviderAlone(t *testing.T) {
+func TestSlowProviderDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "")
 	const slow, fast = 100, 200
@@ -305,7 +305,7 @@ func TestSlowProviderAlone(t *testing.T) {
 	}
 	others.Wait()
 	if n := answered.Load(); n > 0 {
-		t.Errorf("%d of the slow answers were there before the last of the fast", n)
+		t.Errorf("%d slow responses arrived before the last fast one", n)
 	}
 	close(release)
 	waiting.Wait()
@@ -313,7 +313,7 @@ func TestSlowProviderAlone(t *testing.T) {
 
 // A 429 that says for how long takes the traffic away at once; a 404 of a model
 // and a request that is wrong take none away.
-func TestEjectionByAnswer(t *testing.T) {
+func TestEjectionByResponse(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "")
 	e.alpha.Respond(func(w http.ResponseWriter, _ *http.Request, body []byte) {
@@ -330,7 +330,7 @@ func TestEjectionByAnswer(t *testing.T) {
 			t.Fatalf("response %d after %s attempts", a.Status, a.Header.Get("X-Weir-Attempts"))
 		}
 	}
-	e.until(t, "word of all of them", func() bool {
+	e.until(t, "all of them to be counted", func() bool {
 		return e.metric(fmt.Sprintf(`weir_attempts_total{model="other",outcome="status_4xx",provider="alpha"} %d`, wrong))
 	})
 	e.answered(t, "alpha 1")

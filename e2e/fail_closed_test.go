@@ -55,8 +55,8 @@ on_http_request:
 	return c
 }
 
-// processed checks that whatever reached a provider had gone through Weir: its
-// model, its authority, its key and no other. It gives how many there were.
+// processed checks that every request that reached a provider had gone through Weir: its
+// model, its authority, its key and no other. It returns how many there were.
 func (c closing) processed(t *testing.T) int {
 	t.Helper()
 	n := 0
@@ -84,7 +84,7 @@ func (c closing) nothingSent(t *testing.T) {
 	}
 }
 
-// wantUnavailable checks the answer of a gateway whose Weir is gone.
+// wantUnavailable checks the response of a gateway whose Weir is gone.
 func wantUnavailable(t *testing.T, a gatewaytest.Answer, path string) {
 	t.Helper()
 	if want := errorBody(path, "gateway_unavailable", undecided); a.Status != 503 || a.Body != want || a.Header.Get("Content-Type") != "application/json" {
@@ -93,7 +93,7 @@ func wantUnavailable(t *testing.T, a gatewaytest.Answer, path string) {
 }
 
 // TestFailClosed: an Envoy whose Weir is gone, dying or hanging sends nothing
-// anywhere, and needs no touch when Weir is back.
+// anywhere, and recovers by itself when Weir is back.
 func TestFailClosed(t *testing.T) {
 	t.Parallel()
 	c := newClosing(t)
@@ -151,7 +151,7 @@ func TestFailClosed(t *testing.T) {
 		served(t) // and the decisions that came too late are not carried out
 	})
 	t.Run("killed under load", func(t *testing.T) { c.killedUnderLoad(t, g) })
-	t.Run("second", func(t *testing.T) {
+	t.Run("another weir on the same socket", func(t *testing.T) {
 		socket := g.Field("weir started", "socket")
 		other := gatewaytest.New(t, c.config, gatewaytest.Args("--socket", socket))
 		other.Launch("serve", "-c", other.Config)
@@ -249,8 +249,8 @@ func (c closing) killedInTheMiddle(t *testing.T, g *gatewaytest.Served) {
 	g.Relaunch()
 }
 
-// killedUnderLoad kills Weir again and again while clients ask. They see
-// answers of a provider and clean refusals, and no connection is lost.
+// killedUnderLoad kills Weir again and again while clients send requests. They get
+// responses of a provider and clean refusals, and no connection is lost.
 func (c closing) killedUnderLoad(t *testing.T, g *gatewaytest.Served) {
 	var served, refused, calls atomic.Int64
 	c.alpha.Respond(func(w http.ResponseWriter, _ *http.Request, _ []byte) {
@@ -289,18 +289,18 @@ func (c closing) killedUnderLoad(t *testing.T, g *gatewaytest.Served) {
 		gatewaytest.Eventually(t, what, func() bool { return counter.Load() >= until || t.Failed() })
 	}
 	for range 8 {
-		more("answers", &served)
+		more("responses", &served)
 		g.Kill()
 		more("refusals", &refused)
 		g.Relaunch()
 	}
-	more("answers at the end", &served)
+	more("responses at the end", &served)
 	stop()
 	workers.Wait()
 	if n := c.processed(t); n < int(served.Load()) {
-		t.Errorf("providers received %d requests, but %d were answered", n, served.Load())
+		t.Errorf("providers received %d requests for %d responses", n, served.Load())
 	}
-	t.Logf("%d answers, %d refusals", served.Load(), refused.Load())
+	t.Logf("%d responses, %d refusals", served.Load(), refused.Load())
 }
 
 // TestRun is about the two processes of `weir run`.
@@ -434,8 +434,8 @@ func (c closing) interrupted(t *testing.T, times int) {
 	c.processed(t)
 }
 
-// running says whether a process runs; one that nobody has waited for yet does
-// not.
+// running reports whether a process runs. A process that has ended but that nobody has
+// waited for does not run.
 func running(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

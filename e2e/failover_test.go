@@ -155,7 +155,7 @@ on_http_request:
 		a := g.Post("/v1/chat/completions", `{"model":"refused:m","models":["unresolved:m"]}`)
 		wantError(t, a, 502, `{"error":{"message":"no provider of this model could be reached","type":"api_error","code":"provider_unreachable","param":null}}`)
 	})
-	t.Run("none answers", func(t *testing.T) {
+	t.Run("no provider responds", func(t *testing.T) {
 		first.Reset()
 		first.Script(recorder.Silence)
 		a := g.Post("/v1/chat/completions", `{"model":"first:m"}`)

@@ -202,9 +202,9 @@ providers:
 	}
 }
 
-// TestOwnKeyStays: nothing that equals the presented key reaches a provider,
+// TestAccessKeyIsNotForwarded: nothing that equals the presented key reaches a provider,
 // wherever the client writes it.
-func TestOwnKeyStays(t *testing.T) {
+func TestAccessKeyIsNotForwarded(t *testing.T) {
 	t.Parallel()
 	alpha := recorder.Start(t, recorder.WithName("alpha"))
 	bravo := recorder.Start(t, recorder.WithName("bravo"))

@@ -14,7 +14,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// Weir leaves the path of an answer while it is on its way: whatever moment that
+// Weir leaves the path of a response while it is on its way: whatever moment that
 // is, no byte is lost, doubled or out of place.
 func TestGateLosesNothing(t *testing.T) {
 	const requests, workers = 600, 12
@@ -88,8 +88,8 @@ providers:
 	all.Wait()
 }
 
-// An answer that is held when Weir dies passes: most answers are good, and who
-// dies decides nothing.
+// A response that is held when Weir dies passes: most responses are good, and a dead
+// Weir cannot judge this one.
 func TestGateOfDeadWeir(t *testing.T) {
 	first, second := recorder.Start(t, recorder.WithName("first")), recorder.Start(t, recorder.WithName("second"))
 	g := gatewaytest.Serve(t, fmt.Sprintf("providers:\n  - {id: first, base_url: %s}\n  - {id: second, base_url: %s}\n", first.URL(), second.URL()))
@@ -110,7 +110,7 @@ func TestGateOfDeadWeir(t *testing.T) {
 		a = g.Post("/v1/chat/completions", `{"model":"first:m","models":["second:m"],"stream":true}`)
 	})
 	first.WaitRequests(t, 1)
-	gatewaytest.Eventually(t, "the answer is held", func() bool {
+	gatewaytest.Eventually(t, "the response to be held", func() bool {
 		return g.EnvoyStat("^cluster.weir.upstream_rq_active") == 2 // discovery, and the gate
 	})
 	g.Kill()

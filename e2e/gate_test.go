@@ -115,7 +115,7 @@ on_http_request:
 			}
 		}
 	})
-	t.Run("what is held arrives as it came", func(t *testing.T) {
+	t.Run("held bytes arrive unchanged", func(t *testing.T) {
 		comments := strings.Repeat(": "+strings.Repeat("x", 1000)+"\n\n", 70)
 		content := "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\r\n\r\n"
 		for _, events := range [][]string{
@@ -158,7 +158,7 @@ on_http_request:
 			start := time.Now()
 			a := g.Post("/v1/chat/completions", fmt.Sprintf(`{"model":"%[1]s:a","models":["%[1]s:b","%[1]s:c","%[1]s:d","%[1]s:e","%[1]s:f"],"stream":%s}`, id, stream))
 			if took := time.Since(start); took < 5700*time.Millisecond || took > 11*time.Second { // six attempts would take 12 s
-				t.Errorf("answered after %v", took)
+				t.Errorf("response after %v", took)
 			}
 			if a.Status != 504 || !strings.Contains(a.Body, `"code":"timeout"`) {
 				t.Errorf("response %d %s", a.Status, a.Body)

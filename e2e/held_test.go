@@ -17,7 +17,7 @@ import (
 // A response may be complete in Envoy before Weir has said what becomes of it.
 // Envoy 1.40 crashes if it then wants to pause the provider: see RATIONALE.md,
 // "Why is a response held only between HTTP/1.1 connections?".
-func TestResponseCompleteBeforeWeirAnswers(t *testing.T) {
+func TestResponseCompleteBeforeWeirReplies(t *testing.T) {
 	t.Parallel()
 	const size = 24 << 20
 	text := strings.Repeat("x", 16<<10)

@@ -23,20 +23,20 @@ type exchange struct {
 	// send holds $BODY, a body of $LEN (in hexadecimal $HEX) bytes with a model
 	// that only this exchange has.
 	send string
-	// want are the answers, after which the connection ends.
+	// want are the responses, after which the connection ends.
 	want []outcome
 	// headers are what the provider receives beside host, content-length and
-	// its key; requests with one answer of 200 only.
+	// its key; requests with one response of 200 only.
 	headers []string
 }
 
-// outcome is an answer: 200 for one of the provider's, or an error.
+// outcome is a response: 200 for one of the provider's, or an error.
 type outcome struct {
 	status              int
 	path, code, message string
 }
 
-// passes is the answer of a provider.
+// passes is the response of a provider.
 var passes = outcome{status: 200}
 
 func bad(code, message string) []outcome {
@@ -224,7 +224,7 @@ func (h *hostile) http1(t *testing.T) {
 				}
 			}
 			if rest, _ := io.ReadAll(stream); len(rest) > 0 {
-				t.Errorf("after the last answer comes %.1000q", rest)
+				t.Errorf("after the last response: %.1000q", rest)
 			}
 			total += sent
 			h.wantArrived(t, fmt.Sprintf("case-%d.", i), sent, x.headers)

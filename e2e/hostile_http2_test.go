@@ -20,7 +20,7 @@ type frames struct {
 	end     bool
 }
 
-// http2 has what only HTTP/2 can say. An answer is a status and a body; 0 is
+// http2 has what only HTTP/2 can say. A response is a status and a body; 0 is
 // the end of the connection, -1 of the stream.
 func (h *hostile) http2(t *testing.T) {
 	head := func(more ...string) frames {

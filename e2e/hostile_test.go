@@ -23,7 +23,7 @@ type hostile struct {
 	q *recorder.Provider // over HTTP/2
 }
 
-// TestHostile sends what no client should. Each case has its exact answer, and
+// TestHostile sends what no client should. Each case has its exact response, and
 // what the providers received is asserted even where that is nothing.
 func TestHostile(t *testing.T) {
 	h := hostile{p: recorder.Start(t, recorder.WithName("p")), q: recorder.Start(t, recorder.WithName("q"), recorder.WithTLS("q.internal"))}
@@ -51,15 +51,15 @@ on_http_request:
 
 	slow := h.slowHeaders()
 	t.Run("bodies", h.bodies)
-	t.Run("odd bodies that are right", h.oddBodies)
+	t.Run("unusual bodies that are valid", h.oddBodies)
 	t.Run("content types", h.contentTypes)
 	t.Run("paths", h.paths)
 	t.Run("methods", h.methods)
 	t.Run("queries", h.queries)
-	t.Run("orders to Envoy", h.orders)
+	t.Run("headers that control Envoy", h.orders)
 	t.Run("sizes", h.sizes)
-	t.Run("HTTP/1 as bytes", h.http1)
-	t.Run("HTTP/2 as frames", h.http2)
+	t.Run("raw HTTP/1", h.http1)
+	t.Run("raw HTTP/2 frames", h.http2)
 	t.Run("upgrades", h.upgrades)
 	t.Run("patience", func(t *testing.T) { h.patience(t, slow) })
 }
@@ -113,7 +113,7 @@ func errorBody(path, code, message string) string {
 	return string(b)
 }
 
-// wantRefusal checks an answer that no provider had a part in.
+// wantRefusal checks a response that no provider had a part in.
 func wantRefusal(t *testing.T, a gatewaytest.Answer, path, code, message string) {
 	t.Helper()
 	if want := errorBody(path, code, message); a.Status != specified[code].status || a.Body != want {
@@ -350,7 +350,7 @@ func (h *hostile) orders(t *testing.T) {
 		h.p.Reset()
 		h.nothingSent(t)
 	})
-	t.Run("not in an answer", func(t *testing.T) {
+	t.Run("not in a response", func(t *testing.T) {
 		a := h.Post("/v1/chat/completions", `{"model":"p:m"}`)
 		for name := range a.Header {
 			if strings.HasPrefix(name, "X-Envoy-") || name == "Server" || name == "Via" {

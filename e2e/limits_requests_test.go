@@ -141,7 +141,7 @@ func TestRequestsOfAKeyAreLimited(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := fmt.Sprint(h); got != "{degraded [{key_requests true true} {requests true false}]}" {
-				t.Errorf("/healthz says %s", got)
+				t.Errorf("/healthz has %s", got)
 			}
 			for name, want := range map[string]string{
 				`weir_limit_reached_total{limit="key_requests"}`: "4", `weir_limit_reached_total{limit="requests"}`: "2",
@@ -188,7 +188,7 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 			first, second := begin(loudKey, "/v1/chat/completions"), begin(loudKey, "/v1/chat/completions")
 			inUse(t, g, 2)
 			for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
-				// The rest of the body never comes: the answer is there without it.
+				// The rest of the body never comes: the response is there without it.
 				wantLimited(t, begin(loudKey, path).wait(t), path, 429, "rate_limit", limited)
 			}
 			for _, client := range []*http.Client{http1(t), http2(t)} {
@@ -282,7 +282,7 @@ func (u *upload) wait(t *testing.T) gatewaytest.Answer {
 }
 
 // send sends a JSON body, chunked if its length is not to be seen, and returns
-// as soon as the headers of the answer are there.
+// as soon as the headers of the response are there.
 func send(t *testing.T, client *http.Client, url string, body io.Reader, header ...string) *http.Response {
 	t.Helper()
 	resp, err := client.Do(newPost(t.Context(), t, url, body, header...))
@@ -295,7 +295,7 @@ func send(t *testing.T, client *http.Client, url string, body io.Reader, header 
 
 // Requests of one client that follow each other are not refused because their
 // ends are reported late.
-func TestRequestsInTurnAreNotRefused(t *testing.T) {
+func TestSequentialRequestsAreNotRefused(t *testing.T) {
 	withAndWithoutTelemetry(t, requestsInTurnAreNotRefused)
 }
 
@@ -323,7 +323,7 @@ func requestsInTurnAreNotRefused(t *testing.T, telemetry string) {
 }
 
 // However a request ends, its room comes back.
-func TestRoomComesBack(t *testing.T) {
+func TestLimitsAreReleased(t *testing.T) {
 	withAndWithoutTelemetry(t, roomComesBack)
 }
 
@@ -370,7 +370,7 @@ func roomComesBack(t *testing.T, telemetry string) {
 }
 
 // A request is known again whatever its x-request-id became.
-func TestRoomComesBackWithAnotherRequestID(t *testing.T) {
+func TestLimitsAreReleasedWithAnotherRequestID(t *testing.T) {
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, "providers:\n  - {id: p, base_url: \""+p.URL()+"\", headers: {X-Request-Id: same}}\n")
 	release, _ := hold(t, g, p, http1(t), "none", 3)
@@ -402,7 +402,7 @@ func TestLimitsAreReloaded(t *testing.T) {
 	inUse(t, g, 0)
 }
 
-// A weir that comes back learns what still runs; a restart cuts no answer.
+// A restarted weir learns which requests still run; a restart cuts no response.
 func TestLimitsAfterRestart(t *testing.T) {
 	withAndWithoutTelemetry(t, limitsAfterRestart)
 }
@@ -437,11 +437,11 @@ func limitsAfterRestart(t *testing.T, telemetry string) {
 }
 
 // Requests of an Envoy that is gone do not count for ever.
-func TestRoomComesBackFromDeadEnvoy(t *testing.T) {
-	withAndWithoutTelemetry(t, roomComesBackFromDeadEnvoy)
+func TestLimitsAreReleasedWhenEnvoyDies(t *testing.T) {
+	withAndWithoutTelemetry(t, limitsAreReleasedWhenEnvoyDies)
 }
 
-func roomComesBackFromDeadEnvoy(t *testing.T, telemetry string) {
+func limitsAreReleasedWhenEnvoyDies(t *testing.T, telemetry string) {
 	p := recorder.Start(t)
 	g := startLimited(t, "{max_requests: 10, max_requests_per_key: 3, max_wait: 1ms}", telemetry, p)
 	release, _ := hold(t, g, p, http1(t), loudKey, 3)

@@ -146,12 +146,12 @@ func waitLogged(t testing.TB, text func() string, what string, n int, match func
 	return out
 }
 
-// loggedAs waits for what is logged of the request with an answer.
+// loggedAs waits for what is logged of the request with a response.
 func loggedAs(t testing.TB, g *gatewaytest.Gateway, header http.Header) logged {
 	t.Helper()
 	id := header.Get("X-Weir-Request-Id")
 	if id == "" {
-		t.Fatalf("the answer has no x-weir-request-id: %v", header)
+		t.Fatalf("the response has no x-weir-request-id: %v", header)
 	}
 	found := waitLogged(t, g.Stdout, "the lines of request "+id, 1, func(l *logLine) bool { return l.RequestID == id })
 	if len(found) != 1 {

@@ -237,9 +237,9 @@ except (BrokenPipeError, ConnectionResetError):
 	return string(out)
 }
 
-// TestRunKeepsOthersOut: what `weir run` and its Envoy leave on the machine
+// TestRunPermissions: what `weir run` and its Envoy leave on the machine
 // while they run is for their user alone.
-func TestRunKeepsOthersOut(t *testing.T) {
+func TestRunPermissions(t *testing.T) {
 	provider := recorder.Start(t)
 	log := filepath.Join(t.TempDir(), "access.log")
 	const key, secret = "sk-provider-0123456789", "sk-of-a-client-0123456789"

@@ -108,7 +108,7 @@ func askFor(t *testing.T, g *gatewaytest.Gateway, model string, n, status int) [
 // waitEjected waits until Envoy knows, for its log, that weir is gone.
 func waitEjected(t *testing.T, g *gatewaytest.Gateway) {
 	t.Helper()
-	gatewaytest.Eventually(t, "an Envoy that knows", func() bool {
+	gatewaytest.Eventually(t, "Envoy to remove the host", func() bool {
 		return g.EnvoyStat("^cluster.weir_log.membership_healthy$") == 0
 	})
 }

@@ -227,6 +227,6 @@ func (m *mixed) checkEnvoysLines(level string) {
 		m.t.Errorf("Envoy shows a secret %d times in %s, such as %.300q", len(lines), where, lines[0])
 	}
 	if !strings.Contains(string(text), "["+level+"]") {
-		m.t.Errorf("Envoy says nothing at %s", level)
+		m.t.Errorf("Envoy logs nothing at %s", level)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // A log that cannot be written costs lines: no request, no memory, and not the
 // end of weir.
-func TestLogThatIsNotTaken(t *testing.T) {
+func TestLogThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	const lines = "weir_access_log_lines_dropped_total"
 	pipe := func(t *testing.T) (r, w *os.File, option gatewaytest.Option) {
@@ -71,7 +71,7 @@ func TestLogThatIsNotTaken(t *testing.T) {
 				t.Errorf("weir ended with %v", err)
 			}
 			if said := strings.Contains(g.Log(), "access log lines are lost"); said != c.stuck {
-				t.Errorf("weir says that lines are lost: %t", said)
+				t.Errorf("weir logs that lines are lost: %t", said)
 			}
 		})
 	}

@@ -96,7 +96,7 @@ func (m *memoryTest) servesOthers(t *testing.T, header ...string) {
 	transport := &http.Transport{DialContext: dialer.DialContext}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, Timeout: gatewaytest.Patience}
-	gatewaytest.Eventually(t, "another client is served", func() bool {
+	gatewaytest.Eventually(t, "another client to be served", func() bool {
 		resp, err := client.Do(newPost(t.Context(), t, m.URL+"/v1/chat/completions", strings.NewReader(`{"model":"p:m"}`), header...))
 		if err != nil {
 			return false
@@ -109,7 +109,7 @@ func (m *memoryTest) servesOthers(t *testing.T, header ...string) {
 // saysOverloaded waits until Weir shows that Envoy's heap was full.
 func (m *memoryTest) saysOverloaded(t *testing.T) {
 	t.Helper()
-	gatewaytest.Eventually(t, "/healthz and /metrics tell of the limit", func() bool {
+	gatewaytest.Eventually(t, "the limit in /healthz and /metrics", func() bool {
 		var health struct {
 			Status string
 			Limits []struct{ Limit, Advice string }
@@ -140,7 +140,7 @@ func TestMemory(t *testing.T) {
 	t.Run("one connection", memoryOneConnection)
 	t.Parallel() // the attacks had the machine for themselves; now others run while the minute passes
 	t.Run("given back", func(t *testing.T) {
-		gatewaytest.Eventually(t, "Weir gives the memory back", func() bool {
+		gatewaytest.Eventually(t, "Weir to give the memory back", func() bool {
 			return gatewaytest.Memory(t, bodies.Cmd.Process.Pid, "VmRSS")>>20 < 96
 		})
 		for _, m := range []*memoryTest{bodies, http1, http2} {
@@ -307,7 +307,7 @@ func (spaces) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Forty clients ask for answers without end and read nothing.
+// Forty clients ask for responses without end and read nothing.
 func memorySlowReaders(t *testing.T) {
 	m := startMemory(t, "", "")
 	for range 40 {
@@ -323,7 +323,7 @@ func (m *memoryTest) stuck(t *testing.T, n int) {
 	t.Helper()
 	m.p.WaitRequests(t, n)
 	last := -1
-	gatewaytest.Eventually(t, "nothing moves", func() bool {
+	gatewaytest.Eventually(t, "the responses to stop", func() bool {
 		now := m.EnvoyStat("^cluster.weir/p/.*upstream_cx_rx_bytes_total")
 		same := now == last
 		last = now

@@ -65,7 +65,7 @@ providers:
 		})
 	}
 	// What is no HTTP, Envoy turns away by itself.
-	t.Run("no HTTP", func(t *testing.T) {
+	t.Run("not HTTP", func(t *testing.T) {
 		conn := g.Dial()
 		_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
 		if b, _ := io.ReadAll(conn); !strings.Contains(string(b), " 400 ") {
@@ -137,7 +137,7 @@ func TestRequestIDs(t *testing.T) {
 			t.Errorf("%v", a.Header)
 		}
 	})
-	t.Run("answers of Envoy's own", func(t *testing.T) {
+	t.Run("responses by Envoy itself", func(t *testing.T) {
 		p.Reset()
 		p.Script(recorder.ResetBeforeHeaders)
 		a := g.Post("/v1/chat/completions", `{"model":"p:m"}`)
@@ -149,7 +149,7 @@ func TestRequestIDs(t *testing.T) {
 }
 
 // Nothing that clients or providers write is shown, but for the name of a model.
-func TestNothingSaidIsShown(t *testing.T) {
+func TestContentIsNotLogged(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`

@@ -107,7 +107,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 					t.Errorf("problem %q, want %q", got, want)
 				}
 				if reason := g.Field(rejection, "reason"); !strings.Contains(reason, h.Config.Problems[i]) {
-					t.Errorf("the log says %q, not %q", reason, h.Config.Problems[i])
+					t.Errorf("the log has %q, want %q", reason, h.Config.Problems[i])
 				}
 			}
 			if got := metric(t, g, "weir_config_last_reload_successful"); got != "0" {
@@ -212,7 +212,7 @@ func TestFilesAreNoticed(t *testing.T) {
 		stage(t, "a secret is written in place", func(t *testing.T) {
 			sees(t, g, "key-3", "v3", func() { overwrite(t, secrets+"/store/key", "key-3") })
 		})
-		t.Run("in a folder that is made anew", func(t *testing.T) {
+		t.Run("in a recreated folder", func(t *testing.T) {
 			waitRejected(t, g, func() {
 				if err := os.RemoveAll(secrets); err != nil {
 					t.Fatal(err)
@@ -221,7 +221,7 @@ func TestFilesAreNoticed(t *testing.T) {
 			sees(t, g, "key-4", "v3", func() { write(t, secrets+"/store/key", "key-4") })
 			sees(t, g, "key-5", "v3", func() { write(t, secrets+"/store/key", "key-5") })
 		})
-		t.Run("in a folder that is exchanged", func(t *testing.T) {
+		t.Run("in a folder that replaces another", func(t *testing.T) {
 			write(t, dir+"/other/store/key", "key-6")
 			sees(t, g, "key-6", "v3", func() {
 				if err := os.Rename(secrets+"/store", dir+"/old"); err != nil {
@@ -246,7 +246,7 @@ func TestFilesAreNoticed(t *testing.T) {
 			sees(t, g, "key-11", "v5", func() { write(t, missing+"/store/key", "key-11") })
 			secrets = missing
 		})
-		t.Run("in a folder that is never quiet", func(t *testing.T) {
+		t.Run("in a folder with constant writes", func(t *testing.T) {
 			done, busy := make(chan struct{}), sync.WaitGroup{}
 			busy.Go(func() {
 				for i := 0; ; i++ {

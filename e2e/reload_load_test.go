@@ -16,7 +16,8 @@ import (
 	"weir/internal/recorder"
 )
 
-// does not get the answer it must get.
+// load sends requests without pause until it ends, and reports each that does not get
+// the response that it must get.
 type load struct {
 	t     *testing.T
 	url   string
@@ -31,7 +32,7 @@ func newLoad(t *testing.T, url string) *load {
 	return l
 }
 
-// end waits for the answers to what was sent.
+// end waits for the responses to what was sent.
 func (l *load) end() {
 	select {
 	case <-l.stop:
@@ -110,7 +111,7 @@ func content(answer string) (text string, whole bool) {
 	return text, false
 }
 
-// background sends a request and gives what waits for its answer.
+// background sends a request and gives what waits for its response.
 func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewaytest.Answer {
 	t.Helper()
 	done := make(chan gatewaytest.Answer, 1)
@@ -124,7 +125,7 @@ func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewa
 		case a := <-done:
 			return a
 		case <-time.After(gatewaytest.Patience):
-			t.Fatalf("no answer to %s", body)
+			t.Fatalf("no response to %s", body)
 			return gatewaytest.Answer{}
 		}
 	}

@@ -66,8 +66,6 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// load sends requests without pause until it ends, and complains of each that
-
 // TestReloadUnderLoad changes everything that a reload can change, with unary
 // requests, streams, failovers and long streams running: none fails, none goes
 // astray, none carries a key that is not its provider's.

@@ -35,7 +35,7 @@ var wantReturned = map[string]string{
 
 const secretOfP = "sk-Provider/Secret+0123456789="
 
-// TestReturned: what a provider sends back beside its answer.
+// TestReturned: what a provider sends back beside its response.
 func TestReturned(t *testing.T) {
 	p := recorder.Start(t, recorder.WithName("p"))
 	g := gatewaytest.Start(t, fmt.Sprintf(`

@@ -28,7 +28,7 @@ type steering struct {
 	delay    map[string]time.Duration // before a provider's headers
 	broken   map[string]bool
 	attempts []string // by provider, in the order in which they arrived
-	retried  int      // answers that took more than one attempt
+	retried  int      // responses that took more than one attempt
 }
 
 // steer starts them. The list of strategies is as it stands in YAML.

@@ -15,7 +15,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// stream is an answer that is being read.
+// stream is a response that is being read.
 type stream struct {
 	t      *testing.T
 	resp   *http.Response
@@ -38,7 +38,7 @@ func newPost(ctx context.Context, t *testing.T, url string, body io.Reader, head
 	return req
 }
 
-// open sends a request and returns as soon as the answer's headers are there.
+// open sends a request and returns as soon as the response's headers are there.
 func open(t *testing.T, client *http.Client, url, body string, header ...string) *stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), gatewaytest.Patience)
@@ -154,7 +154,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 			reset()
 			gate := make(chan struct{})
 			p.Script(recorder.Gated(gate))
-			go func() { // until there is content, the answer is held
+			go func() { // until there is content, the response is held
 				gate <- struct{}{}
 				gate <- struct{}{}
 			}()
@@ -271,7 +271,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 	})
 	// A connection of a client stays with one of Envoy's workers, which has its
 	// own connections to the providers. The one that fails speaks HTTP/2: Envoy
-	// does not wait for the end of an answer that it will not use, which ends a
+	// does not wait for the end of a response that it will not use, which ends a
 	// connection of HTTP/1.1.
 	client := http1(t)
 	for _, p := range []*recorder.Provider{pooled, pooledTLS} {
@@ -403,9 +403,9 @@ on_http_request:
 	})
 }
 
-// TestAttemptTimeoutOfAnswer: per_request_timeout covers the whole of an answer
+// TestAttemptTimeoutOfResponse: per_request_timeout covers the whole of a response
 // that is no stream.
-func TestAttemptTimeoutOfAnswer(t *testing.T) {
+func TestAttemptTimeoutOfResponse(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)
 	g := gatewaytest.Start(t, fmt.Sprintf(`

@@ -11,7 +11,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// withTrailers sends an answer that ends in HTTP/2 trailers.
+// withTrailers sends a response that ends in HTTP/2 trailers.
 func withTrailers(contentType string, pieces ...string) recorder.Answer {
 	return func(x *recorder.Exchange) {
 		x.Header().Set("Content-Type", contentType)
@@ -26,9 +26,9 @@ func withTrailers(contentType string, pieces ...string) recorder.Answer {
 	}
 }
 
-// An answer that ends in trailers reaches its client with them, whatever Weir
+// A response that ends in trailers reaches its client with them, whatever Weir
 // has to do with it; and a stream without its last event does not look whole.
-func TestTrailersOfAnswers(t *testing.T) {
+func TestResponseTrailers(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t, recorder.WithTLS())
 	other := recorder.Start(t)

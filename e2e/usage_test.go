@@ -13,7 +13,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// usageCases are answers of providers in the shapes of their APIs.
+// usageCases are responses of providers in the shapes of their APIs.
 var usageCases = []struct {
 	name, path string
 	stream     bool
@@ -126,8 +126,8 @@ data: [DONE]
 		"11+7=18 cached 0 reasoning 0", "chat"},
 }
 
-// Token usage is read from answers in every shape, and what is not said is
-// never a number. Each answer has a model of its own, so that the metrics tell
+// Token usage is read from responses in every shape, and what is not said is
+// never a number. Each response has a model of its own, so that the metrics tell
 // them apart.
 func TestUsage(t *testing.T) {
 	p := recorder.Start(t)
@@ -205,7 +205,7 @@ providers:
 	}
 	for operation, want := range unknown {
 		if got := metrics.sum("weir_tokens_unknown_total", `operation="`+operation+`"`, `provider="p"`); got != want {
-			t.Errorf("%g answers of %s are unknown, want %g", got, operation, want)
+			t.Errorf("%g responses of %s have unknown usage, want %g", got, operation, want)
 		}
 	}
 }
@@ -219,9 +219,9 @@ func pack(s string) string {
 	return b.String()
 }
 
-// Envoy reads the usage of large answers up to a limit of bytes, and one of
+// Envoy reads the usage of large responses up to a limit of bytes, and one of
 // JSON values; what is beyond passes as it is, and its usage is unknown.
-func TestUsageOfLargeAnswers(t *testing.T) {
+func TestUsageOfLargeResponses(t *testing.T) {
 	t.Parallel()
 	const (
 		known  = "11+?=11 cached 0 reasoning 0"
@@ -269,6 +269,6 @@ func TestUsageOfLargeAnswers(t *testing.T) {
 		})
 	}
 	if got := scrape(t, g).sum("weir_tokens_unknown_total", `operation="embeddings"`); got != 3 {
-		t.Errorf("%g answers are unknown, want 3", got)
+		t.Errorf("%g responses have unknown usage, want 3", got)
 	}
 }

@@ -192,7 +192,7 @@ func check(t *testing.T, answer string, stands map[string]*recorder.Provider, w 
 			text = `"object":"embedding"`
 		}
 		if !strings.Contains(answer, text) {
-			t.Errorf("the client got %s, want the answer of %s", answer, host)
+			t.Errorf("the client got %s, want the response of %s", answer, host)
 		}
 	}
 }

@@ -169,7 +169,7 @@ func substitute(t *testing.T, expr string, variables map[string]string) string {
 		name := variable.FindStringSubmatch(ref)[1]
 		value, ok := variables[name]
 		if !ok {
-			t.Errorf("there is no variable %s: %s", name, expr)
+			t.Errorf("no variable %s: %s", name, expr)
 		}
 		return value
 	})

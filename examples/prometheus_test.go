@@ -92,7 +92,7 @@ func (p prometheus) get(path string, into any, params ...string) error {
 	return nil
 }
 
-// result is a series of an answer: one sample, or one for each step.
+// result is a series of a response: one sample, or one for each step.
 type result struct {
 	Metric map[string]string
 	Value  sample

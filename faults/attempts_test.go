@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// unreachable: there is no answer.
+// unreachable: there is no response.
 func unreachable() group {
 	const silent = time.Second
 	waited := second("timeout").within(silent, 4*time.Second)
@@ -52,7 +52,7 @@ func unreachable() group {
 	}}
 }
 
-// statuses: an answer, with an error status.
+// statuses: a response, with an error status.
 func statuses() group {
 	var faults []fault
 	for _, s := range []struct {

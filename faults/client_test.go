@@ -12,7 +12,7 @@ import (
 // longest bounds a row: none should come near it.
 const longest = 30 * time.Second
 
-// client sends one request and reads its answer as it comes.
+// client sends one request and reads its response as it comes.
 type client struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,10 +31,10 @@ func newClient(ctx context.Context) *client {
 	return c
 }
 
-// received is what the client got. The answer may have broken off: there is
+// received is what the client got. The response may have broken off: there is
 // an error then.
 type received struct {
-	status int // 0 if there was no answer
+	status int // 0 if there was no response
 	header http.Header
 	body   []byte
 	err    error

@@ -8,7 +8,7 @@ import (
 const gateText = "While the plan has another attempt, a response is held until it has content: a stream until the first event with content, any other\n" +
 	"response until the first bytes of a well-formed body. Anything else is a failed attempt."
 
-// nonAnswers: status 200, and no answer.
+// nonAnswers: status 200, and no response.
 func nonAnswers() group {
 	stalled := second("timeout").within(time.Second, 4*time.Second)
 	held := 50 * time.Millisecond // a cut must not overtake what was sent before
@@ -84,7 +84,7 @@ func inPieces(text func(*mode) string) step {
 	}
 }
 
-// committed: what is an answer passes at once, with all that was held.
+// committed: what is a response passes at once, with all that was held.
 func committed() group {
 	toolCall := chunk(`{"tool_calls":[{"index":0,"id":"1","type":"function","function":{"name":"f","arguments":""}}]}`, "null")
 	argument := chunk(`{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, "null")

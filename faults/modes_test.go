@@ -2,7 +2,7 @@ package faults
 
 import "slices"
 
-// mode is an API, asked for a stream or not, and how an answer of it looks. In
+// mode is an API, asked for a stream or not, and how a response of it looks. In
 // texts, @ stands for the provider's letter.
 type mode struct {
 	name      string
@@ -10,15 +10,15 @@ type mode struct {
 	stream    bool
 	anthropic bool
 	asks      string // the fields of a request besides the models
-	kind      string // the content type of an answer
+	kind      string // the content type of a response
 
 	// opening comes before anything was said: events that carry no content.
 	// Then the model speaks: content is its first word, or the first half of an
 	// answer in one piece, rest is what follows. last ends a stream by the rules
 	// of its API.
 	opening, content, rest, last []string
-	// broken is an error in the place of an answer or event, refused one after
-	// the answer has begun, empty an answer in which nothing is said.
+	// broken is an error in the place of a response or event, refused one after
+	// the response has begun, empty a response in which nothing is said.
 	broken, refused, empty string
 }
 

@@ -34,7 +34,7 @@ type want struct {
 	from   string
 	own    *refusal
 	status int    // 200 if there is none
-	cut    bool   // the client sees that the answer broke off
+	cut    bool   // the client sees that the response broke off
 	part   bool   // how much of it the client has by then depends on the clock
 	tail   string // what the gateway puts after the provider's bytes
 	left   bool   // the client leaves
@@ -42,11 +42,11 @@ type want struct {
 	header map[string]string
 	// log is what the access log says of each attempt.
 	log string
-	// least and most bound the time from the request to the end of the answer.
+	// least and most bound the time from the request to the end of the response.
 	least, most time.Duration
 }
 
-// soon is when an answer must be complete for which nobody had to wait.
+// soon is when a response must be complete for which nobody had to wait.
 const soon = 5 * time.Second
 
 // early is how much before its time a timer may end: Envoy's count in
@@ -75,7 +75,7 @@ func (w want) some() want {
 	return w
 }
 
-// own is an answer of the gateway.
+// own is a response of the gateway.
 func own(r refusal, log string) want { return want{own: &r, status: r.status, log: log} }
 
 // refusal is an error of the gateway's own.

@@ -28,7 +28,7 @@ func partial(s string) step {
 	return func(x *exchange) { x.say(s, len(x.fill(s))+100) }
 }
 
-// The parts of the answer of the API that was asked.
+// The parts of the response of the API that was asked.
 func opening(x *exchange) { data(x.mode.opening...)(x) }
 func content(x *exchange) { data(x.mode.content...)(x) }
 func rest(x *exchange)    { data(x.mode.rest...)(x) }
@@ -43,7 +43,7 @@ func halfEvent(x *exchange) {
 	data(s[:len(s)/3])(x)
 }
 
-// headers begin an answer with lines of the test's choice.
+// headers begin a response with lines of the test's choice.
 func headers(status string, lines ...string) step {
 	return func(x *exchange) {
 		if x.http2 != nil {
@@ -56,7 +56,7 @@ func headers(status string, lines ...string) step {
 	}
 }
 
-// head begins the answer that the client waits for: chunked if it is a
+// head begins the response that the client waits for: chunked if it is a
 // stream, else with its length.
 func head(x *exchange) {
 	framing := "transfer-encoding: chunked"
@@ -93,7 +93,7 @@ func whole(kind, body string) step {
 // wholeBroken is an error with the status of a success.
 func wholeBroken(x *exchange) { whole(document, x.mode.broken)(x) }
 
-// empty is an answer in which nothing is said.
+// empty is a response in which nothing is said.
 func empty(x *exchange) { whole(document, x.mode.empty)(x) }
 
 // status answers with an error.
@@ -111,7 +111,7 @@ func (s step) and(next ...step) step {
 	}
 }
 
-// trailers end an answer over HTTP/2.
+// trailers end a response over HTTP/2.
 func trailers(x *exchange) { x.http2.Header().Set(http.TrailerPrefix+"x-trailer", "yes") }
 
 // pause is a provider that takes its time. It ends when the gateway goes.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// cuts: what happens once the client has a part of the answer cannot be made
+// cuts: what happens once the client has a part of the response cannot be made
 // undone, and must not look whole.
 func cuts() group {
 	return group{title: "Responses that are cut off", about: "The client has a part of A's response: no other provider is tried, and the client sees that the response is incomplete. A client that\nuses HTTP/1.1 sees it 1 s after the cut: Envoy keeps the connection for that long before it closes it.", on: usual, faults: []fault{

@@ -65,7 +65,7 @@ func (r *row) same(next *row) bool {
 		r.want.time() == next.want.time() && r.seen.text("") == next.seen.text("") && r.seen.wrong == nil && next.seen.wrong == nil
 }
 
-// line is that of rows that came to the same but for the size of the answer.
+// line is that of rows that came to the same but for the size of the response.
 func line(rows []*row) string {
 	r := rows[0]
 	var modes, sizes []string

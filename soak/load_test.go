@@ -24,7 +24,7 @@ type load struct {
 	// wrong is told of an outcome that must not be.
 	wrong func(format string, args ...any)
 	// epoch is odd while Weir or Envoy is being killed. A request that met such
-	// a time may fail; it must still not get a wrong answer.
+	// a time may fail; it must still not get a wrong response.
 	epoch  atomic.Int64
 	counts counts
 }
@@ -151,7 +151,7 @@ func body(text string, stream bool, todo task, providers []string) []byte {
 // reports whether the gateway was being killed meanwhile.
 func (c *client) send(ctx context.Context, path, key string, body []byte) (status int, got string, err error, disturbed bool) {
 	before := c.epoch.Load()
-	// Not ctx: a round ends when its requests have their answers.
+	// Not ctx: a round ends when its requests have their responses.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err, false
@@ -174,7 +174,7 @@ func (c *client) send(ctx context.Context, path, key string, body []byte) (statu
 }
 
 // judge reports an outcome that must not be. A request that met a kill may have
-// got an error in place of its answer, also one of status 200: without Weir,
+// got an error in place of its response, also one of status 200: without Weir,
 // nobody looks at responses before they pass. Nor does anybody for clients that
 // speak HTTP/2.
 func (c *client) judge(kind string, right bool, status int, got string, err error, disturbed bool) {

@@ -93,6 +93,6 @@ func metric(t *testing.T, g *gatewaytest.Gateway, name string) int {
 			return int(n)
 		}
 	}
-	t.Fatalf("there is no metric %s", name)
+	t.Fatalf("no metric %s", name)
 	return 0
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // task is what a client asks of a provider. It travels in the request's `user`
-// field, and the digest of the prompt comes back in the answer, so that both
+// field, and the digest of the prompt comes back in the response, so that both
 // sides know what is right without keeping anything.
 type task struct {
 	// Events is the number of events of a stream, Pause the time between two.
@@ -119,7 +119,7 @@ func (p *provider) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	_, _ = io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// text is the right answer to a prompt.
+// text is the right response to a prompt.
 func (p *provider) text(model, prompt string) string { return answerOf(p.name, model, prompt) }
 
 func answerOf(provider, model, prompt string) string {
