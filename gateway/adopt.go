@@ -15,7 +15,7 @@ import (
 // needs before the first request is planned with it, and keeps what the policy
 // before it needs until the last request with that can have ended.
 func (g *Gateway) adopt(ctx context.Context, c configuration) error {
-	next := c.policy
+	next := c.Policy
 	previous := g.current.Load()
 	var old []*policy.Policy
 	if previous != nil {
@@ -32,7 +32,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 			return err
 		}
 		g.reloading.refused = next.Version
-		err = g.publisher.located(next, rejected)
+		err = g.publisher.located(c.Loaded, rejected)
 		if previous != nil {
 			if back := g.publisher.publish(ctx, previous, old[1:]); back != nil {
 				err = errors.Join(err, fmt.Errorf("back to the previous configuration: %w", back))
@@ -41,7 +41,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 		return err
 	}
 	g.book.Adopt(next)
-	g.health.Adopt(next, c.keys.Index)
+	g.health.Adopt(next, c.Keys.Index)
 	g.ejections.retain(next)
 	g.admission.adopt(next)
 	g.adoptPeers(next)
@@ -49,6 +49,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	if previous != nil {
 		g.credentials.Keep(previous, next, retire.Longest(previous))
 	}
+	next.Prepare()
 	c.measured = g.numbers.measure(next)
 	g.current.store(c)
 	g.publisher.adopted()
@@ -56,7 +57,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	g.status.adopted(c)
 	g.metrics.reload(true)
 	g.logInForce(c)
-	for _, warning := range next.Warnings(time.Now()) {
+	for _, warning := range c.Warnings(time.Now()) {
 		g.log.Warn("configuration", "warning", warning.String())
 	}
 	if previous == nil {

@@ -9,8 +9,7 @@ import (
 
 // configuration is what the configuration was compiled to.
 type configuration struct {
-	policy *policy.Policy
-	keys   *policy.AccessKeys
+	policy.Loaded
 	// measured are the numbers of the policy, from when it is adopted.
 	measured *measured
 }
@@ -31,17 +30,17 @@ func (c *current) load() configuration {
 }
 
 // Load returns the policy; nil: there is none yet.
-func (c *current) Load() *policy.Policy { return c.load().policy }
+func (c *current) Load() *policy.Policy { return c.load().Policy }
 
 // forRequest returns what a request is decided with.
 func (c *current) forRequest() extproc.Current {
 	now := c.pointer.Load() // no request comes before the first
-	return extproc.Current{Policy: now.policy, Keys: now.keys.Index, Numbers: now.measured}
+	return extproc.Current{Policy: now.Policy, Keys: now.Keys.Index, Numbers: now.measured}
 }
 
 // keyName returns the name of the access key with an id; empty: there is none.
 func (c *current) keyName(id string) string {
-	if keys := c.load().keys; keys != nil {
+	if keys := c.load().Keys; keys != nil {
 		if k := keys.ByID(id); k != nil {
 			return k.Name
 		}
@@ -55,9 +54,12 @@ func (c *current) store(next configuration) { c.pointer.Store(&next) }
 // nothing is compiled, sent or waited for. Requests that run go on.
 func (g *Gateway) adoptKeys(next configuration) {
 	g.current.store(next)
-	g.health.Adopt(next.policy, next.keys.Index)
+	g.health.Adopt(next.Policy, next.Keys.Index)
 	g.reloading.refused = ""
-	g.status.adoptedKeys(next.keys)
+	g.status.adoptedKeys(next.Keys)
+	if rejected := g.publisher.server.Rejection(); rejected != nil {
+		g.status.relocated(g.publisher.located(next.Loaded, rejected))
+	}
 	g.metrics.reload(true)
 	g.metrics.keyChanges.Inc()
 	g.logInForce(next, "changed", "access keys")
@@ -66,6 +68,6 @@ func (g *Gateway) adoptKeys(next configuration) {
 // logInForce logs that a configuration is the current one.
 func (g *Gateway) logInForce(c configuration, more ...any) {
 	g.log.Info("configuration in force", append([]any{
-		"config", g.options.ConfigFile, "version", c.policy.Version, "clusters", len(c.policy.Clusters), "access_keys", c.keys.Len(),
+		"config", g.options.ConfigFile, "version", c.Policy.Version, "clusters", len(c.Policy.Clusters), "access_keys", c.Keys.Len(),
 	}, more...)...)
 }

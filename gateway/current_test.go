@@ -67,7 +67,7 @@ func TestAccessKeysAlone(t *testing.T) {
 	reload("the first is gone", keys(two), false, true, map[string]int{keyOne: 401, keyTwo: 200})
 	reload("a scope, and a signal", with(two, "configuration: {access: {models: {allow: []}}}"), true, true, map[string]int{keyTwo: 403})
 	reload("metadata", with(two, "metadata: {team: x}"), false, true, map[string]int{keyTwo: 200})
-	if k := b.current.load().keys.Named("two"); k == nil || k.Metadata["team"] != "x" {
+	if k := b.current.load().Keys.Named("two"); k == nil || k.Metadata["team"] != "x" {
 		t.Errorf("the key is %+v", k)
 	}
 	for metric, want := range map[string]string{"weir_access_key_changes_total": "4", "weir_access_keys": "1", `weir_config_reloads_total{result="accepted"}`: "5"} {

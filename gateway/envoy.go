@@ -28,7 +28,7 @@ func (g *Gateway) Run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	first := loaded.policy
+	first := loaded.Policy
 	sockets, err := g.addresses.sockets(first)
 	if err != nil {
 		return err

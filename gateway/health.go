@@ -16,7 +16,7 @@ func (g *Gateway) Health() admin.Health {
 	if h.Config.Failed != nil {
 		h.Status = "degraded"
 	}
-	for _, warning := range g.current.Load().Warnings(time.Now()) {
+	for _, warning := range g.current.load().Warnings(time.Now()) {
 		h.Config.Warnings = append(h.Config.Warnings, warning.String())
 	}
 	for _, n := range g.publisher.server.Nodes() {

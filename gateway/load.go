@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"weir/policy"
+	"weir/policy/config"
 	"weir/xds"
 )
 
@@ -23,8 +24,22 @@ func Source(name string, read func() ([]byte, error), getenv func(string) string
 		if err == nil && len(bytes.TrimSpace(data)) == 0 {
 			err = fmt.Errorf("%s: is empty (a configuration without any key is {})", name)
 		}
-		return policy.Source{File: name, Data: data, Getenv: getenv, ReadFile: os.ReadFile, Own: thisMachine(), Check: xds.Check}, err
+		return policy.Source{File: name, Data: data, Getenv: getenv, ReadFile: os.ReadFile, Own: thisMachine()}, err
 	}
+}
+
+// Load compiles a configuration, or returns every problem in it, including what Envoy
+// would reject. What has not changed since known was loaded is not compiled again; known
+// may be empty.
+func Load(src policy.Source, known policy.Loaded) (policy.Loaded, config.Problems) {
+	loaded, problems := policy.Reload(src, known)
+	if len(problems) == 0 && loaded.Policy != known.Policy {
+		problems = loaded.ProblemsOf(xds.Check(loaded.Policy))
+	}
+	if len(problems) > 0 {
+		return policy.Loaded{}, problems
+	}
+	return loaded, nil
 }
 
 // loader reads the configuration and compiles it.
@@ -45,12 +60,11 @@ func newLoader(source func() (policy.Source, error), file string, a *addresses) 
 // load returns what the configuration is compiled to, or its problems. What has not
 // changed is that of known, which may be empty.
 func (l *loader) load(known configuration) (configuration, error) {
-	var none configuration
 	files := []string{l.file}
 	defer func() { l.inputs.set(files) }()
 	src, err := l.source()
 	if err != nil {
-		return none, err
+		return configuration{}, err
 	}
 	readFile := src.ReadFile
 	src.ReadFile = func(name string) ([]byte, error) {
@@ -58,9 +72,9 @@ func (l *loader) load(known configuration) (configuration, error) {
 		return readFile(name)
 	}
 	l.addresses.bring(&src.Own)
-	p, keys, problems := policy.Reload(src, known.policy, known.keys)
+	loaded, problems := Load(src, known.Loaded)
 	if len(problems) > 0 {
-		return none, problems
+		return configuration{}, problems
 	}
-	return configuration{policy: p, keys: keys}, l.addresses.check(p)
+	return configuration{Loaded: loaded}, l.addresses.check(loaded.Policy)
 }

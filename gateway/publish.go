@@ -88,15 +88,15 @@ func (u *publisher) served(nodes []xds.NodeStatus) bool {
 // maxLocated bounds the problems for one rejection.
 const maxLocated = 10
 
-// located returns an Envoy's rejection as problems of the configuration.
-func (u *publisher) located(p *policy.Policy, r *xds.Rejected) config.Problems {
+// located returns an Envoy's rejection as problems of the configuration that it is from.
+func (u *publisher) located(from policy.Loaded, r *xds.Rejected) config.Problems {
 	message := fmt.Sprintf("envoy %q refuses what is made of this (%s): %s", r.Node, r.Type, r.Text)
 	var out config.Problems
 	seen := map[config.Problem]bool{}
 	for _, name := range u.server.About(r) {
-		problem := p.ProblemOf(name, message)
-		if r.Type == "routes" { // they are made of the whole configuration
-			problem = config.Problem{File: problem.File, Message: message}
+		problem := from.ProblemOf(name, message)
+		if r.Type == "routes" { // they are made from the whole configuration
+			problem = from.ProblemOfFile(message)
 		}
 		if !seen[problem] && len(out) < maxLocated {
 			seen[problem] = true
@@ -104,7 +104,7 @@ func (u *publisher) located(p *policy.Policy, r *xds.Rejected) config.Problems {
 		}
 	}
 	if len(out) == 0 {
-		out = config.Problems{{File: p.ProblemOf("", "").File, Message: message}}
+		out = config.Problems{from.ProblemOfFile(message)}
 	}
 	return out
 }

@@ -56,10 +56,10 @@ func (g *Gateway) reload(ctx context.Context, always bool) {
 	current := g.current.load()
 	next, err := g.loader.load(current)
 	if err == nil {
-		same := next.policy.Version == current.policy.Version
+		same := next.Policy.Version == current.Policy.Version
 		switch {
-		case same && next.keys.Version != current.keys.Version:
-			g.adoptKeys(configuration{policy: current.policy, keys: next.keys, measured: current.measured})
+		case same && next.Keys.Version != current.Keys.Version:
+			g.adoptKeys(configuration{Loaded: next.Loaded, measured: current.measured})
 			return
 		case always && same:
 			next, err = g.loader.load(configuration{})
@@ -70,7 +70,7 @@ func (g *Gateway) reload(ctx context.Context, always bool) {
 				g.logInForce(current)
 			}
 			return
-		case next.policy.Version == g.reloading.refused:
+		case next.Policy.Version == g.reloading.refused:
 			return
 		}
 	}

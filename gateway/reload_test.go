@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -318,7 +320,7 @@ func TestReload(t *testing.T) {
 	check("at first", version, 1, 0)
 	b.reload(t.Context(), false)
 	check("nothing changed", version, 1, 0)
-	if c, err := b.loader.load(b.current.load()); err != nil || c.policy != b.current.load().policy || c.keys != b.current.load().keys {
+	if c, err := b.loader.load(b.current.load()); err != nil || c.Policy != b.current.load().Policy || c.Keys != b.current.load().Keys {
 		t.Errorf("what has not changed is another policy (%v)", err)
 	}
 	b.reload(t.Context(), true)
@@ -388,5 +390,48 @@ func TestRefusedOnce(t *testing.T) {
 	b.reload(t.Context(), false)
 	if h := b.Health(); h.Status != "ok" || !h.Ready {
 		t.Errorf("/healthz %+v", h)
+	}
+}
+
+// TestRejectionAfterKeysChanged: an Envoy rejects the first configuration. The problem
+// names the line of the file that was read last, also if only access keys changed since,
+// before the rejection or after it.
+func TestRejectionAfterKeysChanged(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	const key = "  - {name: key-%d, value: '%032d'}\n"
+	config := func(keys int) string {
+		out := "access_keys:\n"
+		for i := range keys {
+			out += fmt.Sprintf(key, i, i)
+		}
+		return out + "listen: " + taken.Addr().String() + "\n" + provider("p", "http://127.0.0.1:1")
+	}
+	b := newRig(t, provider("first", "http://127.0.0.1:1"))
+	b.serve()
+	b.addresses.listen = nil
+	b.config = config(1)
+	b.reload(t.Context(), false) // no Envoy is there to reject it
+	named := func(line string) func() bool {
+		return func() bool {
+			problems := b.Health().Config.Problems
+			return len(problems) == 1 && strings.HasPrefix(problems[0], line)
+		}
+	}
+	b.config = config(2)
+	b.reload(t.Context(), false)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.firstServed(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	b.startEnvoy("one")
+	gatewaytest.Eventually(t, "the line of listen, with two keys above it", named("weir.yaml:4: listen: "))
+	b.config = config(3)
+	b.reload(t.Context(), false)
+	if !named("weir.yaml:5: listen: ")() {
+		t.Errorf("with three keys: %q", b.Health().Config.Problems)
 	}
 }

@@ -85,6 +85,16 @@ func (b *rig) serve() {
 // configuration.
 func (b *rig) envoy(node string) (pid int, admin *envoy.Admin) {
 	b.t.Helper()
+	pid, admin = b.startEnvoy(node)
+	b.wait(node+" to be synced", func(nodes []xds.NodeStatus) bool {
+		return slices.ContainsFunc(nodes, func(n xds.NodeStatus) bool { return n.Node == node && n.Synced })
+	})
+	return pid, admin
+}
+
+// startEnvoy runs an Envoy until the end of the test.
+func (b *rig) startEnvoy(node string) (pid int, admin *envoy.Admin) {
+	b.t.Helper()
 	path, err := envoy.Find(b.t.Context(), envoy.FindOptions{})
 	if err != nil {
 		b.t.Fatal(err)
@@ -108,9 +118,6 @@ func (b *rig) envoy(node string) (pid int, admin *envoy.Admin) {
 		if err := <-done; err != nil {
 			b.t.Error(err)
 		}
-	})
-	b.wait(node+" to be synced", func(nodes []xds.NodeStatus) bool {
-		return slices.ContainsFunc(nodes, func(n xds.NodeStatus) bool { return n.Node == node && n.Synced })
 	})
 	return <-pids, envoy.NewAdmin(filepath.Join(dir, "admin.sock"))
 }

@@ -42,7 +42,7 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 	if err != nil {
 		return err
 	}
-	first := loaded.policy
+	first := loaded.Policy
 	memoryOf(first, memory.Available(), false).limitWeir(g.options.SetMemoryLimit)
 	if g.publisher.share, err = ElsewhereShare(first, 0); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (g *Gateway) Serve(ctx context.Context, socket string) error {
 // when its context ends. Only then do the services end: what beside runs (an Envoy that
 // drains) still needs them.
 func (g *Gateway) run(ctx context.Context, loaded configuration, socket string, users private.Users, beside func(context.Context) error) error {
-	first := loaded.policy
+	first := loaded.Policy
 	listener, err := listenForEnvoy(socket, users, g.log, g.registry)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (g *Gateway) firstServed(ctx context.Context) error {
 			return nil
 		}
 		told = refused.Error()
-		problems := g.publisher.located(g.current.Load(), refused)
+		problems := g.publisher.located(g.current.load().Loaded, refused)
 		g.log.Error("configuration rejected by envoy: not ready until it is corrected", "config", g.options.ConfigFile, "reason", problems)
 		g.status.currentRefused(problems)
 	}

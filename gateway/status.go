@@ -30,10 +30,10 @@ type status struct {
 func (s *status) adopted(c configuration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version, s.since = c.policy.Version, time.Now()
+	s.version, s.since = c.Policy.Version, time.Now()
 	s.problems, s.failed, s.refused = nil, time.Time{}, false
-	if c.keys.Version != s.keys.Version {
-		s.keys = admin.AccessKeysHealth{Count: c.keys.Len(), Version: c.keys.Version, Since: s.since}
+	if c.Keys.Version != s.keys.Version {
+		s.keys = admin.AccessKeysHealth{Count: c.Keys.Len(), Version: c.Keys.Version, Since: s.since}
 	}
 }
 
@@ -74,6 +74,16 @@ func (s *status) currentRefused(err error) {
 	defer s.mu.Unlock()
 	s.refused = true
 	s.reject(err)
+}
+
+// relocated notes where the problems of the current policy are in the file now, if an
+// Envoy has rejected it.
+func (s *status) relocated(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused {
+		s.reject(err)
+	}
 }
 
 // currentServed notes that an Envoy has accepted the current policy.

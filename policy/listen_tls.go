@@ -90,7 +90,7 @@ type Expiry struct {
 	File                string
 	NotBefore, NotAfter time.Time
 
-	at config.Problem // its place, without a message
+	path string // of the field that names it
 }
 
 // expires notes a file of certificates, once.
@@ -98,7 +98,7 @@ func (l *loader) expires(path, file, text string, authorities bool) {
 	if slices.ContainsFunc(l.expiries, func(e Expiry) bool { return e.File == file }) {
 		return
 	}
-	e := Expiry{File: file, at: l.pos.Problem(path, "")}
+	e := Expiry{File: file, path: path}
 	for rest := []byte(text); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -125,25 +125,4 @@ func (l *loader) expires(path, file, text string, authorities bool) {
 // happens earlier.
 func (e Expiry) soon() time.Duration {
 	return min(14*24*time.Hour, e.NotAfter.Sub(e.NotBefore)/4)
-}
-
-// Warnings returns what an operator should know about a valid policy at a time. An expired certificate is a warning and not a problem: it must
-// not keep another change, such as the removal of a key, from taking effect.
-func (p *Policy) Warnings(now time.Time) config.Problems {
-	var out config.Problems
-	for _, e := range p.Expiries {
-		warning := e.at
-		switch {
-		case now.After(e.NotAfter):
-			warning.Message = fmt.Sprintf("the certificate in %s expired on %s", e.File, e.NotAfter.UTC().Format(time.RFC3339))
-		case now.Before(e.NotBefore):
-			warning.Message = fmt.Sprintf("the certificate in %s is not valid before %s", e.File, e.NotBefore.UTC().Format(time.RFC3339))
-		case now.Add(e.soon()).After(e.NotAfter):
-			warning.Message = fmt.Sprintf("the certificate in %s expires on %s", e.File, e.NotAfter.UTC().Format(time.RFC3339))
-		default:
-			continue
-		}
-		out = append(out, warning)
-	}
-	return out
 }

@@ -99,8 +99,8 @@ func TestWarnings(t *testing.T) {
 		"not yet":          {day, 60 * day, warned + "is not valid before 2026-11-21T00:00:00Z"},
 	} {
 		add("cert.pem", test.from, test.to)
-		p := w.load(t, "tls: {cert_file: cert.pem, key_file: key.pem}")
-		if got := p.Warnings(now).Error(); got != test.want {
+		loaded := w.loaded(t, "tls: {cert_file: cert.pem, key_file: key.pem}", Loaded{})
+		if got := loaded.Warnings(now).Error(); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
@@ -110,21 +110,21 @@ func TestWarnings(t *testing.T) {
 	add("cert.pem", -30*day, 60*day)
 	add("old.pem", -60*day, -day)
 	w.files["chain.pem"] = w.files["cert.pem"] + w.files["old.pem"]
-	p := w.load(t, `
+	loaded := w.loaded(t, `
 tls: {cert_file: chain.pem, key_file: key.pem, client_ca_file: chain.pem}
 providers:
   - {id: a, base_url: "https://a.internal", tls: {cert_file: chain.pem, key_file: key.pem, ca_file: old.pem}}
   - {id: b, base_url: "https://b.internal", tls: {ca_file: old.pem}}
-`)
+`, Loaded{})
 	want := strings.Join([]string{
 		"weir.yaml:2: tls.cert_file: the certificate in chain.pem expired on 2026-11-19T00:00:00Z",
 		"weir.yaml:4: providers[0].tls.ca_file: the certificate in old.pem expired on 2026-11-19T00:00:00Z",
 	}, "\n")
-	if got := p.Warnings(now).Error(); got != want {
+	if got := loaded.Warnings(now).Error(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	p = w.load(t, "tls: {cert_file: cert.pem, key_file: key.pem, client_ca_file: chain.pem}")
-	if got := p.Warnings(now); len(got) > 0 {
+	loaded = w.loaded(t, "tls: {cert_file: cert.pem, key_file: key.pem, client_ca_file: chain.pem}", Loaded{})
+	if got := loaded.Warnings(now); len(got) > 0 {
 		t.Errorf("%v", got)
 	}
 }

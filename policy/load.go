@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,21 +21,27 @@ type Source struct {
 	Data     []byte
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
-	// Check returns what of the policy Envoy would refuse. Nil: nothing is checked.
-	Check func(*Policy) []Invalid
 	// Own says where the gateway itself is. Without it, only loopback addresses are
 	// known to be.
 	Own Own
 }
 
 // Load compiles a configuration, or returns every problem in it.
-func Load(src Source) (*Policy, *AccessKeys, config.Problems) { return Reload(src, nil, nil) }
+func Load(src Source) (*Policy, *AccessKeys, config.Problems) {
+	loaded, problems := Reload(src, Loaded{})
+	return loaded.Policy, loaded.Keys, problems
+}
 
-// Reload is Load. It returns what was loaded before as far as that has not changed:
-// of a configuration that changed in its access keys alone, the same Policy.
-func Reload(src Source, policy *Policy, keys *AccessKeys) (*Policy, *AccessKeys, config.Problems) {
-	if policy != nil && keys.file == digest(string(src.Data)) && keys.inputs.same(src) && policy.inputs.same(src) {
-		return policy, keys, nil
+// Reload compiles a configuration, or returns every problem in it. What has not changed
+// since known was loaded is not compiled again: if only access keys changed, the result
+// has the Policy of known.
+func Reload(src Source, known Loaded) (Loaded, config.Problems) {
+	if known.places[""].File != src.File {
+		known = Loaded{} // other files may be found relative to it
+	}
+	policy, keys, file := known.Policy, known.Keys, digest(string(src.Data))
+	if policy != nil && known.file == file && keys.inputs.same(src) && policy.inputs.same(src) {
+		return known, nil
 	}
 	l := &loader{cfg: &config.Config{}, seen: map[config.Problem]bool{}, inputs: inputs{}, paths: map[string]string{}}
 	l.pos, l.problems = config.Decode(src.File, src.Data, l.cfg)
@@ -47,54 +52,12 @@ func Reload(src Source, policy *Policy, keys *AccessKeys) (*Policy, *AccessKeys,
 		keys = l.accessKeys(policy.Limits, policy.MaxBodyBytes)
 	} else {
 		policy, keys = l.policy()
-		policy.places = l.places()
-		if len(l.problems) == 0 && src.Check != nil {
-			l.invalid(src.Check(policy))
-		}
 	}
 	if len(l.problems) > 0 {
 		l.problems.Sort()
-		return nil, nil, l.problems
+		return Loaded{}, l.problems
 	}
-	return policy, keys, nil
-}
-
-// Invalid is a part of a policy that Envoy would refuse.
-type Invalid struct {
-	Cluster string // or the name of the secret; empty: neither
-	Reason  string // without any value of the configuration
-}
-
-// places are where the file has its providers, by their ids, and the listener by
-// no id.
-func (l *loader) places() map[string]config.Problem {
-	out := map[string]config.Problem{"": l.pos.Problem("listen", "")}
-	for id, path := range l.paths {
-		if path != "" {
-			out[id] = l.pos.Problem(path, "")
-		}
-	}
-	return out
-}
-
-// ProblemOf returns a problem of what was made of a provider in the file, which
-// is known by the name of its cluster or secret. Any other name is about the
-// listener.
-func (p *Policy) ProblemOf(name, message string) config.Problem {
-	out, ok := p.places[ProviderOf(name)]
-	if !ok {
-		out = config.Problem{File: p.places[""].File}
-		message = "provider " + strconv.Quote(ProviderOf(name)) + ": " + message
-	}
-	out.Message = message
-	return out
-}
-
-// invalid reports what Envoy would refuse at the providers that it comes from.
-func (l *loader) invalid(all []Invalid) {
-	for _, one := range all {
-		l.problem(l.paths[ProviderOf(one.Cluster)], "Envoy would reject the resources made from this: %s", one.Reason)
-	}
+	return Loaded{Policy: policy, Keys: keys, file: file, places: l.places(policy)}, nil
 }
 
 // loader carries what validation needs from field to field.
@@ -258,6 +221,7 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Expiries = l.expiries
+	p.paths = l.paths
 	p.inputs = l.inputs
 	p.Version = l.version(p.inputs)
 	p.hop = hopName(p.Version)

@@ -22,7 +22,6 @@ type AccessKeys struct {
 	// Version identifies the access keys by their content.
 	Version string
 
-	file   string // digest of the whole configuration file
 	inputs inputs
 }
 
@@ -60,10 +59,7 @@ func (l *loader) accessKeys(limits Limits, maxBodyBytes int) *AccessKeys {
 	if start, end := l.pos.Section(l.src.Data, accessKeysField); start < end {
 		section = section[start:end]
 	}
-	out := &AccessKeys{
-		Index: identity.NewIndex(keys), Version: contentHash([]any{string(section), l.inputs}),
-		file: digest(string(l.src.Data)), inputs: l.inputs,
-	}
+	out := &AccessKeys{Index: identity.NewIndex(keys), Version: contentHash([]any{string(section), l.inputs}), inputs: l.inputs}
 	l.inputs = others
 	return out
 }

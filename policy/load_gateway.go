@@ -9,7 +9,6 @@ import (
 	"weir/llm/body"
 	"weir/policy/config"
 	"weir/policy/expression"
-	"weir/policy/tokens"
 )
 
 // gateway finds the one ai-gateway action and the path of its fields.
@@ -77,9 +76,7 @@ func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 	if g.MaxInputTokens < 0 || g.MaxInputTokens > config.MaxTokens {
 		l.problem(at+"max_input_tokens", "must be from 1 to %d", config.MaxTokens)
 	}
-	if p.inputLimit = g.MaxInputTokens; p.inputLimit > 0 {
-		tokens.Preload()
-	}
+	p.inputLimit = g.MaxInputTokens
 	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > config.MaxTokens {
 		l.problem(at+"max_output_tokens", "must be from 1 to %d", config.MaxTokens)
 	}

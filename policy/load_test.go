@@ -61,11 +61,17 @@ func (w world) load(t testing.TB, config string) *Policy {
 
 func (w world) loadAll(t testing.TB, config string) (*Policy, *AccessKeys) {
 	t.Helper()
-	p, keys, problems := Load(w.source(config))
+	loaded := w.loaded(t, config, Loaded{})
+	return loaded.Policy, loaded.Keys
+}
+
+func (w world) loaded(t testing.TB, config string, known Loaded) Loaded {
+	t.Helper()
+	loaded, problems := Reload(w.source(config), known)
 	if err := problems.Err(); err != nil {
 		t.Fatalf("%v\n%s", err, config)
 	}
-	return p, keys
+	return loaded
 }
 
 var testCertificate = sync.OnceValues(func() (cert, key string) {
@@ -282,7 +288,8 @@ providers:
 	w.files["secrets/a/file"] = "one"
 	w.files["secrets/clients/k"] = "a client's long key"
 	w.files["unrelated"] = "one"
-	first, firstKeys := w.loadAll(t, config)
+	loaded := w.loaded(t, config, Loaded{})
+	first, firstKeys := loaded.Policy, loaded.Keys
 	if again, keys := w.loadAll(t, config); again.Version != first.Version || keys.Version != firstKeys.Version {
 		t.Error("the same configuration has two versions")
 	}
@@ -291,13 +298,12 @@ providers:
 	check := func(what, config string, changes, keysChange bool) {
 		t.Helper()
 		for _, again := range []bool{false, true} {
-			p, keys, problems := Load(w.source(config))
+			known := Loaded{}
 			if again {
-				p, keys, problems = Reload(w.source(config), first, firstKeys)
+				known = loaded
 			}
-			if problems != nil {
-				t.Fatal(problems)
-			}
+			next := w.loaded(t, config, known)
+			p, keys := next.Policy, next.Keys
 			if kept := p == first; kept && !again || again && kept == changes {
 				t.Errorf("%s, again %v: the policy is the one before: %v", what, again, kept)
 			}
@@ -336,6 +342,48 @@ providers:
 	check("metadata of an access key", replaced("name: k", "name: k, metadata: {a: b}"), false, true)
 	check("another access key", replaced("access_keys:\n", "access_keys:\n  - {name: m, value: 0123456789abcdef}\n"), false, true)
 	check("no access key", replaced("  - {name: k, value: \"${secrets.get('clients', 'k')}\"}\n", "  []\n"), true, true)
+}
+
+// Access keys change without the policy. What is said of the policy later, by an Envoy or
+// when a certificate expires, still names the lines of the file that was read last.
+func TestPlacesAfterKeysChanged(t *testing.T) {
+	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	w := newWorld()
+	w.files["cert.pem"], w.files["key.pem"] = issued(t, onCurve(t, elliptic.P256()), now.Add(-48*time.Hour), now.Add(-24*time.Hour))
+	const one = `access_keys:
+  - {name: one, value: 0123456789abcdef}
+listen: 127.0.0.1:9000
+tls: {cert_file: cert.pem, key_file: key.pem}
+providers:
+  - {id: a, base_url: https://a.internal}
+`
+	two := strings.Replace(one, "listen", "  - {name: two, value: fedcba9876543210}\nlisten", 1)
+	places := func(l Loaded) string {
+		return strings.Join([]string{
+			l.ProblemOf("", "x").String(), l.ProblemOf("weir/a/0", "x").String(), l.ProblemOf("weir/gone/0", "x").String(), l.Warnings(now).Error(),
+			l.ProblemsOf([]Invalid{{Reason: "x"}, {"weir/a/0", "x"}}).Error(),
+		}, "\n")
+	}
+	first := w.loaded(t, one, Loaded{})
+	second := w.loaded(t, two, first)
+	if second.Policy != first.Policy {
+		t.Fatal("the policy was compiled again")
+	}
+	if got, want := places(second), places(w.loaded(t, two, Loaded{})); got != want || got == places(first) {
+		t.Errorf("after keys changed:\n%s\nwant:\n%s", got, want)
+	}
+	if back := w.loaded(t, one, second); places(back) != places(first) {
+		t.Errorf("after the key is gone:\n%s\nwant:\n%s", places(back), places(first))
+	}
+	src := w.source(two)
+	src.File = "other.yaml"
+	moved, problems := Reload(src, second)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if got := moved.ProblemOf("weir/a/0", "x").String(); got != "other.yaml:7: providers[0]: x" {
+		t.Errorf("after the file was renamed: %s", got)
+	}
 }
 
 // TestLoadFiles: every file that a policy was made from is one of its inputs.

@@ -8,6 +8,7 @@ import (
 	"weir/llm/body"
 	"weir/policy/config"
 	"weir/policy/expression"
+	"weir/policy/tokens"
 )
 
 // Policy is a compiled configuration: Plan decides with it what happens to a request, and
@@ -63,8 +64,8 @@ type Policy struct {
 	NeedsClientAddress bool
 
 	inputs                  inputs
-	places                  map[string]config.Problem // where the file has what; see ProblemOf
-	hop                     string                    // this gateway's name in HopHeader
+	paths                   map[string]string // in the file, of providers by their ids; empty: only the catalogue has it
+	hop                     string            // this gateway's name in HopHeader
 	gateway                 *config.GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
@@ -86,6 +87,13 @@ type Policy struct {
 	dynamic                   dynamic
 	uses                      expression.Uses // of all expressions
 	inputLimit                int             // max_input_tokens, 0 where there is none
+}
+
+// Prepare loads what the first request would otherwise wait for.
+func (p *Policy) Prepare() {
+	if p.inputLimit > 0 {
+		tokens.Preload()
+	}
 }
 
 // WantsPlainAnswers reports whether providers are asked not to compress responses. Envoy

@@ -171,26 +171,24 @@ func TestHeaderLimits(t *testing.T) {
 // What Envoy would refuse is a problem at the provider that it comes from.
 func TestInvalid(t *testing.T) {
 	src := newWorld().source("providers:\n  - {id: a, base_url: 'http://a.internal'}\n  - {id: b, base_url: 'http://b.internal'}\n")
-	src.Check = func(p *Policy) []Invalid {
-		out := []Invalid{{Reason: "of none"}}
-		for _, c := range p.Clusters {
-			if c.Provider == "b" {
-				out = append(out, Invalid{c.Name, "of b"})
-			}
-		}
-		return out
+	loaded, problems := Reload(src, Loaded{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
 	}
-	_, _, problems := Load(src)
+	invalid := []Invalid{{Reason: "of none"}}
+	for _, c := range loaded.Policy.Clusters {
+		if c.Provider == "b" {
+			invalid = append(invalid, Invalid{c.Name, "of b"}, Invalid{c.Name, "of b"})
+		}
+	}
 	const want = "weir.yaml:1: Envoy would reject the resources made from this: of none\nweir.yaml:3: providers[1]: Envoy would reject the resources made from this: of b"
-	if got := problems.Error(); got != want {
+	if got := loaded.ProblemsOf(invalid).Error(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	src.Check = nil
-	p, _, _ := Load(src)
 	for name, want := range map[string]string{
 		"weir/b/0123": "weir.yaml:3: providers[1]: x", "weir/gone/0123": `weir.yaml: provider "gone": x`, "weir": "weir.yaml:1: listen: x",
 	} {
-		if got := p.ProblemOf(name, "x").String(); got != want {
+		if got := loaded.ProblemOf(name, "x").String(); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}

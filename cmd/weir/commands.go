@@ -44,7 +44,8 @@ func (c checkCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	p, _, problems := policy.Load(src)
+	loaded, problems := gateway.Load(src, policy.Loaded{})
+	p := loaded.Policy
 	for _, problem := range problems {
 		fmt.Fprintln(sys.stdout, problem)
 	}
@@ -59,7 +60,7 @@ func (c checkCmd) Run(sys system) error {
 		fmt.Fprintf(sys.stderr, "weir: %s: %s\n", src.File, counted(count, "problem"))
 		return exitCode(1)
 	}
-	for _, warning := range p.Warnings(time.Now()) {
+	for _, warning := range loaded.Warnings(time.Now()) {
 		fmt.Fprintln(sys.stderr, "warning:", warning)
 	}
 	var file config.Config
@@ -107,11 +108,12 @@ func (c bootstrapCmd) Run(sys system) error {
 		if err != nil {
 			return err
 		}
-		p, _, problems := policy.Load(src)
+		loaded, problems := gateway.Load(src, policy.Loaded{})
 		if len(problems) > 0 {
 			return problems
 		}
-		socket, first = cmp.Or(socket, p.Config.Envoy.Socket), p
+		first = loaded.Policy
+		socket = cmp.Or(socket, first.Config.Envoy.Socket)
 	}
 	share, err := gateway.ElsewhereShare(first, c.OpenFiles)
 	if err != nil {

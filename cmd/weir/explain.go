@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/admin"
+	"weir/gateway"
 	"weir/metadata"
 	"weir/policy"
 )
@@ -17,10 +18,11 @@ func (c explainCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	p, keys, problems := policy.Load(src)
+	loaded, problems := gateway.Load(src, policy.Loaded{})
 	if len(problems) > 0 {
 		return problems
 	}
+	p := loaded.Policy
 	input := sys.stdin
 	if c.Body != "-" {
 		file, err := os.Open(c.Body)
@@ -34,7 +36,7 @@ func (c explainCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	e, err := admin.Explain(admin.Basis{Policy: p, Keys: keys.Index}, admin.Question{Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
+	e, err := admin.Explain(admin.Basis{Policy: p, Keys: loaded.Keys.Index}, admin.Question{Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
 	if err != nil {
 		return err
 	}
