@@ -34,7 +34,7 @@ var foldParam = strings.NewReplacer("-", "", "_", "", ".", "", "$", "", " ", "")
 // and in lower case.
 func (f *forward) takes(name string) bool {
 	stem, _, _ := strings.Cut(name, "[") // PHP and Rails read name[] as name
-	if heldBack[foldParam.Replace(stem)] || config.QueryCredentials[foldParam.Replace(stem)] {
+	if heldBack[foldParam.Replace(stem)] || config.IsQueryCredential(foldParam.Replace(stem)) {
 		return false
 	}
 	return queryParams.Has(name) || f.query.Has(name)

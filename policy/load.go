@@ -258,8 +258,8 @@ func (l *loader) envoy() {
 	if c.Concurrency < 0 {
 		l.problem("envoy.concurrency", "must not be negative")
 	}
-	if c.LogLevel != "" && !slices.Contains(config.LogLevels, c.LogLevel) {
-		l.problem("envoy.log_level", "%q is unknown: write one of %s", llm.Clip(c.LogLevel), strings.Join(config.LogLevels, ", "))
+	if c.LogLevel != "" && !slices.Contains(config.LogLevels(), c.LogLevel) {
+		l.problem("envoy.log_level", "%q is unknown: write one of %s", llm.Clip(c.LogLevel), strings.Join(config.LogLevels(), ", "))
 	}
 	l.envoyUsers(c.Users)
 }

@@ -18,7 +18,7 @@ func (l *loader) forward(e *entry) {
 	}
 	at := e.path + ".forward."
 	headerName := func(name string) string {
-		if name != config.EveryName && !config.HeaderPattern.MatchString(strings.TrimSuffix(name, "*")) {
+		if name != config.EveryName && !config.IsHeaderName(strings.TrimSuffix(name, "*")) {
 			return "is not a header name"
 		}
 		return ""
@@ -35,7 +35,7 @@ func (l *loader) forward(e *entry) {
 	})
 	l.checkNames(c.Query, at+"query", func(name string) string {
 		stem, _, _ := strings.Cut(strings.ToLower(name), "[")
-		if folded := foldParam.Replace(stem); config.QueryCredentials[folded] || heldBack[folded] {
+		if folded := foldParam.Replace(stem); config.IsQueryCredential(folded) || heldBack[folded] {
 			return "never passes from a client: to send one of the gateway's, set it under query_params"
 		}
 		return ""

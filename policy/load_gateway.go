@@ -85,7 +85,7 @@ func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 
 	list := g.FailoverOn
 	if list == nil {
-		list = config.FailoverDefault
+		list = config.DefaultFailover()
 	}
 	failover, problems := parseFailover(list)
 	for i, err := range problems {

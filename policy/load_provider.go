@@ -62,7 +62,7 @@ func (l *loader) entries(g *config.GatewayConfig, at string) []*entry {
 		case c.ID == "":
 			l.problem(path+".id", "is missing")
 			continue
-		case !config.IDPattern.MatchString(c.ID):
+		case !config.IsID(c.ID):
 			l.problem(path+".id", "invalid id %q: %s", llm.Clip(c.ID), idRule)
 			continue
 		}
@@ -112,7 +112,7 @@ func (l *loader) names(entries []*entry) map[string]*provider {
 	for _, e := range entries {
 		for i, alias := range e.own.IDAliases {
 			path := config.IndexPath(e.path+".id_aliases", i)
-			if !config.IDPattern.MatchString(alias) {
+			if !config.IsID(alias) {
 				l.problem(path, "invalid id %q: %s", llm.Clip(alias), idRule)
 			}
 			claim(alias, path, e.out)
@@ -284,7 +284,7 @@ func (l *loader) modelFields(c config.ModelConfig, at string) {
 		{"input", c.Pricing.Input}, {"output", c.Pricing.Output},
 		{"cache_read", c.Pricing.CacheRead}, {"cache_write", c.Pricing.CacheWrite},
 	} {
-		if price.value != "" && !config.DecimalPattern.MatchString(price.value) {
+		if price.value != "" && !config.IsDecimal(price.value) {
 			l.problem(at+".pricing."+price.name, `invalid price %q: write US dollars per million tokens, such as "0.15"`, llm.Clip(price.value))
 		}
 	}

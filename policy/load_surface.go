@@ -140,7 +140,7 @@ func (b *clusterBuilder) headers(path string, headers map[string]config.Template
 	for _, name := range sortedKeys(headers) {
 		low := strings.ToLower(name)
 		switch {
-		case !config.HeaderPattern.MatchString(name):
+		case !config.IsHeaderName(name):
 			b.problem(path+"."+name, "is not a valid header name")
 		case len(name) > maxHeaderName:
 			b.problem(path+"."+name, "is too long for a header name: %d bytes at most", maxHeaderName)
@@ -187,7 +187,7 @@ func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, form
 	}
 	if c.Auth.Header != "" {
 		name = strings.ToLower(c.Auth.Header)
-		if !config.HeaderPattern.MatchString(name) || len(name) > maxHeaderName || header.RuleOf(name).Reserved {
+		if !config.IsHeaderName(name) || len(name) > maxHeaderName || header.RuleOf(name).Reserved {
 			b.problem(path+".auth.header", "%q cannot carry a key", llm.Clip(c.Auth.Header))
 		}
 	}

@@ -188,7 +188,7 @@ func (p *Policy) Effective() config.Config {
 		gateway.ResponseGate = "on"
 	}
 	if gateway.FailoverOn == nil {
-		gateway.FailoverOn = config.FailoverDefault
+		gateway.FailoverOn = config.DefaultFailover()
 	}
 	if d := p.OutlierDetection; d != nil {
 		gateway.OutlierDetection = &config.OutlierDetectionConfig{ConsecutiveFailures: d.ConsecutiveFailures, BaseEjectionTime: d.BaseEjectionTime, MaxEjectionTime: d.MaxEjectionTime}

@@ -8,18 +8,21 @@ import (
 // Param is a query parameter, decoded.
 type Param struct{ Name, Value string }
 
-// QueryCredentials are parameters in which APIs take a credential, without
-// case, hyphens and underscores. A client's never passes: it is either its
-// access key, which the provider must not see, or a provider key that would
-// bypass the configured one. `token` is among them: paging takes
-// after, limit and page_token.
-var QueryCredentials = map[string]bool{
-	"key": true, "apikey": true, "xapikey": true, "xgoogapikey": true, "subscriptionkey": true, "accesskey": true,
-	"token": true, "accesstoken": true, "authtoken": true, "bearertoken": true, "oauthtoken": true, "idtoken": true,
-	"auth": true, "authorization": true, "password": true, "secret": true, "clientsecret": true,
-}
-
 var foldCredential = strings.NewReplacer("-", "", "_", "", ".", "")
+
+// IsQueryCredential reports whether APIs take a credential in a query parameter of this
+// name, which must be in lower case. A client's never passes: it is either the client's
+// access key, which the provider must not see, or a provider key that would bypass the
+// configured one. The list has token, because paging uses after, limit and page_token.
+func IsQueryCredential(name string) bool {
+	switch foldCredential.Replace(name) {
+	case "key", "apikey", "xapikey", "xgoogapikey", "subscriptionkey", "accesskey",
+		"token", "accesstoken", "authtoken", "bearertoken", "oauthtoken", "idtoken",
+		"auth", "authorization", "password", "secret", "clientsecret":
+		return true
+	}
+	return false
+}
 
 // MergeQuery returns the query that a provider receives: the base URL's, unchanged,
 // the configured parameters, and the client's remaining ones.
@@ -52,7 +55,7 @@ func MergeQuery(base string, configured []Param, client string) string {
 	kept = append(kept, added...)
 	for raw := range strings.SplitSeq(client, "&") {
 		name, ok := ParamName(raw)
-		if ok && name != "" && !taken[name] && !fromBase[name] && !QueryCredentials[foldCredential.Replace(name)] && plainParam(raw) {
+		if ok && name != "" && !taken[name] && !fromBase[name] && !IsQueryCredential(name) && plainParam(raw) {
 			kept = append(kept, raw)
 		}
 	}

@@ -346,7 +346,7 @@ func (d *decoder) float(n *yaml.Node, path string) float64 {
 }
 
 func (d *decoder) duration(n *yaml.Node, path string) time.Duration {
-	if n.Tag == intTag || n.Tag == floatTag || isText(n) && DecimalPattern.MatchString(n.Value) {
+	if n.Tag == intTag || n.Tag == floatTag || isText(n) && IsDecimal(n.Value) {
 		d.problem(path, "must have a unit: write %s", secondsMeant(n.Value))
 		return 0
 	}

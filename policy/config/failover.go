@@ -2,10 +2,13 @@ package config
 
 import "go.yaml.in/yaml/v4"
 
-// FailoverDefault are the failures that do not blame the request itself.
-var FailoverDefault = FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
+// DefaultFailover returns the failures that lead to the next attempt if failover_on is
+// absent: those that the request itself did not cause.
+func DefaultFailover() FailoverConfig {
+	return FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
+}
 
-// decodeNode takes statuses as numbers and as text.
+// decodeNode reads statuses as numbers or strings.
 func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.notList(n, path, "be a list of statuses and causes")

@@ -138,7 +138,7 @@ const durationExamples = `"30s", "3m" or "1m30s"`
 func secondsMeant(number string) string {
 	n, _ := strconv.ParseFloat(number, 64) // 0 if it is out of range, or no number
 	switch {
-	case !DecimalPattern.MatchString(number) || n <= 0 || n > 24*60*60*1000:
+	case !IsDecimal(number) || n <= 0 || n > 24*60*60*1000:
 		return durationExamples
 	case n < 1000:
 		return `"` + number + `s"`

@@ -11,7 +11,7 @@ func RedactQuery(raw string) string {
 	}
 	params := strings.Split(query, "&")
 	for i, p := range params {
-		if name, _ := ParamName(p); QueryCredentials[foldCredential.Replace(name)] {
+		if name, _ := ParamName(p); IsQueryCredential(name) {
 			written, _, _ := strings.Cut(p, "=")
 			params[i] = written + "=" + Redacted
 		}

@@ -56,8 +56,8 @@ var failure = schema{"anyOf": []schema{
 
 // systemUser is an entry of envoy.users: 101 and "101" are the same.
 var systemUser = schema{"anyOf": []schema{
-	{"type": "string", "pattern": UserPattern.String()},
-	{"type": "integer", "minimum": 0, "maximum": MaxUID},
+	{"type": "string", "pattern": userPattern.String()},
+	{"type": "integer", "minimum": 0, "maximum": maxUID},
 }}
 
 // surfacesOf returns the surfaces of a format, in the order of the Endpoints().
@@ -118,7 +118,7 @@ var schemaRules = map[string]schema{
 	"Config.trusted_proxies":      {"items": schema{"type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}, "examples": [][]string{{"10.0.0.0/8", "fd00::/8"}}},
 	"Config.xff_num_trusted_hops": {"minimum": 0, "maximum": MaxTrustedHops, "default": 0},
 	"EnvoyConfig.concurrency":     {"minimum": 0, "default": 0},
-	"EnvoyConfig.log_level":       {"enum": LogLevels, "default": "warning"},
+	"EnvoyConfig.log_level":       {"enum": LogLevels(), "default": "warning"},
 	"EnvoyConfig.users":           {"examples": [][]any{{"envoy", 101}}},
 	"SecretsConfig.dir":           {"examples": []string{"/run/secrets"}},
 	"TelemetryConfig.access_log":  {"default": DefaultAccessLog, "examples": []string{"off", "stderr", "/var/log/weir/access.log"}},
@@ -142,7 +142,7 @@ var schemaRules = map[string]schema{
 	"RuleConfig.type":        {"const": "ai-gateway"},
 	"ActionConfig.type":      {"const": "ai-gateway"},
 
-	"GatewayConfig.headers":                       {"propertyNames": schema{"pattern": HeaderPattern.String()}},
+	"GatewayConfig.headers":                       {"propertyNames": schema{"pattern": headerPattern.String()}},
 	"GatewayConfig.query_params":                  {"propertyNames": schema{"minLength": 1}},
 	"GatewayConfig.body":                          {"propertyNames": schema{"not": schema{"pattern": "^[Mm][Oo][Dd][Ee][Ll][Ss]?$"}}},
 	"GatewayConfig.per_request_timeout":           {"default": written(DefaultPerRequestTimeout)},
@@ -152,20 +152,20 @@ var schemaRules = map[string]schema{
 	"GatewayConfig.max_output_tokens":             {"minimum": 1, "maximum": MaxTokens},
 	"GatewayConfig.on_error":                      {"enum": []string{"halt"}, "default": "halt"},
 	"GatewayConfig.response_gate":                 {"enum": []string{"on", "off"}, "default": "on"},
-	"GatewayConfig.failover_on":                   {"default": FailoverDefault, "examples": [][]any{{"connect_failure", "timeout", 429, "5xx"}}},
+	"GatewayConfig.failover_on":                   {"default": DefaultFailover(), "examples": [][]any{{"connect_failure", "timeout", 429, "5xx"}}},
 	"OutlierDetectionConfig.consecutive_failures": {"minimum": 1, "maximum": MaxConsecutiveFailures, "default": DefaultConsecutiveFailures},
 	"OutlierDetectionConfig.base_ejection_time":   {"default": written(DefaultBaseEjectionTime)},
 	"OutlierDetectionConfig.max_ejection_time":    {"default": written(DefaultMaxEjectionTime)},
 	"StrategyConfig.strategy":                     {"examples": [][]string{{"ai.models.filter(m, m.provider_id == 'ollama')", "ai.models.random()"}}},
 
-	"ProviderConfig.id":                     {"pattern": IDPattern.String(), "examples": []string{"ollama", "openai"}},
-	"ProviderConfig.id_aliases":             {"items": schema{"type": "string", "pattern": IDPattern.String()}},
+	"ProviderConfig.id":                     {"pattern": idPattern.String(), "examples": []string{"ollama", "openai"}},
+	"ProviderConfig.id_aliases":             {"items": schema{"type": "string", "pattern": idPattern.String()}},
 	"ProviderConfig.base_url":               {"pattern": baseURLPattern, "examples": []string{"https://api.example.com/v1", "http://localhost:11434"}},
-	"ProviderConfig.headers":                {"propertyNames": schema{"pattern": HeaderPattern.String()}},
+	"ProviderConfig.headers":                {"propertyNames": schema{"pattern": headerPattern.String()}},
 	"ProviderConfig.supported_api_surfaces": {"default": []schema{{"format": llm.OpenAI}}},
 	"APIKeyConfig.value":                    {"minLength": 1, "examples": []string{"${secrets.get('openai', 'api-key')}"}},
 	"TLSConfig":                             {"dependentRequired": schema{"cert_file": []string{"key_file"}, "key_file": []string{"cert_file"}}},
-	"AuthConfig.header":                     {"pattern": HeaderPattern.String(), "examples": []string{"X-Token"}},
+	"AuthConfig.header":                     {"pattern": headerPattern.String(), "examples": []string{"X-Token"}},
 	"AuthConfig.prefix":                     {"pattern": "^[ -~]*$"},
 	"SurfaceConfig": {
 		"dependentRequired": schema{"supported_params": []string{"surface"}},
@@ -190,7 +190,7 @@ var schemaRules = map[string]schema{
 	"PricingConfig.cache_write":      price,
 }
 
-var price = schema{"pattern": DecimalPattern.String(), "examples": []string{"0.15"}}
+var price = schema{"pattern": decimalPattern.String(), "examples": []string{"0.15"}}
 
 // writeSchema makes the schema of Config.
 func writeSchema(t *testing.T) string {

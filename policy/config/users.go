@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -9,13 +10,19 @@ import (
 // UserList is a list of users of the system, by name or uid.
 type UserList []string
 
-// UserPattern is what useradd(8) allows, and digits.
-var UserPattern = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,63})$`)
+// userPattern matches the names that useradd(8) allows, and digits.
+var userPattern = regexp.MustCompile(`^([0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,63})$`)
 
-// MaxUID is the largest uid: the next number means "no user" (chown(2)).
-const MaxUID = 1<<32 - 2
+// maxUID is the largest uid: the next number means "no user" (chown(2)).
+const maxUID = 1<<32 - 2
 
-// decodeNode takes uids as numbers and as text.
+// IsUser reports whether text can be the name or the uid of a user.
+func IsUser(text string) bool {
+	uid, err := strconv.ParseUint(text, 10, 64)
+	return userPattern.MatchString(text) && (err != nil || uid <= maxUID)
+}
+
+// decodeNode reads uids as numbers or strings.
 func (u *UserList) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.notList(n, path, "be a list of users")
