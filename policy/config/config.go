@@ -7,121 +7,129 @@ import (
 	"weir/llm"
 )
 
-// Config is the configuration file: Weir's own keys, and one traffic policy.
-// The field names are the file's.
+// Config is the configuration file: the settings of Weir itself, and one traffic
+// policy. A field has the name of its yaml tag in the file. Decode reads a Config;
+// package policy compiles it and checks what fields mean together. Its comments are the
+// descriptions that editors show.
 type Config struct {
-	// Address for clients, as host:port, or a list of addresses. Envoy listens there.
-	// A port alone, such as 8080, is one of 127.0.0.1. An empty host, or [::], is every
-	// address of IPv4 and IPv6; localhost is both loopback addresses. An address that other machines can reach needs access_keys
-	// or allow_anonymous.
+	// Address for clients, as host:port, or a list of addresses. Envoy listens there. A
+	// port alone, such as 8080, means 127.0.0.1:8080. An empty host, or [::], means all
+	// IPv4 and IPv6 addresses; localhost means both loopback addresses. An address that
+	// other machines can reach requires access_keys or allow_anonymous.
 	Listen Addresses `yaml:"listen,omitempty"`
-	// Clients reach the gateway by TLS. Without it, by plain HTTP.
+	// Certificate for TLS connections of clients. If absent, clients connect with plain
+	// HTTP.
 	TLS *ListenTLSConfig `yaml:"tls,omitempty"`
-	// Proxies in front of the gateway, as IP addresses or ranges. Where a
-	// connection comes from one of them, the client is the last address in
-	// X-Forwarded-For that is not in the list. Without proxies, the client's
-	// address is the connection's.
+	// Proxies in front of the gateway, as IP addresses or ranges. For a connection from
+	// one of them, the client's address is the last address in X-Forwarded-For that is
+	// not in this list. Otherwise, it is the address of the connection.
 	TrustedProxies []string `yaml:"trusted_proxies,omitempty"`
-	// How many proxies every request comes through, where their addresses are not
-	// known: the client's address is the one that the first of them added to
-	// X-Forwarded-For. Only for a gateway that nobody can reach around them.
+	// Number of proxies that every request passes, if their addresses are not known.
+	// The client's address is the one that the first of these proxies added to
+	// X-Forwarded-For. Use it only if clients cannot reach the gateway directly.
 	XFFNumTrustedHops int `yaml:"xff_num_trusted_hops,omitempty"`
-	// Every connection begins with a PROXY header, version 1 or 2, that states the
-	// client's address. Connections from addresses outside trusted_proxies are
-	// closed.
+	// Require a PROXY header, version 1 or 2, with the client's address at the start of
+	// every connection. Connections from addresses outside trusted_proxies are closed.
 	ProxyProtocol bool `yaml:"proxy_protocol,omitempty"`
-	// The listener for operators: /healthz, /readyz, /metrics.
+	// Listener for operators: /healthz, /readyz, /metrics.
 	Admin AdminConfig `yaml:"admin,omitempty"`
-	// The Envoy that `weir run` starts, and where `weir serve` meets one.
+	// The Envoy that `weir run` starts, and the socket between `weir serve` and Envoy.
 	Envoy EnvoyConfig `yaml:"envoy,omitempty"`
-	// Where ${secrets.get('store', 'key')} looks, after the environment.
+	// Where ${secrets.get('store', 'key')} looks for a secret that is not in the
+	// environment.
 	Secrets SecretsConfig `yaml:"secrets,omitempty"`
-	// What Weir learns and tells of requests.
+	// Metrics and logs of requests.
 	Telemetry TelemetryConfig `yaml:"telemetry,omitempty"`
-	// Credentials of clients. With none, the gateway serves this machine only.
+	// Credentials of clients. Without any, the gateway listens on loopback addresses
+	// only, unless allow_anonymous is set.
 	AccessKeys []AccessKeyConfig `yaml:"access_keys,omitempty"`
-	// Serve clients without a key, on any address.
+	// Accept requests without an access key on any address.
 	AllowAnonymous bool `yaml:"allow_anonymous,omitempty"`
-	// Hosts, without scheme and port, that may be reached with plain http or at a
-	// link-local address.
+	// Hosts, without scheme and port, that base URLs may use with plain http, or
+	// although they are link-local addresses.
 	AllowHTTPHosts []string `yaml:"allow_http_hosts,omitempty"`
-	// Largest request body, in bytes. A larger one gets 413.
+	// Maximum size of a request body, in bytes. A larger body gets 413.
 	MaxBodyBytes int64 `yaml:"max_body_bytes,omitempty"`
-	// host:port of a base URL to the host:port that is dialled instead. Name, SNI
-	// and :authority stay.
+	// Maps the host:port of a base URL to the host:port to connect to. Host name, SNI
+	// and :authority of the request do not change.
 	ConnectTo map[string]string `yaml:"connect_to,omitempty"`
-	// What clients may use of the gateway at once.
+	// Limits on what clients use of the gateway at the same time.
 	Limits LimitsConfig `yaml:"limits,omitempty"`
-	// The traffic policy: one ai-gateway action, or none.
+	// The traffic policy: at most one ai-gateway action.
 	OnHTTPRequest []RuleConfig `yaml:"on_http_request,omitempty"`
-	// Short for a traffic policy with nothing but providers.
+	// Providers of a traffic policy that sets nothing else. Short for on_http_request
+	// with an ai-gateway action that has only providers.
 	ShortProviders []ProviderConfig `yaml:"providers,omitempty"`
-	// How long running requests may take to end when the gateway stops: 1ms to 24h.
+	// Maximum time that running requests get to finish when the gateway stops, 1ms to
+	// 24h.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout,omitempty"`
 }
 
 // AdminConfig is the listener for operators.
 type AdminConfig struct {
-	// Address for operators, as host:port; a port alone is one of 127.0.0.1. It is not
-	// reloaded.
+	// Address for operators, as host:port. A port alone, such as 8081, means
+	// 127.0.0.1:8081. Not reloaded.
 	Listen Address `yaml:"listen,omitempty"`
 }
 
-// EnvoyConfig says how `weir run` runs Envoy and where `weir serve` meets it.
+// EnvoyConfig is how `weir run` starts Envoy, and how an Envoy connects to `weir
+// serve`.
 type EnvoyConfig struct {
-	// Envoy to run. Without it: $ENVOY_PATH, envoy on PATH, or one that is installed
-	// into the user's cache.
+	// Path of the Envoy binary. If absent: $ENVOY_PATH, envoy on PATH, or an Envoy that
+	// Weir installs in the user's cache.
 	Path string `yaml:"path,omitempty"`
-	// Threads that move requests; 0 is one for each CPU.
+	// Number of worker threads of Envoy. 0 means one for each CPU.
 	Concurrency int `yaml:"concurrency,omitempty"`
-	// Least level that Envoy logs. Levels debug and trace apply only to components
-	// that do not see requests.
+	// Minimum level of Envoy's log messages. The levels debug and trace apply only to
+	// components that do not see requests.
 	LogLevel string `yaml:"log_level,omitempty"`
-	// Unix socket where `weir serve` meets Envoy. Without it: /run/weir/weir.sock,
-	// or for other users than root in $XDG_RUNTIME_DIR/weir, or else in weir-UID
-	// in the temporary folder. No other user may be able to write to its folder,
-	// or to replace it.
+	// Unix socket on which `weir serve` waits for Envoy. Default: /run/weir/weir.sock;
+	// for users other than root, $XDG_RUNTIME_DIR/weir/weir.sock or a file in weir-UID
+	// in the temporary directory. No other user may be able to write to its directory
+	// or replace it.
 	Socket string `yaml:"socket,omitempty"`
-	// Users, by name or uid, whose Envoy may connect to the socket of `weir
-	// serve`, in addition to Weir's own user and root. That Envoy gets all
-	// provider keys. It is not reloaded.
+	// Users, by name or uid, whose Envoy may connect to the socket of `weir serve`, in
+	// addition to Weir's own user and root. Such an Envoy receives all provider keys.
+	// Not reloaded.
 	Users UserList `yaml:"users,omitempty"`
 }
 
-// SecretsConfig says where secrets are read from.
+// SecretsConfig is where secrets are read from.
 type SecretsConfig struct {
-	// Folder of secrets, one file each: <store>/<key>. Relative to the
+	// Directory of secrets, one file per secret: <store>/<key>. Relative to the
 	// configuration file.
 	Dir string `yaml:"dir,omitempty"`
 }
 
-// TelemetryConfig says what Weir learns and tells of requests.
+// TelemetryConfig is what Weir records about requests.
 type TelemetryConfig struct {
-	// Envoy tells Weir nothing of requests: no access log, and no metrics of them.
+	// Turn off the log and the metrics of requests. Envoy then reports only that a
+	// request has ended or still runs.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// Envoy looks for the last event of every stream, and a stream that ends without
-	// it is marked. It costs Envoy a few microseconds for each event.
+	// Check that every stream ends with its last event, and mark the streams that do
+	// not. Costs Envoy a few microseconds per event.
 	StreamEnd bool `yaml:"stream_end,omitempty"`
-	// Where a line of JSON for each request goes: stdout, stderr, off, or a file that
-	// lines are appended to. It is not reloaded.
+	// Where one line of JSON per request is written: stdout, stderr, off, or a file to
+	// append to. Not reloaded.
 	AccessLog string `yaml:"access_log,omitempty"`
-	// What the metrics that strategies read cover, 1s to 1h. It is not reloaded.
+	// Period that the metrics in strategies cover, 1s to 1h. Not reloaded.
 	Window time.Duration `yaml:"window,omitempty"`
 }
 
-// AccessKeyConfig is a credential that clients may present.
+// AccessKeyConfig is a credential of a client.
 type AccessKeyConfig struct {
-	// What the key is called in logs and strategies.
+	// Name of the key in logs and strategies.
 	Name string `yaml:"name"`
-	// SHA-256 of the key, in hexadecimal.
+	// SHA-256 of the key, in hexadecimal. Set either sha256 or value.
 	SHA256 string `yaml:"sha256,omitempty"`
-	// The key itself, from a secret; at least 16 characters.
+	// The key itself, from a secret; at least 16 characters. Set either value or
+	// sha256.
 	Value Template `yaml:"value,omitempty"`
-	// For strategies, as key.metadata; never sent.
+	// Values for strategies and templates, as key.metadata. Not sent to providers.
 	Metadata map[string]any `yaml:"metadata,omitempty"`
-	// What the key may use; everything, without it.
+	// What the key may use. If absent, the key may use everything.
 	Configuration *AccessConfiguration `yaml:"configuration,omitempty"`
-	// Limits of this key, instead of the limits per key under limits.
+	// Limits of this key, in place of the limits per key under limits.
 	Limits KeyLimitsConfig `yaml:"limits,omitempty"`
 }
 
@@ -131,259 +139,267 @@ type AccessConfiguration struct {
 	Access AccessConfig `yaml:"access,omitempty"`
 }
 
-// AccessConfig limits providers and models; an absent list is no limit, an
+// AccessConfig restricts providers and models. An absent list allows everything; an
 // empty one allows nothing.
 type AccessConfig struct {
-	// Providers by id.
+	// Providers that the key may use, by id.
 	Providers *AllowConfig `yaml:"providers,omitempty"`
-	// Models as provider:model.
+	// Models that the key may use, as provider:model.
 	Models *AllowConfig `yaml:"models,omitempty"`
 }
 
-// AllowConfig is a list of exact strings.
+// AllowConfig is a list of names that are allowed.
 type AllowConfig struct {
-	// Exact strings; [] allows nothing.
+	// Allowed names, compared exactly. [] allows nothing.
 	Allow []string `yaml:"allow"`
 }
 
-// RuleConfig is one entry of a traffic policy: an action, or a named group of
-// actions.
+// RuleConfig is an entry of a traffic policy: an action, or a named group of actions.
 type RuleConfig struct {
-	// Name of the group; it changes nothing.
+	// Name of the group. It has no effect.
 	Name string `yaml:"name,omitempty"`
-	// Conditions of the group. An ai-gateway action takes every request, so there is
-	// none.
+	// Conditions of the group. Must be empty, because an ai-gateway action handles
+	// every request.
 	Expressions []string `yaml:"expressions,omitempty"`
-	// The long form: the actions of the group.
+	// Long form: the actions of the group.
 	Actions []ActionConfig `yaml:"actions,omitempty"`
-	// The short form: the type of the only action.
+	// Short form: the type of the only action.
 	Type string `yaml:"type,omitempty"`
-	// The short form: the configuration of the only action.
+	// Short form: the configuration of the only action.
 	Config *GatewayConfig `yaml:"config,omitempty"`
 }
 
-// ActionConfig is an action inside a group.
+// ActionConfig is an action of a group.
 type ActionConfig struct {
-	// The type of the action.
+	// Type of the action.
 	Type string `yaml:"type"`
-	// The configuration of the action.
+	// Configuration of the action.
 	Config *GatewayConfig `yaml:"config,omitempty"`
 }
 
 // GatewayConfig is the configuration of the ai-gateway action.
 type GatewayConfig struct {
-	// Providers, in order of preference. An entry with the id of a catalogue
-	// provider overlays it.
+	// Providers, in order of preference. An entry whose id is in the catalogue changes
+	// that provider of the catalogue.
 	Providers []ProviderConfig `yaml:"providers,omitempty"`
-	// The catalogue's other providers cannot be asked for.
+	// Allow only the providers listed here, not the other providers of the catalogue.
 	OnlyConfiguredProviders bool `yaml:"only_allow_configured_providers,omitempty"`
-	// Only models that are listed under a provider can be asked for.
+	// Allow only models that are listed under a provider.
 	OnlyConfiguredModels bool `yaml:"only_allow_configured_models,omitempty"`
-	// Which models serve a request, and in which order.
+	// Which models serve a request, and in which order they are tried.
 	ModelSelection *StrategyConfig `yaml:"model_selection,omitempty"`
-	// Which keys of a provider are used, and in which order.
+	// Which keys of a provider are used, and in which order they are tried.
 	APIKeySelection *StrategyConfig `yaml:"api_key_selection,omitempty"`
-	// Headers of every provider request, over the client's own. Values may hold
-	// ${…}: secrets, and expressions over the request and the access key.
+	// Headers of every request to a provider. They replace the client's. Values may
+	// contain ${…}: secrets, and expressions over the request and the access key.
 	Headers map[string]Template `yaml:"headers,omitempty"`
-	// Parameters that are added to every provider's URL. Values may hold ${…}, but
-	// no secrets: URLs end up in logs.
+	// Query parameters that are added to every provider's URL. They replace the
+	// client's. Values may contain ${…}, but no secrets, because URLs are logged.
 	QueryParams map[string]Template `yaml:"query_params,omitempty"`
-	// Top-level keys of the request body, over the client's own. Any JSON value;
-	// strings in it may hold ${…}.
+	// Top-level keys of the request body. They replace the client's. Any JSON value;
+	// strings may contain ${…}.
 	Body map[string]RawValue `yaml:"body,omitempty"`
-	// One attempt, 1ms to 24h: until the content of a stream begins, or until any
-	// other answer ends. At most total_timeout counts.
+	// Timeout of one attempt, 1ms to 24h: until the content of a stream begins, or
+	// until any other response ends. At most total_timeout applies.
 	PerRequestTimeout time.Duration `yaml:"per_request_timeout,omitempty"`
-	// All attempts together, 1ms to 24h; of a stream, until its content begins.
+	// Timeout of all attempts together, 1ms to 24h; for a stream, until its content
+	// begins.
 	TotalTimeout time.Duration `yaml:"total_timeout,omitempty"`
-	// Longest silence inside a stream, 1ms to 24h.
+	// Maximum time without data inside a stream, 1ms to 24h.
 	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
-	// Largest prompt, in estimated tokens.
+	// Maximum length of a prompt, in estimated tokens. A longer prompt gets 413.
 	MaxInputTokens int `yaml:"max_input_tokens,omitempty"`
-	// Longest answer, in tokens: the request's own limit is set to it where it is
-	// larger or absent.
+	// Maximum length of a response, in tokens. A request's own limit is lowered to it,
+	// or set to it if absent.
 	MaxOutputTokens int `yaml:"max_output_tokens,omitempty"`
-	// What happens when no attempt succeeds: halt, as nothing follows the action.
+	// What happens if no attempt succeeds. The only value is halt, because no action
+	// follows.
 	OnError string `yaml:"on_error,omitempty"`
-	// After which failures the next attempt follows: HTTP statuses, as numbers or
-	// strings, and causes. connect_failure is name resolution, TCP and TLS; reset a
-	// connection that ended before an answer began; timeout is per_request_timeout.
-	// Envoy has one word for the last two: either stands for both.
+	// Failures that lead to the next attempt: HTTP statuses, as numbers or strings, and
+	// causes. connect_failure is a failure of name resolution, TCP or TLS. reset is a
+	// connection that ended before the response began. timeout is per_request_timeout.
+	// Envoy does not distinguish the last two: each turns on both.
 	FailoverOn FailoverConfig `yaml:"failover_on,omitempty"`
 	// When a provider that keeps failing is tried after all others.
 	OutlierDetection *OutlierDetectionConfig `yaml:"outlier_detection,omitempty"`
-	// Whether an answer is held until its content begins, so that the next attempt
-	// can follow one that only looks like an answer: on or off.
+	// on: hold a response until its content begins, so that the next attempt can follow
+	// a failure disguised as success. off: pass every response at once.
 	ResponseGate string `yaml:"response_gate,omitempty"`
-	// A stream that ends without its last event ends in an error event.
+	// Add an error event to a stream that ends without its last event.
 	StrictStreamEnd bool `yaml:"strict_stream_end,omitempty"`
 }
 
-// OutlierDetectionConfig says when a provider with one of its keys, or a model
-// there, is ejected.
+// OutlierDetectionConfig is when a provider with one of its keys, or one of its models,
+// is ejected.
 type OutlierDetectionConfig struct {
-	// Providers are tried in their order, however they fare.
+	// Do not eject: try providers in their order, even those that keep failing.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// Failures in a row that eject, 1 to 1000. A timeout, or a 504, counts as two.
+	// Consecutive failures that lead to ejection, 1 to 1000. A timeout, or a 504,
+	// counts as two.
 	ConsecutiveFailures int `yaml:"consecutive_failures,omitempty"`
-	// How long the first ejection lasts; each further one lasts twice as long.
+	// Duration of the first ejection. Each further ejection lasts twice as long.
 	BaseEjectionTime time.Duration `yaml:"base_ejection_time,omitempty"`
-	// The longest that an ejection lasts.
+	// Maximum duration of an ejection.
 	MaxEjectionTime time.Duration `yaml:"max_ejection_time,omitempty"`
 }
 
 // StrategyConfig is an ordered list of CEL expressions.
 type StrategyConfig struct {
-	// CEL expressions, tried in order.
+	// CEL expressions. The first that selects something applies.
 	Strategy []string `yaml:"strategy,omitempty"`
 }
 
 // FailoverConfig is a list of statuses ("429", "5xx") and causes.
 type FailoverConfig []string
 
-// ProviderConfig is one provider.
+// ProviderConfig is a provider: where its API is, its keys and its models.
 type ProviderConfig struct {
-	// Name of the provider, without regard to case: letters, digits, '.', '_' and
-	// '-', at most 64.
+	// Name of the provider, not case-sensitive: letters, digits, '.', '_' and '-', at
+	// most 64.
 	ID string `yaml:"id"`
 	// Other names of the provider.
 	IDAliases []string `yaml:"id_aliases,omitempty"`
-	// Where the provider's API is: https, or http for hosts inside. Required unless
-	// the id is in the catalogue.
+	// Base URL of the provider's API: https, or http for internal hosts. Required
+	// unless the id is in the catalogue.
 	BaseURL string `yaml:"base_url,omitempty"`
-	// Credentials, tried in order. A custom provider may have none.
+	// Credentials, tried in order. A provider that is not in the catalogue may have
+	// none.
 	APIKeys []APIKeyConfig `yaml:"api_keys,omitempty"`
-	// Models that the provider offers. Others can be asked for as provider:model,
-	// unless only_allow_configured_models is set.
+	// Models of the provider. Clients can request others as provider:model, unless
+	// only_allow_configured_models is set.
 	Models []ModelConfig `yaml:"models,omitempty"`
-	// For strategies; never sent.
+	// Values for strategies. Not sent to providers.
 	Metadata map[string]any `yaml:"metadata,omitempty"`
-	// Name for people; never sent.
+	// Human-readable name. Not sent to providers.
 	DisplayName string `yaml:"display_name,omitempty"`
-	// For people; never sent.
+	// Human-readable description. Not sent to providers.
 	Description string `yaml:"description,omitempty"`
-	// For people; never sent.
+	// Website of the provider. Not sent to providers.
 	Website string `yaml:"website,omitempty"`
-	// As if the provider were not there.
+	// Ignore the provider.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// Headers for this provider, over the action's. Values may hold ${…}, as there.
+	// Headers of requests to this provider. They replace those of the action. Values
+	// may contain ${…}.
 	Headers map[string]Template `yaml:"headers,omitempty"`
-	// How the provider's certificate is checked, and which one is shown to it.
+	// How the provider's certificate is verified, and the client certificate for the
+	// provider.
 	TLS *TLSConfig `yaml:"tls,omitempty"`
-	// Speak HTTP/2 to the provider. Over https it is negotiated (ALPN), and
-	// HTTP/1.1 remains where the provider does not offer it; over plain http the
-	// provider must support it with prior knowledge.
+	// Use HTTP/2 for the provider. Over https it is negotiated (ALPN), with HTTP/1.1 if
+	// the provider does not offer it. Over plain http the provider must support HTTP/2
+	// with prior knowledge.
 	HTTP2 bool `yaml:"http2,omitempty"`
-	// How long a connection without requests is kept, 10ms to 1h. It must be
+	// Maximum time that a connection without requests stays open, 10ms to 1h. Must be
 	// shorter than the provider's own keep-alive timeout.
 	IdleTimeout time.Duration `yaml:"idle_timeout,omitempty"`
-	// Maximum age of a connection, 1s to 24h. Running requests are completed on
-	// it; later requests use a new connection, and so the provider's current
-	// addresses.
+	// Maximum age of a connection, 1s to 24h. Running requests are completed on it.
+	// Later requests use a new connection, and so the provider's current addresses.
 	MaxConnectionDuration time.Duration `yaml:"max_connection_duration,omitempty"`
-	// The header that carries the key, where it is not the format's own.
+	// Header for the provider's key, if it is not the one of the format.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
 	// What passes between clients and this provider in addition to what the APIs
 	// define.
 	Forward *ForwardConfig `yaml:"forward,omitempty"`
-	// The APIs that the provider serves.
+	// APIs that the provider serves.
 	Surfaces []SurfaceConfig `yaml:"supported_api_surfaces,omitempty"`
 }
 
-// APIKeyConfig is one credential of a provider.
+// APIKeyConfig is a credential of a provider.
 type APIKeyConfig struct {
-	// The key; keep it out of the file with ${secrets.get('store', 'key')}.
+	// The key. Use ${secrets.get('store', 'key')} to keep it out of the file.
 	Value Template `yaml:"value"`
 }
 
-// TLSConfig is how a provider's certificate is checked and what Weir shows.
+// TLSConfig is how a provider's certificate is verified, and the client certificate for
+// the provider.
 type TLSConfig struct {
-	// PEM file of the certificates that are trusted instead of the system's.
-	// Relative to the configuration file.
+	// PEM file of the certificates to trust in place of the system's. Relative to the
+	// configuration file.
 	CAFile string `yaml:"ca_file,omitempty"`
-	// Accept any certificate.
+	// Do not verify the provider's certificate.
 	InsecureSkipVerify bool `yaml:"insecure_skip_verify,omitempty"`
-	// Name in the certificate and in SNI, where it is not the base URL's host.
+	// Host name for SNI and certificate verification, if it is not the host of the base
+	// URL.
 	ServerName string `yaml:"server_name,omitempty"`
-	// PEM file of the client certificate; with key_file.
+	// PEM file of the client certificate. Requires key_file.
 	CertFile string `yaml:"cert_file,omitempty"`
-	// PEM file of the client certificate's key; with cert_file.
+	// PEM file of the private key of the client certificate. Requires cert_file.
 	KeyFile string `yaml:"key_file,omitempty"`
 }
 
-// AuthConfig is the header that carries a provider's key. A prefix that is
-// absent is the format's; an empty one is none.
+// AuthConfig is the header for a provider's key. An absent prefix means the one of the
+// format; an empty one means no prefix.
 type AuthConfig struct {
-	// Name of the header. By format: authorization (openai), x-api-key (anthropic),
-	// api-key (hosts under openai.azure.com).
+	// Name of the header. Default by format: authorization (openai), x-api-key
+	// (anthropic), api-key (hosts under openai.azure.com).
 	Header string `yaml:"header,omitempty"`
-	// What stands before the key, such as "Bearer "; an empty one is none.
+	// Text before the key, such as "Bearer ". An empty string means no prefix.
 	Prefix *string `yaml:"prefix,omitempty"`
 }
 
-// SurfaceConfig is one API that a provider serves.
+// SurfaceConfig is an API that a provider serves.
 type SurfaceConfig struct {
-	// The family of the API.
+	// Family of the API.
 	Format llm.Format `yaml:"format"`
-	// One API of the format; without it, all of them.
+	// One API of the format. If absent, all of them.
 	Surface llm.Surface `yaml:"surface,omitempty"`
-	// Where this API is, if not at the provider's base_url.
+	// Base URL of this API, if it is not the provider's base_url.
 	BaseURL string `yaml:"base_url,omitempty"`
-	// Top-level keys that the API takes: others are dropped from the body. It needs
-	// surface.
+	// Top-level keys that the API accepts. Other keys are removed from the body.
+	// Requires surface.
 	SupportedParams []ParamConfig `yaml:"supported_params,omitempty"`
 }
 
-// ParamConfig names a top-level key of a request body.
+// ParamConfig is the name of a top-level key of a request body.
 type ParamConfig struct {
 	// Name of the key.
 	Name string `yaml:"name"`
 }
 
-// ModelConfig is one model of a provider.
+// ModelConfig is a model of a provider.
 type ModelConfig struct {
-	// Name of the model: the provider's own, unless provider_model_id says another.
+	// Name that clients use for the model. It is also the name sent to the provider,
+	// unless provider_model_id is set.
 	ID string `yaml:"id"`
-	// What the provider calls the model.
+	// Name of the model at the provider.
 	ProviderModelID string `yaml:"provider_model_id,omitempty"`
-	// Other names of the model.
+	// Other names that clients may use for the model.
 	IDAliases []string `yaml:"id_aliases,omitempty"`
-	// Who made the model.
+	// Author of the model, such as meta or openai.
 	AuthorID string `yaml:"author_id,omitempty"`
-	// Name for people; never sent.
+	// Human-readable name. Not sent to providers.
 	DisplayName string `yaml:"display_name,omitempty"`
-	// For people; never sent.
+	// Human-readable description. Not sent to providers.
 	Description string `yaml:"description,omitempty"`
-	// As if the model were not there; it does not pass through unlisted either.
+	// Ignore the model. Clients cannot request it as provider:model either.
 	Disabled bool `yaml:"disabled,omitempty"`
-	// For strategies, over the provider's; never sent.
+	// Values for strategies. They override those of the provider. Not sent to
+	// providers.
 	Metadata map[string]any `yaml:"metadata,omitempty"`
-	// What the model takes.
+	// Types of input that the model accepts.
 	InputModalities []string `yaml:"input_modalities,omitempty"`
-	// What the model gives.
+	// Types of output that the model generates.
 	OutputModalities []string `yaml:"output_modalities,omitempty"`
-	// Longest prompt and answer together, in tokens.
+	// Maximum length of prompt and response together, in tokens.
 	MaxContextWindow int `yaml:"max_context_window,omitempty"`
-	// Longest answer that the model gives, in tokens.
+	// Maximum length of a response, in tokens.
 	MaxOutputTokens int `yaml:"max_output_tokens,omitempty"`
-	// What the model can do.
+	// Features that the model supports.
 	SupportedFeatures []string `yaml:"supported_features,omitempty"`
-	// Top-level keys that are always dropped from the body.
+	// Top-level keys that are always removed from the body.
 	UnsupportedParams []ParamConfig `yaml:"unsupported_params,omitempty"`
-	// What the model costs.
+	// Prices of the model.
 	Pricing *PricingConfig `yaml:"pricing,omitempty"`
 }
 
 // PricingConfig is in US dollars per million tokens, as decimal strings.
 type PricingConfig struct {
-	// A million tokens of prompt.
+	// Price of a million input tokens, in US dollars.
 	Input string `yaml:"input,omitempty"`
-	// A million tokens of answer.
+	// Price of a million output tokens, in US dollars.
 	Output string `yaml:"output,omitempty"`
-	// A million tokens of prompt that came from the cache.
+	// Price of a million input tokens that are read from the cache, in US dollars.
 	CacheRead string `yaml:"cache_read,omitempty"`
-	// A million tokens of prompt that went into the cache.
+	// Price of a million input tokens that are written to the cache, in US dollars.
 	CacheWrite string `yaml:"cache_write,omitempty"`
 }
 

@@ -9,16 +9,16 @@ type ForwardConfig struct {
 	Headers NamesConfig `yaml:"headers,omitempty"`
 	// Query parameters: all, or a list of names. A name may end in '*'.
 	Query NamesConfig `yaml:"query,omitempty"`
-	// Body keys that choose another model or provider behind this one, such as
-	// fallbacks, for access keys with a scope: all, or a list of keys. Other access
-	// keys may always use them.
+	// Body keys that select another model or provider behind this one, such as
+	// fallbacks, for access keys with a scope: all, or a list of keys. Access keys
+	// without a scope may always use them.
 	Body NamesConfig `yaml:"body,omitempty"`
 	// Response headers: all, or a list of names. A name may end in '*'.
 	ResponseHeaders NamesConfig `yaml:"response_headers,omitempty"`
 }
 
-// NamesConfig is a list of names, in which one that ends in '*' stands for all
-// names that begin so. The word all is short for ["*"].
+// NamesConfig is a list of names. A name that ends in '*' matches all names that begin
+// with the part before it. The word all is short for ["*"].
 type NamesConfig []string
 
 // EveryName is what the word all means.

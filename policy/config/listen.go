@@ -67,14 +67,14 @@ func (a Addresses) MarshalYAML() (any, error) {
 	return []string(a), nil
 }
 
-// ListenTLSConfig is how clients reach the gateway by TLS.
+// ListenTLSConfig is the certificate for TLS connections of clients.
 type ListenTLSConfig struct {
-	// PEM file of the certificate, followed by those of the intermediate
-	// authorities. Relative to the configuration file.
+	// PEM file of the certificate, followed by the intermediate certificates. Relative
+	// to the configuration file.
 	CertFile string `yaml:"cert_file"`
-	// PEM file of the certificate's key, without a passphrase.
+	// PEM file of the certificate's private key, without a passphrase.
 	KeyFile string `yaml:"key_file"`
-	// PEM file of the authorities that sign the certificates of clients. With it,
-	// every client must present a certificate.
+	// PEM file of the authorities that sign client certificates. If set, every client
+	// must present a certificate.
 	ClientCAFile string `yaml:"client_ca_file,omitempty"`
 }
