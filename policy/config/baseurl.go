@@ -17,20 +17,21 @@ import (
 type BaseURL struct {
 	Scheme   string // http or https
 	Host     string // no port, no brackets, lower-case
-	Port     int    // the scheme's own where none was written
-	Path     string // as written; empty rather than "/"
-	RawQuery string // as written
+	Port     int    // the default port of the scheme if the URL has none
+	Path     string // unchanged; empty for "/"
+	RawQuery string // unchanged
 }
 
 const maxURLBytes = 2048
 
-// ParseBaseURL reads a base URL. It is read by hand, byte by byte, because
-// what Envoy is told and what is checked here must be the same host: every
-// spelling that two parsers could read in two ways is refused. The errors do
-// not repeat the URL, which may hold a credential, only its host.
+// ParseBaseURL parses a base URL. It fails for plain http to a host that is not internal,
+// for link-local and cloud-metadata addresses, unless allowHTTPHosts lists the host, and
+// for every URL that two parsers could read in two ways. It does not use net/url, because
+// the host that is checked here must be the one that Envoy connects to. An error does not
+// repeat the URL, which may contain a credential, only its host.
 //
-// Names are not looked up: protecting against a public name that points at an
-// internal address is a task of the network.
+// Host names are not resolved. The network must protect against a public name that
+// resolves to an internal address.
 func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 	var u BaseURL
 	if err := checkURLBytes(raw); err != nil {
@@ -87,8 +88,8 @@ func withScheme(raw string, allowHTTPHosts []string) string {
 	return "https://host/path"
 }
 
-// checkURLBytes refuses what no part of a URL may contain (RFC 3986 2), before
-// anything is parsed.
+// checkURLBytes returns an error for a character that no part of a URL may contain
+// (RFC 3986 2).
 func checkURLBytes(raw string) error {
 	if raw == "" {
 		return errors.New("is empty")
@@ -115,7 +116,7 @@ func checkURLBytes(raw string) error {
 	return nil
 }
 
-// setAuthority splits host and port (RFC 3986 3.2).
+// setAuthority sets the host and the port (RFC 3986 3.2).
 func (u *BaseURL) setAuthority(authority string) error {
 	host, port, hasPort := strings.Cut(authority, ":")
 	if strings.HasPrefix(authority, "[") {
@@ -156,8 +157,8 @@ func (u *BaseURL) setAuthority(authority string) error {
 	return nil
 }
 
-// checkBasePath refuses segments that a proxy or a server would take out of
-// the path: they would send a request elsewhere than the file says.
+// checkBasePath returns an error for a segment that a proxy or a server would remove from
+// the path: the request would then have another path than the file says.
 func checkBasePath(path string) error {
 	if path == "" {
 		return nil
@@ -182,14 +183,14 @@ func checkBasePath(path string) error {
 // TLS reports whether the provider is reached over TLS.
 func (u BaseURL) TLS() bool { return u.Scheme == "https" }
 
-// IsIP reports whether the host is an address rather than a name.
+// IsIP reports whether the host is an IP address.
 func (u BaseURL) IsIP() bool {
 	_, err := netip.ParseAddr(u.Host)
 	return err == nil
 }
 
-// Authority returns what the provider receives as Host or :authority: the port is left
-// out where it is the scheme's own, as clients do (RFC 9110 4.2).
+// Authority returns the value of Host or :authority for the provider. As clients do, it
+// omits the default port of the scheme (RFC 9110 4.2).
 func (u BaseURL) Authority() string {
 	if u.TLS() && u.Port == 443 || !u.TLS() && u.Port == 80 {
 		if strings.Contains(u.Host, ":") {
@@ -200,12 +201,12 @@ func (u BaseURL) Authority() string {
 	return net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
 }
 
-// Origin is scheme://host:port, always with the port.
+// Origin returns scheme://host:port, always with the port.
 func (u BaseURL) Origin() string {
 	return u.Scheme + "://" + net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
 }
 
-// String returns a URL that parses into u again.
+// String returns a URL that ParseBaseURL parses to u.
 func (u BaseURL) String() string {
 	s := u.Scheme + "://" + u.Authority() + u.Path
 	if u.RawQuery != "" {
@@ -214,12 +215,12 @@ func (u BaseURL) String() string {
 	return s
 }
 
-// Join returns the path that a provider receives. A base path with a version, or
-// with /openai/ in it, replaces the client's leading llm.PathPrefix (/v1); any other base path is
-// put before the client's whole path.
+// Join returns the path that a provider receives. A base path that contains a version or
+// /openai/ replaces the client's leading llm.PathPrefix (/v1). Any other base path is put
+// before the client's whole path.
 //
-// The result never leaves the base path: segments of the client's path that a
-// server could read as a step upwards, or ignore, are left out.
+// The result is always below the base path: segments of the client's path that a server
+// could read as "..", or ignore, are removed.
 func Join(base BaseURL, clientPath string) string {
 	client := cleanPath(clientPath)
 	if versioned(base.Path) {
@@ -233,16 +234,17 @@ func Join(base BaseURL, clientPath string) string {
 	return "/"
 }
 
-// versioned looks for a segment of v and a digit (v1, v1beta, v2alpha1), or
-// for /openai/. The slash after openai counts: https://host/openai is the
-// root of an API that has its own /v1 below it, as Groq's and Azure's have.
+// versioned reports whether a path has a segment that begins with v and a digit (v1,
+// v1beta, v2alpha1), or contains /openai/. The slash after openai is required:
+// https://host/openai is the root of an API that has its own /v1 below it, such as those
+// of Groq and Azure.
 func versioned(path string) bool {
 	return strings.Contains(path, "/openai/") || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool {
 		return len(s) >= 2 && s[0] == 'v' && '0' <= s[1] && s[1] <= '9'
 	})
 }
 
-// cleanPath keeps the safe segments of a path, and its last slash.
+// cleanPath returns a path with only its safe segments, and its trailing slash.
 func cleanPath(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	path, _, _ = strings.Cut(path, "#")
@@ -259,10 +261,10 @@ func cleanPath(path string) string {
 	return b.String()
 }
 
-// safeSegment reports whether every server reads a segment of a path the same way:
-// it is not empty, has no bytes that a request line cannot carry, and
-// no `.` or `..` in it, whether plain, as %2e, behind an escaped slash or a
-// backslash, or with parameters (`..;x`, which some servers cut off).
+// safeSegment reports whether all servers read a segment of a path in the same way. It
+// must not be empty, contain bytes that a request line cannot carry, or contain `.` or
+// `..`: plain, as %2e, after an escaped slash or a backslash, or with parameters (`..;x`,
+// which some servers remove).
 func safeSegment(s string) bool {
 	if s == "" {
 		return false

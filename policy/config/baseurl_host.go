@@ -10,9 +10,9 @@ import (
 	"weir/llm"
 )
 
-// metadataHosts and metadataNets answer with the credentials of the machine
-// itself. Link-local addresses, where most of the clouds' metadata is, are
-// refused as a whole; these are the others.
+// metadataHosts and metadataNets are the metadata services of clouds, which return the
+// credentials of the machine, except those at link-local addresses: all link-local
+// addresses are refused.
 var (
 	metadataHosts = []string{
 		"metadata", "metadata.google.internal", "metadata.goog", // Google Cloud
@@ -32,14 +32,13 @@ var (
 	}
 )
 
-// insideSuffixes are names that public DNS does not have, or that only a
-// cluster's own DNS answers: .internal is reserved by ICANN for private use,
-// .local is mDNS (RFC 6762), .localhost is loopback (RFC 6761 6.3), .svc is
-// Kubernetes.
-var insideSuffixes = []string{".internal", ".localhost", ".local", ".svc", ".svc.cluster.local"}
+// internalSuffixes are the domains that public DNS does not have: .internal is reserved by
+// ICANN for private use, .local is mDNS (RFC 6762), .localhost is loopback (RFC 6761 6.3),
+// and .svc is Kubernetes.
+var internalSuffixes = []string{".internal", ".localhost", ".local", ".svc", ".svc.cluster.local"}
 
-// checkHost refuses hosts that can never be a provider, and plain http to hosts
-// that are not internal.
+// checkHost returns an error for a host that cannot be a provider, and for plain http to
+// a host that is not internal.
 func (u BaseURL) checkHost(allowHTTPHosts []string) error {
 	addr, err := netip.ParseAddr(u.Host)
 	if err != nil {
@@ -53,18 +52,18 @@ func (u BaseURL) checkHost(allowHTTPHosts []string) error {
 	case listed:
 		return nil
 	case addr.IsValid() && forbidden(addr):
-		return fmt.Errorf("%s is a link-local or cloud-metadata address, which answers with the machine's own credentials: it is refused unless allow_http_hosts lists it", u.Host)
+		return fmt.Errorf("%s is a link-local or cloud-metadata address, which can return the credentials of this machine: to allow it, list it in allow_http_hosts", u.Host)
 	case slices.Contains(metadataHosts, u.Host):
-		return fmt.Errorf("%s is a cloud-metadata host, which answers with the machine's own credentials: it is refused unless allow_http_hosts lists it", u.Host)
+		return fmt.Errorf("%s is a cloud-metadata host, which can return the credentials of this machine: to allow it, list it in allow_http_hosts", u.Host)
 	case u.TLS() || PrivateHost(u.Host, addr):
 		return nil
 	}
 	return fmt.Errorf("HTTPS required: %s is not an internal host (*.internal, *.local, *.svc, a name without dots, a loopback or private address), so others could read the provider's key and every prompt; write https://, or list the host in allow_http_hosts", llm.Clip(u.Host))
 }
 
-// checkUnicast refuses addresses that nothing can be sent to, and the ways to
-// write an IPv4 address in IPv6 that would hide it from the other checks.
-// Listing does not help: these are mistakes.
+// checkUnicast returns an error for an address that cannot be connected to, and for an
+// IPv4 address in IPv6 form, which would bypass the other checks. allow_http_hosts does
+// not allow them, because they are always mistakes.
 func checkUnicast(addr netip.Addr) error {
 	switch {
 	case !addr.IsValid():
@@ -74,7 +73,7 @@ func checkUnicast(addr netip.Addr) error {
 	case addr.Is6() && !addr.IsLoopback() && !addr.IsUnspecified() && ipv4Compatible.Contains(addr):
 		return errors.New("must not contain an IPv4 address in IPv6 form: write the IPv4 address")
 	case addr.IsUnspecified(), thisNetwork.Contains(addr):
-		return fmt.Errorf("%s is not an address to connect to: write 127.0.0.1 for this machine", addr)
+		return fmt.Errorf("%s cannot be connected to: write 127.0.0.1 for this machine", addr)
 	case addr.IsMulticast(), addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Errorf("%s is not the address of one host", addr)
 	}
@@ -88,8 +87,8 @@ var (
 	sixToFour      = netip.MustParsePrefix("2002::/16")    // RFC 3056
 )
 
-// forbidden reports whether an address is link-local (169.254/16, RFC 3927;
-// fe80::/10, RFC 4291 2.5.6) or a cloud's metadata, also behind a translator.
+// forbidden reports whether an address is link-local (169.254/16, RFC 3927; fe80::/10,
+// RFC 4291 2.5.6) or the metadata service of a cloud, directly or through NAT64 or 6to4.
 func forbidden(addr netip.Addr) bool {
 	b := addr.As16()
 	switch {
@@ -101,20 +100,20 @@ func forbidden(addr netip.Addr) bool {
 	return addr.IsLinkLocalUnicast() || slices.ContainsFunc(metadataNets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// PrivateHost reports whether a host is in the operator's own network. Private
-// addresses are those of RFC 1918 and RFC 4193 (fc00::/7). The shared address
-// space 100.64/10 is not among them: RFC 6598 4 makes it a network provider's,
-// so plain http would cross somebody else's network. Operators who use it for an
-// overlay list the host in allow_http_hosts.
+// PrivateHost reports whether a host is in the operator's own network. addr is its address
+// if the host is one. Private addresses are those of RFC 1918 and RFC 4193 (fc00::/7). The
+// shared address space 100.64/10 is not private: it belongs to a network provider
+// (RFC 6598 4), so that plain http would cross a foreign network. Operators who use it for
+// an overlay network list the host in allow_http_hosts.
 func PrivateHost(host string, addr netip.Addr) bool {
 	if addr.IsValid() {
 		return addr.IsLoopback() || addr.IsPrivate()
 	}
-	return !strings.Contains(host, ".") || slices.ContainsFunc(insideSuffixes, func(s string) bool { return strings.HasSuffix(host, s) })
+	return !strings.Contains(host, ".") || slices.ContainsFunc(internalSuffixes, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
-// sameHost compares an entry of allow_http_hosts with a host, addresses by
-// value.
+// sameHost reports whether an entry of allow_http_hosts is a host. Addresses are compared
+// by value.
 func sameHost(listed, host string) bool {
 	listed = strings.ToLower(strings.TrimSpace(listed))
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(listed, "["), "]"))
@@ -125,13 +124,13 @@ func sameHost(listed, host string) bool {
 	return err == nil && a == b
 }
 
-// CheckHostName accepts a name of letters, digits, hyphens and underscores
-// (Compose and Kubernetes hosts have those), or an IPv4 address as four
-// decimal numbers.
+// CheckHostName returns an error if host, in lower case, is neither a name of letters,
+// digits, hyphens and underscores (which hosts of Compose and Kubernetes have) nor an IPv4
+// address of four decimal numbers.
 //
-// A name whose last label is a number is read as an address by libc and by
-// browsers (2130706433, 0x7f.1, 127.1, https://url.spec.whatwg.org/#ends-in-a-number-checker),
-// so it must be one that needs no interpretation.
+// libc and browsers read a name whose last label is a number as an address (2130706433,
+// 0x7f.1, 127.1; https://url.spec.whatwg.org/#ends-in-a-number-checker). Therefore, only the
+// usual form of an address is accepted.
 func CheckHostName(host string) error {
 	switch {
 	case host == "":
@@ -139,7 +138,7 @@ func CheckHostName(host string) error {
 	case strings.Contains(host, "%"):
 		return errors.New("must not have %-escapes in its host")
 	case strings.HasSuffix(host, "."):
-		return errors.New("must not have a dot at the end of its host: certificates and providers know the name without it")
+		return errors.New("must not have a dot at the end of its host: certificates contain the name without it")
 	case len(host) > 253: // RFC 1035 2.3.4, without the root
 		return errors.New("has a host of more than 253 bytes")
 	}
@@ -147,11 +146,11 @@ func CheckHostName(host string) error {
 	for _, label := range labels {
 		switch {
 		case label == "":
-			return errors.New("has an empty part in its host")
+			return errors.New("has an empty label in its host")
 		case len(label) > 63:
-			return errors.New("has a part of more than 63 bytes in its host")
+			return errors.New("has a label of more than 63 bytes in its host")
 		case label[0] == '-' || label[len(label)-1] == '-':
-			return fmt.Errorf("has a part in its host that begins or ends with a hyphen: %q", label)
+			return fmt.Errorf("has a label in its host that begins or ends with a hyphen: %q", label)
 		}
 		for i := range len(label) {
 			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {

@@ -24,14 +24,13 @@ func IsQueryCredential(name string) bool {
 	return false
 }
 
-// MergeQuery returns the query that a provider receives: the base URL's, unchanged,
-// the configured parameters, and the client's remaining ones.
-// A configured parameter replaces one of the base URL's; both stand before the
-// client's, which cannot choose another api-version. Names are compared
-// decoded and without case, because some servers (ASP.NET) do.
+// MergeQuery returns the query that a provider receives: the parameters of the base URL,
+// then the configured ones, then those of the client. A configured parameter replaces one
+// of the base URL, and the client can replace neither, so that it cannot select another
+// api-version. Names are compared decoded and without case, as some servers (ASP.NET) do.
 //
-// A client's parameter is left out when it cannot be read in one way only: a
-// broken escape, or a raw `;`, which old servers take for `&`.
+// A client's parameter is removed if it is a credential, or if servers could read it in
+// different ways: with an invalid escape, or a raw `;`, which old servers read as `&`.
 func MergeQuery(base string, configured []Param, client string) string {
 	if len(configured) == 0 && client == "" {
 		return base
@@ -62,8 +61,8 @@ func MergeQuery(base string, configured []Param, client string) string {
 	return strings.Join(kept, "&")
 }
 
-// ParamName returns the decoded name of a raw parameter in lower case, and
-// whether the whole parameter decodes.
+// ParamName returns the decoded name of a raw parameter in lower case. It reports whether
+// the name and the value are validly escaped.
 func ParamName(raw string) (string, bool) {
 	name, value, _ := strings.Cut(raw, "=")
 	decoded, err := url.QueryUnescape(name)
@@ -74,12 +73,11 @@ func ParamName(raw string) (string, bool) {
 	return strings.ToLower(decoded), err == nil
 }
 
-// plainParam reports whether a raw parameter has only bytes that every server
-// reads as part of it.
+// plainParam reports whether all servers read the bytes of a raw parameter as part of it.
 func plainParam(raw string) bool {
 	return !strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r >= 0x7f || r == ';' || r == '#' })
 }
 
-// escapeQuery escapes a space as %20: + is one only to servers that read the
-// query as a form.
+// escapeQuery escapes a name or a value. A space becomes %20, because only servers that
+// read the query as a form decode + as a space.
 func escapeQuery(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

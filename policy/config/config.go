@@ -419,9 +419,10 @@ const (
 	MaxWindow                = time.Hour
 	MaxTokens                = 500000
 
-	// A pooled connection must be closed before the provider closes it, or a
-	// request meets the close. Gunicorn keeps plain connections for 2 s, uvicorn,
-	// Node.js and Apache for 5 s; clouds keep TLS connections for a minute and more.
+	// A pooled connection must be closed before the provider closes it; otherwise a
+	// request can be sent on a connection that the provider is closing. Gunicorn keeps
+	// idle connections for 2 s, uvicorn, Node.js and Apache for 5 s, and clouds keep TLS
+	// connections for a minute or more.
 	DefaultPlainIdleTimeout      = 1500 * time.Millisecond
 	DefaultTLSIdleTimeout        = 50 * time.Second
 	DefaultMaxConnectionDuration = 10 * time.Minute
@@ -432,7 +433,8 @@ const (
 	MaxConsecutiveFailures     = 1000
 )
 
-// Presentable hides credentials in base URLs. Templates hide themselves.
+// Presentable returns a copy that can be shown: credentials in its base URLs are
+// redacted. Templates redact themselves.
 func (c ProviderConfig) Presentable() ProviderConfig {
 	c.BaseURL = RedactQuery(c.BaseURL)
 	c.Surfaces = slices.Clone(c.Surfaces)

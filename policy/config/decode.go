@@ -15,22 +15,25 @@ import (
 	"weir/llm"
 )
 
-// Limits of the work for a hostile file. Only aliases multiply values: whatever else
-// is in a file is bounded by its size.
+// Limits on the work for a hostile file. Only aliases multiply values; everything else is
+// bounded by the size of the file.
 const (
 	maxFileBytes = 16 << 20
-	maxNesting   = 100     // of nested values, through aliases too
+	maxNesting   = 100     // depth of values, aliases included
 	maxAliased   = 100_000 // values reached through aliases and merges
-	maxKeyBytes  = 1024    // a path repeats the keys above a value
+	maxKeyBytes  = 1024    // because the path of a value repeats its keys
 	maxProblems  = 1000
 )
 
-// Decode reads a YAML or JSON file into a struct, a slice or a map, by the
-// `yaml:"name"` tags. The library's own decoder is not used: it ends at the first
-// duplicate, gives no path and takes 1 for a string.
+// Decode decodes a YAML or JSON file into the struct, slice or map that into points to. The
+// fields of a struct have the names of their `yaml:"name"` tags. file is the name of the
+// file in problems.
 //
-// It reports all problems and decodes all other values. Nothing in the file is
-// interpolated. The positions are never nil.
+// Decode reports all problems, and decodes all values that have none. It expands nothing in
+// the file: a Template keeps its ${…}. The positions are never nil.
+//
+// The decoder of the YAML library is not used, because it stops at the first duplicate key,
+// reports no paths and accepts 1 for a string.
 func Decode(file string, data []byte, into any) (*Positions, Problems) {
 	pos := &Positions{file: file}
 	root, problems := parseFile(file, data)
@@ -46,8 +49,8 @@ func Decode(file string, data []byte, into any) (*Positions, Problems) {
 	return pos, d.problems
 }
 
-// nodeDecoder is a type that decodes itself from a node, which may be null
-// (nullTag). In a field of a struct, null is the same as absent.
+// nodeDecoder is a type that decodes itself from a node, which may be null (nullTag). A
+// field of a struct that is null is absent: decodeNode is not called.
 type nodeDecoder interface {
 	decodeNode(d *decoder, n *yaml.Node, path string)
 }
@@ -59,32 +62,32 @@ type decoder struct {
 	seen     map[Problem]bool
 
 	depth   int
-	open    map[*yaml.Node]bool // the anchors whose aliases are being followed
-	aliased int                 // values visited inside of them
+	open    map[*yaml.Node]bool // anchors whose aliases are being read
+	aliased int                 // values read inside these aliases
 
-	// fields caches fieldsOf: without it, half of the allocations of a load with
-	// 1,000 providers came from there.
+	// fields caches fieldsOf, which otherwise made half of the allocations of a load
+	// with 1,000 providers.
 	fields map[reflect.Type]fields
 }
 
-// fields are what fieldsOf gives.
+// fields is the result of fieldsOf.
 type fields struct {
 	names []string
 	index map[string][]int
 }
 
-// problem reports at a path.
+// problem reports a problem at a path.
 func (d *decoder) problem(path, format string, args ...any) {
 	d.add(d.pos.Problem(path, format, args...))
 }
 
-// problemAt reports at a node that no path leads to, such as a second key.
+// problemAt reports a problem at a node that has no path, such as a duplicate key.
 func (d *decoder) problemAt(n *yaml.Node, path, format string, args ...any) {
 	d.add(Problem{File: d.pos.file, Line: n.Line, Column: n.Column, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// add keeps one problem for each place: the value of an anchor is read again at
-// each alias, under another path.
+// add adds a problem, unless the same one was found at the same place: the value of an
+// anchor is read again at each alias, with another path.
 func (d *decoder) add(p Problem) {
 	place := p
 	place.Path, place.Unread = "", ""
@@ -98,7 +101,7 @@ func (d *decoder) add(p Problem) {
 	d.problems = append(d.problems, p)
 }
 
-// value reads a node into the variable that into points to.
+// value decodes a node into the variable that into points to.
 func (d *decoder) value(n *yaml.Node, path string, into any) {
 	d.reflected(n, path, reflect.ValueOf(into).Elem())
 }
@@ -147,13 +150,13 @@ func (d *decoder) reflected(n *yaml.Node, path string, v reflect.Value) {
 			v.Set(reflect.ValueOf(plain))
 		}
 	default:
-		panic(fmt.Sprintf("policy: decode: %s: no rule for %s", path, v.Type()))
+		panic(fmt.Sprintf("config: decode: %s: no rule for %s", path, v.Type()))
 	}
 }
 
-// enter follows an alias and counts, so that neither nesting nor aliases of
-// aliases make more work than the size of the file justifies. It returns nil where
-// reading must end; otherwise the caller calls leave when it is done with the node.
+// enter returns the node to decode, which is n or what the alias n refers to. It bounds
+// nesting and aliases, and returns nil if n must not be decoded. Otherwise, the caller calls
+// leave after it has decoded the node.
 func (d *decoder) enter(n *yaml.Node, path string) (_ *yaml.Node, leave func()) {
 	target, alias := n, n.Kind == yaml.AliasNode
 	if alias {
@@ -186,8 +189,7 @@ func (d *decoder) enter(n *yaml.Node, path string) (_ *yaml.Node, leave func()) 
 	}
 }
 
-// spend counts values that come from aliases, and reports whether they are within
-// the limit.
+// spend counts values inside aliases, and reports whether they are within the limit.
 func (d *decoder) spend(n *yaml.Node, path string, values int) bool {
 	if len(d.open) == 0 {
 		return true
@@ -209,7 +211,7 @@ func (d *decoder) slice(n *yaml.Node, path string, v reflect.Value) {
 		}
 		return
 	}
-	// An empty list is not an absent one: it allows nothing.
+	// An empty list differs from an absent one, which is nil: it allows nothing.
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, item := range n.Content {
 		d.reflected(item, IndexPath(path, i), v.Index(i))
@@ -256,9 +258,9 @@ func (d *decoder) structure(n *yaml.Node, path string, v reflect.Value) {
 	}
 }
 
-// fieldsOf returns the names of a struct's fields in their order, and where
-// they are; fields of an embedded struct count as the struct's own (",inline").
-// A field without a name in its tag cannot be set by a file.
+// fieldsOf returns the names of the fields of a struct in their order, and their indexes.
+// They include the fields of an embedded struct (",inline"), but not fields without a name
+// in their tag, which a file cannot set.
 func fieldsOf(t reflect.Type) (names []string, index map[string][]int) {
 	index = map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -274,8 +276,8 @@ func fieldsOf(t reflect.Type) (names []string, index map[string][]int) {
 	return names, index
 }
 
-// text reads a string. A number or a boolean is refused: 1.10 as an id would
-// be "1.1" to one reader and "1.10" to another, and no would be "no" or false.
+// text decodes a string. It does not accept a number or a boolean, because readers of YAML
+// differ: the id 1.10 could be "1.1" or "1.10", and no could be "no" or false.
 func (d *decoder) text(n *yaml.Node, path string) string {
 	switch {
 	case isText(n):
@@ -296,8 +298,8 @@ func (d *decoder) boolean(n *yaml.Node, path string) bool {
 	return word == "true"
 }
 
-// octal is a number whose value depends on the reader: YAML 1.1 reads 010 as
-// eight, 1.2 as ten.
+// octal matches a number whose value depends on the version of YAML: in 1.1, 010 is eight;
+// in 1.2, it is ten.
 var octal = regexp.MustCompile(`^[-+]?0[0-9_]+$`)
 
 var digits = regexp.MustCompile(`^[-+]?[0-9_]+$`)
@@ -305,16 +307,16 @@ var digits = regexp.MustCompile(`^[-+]?[0-9_]+$`)
 func (d *decoder) integer(n *yaml.Node, path string, bits int) int64 {
 	switch {
 	case n.Tag == floatTag && !digits.MatchString(n.Value):
-		d.problem(path, "must be a whole number, written in digits")
+		d.problem(path, "must be an integer in digits")
 		return 0
-	case n.Tag == floatTag: // the tag of integers that need more than 64 bits
+	case n.Tag == floatTag: // integers of more than 64 bits have this tag
 		d.problem(path, "is out of range")
 		return 0
 	case n.Tag != intTag:
 		if strings.Contains(path[strings.LastIndexByte(path, '.')+1:], "_bytes") {
 			d.mismatchWrite(n, path, "be a number of bytes", bytesMeant(n))
 		} else {
-			d.mismatchWrite(n, path, "be a whole number", numberMeant(n))
+			d.mismatchWrite(n, path, "be an integer", numberMeant(n))
 		}
 		return 0
 	case octal.MatchString(n.Value):
@@ -362,8 +364,8 @@ func (d *decoder) duration(n *yaml.Node, path string) time.Duration {
 	return t
 }
 
-// plain reads a value of any kind: nil, bool, string, int64, uint64, float64,
-// []any or map[string]any.
+// plain decodes a value of any kind to nil, bool, string, int64, uint64, float64, []any or
+// map[string]any.
 func (d *decoder) plain(n *yaml.Node, path string) any {
 	switch {
 	case n.Kind == yaml.SequenceNode:

@@ -13,11 +13,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// byteOrderMark may be before the text of a file, and is no part of it.
+// byteOrderMark can precede the text of a file.
 var byteOrderMark = []byte("\ufeff")
 
-// parseFile returns the root value of a file, nil where it is empty or cannot
-// be read.
+// parseFile returns the root value of a file, or nil if the file is empty or cannot be
+// parsed.
 func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 	fail := func(line int, message string) (*yaml.Node, Problems) {
 		return nil, Problems{{File: file, Line: line, Message: message}}
@@ -29,7 +29,7 @@ func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 		return fail(lineOf(data, at), "is not UTF-8")
 	}
 	data = bytes.TrimPrefix(data, byteOrderMark)
-	// JSON is not quite YAML: the library refuses surrogate escapes.
+	// The YAML library does not accept all of JSON, such as surrogate escapes.
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) > 0 && (first[0] == '{' || first[0] == '[') && json.Valid(data) {
 		return jsonNodes(data), nil
 	}
@@ -50,7 +50,7 @@ func parseFile(file string, data []byte) (*yaml.Node, Problems) {
 	return docs[0].Content[0], nil
 }
 
-// yamlDocuments parses the first two documents of a file.
+// yamlDocuments returns the first two documents of a file.
 func yamlDocuments(data []byte) ([]*yaml.Node, error) {
 	var docs []*yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -91,9 +91,9 @@ func jsonSyntax(file string, data []byte) (line int, message string, ok bool) {
 	return lineOf(data, min(int(syntax.Offset), len(data))), "not valid JSON: " + syntax.Error(), true
 }
 
-// yamlSyntax returns the line that an error of the YAML library is about, and what
-// it says. Most errors are where the library noticed them; where it noticed only
-// later, as with a quote that is not closed, they are where the value begins.
+// yamlSyntax returns the line and the message of an error of the YAML library. The line is
+// the one where the library found the error, except for errors that it finds later, such as
+// a quote that is not closed: then it is the line where the value begins.
 func yamlSyntax(data []byte, err error) (line int, message string) {
 	var syntax *yaml.LoadError
 	if !errors.As(err, &syntax) {
@@ -104,13 +104,13 @@ func yamlSyntax(data []byte, err error) (line int, message string) {
 	case "found unexpected end of stream", "could not find expected ':'":
 		line = syntax.ContextMark.Line
 	}
-	if line == 0 { // the reader knows no lines
+	if line == 0 { // an invalid character, for which the library reports no line
 		line = lineOf(data, max(bytes.IndexFunc(data, isYAMLControl), 0))
 	}
 	return line, message + yamlHints[message]
 }
 
-// yamlHints add the usual cause to a message of the library.
+// yamlHints are the usual causes of the errors of the library.
 var yamlHints = map[string]string{
 	"mapping values are not allowed in this context":               ` (wrong indentation, or a value with ": " in it that needs quotes)`,
 	"found character that cannot start any token":                  " (indent with spaces, not tabs; put a value that begins with @, ` or % in quotes)",
@@ -122,28 +122,28 @@ var yamlHints = map[string]string{
 	"found a tab character where an indentation space is expected": " (indent with spaces)",
 }
 
-// isYAMLControl is the complement of YAML's printable characters,
+// isYAMLControl reports whether a character is not printable in YAML,
 // https://yaml.org/spec/1.2.2/#51-character-set.
 func isYAMLControl(r rune) bool {
 	return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r < 0xa0 && r != 0x85 || r == 0xfffe || r == 0xffff
 }
 
-// jsonNodes parses valid JSON into the nodes that the same YAML would give.
+// jsonNodes returns the nodes of valid JSON, as the YAML library would return them.
 func jsonNodes(data []byte) *yaml.Node {
 	r := &jsonReader{data: data, tokens: json.NewDecoder(bytes.NewReader(data)), line: 1}
 	r.tokens.UseNumber()
 	return r.value(r.next())
 }
 
-// jsonReader keeps the line and column of encoding/json's tokens.
+// jsonReader reads the tokens of encoding/json with their lines and columns.
 type jsonReader struct {
 	data         []byte
 	tokens       *json.Decoder
 	line         int
-	lineAt, upTo int // where the line begins, and up to where lines are counted
+	lineAt, upTo int // offsets: where the line begins, and up to where lines are counted
 }
 
-// next returns a token, and a node with its position.
+// next returns the next token, and a node with its position.
 func (r *jsonReader) next() (json.Token, *yaml.Node) {
 	at := int(r.tokens.InputOffset())
 	for at < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[at]) >= 0 {
@@ -155,7 +155,7 @@ func (r *jsonReader) next() (json.Token, *yaml.Node) {
 		}
 	}
 	token, err := r.tokens.Token()
-	if err != nil { // the caller knows that it is valid
+	if err != nil { // the data is valid
 		panic(err)
 	}
 	return token, &yaml.Node{Kind: yaml.ScalarNode, Line: r.line, Column: 1 + utf8.RuneCount(r.data[r.lineAt:at])}
@@ -168,7 +168,7 @@ func (r *jsonReader) value(token json.Token, n *yaml.Node) *yaml.Node {
 		if t == '[' {
 			n.Kind, n.Tag = yaml.SequenceNode, seqTag
 		}
-		for r.tokens.More() { // keys of an object are tokens like its values
+		for r.tokens.More() { // the keys of an object are tokens, as its values are
 			n.Content = append(n.Content, r.value(r.next()))
 		}
 		r.next()

@@ -11,9 +11,8 @@ import (
 	"weir/llm"
 )
 
-// The tags of YAML's core schema, as the library resolves them. It also takes
-// plain dates for timestamps, which no field here is: an api_version of
-// 2024-10-21 is a string.
+// The tags of YAML's core schema, as the library resolves them, and of timestamps: no field
+// is a timestamp, so that an api_version of 2024-10-21 is a string.
 const (
 	nullTag      = "!!null"
 	boolTag      = "!!bool"
@@ -36,7 +35,7 @@ func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && slices.Contains(textTags, n.Tag)
 }
 
-// follow returns the node that an alias stands for.
+// follow returns the node that an alias refers to, or n itself.
 func follow(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -55,15 +54,15 @@ func JoinPath(path, key string) string {
 // IndexPath returns the path of an item of a list.
 func IndexPath(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// mapEntry is a key of a mapping with its value.
+// mapEntry is a key of a mapping, and its value.
 type mapEntry struct {
 	key         string
 	name, value *yaml.Node
 }
 
-// entries returns the keys of a mapping in their order, then those that `<<`
-// merges into it. Of equal keys the first counts; in one mapping the second is
-// a problem. https://yaml.org/type/merge.html
+// entries returns the entries of a mapping in their order, then those that `<<` merges into
+// it. Of equal keys, the first applies; a duplicate in one mapping is a problem.
+// https://yaml.org/type/merge.html
 func (d *decoder) entries(n *yaml.Node, path string) []mapEntry {
 	have := map[string]bool{}
 	var out []mapEntry
@@ -105,7 +104,7 @@ func (d *decoder) collect(n *yaml.Node, path string, have map[string]bool, out *
 	}
 }
 
-// merge reads the value of `<<`: a mapping, or a list of them.
+// merge adds the entries of the value of `<<`: a mapping, or a list of mappings.
 func (d *decoder) merge(n *yaml.Node, path string, list bool, have map[string]bool, out *[]mapEntry) {
 	at := n
 	n, leave := d.enter(n, path)
@@ -125,22 +124,22 @@ func (d *decoder) merge(n *yaml.Node, path string, list bool, have map[string]bo
 	}
 }
 
-// Positions finds the line and column of values in a file. It walks the file on each
-// call, which happens only where there is a problem.
+// Positions finds the line and the column of values in a file that was decoded. Each call
+// walks the file.
 type Positions struct {
 	file string
-	root *yaml.Node // nil for an empty file and for one that cannot be read
+	root *yaml.Node // nil if the file is empty or cannot be parsed
 }
 
-// Problem makes a Problem at the path, or at the nearest value above it that
-// the file has.
+// Problem returns a problem at a path. If the file does not have the path, the line is that
+// of the nearest value above it.
 func (p *Positions) Problem(path, format string, args ...any) Problem {
 	line, column := p.at(path)
 	return Problem{File: p.file, Line: line, Column: column, Path: path, Message: fmt.Sprintf(format, args...)}
 }
 
-// at returns the line and column of a path; for a value of a mapping, those of its
-// key. Keys are compared literally, so that one with dots is found too.
+// at returns the line and the column of a path; for a value of a mapping, those of its key.
+// A key may contain dots and brackets.
 func (p *Positions) at(path string) (line, column int) {
 	if p.root == nil {
 		return 0, 0
@@ -158,8 +157,8 @@ func (p *Positions) at(path string) (line, column int) {
 	return line, column
 }
 
-// step returns the child that a path continues with: its place, its value, and the
-// rest of the path.
+// step returns the child of a node that is first in a path: the node of its place, its
+// value, and the rest of the path. where is nil if there is no such child.
 func step(n *yaml.Node, path string, budget *int) (where, value *yaml.Node, rest string) {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -174,6 +173,7 @@ func step(n *yaml.Node, path string, budget *int) (where, value *yaml.Node, rest
 	return nil, nil, ""
 }
 
+// stepKey is step for a mapping. It looks in merged mappings too.
 func stepKey(n *yaml.Node, path string, budget *int) (where, value *yaml.Node, rest string) {
 	var merged []*yaml.Node
 	best := 0

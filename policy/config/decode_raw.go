@@ -9,12 +9,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// RawValue is a value of the configuration as JSON, for what goes into a
-// request body: mappings keep the order of their keys, and a number keeps its
-// digits (1.10 stays 1.10) where JSON can write it so.
+// RawValue is a value of the configuration as JSON, for a request body. Mappings keep the
+// order of their keys, and numbers keep their digits (1.10 stays 1.10) if JSON allows it.
 type RawValue json.RawMessage
 
-// MarshalJSON returns the value itself, null where there is none.
+// MarshalJSON returns the value unchanged, or null if there is none.
 func (r RawValue) MarshalJSON() ([]byte, error) { return json.RawMessage(r).MarshalJSON() }
 
 // MarshalYAML returns the value as YAML.
@@ -28,13 +27,14 @@ func (r RawValue) MarshalYAML() (any, error) {
 func (r *RawValue) decodeNode(d *decoder, n *yaml.Node, path string) {
 	var b bytes.Buffer
 	d.raw(&b, n, path)
-	if json.Valid(b.Bytes()) { // not where a part of it was a problem
+	if json.Valid(b.Bytes()) { // not valid if a part of it is a problem
 		*r = b.Bytes()
 	}
 }
 
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
+// raw writes a node as JSON.
 func (d *decoder) raw(b *bytes.Buffer, n *yaml.Node, path string) {
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -71,8 +71,8 @@ func (d *decoder) rawChild(b *bytes.Buffer, n *yaml.Node, path string) {
 	}
 }
 
-// writeJSON writes a scalar. Nothing is escaped for HTML: a provider gets the
-// text that the file has.
+// writeJSON writes a scalar without HTML escapes, so that a provider receives the text of
+// the file.
 func writeJSON(b *bytes.Buffer, v any) {
 	var s strings.Builder
 	e := json.NewEncoder(&s)

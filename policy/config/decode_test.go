@@ -175,9 +175,9 @@ func TestDecodeProblems(t *testing.T) {
 		{"on: yes", "t.yaml:1: on: must be true or false, but is a string: write true, without quotes"},
 		{"on: 1", "t.yaml:1: on: must be true or false, but is a number: write true, without quotes"},
 		{"on: !!bool yes", "t.yaml:1: on: must be true or false, but is a boolean: write true, without quotes"},
-		{"count: '1'", "t.yaml:1: count: must be a whole number, but is a string: remove the quotes"},
-		{"count: 1.5", "t.yaml:1: count: must be a whole number, written in digits"},
-		{"count: 1e3", "t.yaml:1: count: must be a whole number, written in digits"},
+		{"count: '1'", "t.yaml:1: count: must be an integer, but is a string: remove the quotes"},
+		{"count: 1.5", "t.yaml:1: count: must be an integer in digits"},
+		{"count: 1e3", "t.yaml:1: count: must be an integer in digits"},
 		{"count: 010", "t.yaml:1: count: must not begin with 0: it could be read as octal"},
 		{"count: !!int x", "t.yaml:1: count: is out of range"},
 		{"bytes: 9223372036854775808", "t.yaml:1: bytes: is out of range"},
@@ -280,10 +280,10 @@ base_url: https://h.example
 `, "\n")
 	want := strings.TrimSpace(`
 weir.yaml:1: unknown field "nam": did you mean "name"?
-weir.yaml:2: count: must be a whole number, but is a string: remove the quotes
+weir.yaml:2: count: must be an integer, but is a string: remove the quotes
 weir.yaml:3: names: must be a list, but is a mapping: write each entry on its own line, as ` + "`- …`" + `
 weir.yaml:5: items[0].id: must be a string: write it in quotes
-weir.yaml:6: items[0].size: must be a whole number, but is a string
+weir.yaml:6: items[0].size: must be an integer, but is a string
 weir.yaml:7: items[1]: unknown field "idd": did you mean "id"?
 weir.yaml:10: items[1].sub[0].sub: must be a list, but is a string: write ` + "`- id: none`" + `
 weir.yaml:12: items[3]: must be a mapping, but is a string: write ` + "`- id: …`" + `

@@ -1,8 +1,9 @@
-// Package config reads a configuration file: YAML or JSON into a Config, with
-// every problem at its line and path. It holds the types of the file, from whose
-// comments the schema is generated, the values that need rules of their own (base
-// URLs, secrets, strings with ${…}), and the defaults and bounds of fields.
+// Package config decodes a configuration file, YAML or JSON, to a Config, and reports every
+// problem with its line and path. It has the types of the file, whose comments are the
+// descriptions in the schema; the values with rules of their own (base URLs, secrets,
+// strings with ${…}); and the defaults and bounds of fields.
 //
-// It reads one value at a time. What fields mean together is package policy's
-// matter, which compiles a Config to a Policy.
+// It checks each value on its own. Package policy compiles a Config to a Policy, and checks
+// what fields mean together. Nothing here reads files or the environment, except through
+// the functions in SecretStore.
 package config

@@ -8,7 +8,7 @@ func DefaultFailover() FailoverConfig {
 	return FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
 }
 
-// decodeNode reads statuses as numbers or strings.
+// decodeNode decodes statuses as numbers or strings.
 func (f *FailoverConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.notList(n, path, "be a list of statuses and causes")

@@ -21,10 +21,10 @@ type ForwardConfig struct {
 // with the part before it. The word all is short for ["*"].
 type NamesConfig []string
 
-// EveryName is what the word all means.
+// EveryName is the pattern that matches all names. The word all means a list of it.
 const EveryName = "*"
 
-// decodeNode reads the word all, or a list of names.
+// decodeNode decodes the word all, or a list of names.
 func (c *NamesConfig) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.ScalarNode && n.Value == "all" {
 		*c = NamesConfig{EveryName}

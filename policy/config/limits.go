@@ -79,8 +79,8 @@ type KeyLimitsConfig struct {
 	MaxBufferedBodyBytes int64 `yaml:"max_buffered_body_bytes,omitempty"`
 }
 
-// Defaults of limits. Those of a key are half of the whole's. Bytes grow with
-// max_body_bytes: two of the largest bodies always fit, one of them of a key.
+// Defaults of limits. The limits per key are half of the limits for all. The limits in bytes
+// grow with max_body_bytes, so that two of the largest bodies fit, and one for each key.
 const (
 	DefaultMaxRequests          = 4096
 	DefaultMaxBufferedBodyBytes = 256 << 20
@@ -90,42 +90,43 @@ const (
 	MaxMaxWait                  = 5 * time.Second
 )
 
-// Defaults of the limits of a client's connection.
+// Defaults of the limits on a client's connection.
 const (
 	DefaultMaxRequestHeaders       = 100
 	DefaultMaxRequestHeaderBytes   = 60 << 10
 	DefaultMaxStreamsPerConnection = 100
-	// DefaultStreamWindowBytes lets an upload over 50 ms of network run with 5 MB/s.
+	// DefaultStreamWindowBytes allows an upload of 5 MB/s at a round-trip time of 50 ms.
 	DefaultStreamWindowBytes     = 256 << 10
 	DefaultConnectionWindowBytes = 1 << 20
 	DefaultClientBufferBytes     = 256 << 10
 )
 
+// Bounds of the limits on a client's connection and on memory.
 const (
 	MinMaxRequestHeaders, MaxMaxRequestHeaders             = 20, 1000
 	MinMaxRequestHeaderBytes, MaxMaxRequestHeaderBytes     = 4 << 10, 512 << 10
 	MinMaxStreamsPerConnection, MaxMaxStreamsPerConnection = 1, 10_000
-	MinStreamWindowBytes, MaxStreamWindowBytes             = 1<<16 - 1, 16 << 20 // Envoy takes no smaller window
+	MinStreamWindowBytes, MaxStreamWindowBytes             = 1<<16 - 1, 16 << 20 // the minimum of Envoy
 	MaxConnectionWindowBytes                               = 64 << 20
 	MinClientBufferBytes, MaxClientBufferBytes             = 64 << 10, 64 << 20
-	// minMemoryBytes is the least that makes sense: an idle Envoy takes half of it.
+	// MinMemoryBytes is twice what an idle Envoy uses.
 	MinMemoryBytes, MaxMemoryBytes = 64 << 20, 1 << 40
 )
 
-// Defaults and bounds of ConnectionLimits.
+// Defaults and bounds of the limits on connections.
 const (
 	// DefaultOpenFiles is for an Envoy that Weir does not start.
 	DefaultOpenFiles = 65536
 	MinOpenFiles     = 256
-	// What the kernel's fs.nr_open is unless somebody raised it.
+	// MaxOpenFiles is the default of the kernel's fs.nr_open.
 	MaxOpenFiles = 1 << 20
 
 	DefaultClientHeadersTimeout = 10 * time.Second
 	DefaultClientBodyTimeout    = 5 * time.Minute
-	// DefaultClientIdleTimeout is longer than the idle timeouts of the clients
-	// that pool connections (at most 5 minutes: openai-node's agent, OkHttp) and
-	// of load balancers, so that these close first: a request that is sent while
-	// the gateway closes is lost.
+	// DefaultClientIdleTimeout is longer than the idle timeouts of clients that pool
+	// connections (at most 5 minutes: openai-node's agent, OkHttp) and of load balancers.
+	// They must close first, because a request that is sent while the gateway closes the
+	// connection is lost.
 	DefaultClientIdleTimeout      = 310 * time.Second
 	DefaultMaxClientConnectionAge = time.Hour
 )

@@ -10,9 +10,8 @@ import (
 // Address is an address to listen on, as host:port.
 type Address string
 
-// ParseAddress returns the address that a text means: a port alone, such as 8080, is
-// one of 127.0.0.1. Everything else is returned unchanged; :8080 is the port of every
-// address.
+// ParseAddress returns 127.0.0.1:PORT for a port alone, such as 8080. Any other text is
+// returned unchanged; :8080 means the port on all addresses.
 func ParseAddress(text string) Address {
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		text = "127.0.0.1:" + text
@@ -20,7 +19,7 @@ func ParseAddress(text string) Address {
 	return Address(text)
 }
 
-// decodeNode takes host:port, or a port as a number or a string.
+// decodeNode decodes host:port, or a port as a number or a string.
 func (a *Address) decodeNode(d *decoder, n *yaml.Node, path string) {
 	switch {
 	case n.Tag == intTag:
@@ -35,7 +34,7 @@ func (a *Address) decodeNode(d *decoder, n *yaml.Node, path string) {
 // Addresses are one or more addresses to listen on.
 type Addresses []string
 
-// decodeNode takes an address, or a list of addresses.
+// decodeNode decodes an address, or a list of addresses.
 func (a *Addresses) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.ScalarNode && n.Tag != nullTag {
 		var one Address
@@ -59,7 +58,7 @@ func (a *Addresses) decodeNode(d *decoder, n *yaml.Node, path string) {
 	}
 }
 
-// MarshalYAML writes one address as a string.
+// MarshalYAML returns a single address as a string.
 func (a Addresses) MarshalYAML() (any, error) {
 	if len(a) == 1 {
 		return a[0], nil

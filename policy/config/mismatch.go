@@ -14,11 +14,11 @@ import (
 	"weir/llm"
 )
 
-// mismatch reports a value of the wrong kind. It says what the value is and
-// does not repeat it: it could be a key in the wrong place.
+// mismatch reports a value of the wrong kind. It does not repeat the value, which could be
+// a key in the wrong place.
 func (d *decoder) mismatch(n *yaml.Node, path, must string) { d.mismatchWrite(n, path, must, "") }
 
-// mismatchWrite is mismatch with what to write instead.
+// mismatchWrite is mismatch with a hint what to write instead.
 func (d *decoder) mismatchWrite(n *yaml.Node, path, must, write string) {
 	is := "a string"
 	switch {
@@ -93,7 +93,7 @@ func item(names []string, n *yaml.Node) string {
 	return "- " + names[0] + ": " + value
 }
 
-// boolMeant returns the boolean that a value was meant to be, as what to write.
+// boolMeant returns what to write in place of a boolean in other words.
 func boolMeant(n *yaml.Node) string {
 	switch strings.ToLower(n.Value) {
 	case "true", "yes", "y", "on", "1", "enabled":
@@ -104,7 +104,7 @@ func boolMeant(n *yaml.Node) string {
 	return ""
 }
 
-// numberMeant says what to write in place of a number in quotes.
+// numberMeant returns what to do with a number in quotes.
 func numberMeant(n *yaml.Node) string {
 	if _, err := strconv.ParseFloat(n.Value, 64); isText(n) && err == nil && jsonNumber.MatchString(n.Value) {
 		return "remove the quotes"
@@ -114,7 +114,7 @@ func numberMeant(n *yaml.Node) string {
 
 var bytesWritten = regexp.MustCompile(`^([0-9]{1,9})\s*([kmgt])(i?)(b?)$`)
 
-// bytesMeant says what to write in place of a number of bytes with a unit.
+// bytesMeant returns what to write in place of a number of bytes with a unit.
 func bytesMeant(n *yaml.Node) string {
 	m := bytesWritten.FindStringSubmatch(strings.ToLower(n.Value))
 	if m == nil {
@@ -131,7 +131,7 @@ func bytesMeant(n *yaml.Node) string {
 	return "write " + strconv.FormatInt(number, 10)
 }
 
-// durationExamples is what to write where it is not known what was meant.
+// durationExamples is what to write if it is not known what was meant.
 const durationExamples = `"30s", "3m" or "1m30s"`
 
 // secondsMeant returns what to write in place of a number without a unit.
@@ -171,7 +171,7 @@ func durationMeant(text string) string {
 	return `"` + written(sum) + `"`
 }
 
-// unit returns the duration that a word is for, or 0 for any other word.
+// unit returns the duration of a unit, or 0 if the word is not a unit.
 func unit(word string) time.Duration {
 	units := []struct {
 		words []string

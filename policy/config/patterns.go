@@ -7,8 +7,8 @@ func LogLevels() []string {
 	return []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
 }
 
-// MinKeyLength is the least length of an access key in clear text. Random keys are
-// longer; the limit keeps out words.
+// MinKeyLength is the minimum length of an access key in clear text. Random keys are longer;
+// words are mostly shorter.
 const MinKeyLength = 16
 
 // IsID reports whether text can be the id of a provider.

@@ -8,15 +8,16 @@ import (
 	"unicode"
 )
 
-// Problem is one mistake in a configuration, with its place.
+// Problem is a mistake in a configuration: where it is and how to correct it. Decode reports
+// values that cannot be read; package policy reports values that make no sense together.
 type Problem struct {
 	File         string
-	Line, Column int    // from 1; 0 where the place is not known
+	Line, Column int    // from 1; 0 if the place is not known
 	Path         string // on_http_request[0].config.providers[1].base_url
 	Message      string
-	// Unread is the path of a value that is unknown because of this problem: one of
-	// the wrong kind, or base_url where the file has baseurl. That it is missing is
-	// not another problem.
+	// Unread is the path of the value that is not known because of this problem: a value
+	// of the wrong kind, or base_url if the file has baseurl. That this value is missing
+	// is not reported as another problem.
 	Unread string
 }
 
@@ -33,8 +34,8 @@ func (p Problem) String() string {
 	return oneLine(where + ": " + p.Message)
 }
 
-// oneLine keeps a problem on its line: keys of the file stand in paths and
-// messages, and a log or a terminal must not act on what is in them.
+// oneLine replaces line breaks and characters that are not printable: paths and messages
+// repeat keys of the file, and a terminal must not interpret these.
 func oneLine(s string) string {
 	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ")
 	return strings.Map(func(r rune) rune {
@@ -45,10 +46,10 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// Problems are all mistakes in a configuration.
+// Problems are all mistakes in a configuration. As an error, they have one line each.
 type Problems []Problem
 
-// Error returns all problems, one a line, in the order of the file.
+// Error returns all problems in the order of the file, one per line.
 func (ps Problems) Error() string {
 	sorted := slices.Clone(ps)
 	sorted.Sort()
@@ -59,8 +60,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err returns the problems as an error, nil where there are none: an empty
-// Problems in an error variable would not be nil.
+// Err returns the problems as an error, or nil if there are none. An empty Problems in a
+// variable of type error would not be nil.
 func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
@@ -68,8 +69,8 @@ func (ps Problems) Err() error {
 	return ps
 }
 
-// Sort puts the problems in the order of the file. It is stable, so what was
-// found first on a line stays first.
+// Sort sorts the problems in the order of the file. Problems at the same place keep their
+// order.
 func (ps Problems) Sort() {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

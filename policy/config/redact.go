@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// RedactQuery hides the values of those parameters of a URL whose name
-// is that of a credential.
+// RedactQuery returns a URL in which the values of query parameters that are credentials
+// are replaced by "[redacted]".
 func RedactQuery(raw string) string {
 	url, query, ok := strings.Cut(raw, "?")
 	if !ok {

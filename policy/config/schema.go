@@ -7,8 +7,8 @@ import (
 //go:embed schema.json
 var schemaJSON string
 
-// Schema is the JSON Schema (draft 2020-12) of the configuration file, for
-// editors. It covers names, types, ranges and formats. Rules that need the whole
-// file, such as unique ids, are checked by policy.Load only. `make schema`
-// writes it from Config.
+// Schema returns the JSON Schema (draft 2020-12) of the configuration file, for editors. It
+// covers names, types, ranges and formats. Only policy.Load checks rules that need the whole
+// file, such as unique ids. `make schema` generates it from Config: the descriptions are the
+// comments of the fields.
 func Schema() string { return schemaJSON }

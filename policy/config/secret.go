@@ -10,19 +10,20 @@ import (
 	"strings"
 )
 
+// Redacted is what is shown in place of a secret.
 const Redacted = "[redacted]"
 
-// Secret is a value that must never be shown. Every form of printing,
-// logging and marshalling gives "[redacted]"; only Reveal gives the value.
+// Secret is a value that must never be shown, such as a provider key. Printing, logging and
+// marshalling it in any form results in "[redacted]"; only Reveal returns the value.
 //
-// It is a pointer because fmt cannot call the methods of what is in an
-// unexported field: it would print a string there, and prints an address.
+// It holds a pointer because fmt does not call the methods of values in unexported fields:
+// it would print a string, but prints only the address of a pointer.
 type Secret struct{ value *string }
 
-// NewSecret wraps a value.
+// NewSecret returns a secret with this value.
 func NewSecret(value string) Secret { return Secret{&value} }
 
-// Reveal returns the value, for the one place that sends it to Envoy.
+// Reveal returns the value. Call it only where the value is used.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -48,25 +49,24 @@ func (s Secret) MarshalYAML() (any, error) { return Redacted, nil }
 // LogValue redacts structured logs.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
-// SecretStore looks secrets up: first in the environment, then in a
-// directory.
+// SecretStore finds secrets in the environment and in a directory. The environment is first.
 type SecretStore struct {
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
-	// Dir is <secrets.dir>; empty when none is configured.
+	// Dir is the directory secrets.dir, or empty if it is not configured.
 	Dir string
 }
 
 var notEnvName = regexp.MustCompile(`[^A-Z0-9]`)
 
-// envName is the environment variable that can hold a secret.
+// envName returns the name of the environment variable for a secret.
 func envName(store, key string) string {
 	clean := func(s string) string { return notEnvName.ReplaceAllString(strings.ToUpper(s), "_") }
 	return "WEIR_SECRET_" + clean(store) + "_" + clean(key)
 }
 
-// Get returns a secret. It fails if the secret is missing, with the places where it can
-// be set, or if it cannot be a header value.
+// Get returns a secret. It fails if the secret is missing, with an error that names the
+// places where it can be set, or if it cannot be a header value.
 func (s SecretStore) Get(store, key string) (Secret, error) {
 	name := envName(store, key)
 	if v := s.Getenv(name); v != "" {
@@ -90,8 +90,8 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 	return Secret{}, fmt.Errorf("secret %q of store %q is missing: %s", key, store, places)
 }
 
-// checked refuses what cannot be a header value: Envoy would refuse the
-// whole cluster, or worse, split the header.
+// checked returns a secret, or an error if it cannot be a header value: Envoy would reject
+// the whole cluster, or split the header.
 func (s SecretStore) checked(store, key, value string) (Secret, error) {
 	if value == "" {
 		return Secret{}, fmt.Errorf("secret %q of store %q is empty", key, store)
@@ -102,8 +102,8 @@ func (s SecretStore) checked(store, key, value string) (Secret, error) {
 	return NewSecret(value), nil
 }
 
-// MaxStaticHeader is the most bytes that Envoy takes of a header's value in its
-// configuration (envoy.config.core.v3.HeaderValue), where % counts twice.
+// MaxStaticHeader is the maximum size of a header value in Envoy's configuration
+// (envoy.config.core.v3.HeaderValue), where % counts twice.
 const MaxStaticHeader = 16384
 
 // CheckHeaderValue returns an error if a value cannot be a header value (RFC 9110

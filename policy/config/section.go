@@ -7,9 +7,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Section finds a key at the top of the file, with its value, in the text that was
-// decoded. It ends where the next key begins. Start and end are 0 for a key that the
-// file does not have, and if an alias elsewhere stands for a part of the section.
+// Section returns where a top-level key and its value begin and end in the text that was
+// decoded. The section ends where the next key begins. Both are 0 if the file does not have
+// the key, or if an alias elsewhere refers to a part of the section.
 func (p *Positions) Section(data []byte, key string) (start, end int) {
 	if p.root == nil || p.root.Kind != yaml.MappingNode || !onlyNewlines(data) {
 		return 0, 0
@@ -31,7 +31,7 @@ func (p *Positions) Section(data []byte, key string) (start, end int) {
 	return 0, 0
 }
 
-// needed reports whether an alias in the other nodes stands for a part of a section.
+// needed reports whether an alias in the other nodes refers to a part of a section.
 func needed(section []*yaml.Node, others ...[]*yaml.Node) bool {
 	anchors := map[*yaml.Node]bool{}
 	visit(section, func(n *yaml.Node) {
@@ -48,7 +48,7 @@ func needed(section []*yaml.Node, others ...[]*yaml.Node) bool {
 	return out
 }
 
-// visit calls f for each node, and for those below it.
+// visit calls f for each node and all nodes below it.
 func visit(nodes []*yaml.Node, f func(*yaml.Node)) {
 	for _, n := range nodes {
 		f(n)
@@ -56,8 +56,8 @@ func visit(nodes []*yaml.Node, f func(*yaml.Node)) {
 	}
 }
 
-// offset returns where the key of a mapping begins in the text. It reports whether
-// the key is there.
+// offset returns where the key of a mapping begins in the text. It reports whether the text
+// has the key there.
 func offset(data []byte, key *yaml.Node) (at int, ok bool) {
 	for range key.Line - 1 {
 		i := bytes.IndexByte(data[at:], '\n')
@@ -77,8 +77,7 @@ func offset(data []byte, key *yaml.Node) (at int, ok bool) {
 	return at, bytes.HasPrefix(rest, []byte(key.Value))
 }
 
-// onlyNewlines reports whether lines are counted by newlines. YAML's also end at
-// other characters.
+// onlyNewlines reports whether all lines end with a newline. YAML has other line breaks too.
 func onlyNewlines(data []byte) bool {
 	return bytes.Count(data, []byte("\r")) == bytes.Count(data, []byte("\r\n")) && !bytes.ContainsAny(data, "\u0085\u2028\u2029")
 }

@@ -16,7 +16,7 @@ import (
 // secrets.
 type Template string
 
-// String shows the expressions of a template and hides what is around them.
+// String returns the references to secrets of a template, or "[redacted]" if it has none.
 func (t Template) String() string {
 	if t == "" {
 		return ""
@@ -27,32 +27,34 @@ func (t Template) String() string {
 	return Redacted
 }
 
-// Format shows String under every verb.
+// Format writes String for every verb.
 func (t Template) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String())) }
 
-// MarshalText shows String in JSON and text encodings.
+// MarshalText returns String, for JSON and text encodings.
 func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// MarshalYAML shows String in YAML.
+// MarshalYAML returns String.
 func (t Template) MarshalYAML() (any, error) { return t.String(), nil }
 
-// LogValue shows String in structured logs.
+// LogValue returns String, for structured logs.
 func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 var (
 	secretCall = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
 )
 
-// environmentVariable is how shells and other gateways write one.
+// environmentVariable matches the reference to an environment variable in shells and other
+// gateways.
 var environmentVariable = regexp.MustCompile(`\$\{(env\.)?[A-Z][A-Z0-9_]*\}`)
 
-// References returns the references to secrets in a template, as they are written.
+// References returns the references to secrets in a template, unchanged and joined.
 func (t Template) References() string {
 	return strings.Join(secretCall.FindAllString(string(t), -1), "")
 }
 
-// Expand returns the template with its secrets filled in. Errors contain no value of
-// a secret and nothing of the template, which could be a key in braces.
+// Expand returns the template with its secrets filled in. It fails if a secret is missing,
+// if the template depends on the request, or if the result cannot be a header value. Errors
+// contain neither a secret nor the text of the template, which could be a key.
 func (t Template) Expand(store SecretStore) (Secret, error) {
 	program, err := t.Program()
 	if err != nil {
@@ -74,8 +76,8 @@ func (t Template) Expand(store SecretStore) (Secret, error) {
 	return checkedValue(text)
 }
 
-// Program compiles a template that has expressions other than secrets; it returns nil
-// for any other template.
+// Program compiles a template that has expressions other than references to secrets. It
+// returns nil for any other template.
 func (t Template) Program() (*expression.TemplateProgram, error) {
 	rest := secretCall.ReplaceAllString(string(t), "")
 	if !strings.Contains(rest, "${") {
@@ -86,13 +88,13 @@ func (t Template) Program() (*expression.TemplateProgram, error) {
 		return nil, errors.New("environment variables are not expanded: write ${secrets.get('openai', 'api-key')}; it reads WEIR_SECRET_OPENAI_API_KEY")
 	}
 	if len(issues) > 0 {
-		// The compiler repeats words of what it cannot read, which may be a key.
+		// The messages of the compiler repeat parts of the text, which may be a key.
 		return nil, fmt.Errorf("invalid expression at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
 	}
 	return program, nil
 }
 
-// insert fills in the secrets of a template that holds nothing else.
+// insert fills in the secrets of a template that has no other expressions.
 func (t Template) insert(store SecretStore) (Secret, error) {
 	var errs []error
 	text := secretCall.ReplaceAllStringFunc(string(t), func(expr string) string {
@@ -117,15 +119,15 @@ func checkedValue(text string) (Secret, error) {
 	return NewSecret(text), nil
 }
 
-// credentialWords are parts of the names of headers that carry a credential.
+// credentialWords are parts of the names of headers that carry credentials.
 var credentialWords = []string{"auth", "key", "token", "secret", "passw", "credential", "cookie", "session", "signature"}
 
-// credentialPrefixes begin values that are one: the schemes of RFC 7617 and
-// RFC 6750, and the keys of OpenAI and those who follow it.
+// credentialPrefixes are the beginnings of credentials: the schemes of RFC 7617 and RFC 6750,
+// and the keys of OpenAI and compatible providers.
 var credentialPrefixes = []string{"basic ", "bearer ", "sk-"}
 
-// IsCredential reports whether a header with this value must be treated as a secret:
-// because it refers to one, because of its name, or because it looks like one.
+// IsCredential reports whether a header with this value must be treated as a secret: because
+// the value refers to a secret or looks like one, or because of the header's name.
 func (t Template) IsCredential(header string) bool {
 	begins := func(p string) bool { return strings.HasPrefix(strings.ToLower(string(t)), p) }
 	names := func(word string) bool { return strings.Contains(header, word) }

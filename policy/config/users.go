@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// UserList is a list of users of the system, by name or uid.
+// UserList is a list of users of the operating system, by name or uid.
 type UserList []string
 
 // userPattern matches the names that useradd(8) allows, and digits.
@@ -22,7 +22,7 @@ func IsUser(text string) bool {
 	return userPattern.MatchString(text) && (err != nil || uid <= maxUID)
 }
 
-// decodeNode reads uids as numbers or strings.
+// decodeNode decodes uids as numbers or strings.
 func (u *UserList) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.notList(n, path, "be a list of users")
