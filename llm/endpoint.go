@@ -1,7 +1,9 @@
 package llm
 
 import (
+	"iter"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +20,9 @@ const (
 	Embeddings      Surface = "embeddings"
 )
 
-// Endpoint is one API operation whose request names a model, for example:
+// Endpoint is one API operation whose request names a model, with what distinguishes it
+// from the others: which errors its clients parse, which providers can serve it, and what its
+// responses look like. For example:
 //
 //	Endpoint{Path: "/v1/messages", Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages}
 type Endpoint struct {
@@ -30,24 +34,24 @@ type Endpoint struct {
 	// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/),
 	// or a name in its style where it has none.
 	Operation string
-	// UsageAs tells Envoy how to read the token usage of responses, where it cannot
-	// detect that in the responses of every server: some chat servers omit `object`.
+	// UsageAs is how Envoy must read the token usage of responses. It is set where Envoy
+	// cannot detect that for every server: some chat servers omit `object`.
 	UsageAs string
 	// Response is what successful responses look like.
 	Response ResponseKind
-	// Index is the position in Endpoints, so that a provider's paths are an array.
+	// Index is the position among Endpoints, so that what belongs to endpoints is a list.
 	Index int
 }
 
-// The operations come from the OpenAI API reference
+// endpoints come from the OpenAI API reference
 // (https://platform.openai.com/docs/api-reference) and the Anthropic API
 // reference (https://docs.anthropic.com/en/api); /v1/rerank is the shape that
 // vLLM, Jina and Cohere share.
-var endpoints = []Endpoint{
+var endpoints = [...]Endpoint{
 	{Path: ChatCompletionsPath, Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Response: KindChat},
 	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Response: KindResponses},
 	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Response: KindChat},
-	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: "embeddings", UsageAs: ChatUsage, Response: KindJSON},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: embeddings, UsageAs: ChatUsage, Response: KindJSON},
 	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation", Response: KindJSON},
 	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation", Response: KindJSON},
 	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit", Response: KindJSON},
@@ -55,10 +59,16 @@ var endpoints = []Endpoint{
 	{Path: "/v1/audio/speech", Format: OpenAI, Operation: "speech"},
 	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
 	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
-	{Path: "/v1/rerank", Format: OpenAI, Operation: "rerank", UsageAs: ChatUsage, Response: KindJSON},
+	{Path: "/v1/rerank", Format: OpenAI, Operation: rerank, UsageAs: ChatUsage, Response: KindJSON},
 	{Path: MessagesPath, Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages},
 	{Path: CountTokensPath, Format: Anthropic, Surface: Messages, Operation: "count_tokens", Response: KindJSON},
 }
+
+// The operations whose tokens are all input.
+const (
+	embeddings = "embeddings"
+	rerank     = "rerank"
+)
 
 // ChatUsage is the usage object of chat completions, which other operations of
 // the OpenAI API share (prompt_tokens, completion_tokens, total_tokens).
@@ -73,14 +83,38 @@ var endpointByPath = func() map[string]*Endpoint {
 	return m
 }()
 
-// Endpoints returns all operations, each at its Index.
-func Endpoints() []Endpoint { return endpoints }
+// EndpointCount is the number of operations: each Index is below it.
+const EndpointCount = len(endpoints)
 
-// EndpointAt returns the operation with a path, or nil.
+// Endpoints yields all operations, in the order of their Index. They are shared: do not
+// change them.
+func Endpoints() iter.Seq[*Endpoint] {
+	return func(yield func(*Endpoint) bool) {
+		for i := range endpoints {
+			if !yield(&endpoints[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Surfaces returns the surfaces of a format that a configuration can name.
+func Surfaces(f Format) []Surface {
+	var out []Surface
+	for _, e := range endpoints {
+		if e.Format == f && e.Surface != "" && !slices.Contains(out, e.Surface) {
+			out = append(out, e.Surface)
+		}
+	}
+	return out
+}
+
+// EndpointAt returns the operation with a path, or nil if there is none.
 func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
 
-// Route is what a request line asks for: an operation with a body, the list of models
-// (ModelID is empty), or one of the models.
+// Route is what a request line requests: an operation with a body, the list of models
+// (ModelID is empty), or one of the models. Exactly one of Endpoint and Models is set, unless
+// FindRoute failed.
 type Route struct {
 	Endpoint *Endpoint
 	Models   bool
@@ -106,7 +140,7 @@ const (
 	ModelsPath          = PathPrefix + "/models"
 )
 
-// FormatOf returns the format whose error shape a path's client expects.
+// FormatOf returns the format of the errors that the client of a path expects.
 func FormatOf(path string) Format {
 	rest, ok := strings.CutPrefix(path, MessagesPath)
 	if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
@@ -117,7 +151,7 @@ func FormatOf(path string) Format {
 
 // FindRoute reads a request line. Paths are compared as bytes: nothing is decoded, cleaned
 // or joined, so that no path can be mistaken for another. The error, with the code
-// UnknownPath, tells how to set the client's base URL if that seems to be wrong.
+// UnknownPath, says how to set the client's base URL if that seems to be wrong.
 func FindRoute(method, target string) (Route, error) {
 	path, query, _ := strings.Cut(target, "?")
 	r := Route{Query: query, Format: FormatOf(path), Operation: "unknown"}

@@ -63,7 +63,7 @@ func TestPathsPage(t *testing.T) {
 			documented[strings.Trim(path, "`")] = [2]string{m[2], m[3]}
 		}
 	}
-	for _, e := range Endpoints() {
+	for e := range Endpoints() {
 		got, want := documented[e.Path], string(e.Format)
 		if got[0] != want || strings.Contains(got[1], "multipart") != e.Multipart {
 			t.Errorf("the page has %s as %v", e.Path, got)

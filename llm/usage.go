@@ -3,9 +3,9 @@ package llm
 import "encoding/json"
 
 // ReadEarlyUsage reads the last usage object of a stream that was cut, as the provider
-// wrote it. That of chat completions has what was counted until then. Messages count
-// their input at the beginning and their output at the end, so that their output is
-// left out.
+// wrote it. It returns the zero Tokens if the text has no usage, or one that makes no sense.
+// In chat completions, the object has what was counted until then. Messages count their
+// input at the beginning and their output at the end, so the output is left unknown.
 //
 //   - https://docs.vllm.ai/en/latest/api/vllm/entrypoints/openai/protocol.html,
 //     continuous_usage_stats
@@ -75,11 +75,12 @@ type Tokens struct {
 // request that any provider accepts.
 const MaxTokens = 1_000_000_000
 
-// CountsInputOnly has the operations whose tokens are all input. Some providers report only
-// a total for them.
-var CountsInputOnly = map[string]bool{"embeddings": true, "rerank": true}
+// CountsInputOnly reports whether all tokens of an operation are input. Some providers report
+// only a total for such operations.
+func CountsInputOnly(operation string) bool { return operation == embeddings || operation == rerank }
 
-// StreamUsage says where the events of a stream have a usage object before the end.
+// StreamUsage is the place of the usage objects in a stream that reports usage before its
+// end. For example, the one of the messages API is in one event, at message.usage.
 type StreamUsage struct {
 	Path []string // the keys that lead to it
 	Once bool     // only one event has it

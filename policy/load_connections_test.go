@@ -51,7 +51,7 @@ func TestNothingIsHeldForMultiplexedClients(t *testing.T) {
 		if err := body.ReadJSON([]byte(`{"model":"m"}`), &parsed); err != nil {
 			t.Fatal(err)
 		}
-		plan, err := p.Plan(&Request{Endpoint: &llm.Endpoints()[0], Body: &parsed, Multiplexed: multiplexed, Now: time.Now()})
+		plan, err := p.Plan(&Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Body: &parsed, Multiplexed: multiplexed, Now: time.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}

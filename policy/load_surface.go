@@ -26,12 +26,11 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 	for i, s := range c.Surfaces {
 		at := config.IndexPath(path+".supported_api_surfaces", i)
 		same := func(o surface) bool { return o.format == s.Format && o.surface == s.Surface }
-		known := func(e llm.Endpoint) bool { return e.Format == s.Format && e.Surface == s.Surface }
 		switch {
 		case s.Format != llm.OpenAI && s.Format != llm.Anthropic:
 			l.problem(at+".format", "%q is unknown: write openai or anthropic", llm.Clip(string(s.Format)))
 			continue
-		case s.Surface != "" && !slices.ContainsFunc(llm.Endpoints(), known):
+		case s.Surface != "" && !slices.Contains(llm.Surfaces(s.Format), s.Surface):
 			l.problem(at+".surface", "%q is not a surface of format %s: write chat-completions, responses, completions or embeddings (openai), or messages (anthropic)", llm.Clip(string(s.Surface)), s.Format)
 			continue
 		case slices.ContainsFunc(out.surfaces, same):
@@ -56,8 +55,8 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 		}
 		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
-		sf.paths = make([]string, len(llm.Endpoints()))
-		for _, e := range llm.Endpoints() {
+		sf.paths = make([]string, llm.EndpointCount)
+		for e := range llm.Endpoints() {
 			if e.Format == s.Format {
 				sf.paths[e.Index] = config.Join(base, e.Path)
 			}

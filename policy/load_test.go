@@ -443,7 +443,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if p != nil {
-			if _, err := p.Plan(&Request{Endpoint: &llm.Endpoints()[0], Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && llm.AsError(err).Code.Status() != llm.NoModelsSelected.Status() {
+			if _, err := p.Plan(&Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Body: readBody(t, `{"max_tokens":1}`), Now: testNow}); err != nil && llm.AsError(err).Code.Status() != llm.NoModelsSelected.Status() {
 				t.Error(err)
 			}
 		}

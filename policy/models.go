@@ -38,9 +38,9 @@ func (p *Policy) visible(key *identity.Key) []llm.Model {
 
 // usable reports whether admit allows a model for at least one endpoint.
 func (p *Policy) usable(owner *provider, id string, configured bool, key *identity.Key) bool {
-	for i := range llm.Endpoints() {
+	for e := range llm.Endpoints() {
 		c := choice{provider: owner, id: id}
-		if p.admit(&c, configured, &llm.Endpoints()[i], key) == "" {
+		if p.admit(&c, configured, e, key) == "" {
 			return true
 		}
 	}
@@ -63,8 +63,8 @@ func listing(id string, owner *provider, m *model) llm.Model {
 
 // lookup returns the model that a client would get for a name, under that name.
 func (p *Policy) lookup(key *identity.Key, id string) (llm.Model, bool) {
-	for i := range llm.Endpoints() {
-		choices, _ := p.resolve(nil, 1, id, &llm.Endpoints()[i], key, nil)
+	for e := range llm.Endpoints() {
+		choices, _ := p.resolve(nil, 1, id, e, key, nil)
 		if len(choices) > 0 {
 			owner := choices[0].provider
 			return listing(id, owner, owner.byModel[strings.ToLower(choices[0].id)]), true

@@ -65,7 +65,7 @@ type planRequest struct {
 }
 
 func newPlanRequest(t testing.TB, p *Policy, query, bodyText string, key *identity.Key) *planRequest {
-	r := &planRequest{policy: p, request: Request{Endpoint: &llm.Endpoints()[0], Query: query, Body: readBody(t, bodyText), Now: testNow, Key: key}}
+	r := &planRequest{policy: p, request: Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Query: query, Body: readBody(t, bodyText), Now: testNow, Key: key}}
 	return r
 }
 

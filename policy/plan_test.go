@@ -306,7 +306,7 @@ providers:
 `)
 	f := func(bytes, want int) {
 		t.Helper()
-		plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
+		plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"models":["a:m","b:m"],"tools":"`+strings.Repeat("x", bytes)+`"}`)
 		if len(plan.Attempts) != want {
 			t.Errorf("%d bytes to put back: %d attempts, want %d", bytes, len(plan.Attempts), want)
 		}
@@ -318,7 +318,7 @@ providers:
 	f(maxPlanText/2+100, 2)
 	f(maxPlanText, 1)
 	// What all attempts send need not travel, however large it is.
-	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
+	plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"models":["b:m","a:m"],"tools":"`+strings.Repeat("x", 4<<20)+`"}`)
 	if encoded := encode(plan); len(plan.Attempts) != 4 || len(encoded) > 2000 {
 		t.Errorf("%d attempts in %d bytes", len(plan.Attempts), len(encoded))
 	}

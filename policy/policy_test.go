@@ -124,7 +124,7 @@ providers:
 			t.Errorf("%+v", c)
 		}
 	}
-	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"a:m","models":["a:n"]}`)
+	plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"model":"a:m","models":["a:n"]}`)
 	if text := fmt.Sprintf("%+v", plan.Attempts) + encode(plan); strings.Contains(text, "STAYS") {
 		t.Error(text)
 	}

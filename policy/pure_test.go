@@ -53,7 +53,7 @@ func TestPlanIsPure(t *testing.T) {
 	}
 	newRequest := func(key *identity.Key, numbers Numbers, body string) *request {
 		r := &request{Request: Request{
-			Endpoint: &llm.Endpoints()[0], Key: key, Body: readBody(t, body), Now: testNow, Health: readOnly{health}, Probe: true,
+			Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Key: key, Body: readBody(t, body), Now: testNow, Health: readOnly{health}, Probe: true,
 			Headers: maps.All(map[string]string{}), Numbers: numbers,
 		}}
 		r.Random = rand.New(&r.source)

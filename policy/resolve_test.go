@@ -50,17 +50,17 @@ func TestSuggestionsAreUsable(t *testing.T) {
 			}
 			i := r.IntN(len(asked))
 			asked = asked[:i] + "x" + asked[i+r.IntN(2):]
-			_, why := p.resolve(nil, metadata.MaxAttempts, asked, &llm.Endpoints()[0], key, nil)
+			_, why := p.resolve(nil, metadata.MaxAttempts, asked, llm.EndpointAt(llm.ChatCompletionsPath), key, nil)
 			if why.code != llm.ModelNotFound {
 				continue
 			}
-			_, names, found := strings.Cut(why.err(p, &llm.Endpoints()[0], key).Message, "did you mean ")
+			_, names, found := strings.Cut(why.err(p, llm.EndpointAt(llm.ChatCompletionsPath), key).Message, "did you mean ")
 			if !found {
 				continue
 			}
 			for _, name := range strings.Split(strings.TrimSuffix(names, "?"), ", ") {
 				suggested++
-				if choices, _ := p.resolve(nil, metadata.MaxAttempts, name, &llm.Endpoints()[0], key, nil); len(choices) == 0 {
+				if choices, _ := p.resolve(nil, metadata.MaxAttempts, name, llm.EndpointAt(llm.ChatCompletionsPath), key, nil); len(choices) == 0 {
 					t.Errorf("%s suggests %s, which is not served", asked, name)
 				}
 			}
@@ -92,7 +92,7 @@ func TestReasons(t *testing.T) {
 		t.Helper()
 		for range 2 {
 			p, keys := newWorld().loadAll(t, config(order...))
-			if _, why := p.resolve(nil, metadata.MaxAttempts, "m", &llm.Endpoints()[0], keys.Named("k"), nil); why.code != want {
+			if _, why := p.resolve(nil, metadata.MaxAttempts, "m", llm.EndpointAt(llm.ChatCompletionsPath), keys.Named("k"), nil); why.code != want {
 				t.Errorf("%v: %s, want %s", order, why.code, want)
 			}
 			slices.Reverse(order)
@@ -116,7 +116,7 @@ func TestResolveIsBounded(t *testing.T) {
 	var choices []choice
 	for _, name := range []string{"p0:x", "m0", "p7:y", "m1", "p8:z", "m2"} {
 		var why rejection
-		if choices, why = p.resolve(choices, metadata.MaxAttempts, name, &llm.Endpoints()[0], nil, nil); why.code != "" {
+		if choices, why = p.resolve(choices, metadata.MaxAttempts, name, llm.EndpointAt(llm.ChatCompletionsPath), nil, nil); why.code != "" {
 			t.Errorf("%s is rejected: %s", name, why.code)
 		}
 	}
@@ -128,7 +128,7 @@ func TestResolveIsBounded(t *testing.T) {
 // Aliases that name one model are one candidate, and none of them is rejected.
 func TestRepeatedModelIsNotRejected(t *testing.T) {
 	p := newWorld().load(t, "providers: [{id: a, base_url: http://a.internal, models: [{id: m, id_aliases: [n, o]}]}]")
-	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"n","models":["m","o","a:m","A/O"]}`)
+	plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"model":"n","models":["m","o","a:m","A/O"]}`)
 	if len(plan.Attempts) != 1 || len(plan.Rejected) != 0 {
 		t.Errorf("%d attempts, rejected %q", len(plan.Attempts), plan.Rejected)
 	}

@@ -32,7 +32,7 @@ func encode(plan *Plan) string {
 
 func TestRetries(t *testing.T) {
 	p := newWorld().load(t, two)
-	plan := planned(t, p, &llm.Endpoints()[0], "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
+	plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"model":"a:m","models":["b:say \"ü\\"],"n":1}`)
 	want := []metadata.Attempt{{
 		Cluster: plan.Attempts[1].Cluster.Name, Model: `say "ü\`, Path: "/v1/chat/completions", Authority: "b.internal",
 		Edits: []body.Edit{{At: 9, Len: 3, With: []byte(`"say \"ü\\"`)}},
@@ -44,7 +44,7 @@ func TestRetries(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	plan := planned(t, newWorld().load(t, two), &llm.Endpoints()[0], "", nil, `{"models":["a:m","b:m"]}`)
+	plan := planned(t, newWorld().load(t, two), llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"models":["a:m","b:m"]}`)
 	if !plan.Deadline.Equal(testNow.Add(config.DefaultTotalTimeout)) {
 		t.Errorf("deadline %v", plan.Deadline)
 	}

@@ -33,7 +33,7 @@ func TestOffersWithinScope(t *testing.T) {
 	text.WriteString("]}}]")
 	p := newWorld().load(t, text.String())
 	some := func(n int) []int { return r.Perm(n)[:r.IntN(n+1)] }
-	request := &Request{Endpoint: &llm.Endpoints()[0]}
+	request := &Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath)}
 	left := 0
 	for range 500 {
 		var allowed []string

@@ -67,9 +67,9 @@ func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 		p.uses = merged(p.uses, strategy.Uses())
 	}
 	if len(s.models) > 0 {
-		s.offered = make([][]*expression.Model, len(llm.Endpoints()))
-		for i := range llm.Endpoints() {
-			s.offered[i] = p.offers(&llm.Endpoints()[i])
+		s.offered = make([][]*expression.Model, llm.EndpointCount)
+		for e := range llm.Endpoints() {
+			s.offered[e.Index] = p.offers(e)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (c *planRequest) decide(t testing.TB, parsed *body.Body, bytes []byte, rand
 	if err := body.ReadJSON(bytes, parsed); err != nil {
 		t.Fatal(err)
 	}
-	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = &llm.Endpoints()[0], parsed, testNow, random
+	c.request.Endpoint, c.request.Body, c.request.Now, c.request.Random = llm.EndpointAt(llm.ChatCompletionsPath), parsed, testNow, random
 	c.request.Numbers = c.numbers
 	plan := c.plan(t)
 	encode(plan)
@@ -245,7 +245,7 @@ on_http_request:
 		numbers := p.Snapshot(drawNumbers(p))
 		for _, r := range strategyRequests {
 			request := func() *Request {
-				return &Request{Endpoint: &llm.Endpoints()[0], Key: keys[i].Find(r.key), Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4)), Numbers: numbers}
+				return &Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Key: keys[i].Find(r.key), Body: readBody(t, r.body), Now: testNow, Random: rand.New(rand.NewPCG(3, 4)), Numbers: numbers}
 			}
 			var got, want []string
 			plan, err := p.Plan(request())

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +32,7 @@ var customTypes = map[reflect.Type]schema{
 	reflect.TypeFor[RawValue]():       {},
 	reflect.TypeFor[Template]():       {"type": "string"},
 	reflect.TypeFor[llm.Format]():     {"type": "string", "enum": []llm.Format{llm.OpenAI, llm.Anthropic}},
-	reflect.TypeFor[llm.Surface]():    {"type": "string", "enum": append(surfacesOf(llm.OpenAI), surfacesOf(llm.Anthropic)...)},
+	reflect.TypeFor[llm.Surface]():    {"type": "string", "enum": append(llm.Surfaces(llm.OpenAI), llm.Surfaces(llm.Anthropic)...)},
 	reflect.TypeFor[Address]():        {"anyOf": address},
 	reflect.TypeFor[Addresses]():      {"anyOf": append([]schema{{"type": "array", "minItems": 1, "items": schema{"anyOf": address}}}, address...)},
 	reflect.TypeFor[FailoverConfig](): {"type": "array", "items": failure},
@@ -59,16 +58,6 @@ var systemUser = schema{"anyOf": []schema{
 	{"type": "string", "pattern": userPattern.String()},
 	{"type": "integer", "minimum": 0, "maximum": maxUID},
 }}
-
-// surfacesOf returns the surfaces of a format, in the order of the Endpoints().
-func surfacesOf(f llm.Format) (list []llm.Surface) {
-	for _, e := range llm.Endpoints() {
-		if e.Format == f && e.Surface != "" && !slices.Contains(list, e.Surface) {
-			list = append(list, e.Surface)
-		}
-	}
-	return list
-}
 
 // schemaRules is what the loader asks for beyond a type, by type and field.
 // Keywords here go over those of the type.
@@ -170,8 +159,8 @@ var schemaRules = map[string]schema{
 	"SurfaceConfig": {
 		"dependentRequired": schema{"supported_params": []string{"surface"}},
 		"if":                schema{"required": []string{"format"}, "properties": schema{"format": schema{"const": llm.Anthropic}}},
-		"then":              schema{"properties": schema{"surface": schema{"enum": surfacesOf(llm.Anthropic)}}},
-		"else":              schema{"properties": schema{"surface": schema{"enum": surfacesOf(llm.OpenAI)}}},
+		"then":              schema{"properties": schema{"surface": schema{"enum": llm.Surfaces(llm.Anthropic)}}},
+		"else":              schema{"properties": schema{"surface": schema{"enum": llm.Surfaces(llm.OpenAI)}}},
 	},
 	"SurfaceConfig.base_url": {"pattern": baseURLPattern},
 	"ParamConfig.name":       {"minLength": 1, "examples": []string{"temperature", "logprobs"}},

@@ -347,7 +347,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
 	}
-	if e.totalTokens > 0 && llm.CountsInputOnly[c.Operation] {
+	if e.totalTokens > 0 && llm.CountsInputOnly(c.Operation) {
 		out.Tokens = llm.Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
 	// Where Weir could not add an error to the end of a stream, it ended the request.
