@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Judge returns what an event means for a response without content so far.
+// Judge returns the verdict on a response that has had no content before this event:
+// Undecided if the event has none either.
 func (e Event) Judge(kind ResponseKind) Verdict {
 	data := bytes.TrimSpace(e.Data)
 	failed := string(e.Name) == ErrorEvent
@@ -174,7 +175,7 @@ func (m *message) delta() map[string]json.RawMessage {
 	return out
 }
 
-// anyBut reports whether any field except one is present.
+// anyBut reports whether any field except one has a value.
 func anyBut(fields map[string]json.RawMessage, name string) bool {
 	for k, v := range fields {
 		if k != name && present(v) {
@@ -213,8 +214,9 @@ var frame = map[string]bool{
 // maxFrame bounds how many keys of the frame are read.
 const maxFrame = 32
 
-// JudgeDocument reads a JSON response up to the first key that decides. end is set where
-// b is the whole response, loose where the response need not be an object.
+// JudgeDocument judges the beginning of a response that is not a stream, by the first key
+// that decides. end is set if b is the whole response, loose if the response may be any JSON
+// or text, as those of KindAny.
 func JudgeDocument(b []byte, end, loose bool) Verdict {
 	failed := false
 	d := json.NewDecoder(bytes.NewReader(b))

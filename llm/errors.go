@@ -6,8 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Code names an error that a client can receive. The set is closed: a code
-// that is not in the table below does not exist.
+// Code names an error that a client can receive. Every code has a status and a type.
 type Code string
 
 // The codes, in the order of their HTTP status.
@@ -39,14 +38,14 @@ const (
 	LoopDetected        Code = "loop_detected"
 )
 
-// outcome is what a code means on the wire.
+// outcome is the status and the type of a code.
 type outcome struct {
 	status int
 	kind   string
 }
 
-// The types are those of the SDKs: OpenAI's and Anthropic's error classes are
-// chosen by status, their `type` strings are shared where both have one.
+// outcomes has every code. The SDKs of OpenAI and Anthropic choose their classes by status.
+// The types are those that both APIs have, where there is such a type.
 var outcomes = map[Code]outcome{
 	InvalidBody:         {400, "invalid_request_error"},
 	DuplicateKey:        {400, "invalid_request_error"},
@@ -81,13 +80,18 @@ func (c Code) Status() int { return outcomes[c].status }
 // Type returns the `type` of the error, as the SDKs know it.
 func (c Code) Type() string { return outcomes[c].kind }
 
-// Error is an error that a client receives. Message is for the client: it names the invalid
-// value and says what to do, and it never has a secret or an internal address. Cause is
-// for the log. RetryAfter is the value of the Retry-After header in seconds, 0 for none.
+// Error is an error that a client receives. Its code determines the status and the type; Render
+// and Event write it in the shape of an API. For example:
+//
+//	Errorf(ModelNotFound, "unknown model %q: write provider:model", Clip(name))
 type Error struct {
-	Code       Code
-	Message    string
-	Cause      error
+	Code Code
+	// Message is for the client: it names the invalid value and says what to do. It never
+	// contains a secret or an internal address.
+	Message string
+	// Cause is for the log.
+	Cause error
+	// RetryAfter is the value of the Retry-After header in seconds, 0 for none.
 	RetryAfter int
 	// StatusCode replaces the status of the code, if it is not 0.
 	StatusCode int
@@ -126,8 +130,9 @@ func AsError(err error) *Error {
 	return &Error{Code: Internal, Message: "the gateway failed to handle this request", Cause: err}
 }
 
-// Format is the family of an API. It determines the shape of errors and the header of
-// credentials.
+// Format is the family of an API: OpenAI's or Anthropic's. It determines the shape of errors
+// and of lists of models, and the header that carries a key. For example, /v1/messages has the
+// format Anthropic, so its errors are {"type":"error","error":{…}}.
 type Format string
 
 // The formats.
@@ -144,9 +149,9 @@ func (e *Error) Render(f Format) []byte {
 	return marshal(openaiError{openaiDetail{e.Message, e.Code.Type(), e.Code, nil}})
 }
 
-// Event returns the error as the last event of a stream of this kind. between is set where
-// the previous event has ended. sequence is the number of the event, for kinds that number
-// theirs.
+// Event returns the error as the last event of a stream of this kind. between is set if the
+// previous event has ended. sequence is the event's sequence_number, which only responses
+// have.
 func (e *Error) Event(kind ResponseKind, between bool, sequence int64) []byte {
 	var b []byte
 	if !between {

@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"fmt"
+	"time"
 
 	"weir/llm"
 )
@@ -52,4 +53,61 @@ func ExampleFormat_KeyHeader() {
 	// Output:
 	// authorization: Bearer KEY
 	// api-key: KEY
+}
+
+func ExampleError_Render() {
+	err := llm.Errorf(llm.ModelNotFound, "unknown model %q: write provider:model", "gtp-4o")
+	fmt.Println(err.Status())
+	fmt.Printf("%s\n", err.Render(llm.OpenAI))
+	fmt.Printf("%s\n", err.Render(llm.Anthropic))
+	// Output:
+	// 404
+	// {"error":{"message":"unknown model \"gtp-4o\": write provider:model","type":"not_found_error","code":"model_not_found","param":null}}
+	// {"type":"error","error":{"type":"not_found_error","message":"unknown model \"gtp-4o\": write provider:model"}}
+}
+
+// A response with status 200 may still be a failure: its first event tells.
+func ExampleEvent_Judge() {
+	for _, data := range []string{
+		`{"choices":[{"delta":{"role":"assistant"}}]}`,
+		`{"choices":[{"delta":{"content":"Hello"}}]}`,
+		`{"error":{"message":"The server is overloaded","type":"server_error"}}`,
+	} {
+		verdict := llm.Event{Data: []byte(data)}.Judge(llm.KindChat)
+		fmt.Printf("%t %q\n", verdict.Failed(), verdict.Cause())
+	}
+	// Output:
+	// false ""
+	// false ""
+	// true "error_answer"
+}
+
+func ExampleEvent_Ends() {
+	stop := llm.Event{Name: []byte("message_stop"), Data: []byte(`{"type":"message_stop"}`)}
+	fmt.Println(stop.Ends(llm.KindMessages), stop.Ends(llm.KindChat))
+	// Output: true false
+}
+
+func ExampleQuotaHeaders() {
+	now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	var h llm.QuotaHeaders
+	h.Set("x-ratelimit-remaining-requests", "59")
+	h.Set("x-ratelimit-reset-requests", "1s")
+	quota, ok := h.Quota(200, now)
+	fmt.Println(*quota.RemainingRequests, quota.ResetRequests.Sub(now), ok)
+	// Output: 59 1s true
+}
+
+func ExampleReadEarlyUsage() {
+	t := llm.ReadEarlyUsage(`{"input_tokens":12,"cache_read_input_tokens":100,"output_tokens":1}`)
+	fmt.Println(t.Input, t.CachedInput, t.OutputKnown)
+	// Output: 112 100 false
+}
+
+func ExampleMediaOf() {
+	fmt.Println(llm.MediaOf("Text/Event-Stream; charset=utf-8") == llm.MediaEvents)
+	fmt.Println(llm.MediaOf("application/problem+json") == llm.MediaJSON)
+	// Output:
+	// true
+	// true
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Indices of QuotaHeaders.
+// The indices of QuotaHeaders.
 const (
 	remainingRequests = iota
 	remainingTokens
@@ -57,8 +57,8 @@ const maxReset = 48 * time.Hour
 // after h.Set("x-ratelimit-remaining-requests", "59"), h.Quota says that 59 requests remain.
 type QuotaHeaders [quotaHeaders]string
 
-// Set stores the value of a header and reports whether it is a quota header. name must
-// be in lower case, as in HTTP/2.
+// Set stores the value of a header and reports whether it is one of QuotaHeaderNames. name
+// must be in lower case, as in HTTP/2.
 func (h *QuotaHeaders) Set(name, value string) bool {
 	for i, n := range quotaNames {
 		if n == name {
@@ -116,7 +116,7 @@ func (h *QuotaHeaders) limit(remaining, reset int, now time.Time) (*int64, time.
 	if !ok {
 		return nil, time.Time{}
 	}
-	n := count // only what is known goes to the heap
+	n := count // so that only a known count is allocated
 	t, _ := parseReset(h[reset], now)
 	return &n, t
 }

@@ -1,6 +1,8 @@
 package llm
 
-// ResponseKind is what successful responses of an operation look like.
+// ResponseKind is the form of an operation's successful responses, streamed or not. It
+// determines which content is expected, how a stream ends, and in which shape an error is
+// added to it. For example, /v1/chat/completions and /v1/completions both have KindChat.
 type ResponseKind string
 
 // The kinds. KindAny may be of any media type: audio, text, subtitles.
@@ -24,8 +26,9 @@ func (k ResponseKind) Format() Format {
 // every event (stream_options.continuous_usage_stats, of vLLM).
 const CountedStream = "chat-counted"
 
-// Stream returns what a stream of this kind looks like, empty where it has no last
-// event. counted says that the client asked for tokens in every event.
+// Stream returns the form of a stream of this kind: the name of the kind, or CountedStream if
+// the client requested tokens in every event (counted). It is empty for a kind whose streams
+// have no last event.
 func (k ResponseKind) Stream(counted bool) string {
 	switch _, ends := k.LastEvents(); {
 	case !ends:

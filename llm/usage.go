@@ -57,8 +57,9 @@ func ReadEarlyUsage(text string) Tokens {
 	return t
 }
 
-// Tokens are the tokens that a provider counted for a request. Numbers that make no
-// sense (negative, or above MaxTokens) are treated as absent.
+// Tokens are the tokens that a provider counted for a request. Invalid numbers (negative, or
+// above MaxTokens) are treated as absent. For example, an embedding of seven tokens is
+// Tokens{Known: true, Input: 7, Total: 7}.
 type Tokens struct {
 	Known       bool // false: the response had no usage, and the numbers mean nothing
 	OutputKnown bool // false: the response had no output tokens, as for embeddings

@@ -1,10 +1,13 @@
 package llm
 
-// Verdict is what the beginning of a response says about it.
+// Verdict classifies the beginning of a response: not enough is known yet, it is accepted, or
+// it is a failure disguised as success, after which the next attempt should follow. For
+// example, a stream with status 200 whose first event reports that the server is overloaded
+// is an ErrorResponse.
 type Verdict uint8
 
-// The verdicts. A response is accepted at its first content, and also where it is not
-// understood. The verdicts after Accepted are failures disguised as success.
+// The verdicts. A response is accepted at its first content, and also if it is of a form that
+// Weir does not know. The verdicts after Accepted are failures disguised as success.
 const (
 	Undecided Verdict = iota
 	Accepted
@@ -13,17 +16,17 @@ const (
 	InvalidResponse // of a media type or a form that the API does not have
 )
 
-// The causes of failures, as in the access log and in metrics.
+// The causes of these failures. Their values are in Weir's access log and metrics.
 const (
-	CauseErrorAnswer = "error_answer"
-	CauseEmptyAnswer = "empty_answer"
-	CauseWrongAnswer = "wrong_answer"
+	CauseErrorResponse   = "error_answer"
+	CauseEmptyResponse   = "empty_answer"
+	CauseInvalidResponse = "wrong_answer"
 )
 
-var causes = [...]string{ErrorResponse: CauseErrorAnswer, EmptyResponse: CauseEmptyAnswer, InvalidResponse: CauseWrongAnswer}
+var causes = [...]string{ErrorResponse: CauseErrorResponse, EmptyResponse: CauseEmptyResponse, InvalidResponse: CauseInvalidResponse}
 
-// Failed reports whether the next attempt should follow.
+// Failed reports whether a response is a failure disguised as success.
 func (v Verdict) Failed() bool { return v > Accepted }
 
-// Cause returns the name of a failure; it is empty for the other verdicts.
+// Cause returns the cause of a failure, empty for the other verdicts.
 func (v Verdict) Cause() string { return causes[v] }

@@ -29,8 +29,9 @@ type Member struct {
 }
 
 // Body is what routing needs to know about a request body. ReadJSON and ReadMultipart fill
-// it. It refers to Bytes and is valid as long as these do not change; Model and Models are
-// copies. Edit returns the edits that turn the body into the one for a provider.
+// it; Edit returns the edits that turn it into the body for a provider. ExampleBody_WithModel
+// shows both. It refers to Bytes and is valid as long as these do not change; Model and
+// Models are copies.
 type Body struct {
 	Bytes     []byte
 	Members   []Member // in order, repeated keys included; none for a form
@@ -38,8 +39,8 @@ type Body struct {
 	HasModel  bool // false: the key, or the part, is absent
 	Models    []string
 	HasModels bool
-	Stream    bool // true only for a literal true; other types are the provider's business
-	MayStream bool // a provider may read the body so that it answers with a stream
+	Stream    bool // true only for a literal true; a provider may read other values, too: see MayStream
+	MayStream bool // a provider may understand the body as a request for a stream
 
 	ModelMember  int // index in Members, if HasModel
 	modelsMember int // index in Members, if HasModels

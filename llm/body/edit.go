@@ -8,7 +8,8 @@ import (
 )
 
 // Edit replaces Len bytes at offset At with With. Offsets are those of the body before all
-// edits.
+// edits. For example, Edit{At: 10, Len: 6, With: []byte(`"gpt"`)} makes {"model": "fast"} into
+// {"model": "gpt"}.
 type Edit struct {
 	At, Len int
 	With    []byte
@@ -20,19 +21,20 @@ type KeyValue struct {
 	Value []byte
 }
 
-// Change is what a plan changes about a body. `models` is always removed, because it is
-// meant for the gateway.
+// Change is how the body for a provider differs from the client's: another model, keys that
+// are set, and keys that are removed. `models` is always removed, because it is meant for the
+// gateway.
 type Change struct {
 	Model string
 	// Set replaces the value of each key, of all its repetitions too, or
 	// inserts it. Keys are distinct and neither `model` nor `models`. For
 	// JSON only.
 	Set []KeyValue
-	// Drop tells which keys to remove; nil removes none. It is asked neither
-	// for `model` and `models` nor for what Set sets. For JSON only.
+	// Drop reports whether to remove a key; nil removes none. It is not called for
+	// `model`, `models` and the keys in Set. For JSON only.
 	Drop func(name []byte) bool
-	// Memory is for the text that edits insert: it is put behind the length, as far as
-	// the capacity goes, and the length grows by it. nil is no memory.
+	// Memory, unless nil, is where the text that edits insert is appended, if its
+	// capacity suffices.
 	Memory *[]byte
 }
 

@@ -22,3 +22,20 @@ func ExampleBody_WithModel() {
 	// fast [a:b]
 	// {"model": "gpt-4o-mini",  "temperature": 0.10}
 }
+
+// A later attempt may go to a model that takes other fields.
+func ExampleBody_Edit() {
+	text := []byte(`{"model": "fast", "max_tokens": 9000, "logprobs": true}`)
+	var b body.Body
+	if err := body.ReadJSON(text, &b); err != nil {
+		fmt.Println(err)
+		return
+	}
+	edits, _ := b.Edit(nil, body.Change{
+		Model: "gpt-4o-mini",
+		Set:   []body.KeyValue{{Key: "max_tokens", Value: []byte("1000")}},
+		Drop:  func(name []byte) bool { return string(name) == "logprobs" },
+	})
+	fmt.Printf("%s\n", body.Apply(nil, text, edits))
+	// Output: {"model": "gpt-4o-mini", "max_tokens": 1000}
+}

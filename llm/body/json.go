@@ -7,7 +7,7 @@ import (
 	"weir/llm"
 )
 
-// ReadJSON reads a body that must be one JSON object in UTF-8, by the letter of RFC 8259:
+// ReadJSON reads a body that must be one JSON object in UTF-8, exactly as in RFC 8259:
 // without a byte order mark, with nothing after it, and with at most maxJSONDepth levels.
 // It fills body and reuses its memory; after an error, body is empty. A body in which two
 // parsers could find different models is refused.

@@ -8,6 +8,8 @@ type NameSet struct {
 	Prefixes []string
 }
 
+// NamesOf returns the set of the names in a list, in lower case. A name that ends in '*'
+// stands for all names that begin so.
 func NamesOf(list []string) *NameSet {
 	s := &NameSet{Exact: map[string]bool{}}
 	for _, name := range list {

@@ -34,9 +34,9 @@ const (
 	CauseRedirect = "redirect"
 	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: a failure disguised as
 	// success, found while the response was held (gate.Verdict).
-	CauseErrorAnswer = llm.CauseErrorAnswer
-	CauseEmptyAnswer = llm.CauseEmptyAnswer
-	CauseWrongAnswer = llm.CauseWrongAnswer
+	CauseErrorAnswer = llm.CauseErrorResponse
+	CauseEmptyAnswer = llm.CauseEmptyResponse
+	CauseWrongAnswer = llm.CauseInvalidResponse
 	// CauseTruncated: the stream ended cleanly in HTTP, but without the last event of
 	// its API.
 	CauseTruncated = "truncated"
