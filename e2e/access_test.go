@@ -212,7 +212,7 @@ func (a access) credentials(t *testing.T) {
 }
 
 const (
-	noKey      = "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key"
+	noKey      = "no access key found: send it as Authorization: Bearer KEY (no other scheme), or as x-api-key, api-key or x-goog-api-key"
 	unknownKey = "unknown access key: check that it was copied completely and has not been revoked"
 )
 

@@ -400,7 +400,7 @@ providers:
 	})
 	t.Run("no key", func(t *testing.T) {
 		got := curl(t, g.URL, "Accept: */*", []string{"/v1/chat/completions", "-H", "Content-Type: application/json", "-d", `{"model":"alpha:m",` + content})
-		if want := `{"error":{"message":"no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key","type":"authentication_error","code":"invalid_api_key","param":null}}` + "\n401 application/json"; got != want {
+		if want := `{"error":{"message":"no access key found: send it as Authorization: Bearer KEY (no other scheme), or as x-api-key, api-key or x-goog-api-key","type":"authentication_error","code":"invalid_api_key","param":null}}` + "\n401 application/json"; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
 	})

@@ -159,7 +159,7 @@ func (h *hostile) wantSent(t *testing.T, a gatewaytest.Answer, path, body string
 	return r
 }
 
-const notServed = " is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so"
+const notServed = " is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and other paths of OpenAI's and Anthropic's APIs. Case, slashes and escapes in a path must match exactly"
 
 // paths are compared as bytes: no spelling of a path means another.
 func (h *hostile) paths(t *testing.T) {

@@ -185,5 +185,5 @@ func FindRoute(method, target string) (Route, error) {
 	case strings.HasPrefix(path, "/v1/v1/") && served(path[len("/v1"):]):
 		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one without /v1", Clip(path))
 	}
-	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so", Clip(path))
+	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and other paths of OpenAI's and Anthropic's APIs. Case, slashes and escapes in a path must match exactly", Clip(path))
 }

@@ -73,7 +73,7 @@ func TestFindRouteBaseURL(t *testing.T) {
 	f("/v1/v1/messages", remove)
 	f("/v1/v1/chat/completions", remove)
 	f("/v1/v1/models", remove)
-	other := "it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and the like, spelled exactly so"
+	other := "it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and other paths of OpenAI's and Anthropic's APIs. Case, slashes and escapes in a path must match exactly"
 	f("/v1/v1/v1/messages", other)
 	f("/v1/v1", other)
 	f("/v1/v1/", other)

@@ -140,7 +140,7 @@ func (p *Policy) Authenticate(keys *identity.Index, credential string) (*identit
 		return nil, nil
 	}
 	if credential == "" {
-		return nil, llm.Errorf(llm.InvalidAPIKey, "no access key was sent: send yours as Authorization: Bearer KEY, or as x-api-key")
+		return nil, llm.Errorf(llm.InvalidAPIKey, "no access key found: send it as Authorization: Bearer KEY (no other scheme), or as x-api-key, api-key or x-goog-api-key")
 	}
 	key := keys.Find(credential)
 	if key == nil {
