@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -161,8 +162,54 @@ func parse(ctx context.Context, sys system) (command func() error, code int) {
 	case exited:
 		return nil, code
 	case err != nil:
-		fmt.Fprintf(sys.stderr, "weir: %v\nTry 'weir --help'.\n", err)
+		message, command := wrongLine(parser.Model.Node, err)
+		fmt.Fprintf(sys.stderr, "weir: %s\nTry '%s --help'.\n", message, command)
 		return nil, 2
 	}
 	return func() error { return k.Run(parser.Model) }, 0
+}
+
+// wrongLine returns what is wrong with a command line, and the command whose help to read.
+func wrongLine(root *kong.Node, err error) (message, command string) {
+	message, command = err.Error(), root.Name
+	var parsing *kong.ParseError
+	if errors.As(err, &parsing) {
+		for _, step := range parsing.Context.Path {
+			if step.Command != nil {
+				command = root.Name + " " + step.Command.Name
+			}
+		}
+	}
+	if flag, _, found := strings.Cut(message, `: expected string value but got "EOL"`); found {
+		return flag + ": missing value", command
+	}
+	if flag, _, found := strings.Cut(message, ": missing value"); found {
+		return flag + ": missing value", command
+	}
+	if command != root.Name {
+		return message, command
+	}
+	if argument, found := strings.CutPrefix(message, "unexpected argument "); found {
+		return "unknown command " + argument, command
+	}
+	if flag, found := strings.CutPrefix(message, "unknown flag "); found {
+		flag, _, _ = strings.Cut(flag, ",")
+		if with := commandsWith(root, flag); len(with) > 0 {
+			return fmt.Sprintf("%s needs a command before it, such as '%s %s'", flag, with[0], flag), with[0]
+		}
+	}
+	return message, command
+}
+
+// commandsWith returns the commands that have a flag, written as -c or --config.
+func commandsWith(root *kong.Node, flag string) []string {
+	var out []string
+	for _, command := range root.Children {
+		for _, f := range command.Flags {
+			if flag == "--"+f.Name || f.Short != 0 && flag == "-"+string(f.Short) {
+				out = append(out, root.Name+" "+command.Name)
+			}
+		}
+	}
+	return out
 }

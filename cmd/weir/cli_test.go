@@ -77,29 +77,38 @@ func TestWrongCommandLine(t *testing.T) {
 	cases := []struct {
 		args []string
 		want string
+		try  string // the command whose help is named
 	}{
-		{[]string{"fly"}, "unexpected argument fly"},
-		{[]string{"run", "--nope"}, "unknown flag --nope"},
-		{[]string{"run", "extra"}, "unexpected argument extra"},
-		{[]string{"serve"}, "missing flags: --config=FILE"},
-		{[]string{"explain"}, "missing flags: --config=FILE"},
-		{[]string{"explain", "-c", "-"}, "explain: standard input cannot be both the configuration and the request"},
-		{[]string{"check"}, "check: missing configuration: write weir check FILE"},
-		{[]string{"check", "a.yaml", "-c", "b.yaml"}, "check: two configurations, a.yaml and b.yaml: check one at a time"},
-		{[]string{"check", "a.yaml", "b.yaml"}, "unexpected argument b.yaml"},
-		{[]string{"check", "-c"}, "--config: expected string value"},
-		{[]string{"run", "--log-format", "xml"}, `--log-format must be one of "text","json" but got "xml"`},
-		{[]string{"run", "--log-level", "loud"}, "--log-level must be one of"},
-		{[]string{"chekc"}, `unexpected argument chekc, did you mean "check"?`},
-		{[]string{"run", "--lisen", "8080"}, `unknown flag --lisen, did you mean "--listen"?`},
-		{[]string{"help", "chekc"}, `unexpected argument chekc, did you mean "check"?`},
-		{[]string{"help", "fly"}, "unexpected argument fly"},
-		{[]string{"completion"}, `expected "<shell>"`},
-		{[]string{"completion", "ksh"}, `<shell> must be one of "bash","zsh","fish" but got "ksh"`},
+		{[]string{"fly"}, "unknown command fly\n", "weir"},
+		{[]string{"weir.yaml"}, "unknown command weir.yaml\n", "weir"},
+		{[]string{"chekc"}, `unknown command chekc, did you mean "check"?`, "weir"},
+		{[]string{"--nope"}, "unknown flag --nope\n", "weir"},
+		{[]string{"--listen", "8080"}, "--listen needs a command before it, such as 'weir run --listen'\n", "weir run"},
+		{[]string{"-c", "weir.yaml"}, "-c needs a command before it, such as 'weir run -c'\n", "weir run"},
+		{[]string{"--json"}, "--json needs a command before it, such as 'weir explain --json'\n", "weir explain"},
+		{[]string{"run", "--nope"}, "unknown flag --nope\n", "weir run"},
+		{[]string{"run", "extra"}, "unexpected argument extra\n", "weir run"},
+		{[]string{"run", "-c"}, "--config: missing value\n", "weir run"},
+		{[]string{"run", "--listen"}, "--listen: missing value\n", "weir run"},
+		{[]string{"run", "--log-format", "xml"}, `--log-format must be one of "text","json" but got "xml"`, "weir run"},
+		{[]string{"run", "--log-level", "loud"}, "--log-level must be one of", "weir run"},
+		{[]string{"run", "--lisen", "8080"}, `unknown flag --lisen, did you mean "--listen"?`, "weir run"},
+		{[]string{"serve"}, "missing flags: --config=FILE", "weir serve"},
+		{[]string{"explain"}, "missing flags: --config=FILE", "weir explain"},
+		{[]string{"explain", "-c", "-"}, "explain: standard input cannot be both the configuration and the request", "weir explain"},
+		{[]string{"check"}, "check: missing configuration: write weir check FILE", "weir check"},
+		{[]string{"check", "a.yaml", "-c", "b.yaml"}, "check: two configurations, a.yaml and b.yaml: check one at a time", "weir check"},
+		{[]string{"check", "a.yaml", "b.yaml"}, "unexpected argument b.yaml", "weir check"},
+		{[]string{"check", "-c"}, "--config: missing value\n", "weir check"},
+		{[]string{"bootstrap", "--node"}, "--node: missing value\n", "weir bootstrap"},
+		{[]string{"help", "chekc"}, `unknown command chekc, did you mean "check"?`, "weir"},
+		{[]string{"help", "fly"}, "unknown command fly\n", "weir"},
+		{[]string{"completion"}, `expected "<shell>"`, "weir completion"},
+		{[]string{"completion", "ksh"}, `<shell> must be one of "bash","zsh","fish" but got "ksh"`, "weir completion"},
 	}
 	for _, c := range cases {
 		code, stdout, stderr := weir(t, nil, c.args...)
-		if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "weir: "+c.want) || !strings.HasSuffix(stderr, "\nTry 'weir --help'.\n") {
+		if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "weir: "+c.want) || !strings.HasSuffix(stderr, "\nTry '"+c.try+" --help'.\n") {
 			t.Errorf("%q: exit code %d, %q, %q, want %s", c.args, code, stdout, stderr, c.want)
 		}
 	}
