@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"weir/admin"
 	"weir/gateway"
+	"weir/llm"
 	"weir/metadata"
 	"weir/policy"
 )
@@ -50,6 +53,34 @@ func (c explainCmd) Run(sys system) error {
 	return err
 }
 
+// gatewayName matches the name of a gateway in CDN-Loop. It changes with the configuration,
+// so only --json shows it in full.
+var gatewayName = regexp.MustCompile(`^(` + metadata.HopHeader + `: .*weir-)[0-9a-f]{16}$`)
+
+// listedWithoutKey is how many models of providers without a key are listed one by one. If
+// the client names no model, all models of the catalogue are candidates.
+const listedWithoutKey = 3
+
+func isWithoutKey(c policy.Candidate) bool {
+	return c.Provider != "" && strings.HasPrefix(c.By, string(llm.NoProviderKey)+":")
+}
+
+// withoutKey returns the candidates whose provider has no key.
+func withoutKey(candidates []policy.Candidate) []policy.Candidate {
+	return slices.DeleteFunc(slices.Clone(candidates), func(c policy.Candidate) bool { return !isWithoutKey(c) })
+}
+
+// providersOf returns the providers of candidates, each once.
+func providersOf(candidates []policy.Candidate) []string {
+	var out []string
+	for _, c := range candidates {
+		if !slices.Contains(out, c.Provider) {
+			out = append(out, c.Provider)
+		}
+	}
+	return out
+}
+
 // readable returns an explanation as text for people.
 func readable(e policy.Explanation) string {
 	var b strings.Builder
@@ -62,7 +93,11 @@ func readable(e policy.Explanation) string {
 		fmt.Fprintf(&b, "access key  %s\n", e.Key)
 	}
 	fmt.Fprintf(&b, "\ncandidates\n")
+	without := withoutKey(e.Candidates)
 	for _, c := range e.Candidates {
+		if len(without) > listedWithoutKey && isWithoutKey(c) {
+			continue
+		}
 		mark, name := "-", c.Model
 		if c.Provider != "" {
 			name = c.Provider + ":" + name
@@ -74,6 +109,9 @@ func readable(e policy.Explanation) string {
 			name += " (not listed, passed through)"
 		}
 		fmt.Fprintf(&b, "  %s %s\n      %s\n", mark, name, c.By)
+	}
+	if len(without) > listedWithoutKey {
+		fmt.Fprintf(&b, "  - %d models of %s\n      %s\n", len(without), strings.Join(providersOf(without), ", "), without[0].By)
 	}
 	strategySteps(&b, e)
 	if e.Error != nil {
@@ -94,10 +132,7 @@ func readable(e policy.Explanation) string {
 		}
 		fmt.Fprintf(&b, "\n   POST %s\n", a.URL)
 		for _, h := range a.Headers {
-			if strings.HasPrefix(h, metadata.HopHeader+":") {
-				continue // the same for all requests
-			}
-			fmt.Fprintf(&b, "   %s\n", h)
+			fmt.Fprintf(&b, "   %s\n", gatewayName.ReplaceAllString(h, "$1…"))
 		}
 		fmt.Fprintf(&b, "\n   %s\n", strings.TrimSpace(a.Body))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -79,6 +80,7 @@ plan  at most 3m0s for an attempt, 6m0s for all
    POST http://ollama.internal:11434/v1/chat/completions
    content-type: application/json
    user-agent: x
+   cdn-loop: weir-…
    x-team: team-a
 
    {"model":"llama3.2"}
@@ -87,6 +89,7 @@ plan  at most 3m0s for an attempt, 6m0s for all
    POST https://api.openai.com/v1/chat/completions
    content-type: application/json
    user-agent: x
+   cdn-loop: weir-…
    x-team: team-a
    authorization: Bearer [redacted]
 
@@ -124,6 +127,39 @@ func TestExplainBody(t *testing.T) {
 	}
 	if code, _, stderr := weir(t, nil, "explain", "-c", file(t, "weir.yaml", explained), "--body", "/does/not/exist"); code != 1 || !strings.Contains(stderr, "open /does/not/exist: no such file") {
 		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// TestExplainCatalogue: without a model in the request, the catalogue's models are
+// candidates. Those whose provider has no key are counted, not listed.
+func TestExplainCatalogue(t *testing.T) {
+	config := file(t, "weir.yaml", "providers: [{id: mine, base_url: http://mine.internal, models: [{id: m}]}]\n")
+	o := newOutside(nil, "explain", "-c", config)
+	o.stdin = strings.NewReader(`{"messages":[]}`)
+	if code := run(t.Context(), o.system); code != 0 {
+		t.Fatalf("exit code %d: %s", code, o.stderr.String())
+	}
+	want := regexp.MustCompile(`
+candidates
+  \+ mine:m
+      no strategy is configured
+  - \d\d+ models of openai, anthropic, google, [a-z, -]+
+      no_provider_key: the provider has no key
+
+plan `)
+	if !want.MatchString(o.stdout.String()) {
+		t.Errorf("%s\nwant %s", o.stdout.String(), want)
+	}
+}
+
+// TestExplainRefused: a request that the gateway would refuse is explained, too.
+func TestExplainRefused(t *testing.T) {
+	config := file(t, "weir.yaml", "providers: [{id: mine, base_url: http://mine.internal}]\n")
+	o := newOutside(nil, "explain", "-c", config)
+	o.stdin = strings.NewReader(`{"model":"openai:gpt-4o"}`)
+	want := "\ncandidates\n  - openai:gpt-4o\n      no_provider_key: the provider has no key\n\nresponse  424 no_provider_key\n"
+	if code := run(t.Context(), o.system); code != 0 || !strings.Contains(o.stdout.String(), want) {
+		t.Errorf("exit code %d, %s%s", code, o.stdout.String(), o.stderr.String())
 	}
 }
 
