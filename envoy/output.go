@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/sample"
@@ -30,6 +31,8 @@ type output struct {
 	line []byte
 	cut  bool // the line is longer than what is kept of it
 	tail []string
+	// stopping is set when Envoy is told to stop.
+	stopping atomic.Bool
 	// warnings limit, by component, the warnings that clients can cause. Errors are
 	// not sampled.
 	warnings map[string]*sample.Sampler
@@ -73,7 +76,10 @@ func (o *output) flush() {
 	level, component, message := parseLine(line)
 	if component == "misc" && (strings.Contains(message, "marked as work-in-progress") ||
 		strings.Contains(message, "OpenTelemetryAccessLogConfig.common_config")) { // deprecated
-		level = slog.LevelDebug // said at every route and every update; Weir chose them knowing it
+		level = slog.LevelDebug // said at every route and every update; README.md has it under "Limits"
+	}
+	if o.stopping.Load() && level == slog.LevelWarn && (message == "caught ENVOY_SIGTERM" || strings.Contains(message, "gRPC config stream to ")) {
+		level = slog.LevelDebug
 	}
 	attrs := []any{"envoy", component}
 	if level == slog.LevelWarn && component != "stderr" {

@@ -27,6 +27,26 @@ func TestOutputHidesInlineData(t *testing.T) {
 	}
 }
 
+// TestOutputOfStop: what Envoy always says when Weir stops it is no warning, and is one at
+// any other time.
+func TestOutputOfStop(t *testing.T) {
+	for _, stopping := range []bool{false, true} {
+		var log bytes.Buffer
+		o := output{log: slog.New(slog.NewTextHandler(&log, nil))}
+		o.stopping.Store(stopping)
+		_, _ = o.Write([]byte("[warning][main] caught ENVOY_SIGTERM\n" +
+			"[warning][config] DeltaAggregatedResources gRPC config stream to weir closed: 13, upstream_reset_after_response_started{connection_termination}\n" +
+			"[warning][config] something else\n"))
+		want := 3
+		if stopping {
+			want = 1
+		}
+		if got := strings.Count(log.String(), "level=WARN"); got != want || !strings.Contains(log.String(), "something else") {
+			t.Errorf("stopping %v: %d warnings\n%s", stopping, got, log.String())
+		}
+	}
+}
+
 // At debug and trace only components that see no request log, whatever the
 // level was set to in Envoy's admin interface.
 func TestQuietComponents(t *testing.T) {

@@ -246,6 +246,7 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 
 // stop ends Envoy and returns when its process is gone.
 func (p *process) stop() {
+	p.output.stopping.Store(true)
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
