@@ -109,3 +109,39 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkInProgress: docs/hardening.md names every part of Envoy that Envoy warns about as
+// work in progress, and no other.
+func TestWorkInProgress(t *testing.T) {
+	_, section, found := strings.Cut(documents(t, "docs/hardening.md")["docs/hardening.md"], "\n## Envoy filters that are work in progress\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	if !found {
+		t.Fatal("docs/hardening.md has no such section")
+	}
+	for _, c := range []struct{ telemetry, cell string }{{"{stream_end: true}", ""}, {"{disabled: true}", "| not configured |"}} {
+		g := gatewaytest.New(t, "telemetry: "+c.telemetry+"\nproviders: [{id: p, base_url: http://p.internal}]\n")
+		g.Launch("run", "-c", g.Config, "--log-level", "debug")
+		g.WaitReady()
+		warned := map[string]bool{}
+		for _, m := range regexp.MustCompile(`proto file 'envoy/[a-z_/]*/([a-z_]+)/v3/[a-z_]+\.proto' marked as work-in-progress`).FindAllStringSubmatch(g.Log(), -1) {
+			warned[m[1]] = true
+		}
+		for row := range strings.Lines(section) {
+			if !strings.HasPrefix(row, "| `") {
+				continue
+			}
+			first, _, _ := strings.Cut(row[1:], "|")
+			for _, m := range regexp.MustCompile("`(?:envoy[a-z_.]*\\.)?([a-z_]+)`").FindAllStringSubmatch(first, -1) {
+				want := c.cell == "" || !strings.Contains(row, c.cell)
+				name := m[1]
+				if warned[name] != want {
+					t.Errorf("telemetry %s: Envoy warns about %s: %v, want %v", c.telemetry, name, warned[name], want)
+				}
+				delete(warned, name)
+			}
+		}
+		for name := range warned {
+			t.Errorf("telemetry %s: the page does not have %s", c.telemetry, name)
+		}
+	}
+}
