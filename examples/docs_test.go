@@ -373,3 +373,25 @@ func TestCosts(t *testing.T) {
 		t.Errorf("found only %d rows", len(rows))
 	}
 }
+
+var quoted = regexp.MustCompile(`(?s)'[^']*'|"(?:\\.|[^"\\])*"`)
+
+// TestCommandsInZsh: no command has an unquoted pattern, which zsh refuses if it matches
+// no file.
+func TestCommandsInZsh(t *testing.T) {
+	found := 0
+	for name, text := range documents(t, "*.md", "docs/*.md", "examples/*/README.md") {
+		for _, b := range blocks(text) {
+			if kind, _, _ := strings.Cut(b.info, " "); kind != "sh" {
+				continue
+			}
+			found++
+			if strings.ContainsAny(quoted.ReplaceAllString(b.text, ""), "?*[") {
+				t.Errorf("%s: quote the pattern in\n%s", name, b.text)
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("found only %d commands", found)
+	}
+}
