@@ -283,11 +283,13 @@ func (c *client) dial(ctx context.Context) net.Conn {
 	return conn
 }
 
+// head returns the headers of a request after which the connection ends.
 func (c *client) head(length int) string {
-	return fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: soak\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", c.key, length)
+	return fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: soak\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", c.key, length)
 }
 
-// slowReader asks for a large response, reads a little of it and leaves.
+// slowReader asks for a large response, reads a little of it and leaves. While Weir is
+// being killed the response may be a short error, after which the connection ends.
 func slowReader(ctx context.Context, c *client) {
 	conn := c.dial(ctx)
 	if conn == nil {
