@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// CA is a certificate authority that nobody trusts but who is told to.
+// CA is a certificate authority for tests. It is trusted only where a test configures it.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -33,24 +33,24 @@ func NewCA(t testing.TB) *CA {
 	return ca
 }
 
-// PEM is the CA's certificate.
+// PEM returns the CA's certificate.
 func (ca *CA) PEM() []byte { return pemOf("CERTIFICATE", ca.cert.Raw) }
 
-// File is the path of a file with PEM, in the test's temporary directory.
+// File writes PEM to a file in the test's temporary directory and returns its path.
 func (ca *CA) File(t testing.TB) string {
 	t.Helper()
 	return write(t, "ca.pem", ca.PEM())
 }
 
-// Pool trusts this CA only.
+// Pool returns a pool with this CA alone.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// Issue makes a certificate, for servers and clients, for these host names and
-// IP addresses.
+// Issue returns a certificate, for servers and clients, for these host names and IP
+// addresses.
 func (ca *CA) Issue(t testing.TB, names ...string) tls.Certificate {
 	t.Helper()
 	template := certificate("Weir test")
@@ -67,7 +67,7 @@ func (ca *CA) Issue(t testing.TB, names ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw, ca.cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// IssueFiles is Issue into two PEM files in the test's temporary directory.
+// IssueFiles is Issue with two PEM files in the test's temporary directory.
 func (ca *CA) IssueFiles(t testing.TB, names ...string) (certFile, keyFile string) {
 	t.Helper()
 	issued := ca.Issue(t, names...)
@@ -87,7 +87,7 @@ func certificate(name string) *x509.Certificate {
 	}
 }
 
-// sign signs by the CA, or by the new key itself if there is none.
+// sign signs a certificate with the CA, or with its own key if by is nil.
 func sign(t testing.TB, template *x509.Certificate, by *CA) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// ClosedAddr is a host:port on loopback that refuses connections as long as
-// the test runs. The port is bound but nothing listens on it, so that no other
-// process gets it meanwhile.
+// ClosedAddr returns a host:port on loopback that refuses connections until the test
+// ends. The port is bound but nothing listens on it, so that no other process gets it.
 func ClosedAddr(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// listener numbers the connections and, under TLS, decrypts them: the
-// handshake happens with the first read, so Accept does not wait for it.
+// listener numbers the connections and decrypts TLS. The handshake happens with the
+// first read, so Accept does not wait for it.
 type listener struct {
 	net.Listener
 	tls      *tls.Config
@@ -32,8 +32,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// conn is a connection that keeps the heads of the HTTP/1 requests read from
-// it.
+// conn keeps the header lines of the HTTP/1 requests that are read from it.
 type conn struct {
 	net.Conn
 	tcp *net.TCPConn
@@ -58,7 +57,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// nextHead takes the oldest head that was not taken yet.
+// nextHead removes and returns the oldest header lines.
 func (c *conn) nextHead() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,8 +75,8 @@ func (c *conn) reset() {
 	_ = c.tcp.Close()
 }
 
-// tap follows the HTTP/1 requests in a stream of bytes and keeps their header
-// lines, which net/http gives neither in order nor in their case.
+// tap parses the HTTP/1 requests in a stream of bytes and keeps their header lines:
+// net/http keeps neither their order nor their case.
 type tap struct {
 	heads [][]string
 
@@ -95,7 +94,7 @@ const (
 	inChunkSize
 	inTrailer
 	skipping
-	lost // HTTP/2, or nothing that could be followed
+	lost // HTTP/2, or not valid HTTP/1
 )
 
 func (t *tap) feed(b []byte) {
@@ -155,7 +154,7 @@ func (t *tap) next(line string) tapState {
 	}
 }
 
-// body is the state after a head.
+// body returns the state after the header lines of a request.
 func (t *tap) body(head []string) tapState {
 	length := int64(0)
 	for _, line := range head {

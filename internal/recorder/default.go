@@ -9,7 +9,7 @@ import (
 	"weir/demo"
 )
 
-// reply is the default answer.
+// reply returns the default response.
 func (x *Exchange) reply() demo.Reply {
 	get, post := x.HTTP.Method == http.MethodGet, x.HTTP.Method == http.MethodPost
 	path := x.HTTP.URL.Path
@@ -34,7 +34,8 @@ func (x *Exchange) reply() demo.Reply {
 	}
 }
 
-// document is the default answer, whole even if a stream was asked for.
+// document returns the default response as one document, even if the request asked for
+// a stream.
 func (x *Exchange) document() demo.Reply {
 	reply := x.reply()
 	if reply.Events == nil {
@@ -46,11 +47,11 @@ func (x *Exchange) document() demo.Reply {
 	return surface.Reply(p, x.provider.AnswerText(p.Model))
 }
 
-// stream is a stream with these texts' deltas, or with those of the default
-// answer, whatever was asked for.
+// stream returns a stream with deltas of these texts, or else of the default response,
+// even if the request did not ask for a stream.
 func (x *Exchange) stream(texts ...string) demo.Reply {
 	in := func(surface demo.Surface) demo.Reply {
-		p, _ := x.prompt(surface) // a fault comes whatever the body
+		p, _ := x.prompt(surface) // a fault does not depend on the body
 		p.Stream = true
 		if len(texts) == 0 {
 			texts = []string{x.provider.AnswerText(p.Model)}
@@ -66,8 +67,8 @@ func (x *Exchange) stream(texts ...string) demo.Reply {
 	return in(chat)
 }
 
-// prompt reads the body. Its limit of tokens is not for a provider whose text
-// tests compare.
+// prompt reads the body. It ignores the limit of tokens, because tests compare the
+// text.
 func (x *Exchange) prompt(surface demo.Surface) (demo.Prompt, error) {
 	p, err := surface.Read(x.Request.Body)
 	p.MaxTokens = 0
@@ -84,8 +85,8 @@ func (x *Exchange) transcription() demo.Reply {
 	return demo.Reply{Status: http.StatusOK, Body: body}
 }
 
-// send writes a reply, flushing each event. before, if any, is asked ahead of
-// the event with that number whether to go on.
+// send writes a reply and flushes each event. Before event i, it calls before, unless
+// that is nil, and stops if that returns false.
 func (x *Exchange) send(reply demo.Reply, before func(i int) bool) {
 	if reply.Events == nil {
 		x.finishing()

@@ -5,21 +5,21 @@ import (
 	"sync"
 )
 
-// Exchange is a recorded request and the means to answer it.
+// Exchange is a recorded request, with methods to respond to it.
 type Exchange struct {
 	http.ResponseWriter
 	Request Request
-	HTTP    *http.Request // as net/http has it, with the body to read again
+	HTTP    *http.Request // of net/http; its body can be read again
 
 	provider *Provider
-	settled  sync.Once // whether the peer or the provider ended the answer
+	settled  sync.Once // done when the peer or the provider has ended the response
 }
 
-// finishing is called before the last bytes: a peer that has all it wants and
-// leaves is not one that left too early.
+// finishing is called before the last bytes are written: a peer that disconnects after
+// them has not disconnected too early.
 func (x *Exchange) finishing() { x.settle(nil) }
 
-// settle closes the channel, if any, unless it was settled before.
+// settle closes the channel, if it is not nil, unless settle was called before.
 func (x *Exchange) settle(closed chan struct{}) {
 	x.settled.Do(func() {
 		if closed != nil {
@@ -31,9 +31,9 @@ func (x *Exchange) settle(closed chan struct{}) {
 // Flush sends what was written.
 func (x *Exchange) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
 
-// SendEvents sends the headers and the first n events of the default stream,
-// or all if there are fewer. A request that asked for no stream gets one too;
-// one on a path that has none gets that of chat completions.
+// SendEvents sends the headers and the first n events of the default stream, or all if
+// there are fewer, even if the request did not ask for a stream. A path without a stream
+// gets that of chat completions.
 func (x *Exchange) SendEvents(n int) {
 	reply := x.stream()
 	reply.Head(x)
@@ -47,11 +47,11 @@ func (x *Exchange) SendEvents(n int) {
 	}
 }
 
-// Wait waits until the peer is gone or the test over.
+// Wait waits until the peer disconnects or the test ends.
 func (x *Exchange) Wait() { <-x.HTTP.Context().Done() }
 
-// Abort ends the answer where it is and does not return. HTTP/1 connections
-// are closed, HTTP/2 streams reset.
+// Abort ends an unfinished response and does not return. It closes an HTTP/1 connection,
+// and resets an HTTP/2 stream.
 func (x *Exchange) Abort() {
 	x.finishing()
 	panic(http.ErrAbortHandler)

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// StartRaw listens on loopback, hands each connection to f in a goroutine of
-// its own and closes it afterwards. It returns host:port. When the test ends,
-// the connections are closed and f is waited for.
+// StartRaw listens on loopback, calls f with each connection in a goroutine of its own
+// and closes the connection afterwards. It returns host:port. When the test ends, it
+// closes the connections and waits for f.
 //
-// Whatever HTTP cannot express is done here: bytes that are no HTTP, or
-// accepting and never answering a TLS handshake:
+// It is for behaviour that HTTP cannot express: bytes that are not HTTP, or a TLS
+// handshake without a reply:
 //
 //	addr := recorder.StartRaw(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 func StartRaw(t testing.TB, f func(net.Conn)) string {

@@ -1,5 +1,5 @@
-// Package recorder is a provider for end-to-end tests of a proxy: it records
-// what arrives, byte for byte, and answers properly or with a fault.
+// Package recorder is a provider for end-to-end tests: it records requests byte for byte,
+// and responds normally or with a fault.
 //
 //	p := recorder.Start(t, recorder.WithName("alpha"))
 //	p.Script(recorder.Status(503, nil, "busy"), recorder.CutMidStream(2))
@@ -8,16 +8,14 @@
 //		// r.Path, r.Header, r.RawHeader, r.Body, r.SNI
 //	}
 //
-// A request is recorded when its body has arrived and before it is answered,
-// whatever the answer. The answers of a Script are taken first, in the order
-// in which requests are recorded; then comes the function given to Respond, or
-// by default an answer that fits the path: the surfaces of package demo,
-// models, and audio transcriptions. Its text is AnswerText: it names the
-// provider and the model that it was asked for.
+// A request is recorded when its body has arrived, before the response. The responses of
+// a Script are used first, in the order in which requests are recorded. After them comes
+// the function given to Respond, or else Default: it serves the endpoints of package demo,
+// models, and audio transcriptions. Its text is AnswerText, which names the provider and
+// the requested model.
 //
-// A test that needs more than the answers here writes its own: an Answer is a
-// function, and Exchange has the means. To be sure that events have arrived
-// before the cut:
+// A test can also write a Response of its own, a function that uses the Exchange. This
+// one makes sure that events have arrived before the connection breaks:
 //
 //	p.Script(func(x *recorder.Exchange) {
 //		x.SendEvents(3)
@@ -27,8 +25,8 @@
 //
 // For faults below HTTP there are StartRaw and ClosedAddr.
 //
-// HTTP/1.1, HTTP/2 over TLS and HTTP/2 by prior knowledge are served, on
-// loopback. It imports the standard library and demo.
+// A provider serves HTTP/1.1, HTTP/2 over TLS and HTTP/2 with prior knowledge, on
+// loopback. It makes no assertions: tests compare what it recorded.
 package recorder
 
 import (
@@ -47,7 +45,7 @@ import (
 
 // Provider is a running recording provider.
 type Provider struct {
-	// Name is what the answers call it.
+	// Name is its name in responses.
 	Name string
 
 	listener *listener
@@ -75,22 +73,22 @@ type options struct {
 	streams   int
 }
 
-// Option is a choice for Start.
+// Option is an option of Start.
 type Option func(*options)
 
-// WithName sets the name that answers give; "provider" by default.
+// WithName sets the name in responses; "provider" by default.
 func WithName(name string) Option { return func(o *options) { o.name = name } }
 
-// Forgetful keeps no request, for tests that send too many of them: Requests,
-// Last and WaitRequests see none.
+// Forgetful keeps no requests, for tests that send very many: Requests, Last and
+// WaitRequests return none.
 func Forgetful() Option { return func(o *options) { o.forgetful = true } }
 
-// WithAddr listens on a given address, for a provider that comes back or that
-// is reached by IPv6; 127.0.0.1:0 by default.
+// WithAddr listens on an address, for a provider that restarts or that listens on IPv6;
+// 127.0.0.1:0 by default.
 func WithAddr(addr string) Option { return func(o *options) { o.addr = addr } }
 
-// WithTLS serves TLS with a certificate for these host names and IP addresses;
-// without any, for 127.0.0.1 and localhost.
+// WithTLS serves TLS with a certificate for these host names and IP addresses, or for
+// 127.0.0.1 and localhost if there are none.
 func WithTLS(names ...string) Option {
 	if len(names) == 0 {
 		names = []string{"127.0.0.1", "localhost"}
@@ -102,20 +100,20 @@ func WithTLS(names ...string) Option {
 // CA of its own.
 func WithCA(ca *CA) Option { return func(o *options) { o.ca = ca } }
 
-// WithClientCA, besides WithTLS, refuses clients without a certificate of ca.
+// WithClientCA, together with WithTLS, refuses clients without a certificate of ca.
 func WithClientCA(ca *CA) Option { return func(o *options) { o.clientCA = ca } }
 
-// WithProtocols sets the protocols to offer, "http/1.1" and "h2". With TLS
-// they are offered by ALPN, both by default. Without, HTTP/2 is recognised by
-// its preface, and the default is HTTP/1.1 alone.
+// WithProtocols sets the protocols, "http/1.1" and "h2". With TLS, ALPN offers them, and
+// the default is both. Without TLS, HTTP/2 is recognised by its preface, and the default
+// is HTTP/1.1 alone.
 func WithProtocols(protocols ...string) Option {
 	return func(o *options) { o.protocols = protocols }
 }
 
-// WithMaxStreams sets how many streams a connection over HTTP/2 may have at once.
+// WithMaxStreams sets how many concurrent streams an HTTP/2 connection may have.
 func WithMaxStreams(n int) Option { return func(o *options) { o.streams = n } }
 
-// Start starts a provider that lasts as long as the test.
+// Start starts a provider. It stops when the test ends.
 func Start(t testing.TB, opts ...Option) *Provider {
 	t.Helper()
 	o := options{name: "provider", addr: "127.0.0.1:0"}
@@ -189,8 +187,8 @@ func serverTLS(t testing.TB, ca *CA, o options) *tls.Config {
 	return config
 }
 
-// The server does not see TLS: the listener's connections hide it, so that
-// what is read can be watched. It finds HTTP/2 by the preface in any case.
+// The listener's connections decrypt TLS, so that conn sees what is read. The server
+// does not see TLS, and recognises HTTP/2 by its preface.
 func protocolSet(names []string) *http.Protocols {
 	var set http.Protocols
 	set.SetHTTP1(slices.Contains(names, "http/1.1"))
@@ -198,10 +196,10 @@ func protocolSet(names []string) *http.Protocols {
 	return &set
 }
 
-// Addr is host:port.
+// Addr returns host:port.
 func (p *Provider) Addr() string { return p.listener.Addr().String() }
 
-// URL is the scheme and Addr, without a path.
+// URL returns the scheme and Addr, without a path.
 func (p *Provider) URL() string {
 	if p.listener.tls != nil {
 		return "https://" + p.Addr()
@@ -209,20 +207,20 @@ func (p *Provider) URL() string {
 	return "http://" + p.Addr()
 }
 
-// CA is what signed the provider's certificate; nil without TLS.
+// CA returns the CA of the provider's certificate, or nil without TLS.
 func (p *Provider) CA() *CA { return p.ca }
 
-// Conns is how many connections were accepted so far.
+// Conns returns the number of accepted connections.
 func (p *Provider) Conns() int { return int(p.listener.accepted.Load()) }
 
-// Requests is what was recorded so far.
+// Requests returns the requests that have been recorded.
 func (p *Provider) Requests() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.requests)
 }
 
-// Last is the newest request. It fails the test if there is none.
+// Last returns the newest request. It fails the test if there is none.
 func (p *Provider) Last(t testing.TB) Request {
 	t.Helper()
 	requests := p.Requests()
@@ -232,11 +230,10 @@ func (p *Provider) Last(t testing.TB) Request {
 	return requests[len(requests)-1]
 }
 
-// waitLimit is for a test that would otherwise hang: nothing depends on it in
-// a test that passes.
+// waitLimit ends a test that would otherwise hang.
 const waitLimit = 60 * time.Second
 
-// WaitRequests waits until n requests are recorded and returns all there are.
+// WaitRequests waits until n requests are recorded, and returns all of them.
 func (p *Provider) WaitRequests(t testing.TB, n int) []Request {
 	t.Helper()
 	limit := time.NewTimer(waitLimit)
@@ -263,22 +260,22 @@ func (p *Provider) Reset() {
 	p.requests, p.script, p.respond = nil, nil, nil
 }
 
-// Respond sets what answers when there is no script. The body has been read;
-// r.Body has it again.
+// Respond sets the function that responds when the script is empty. The body has been
+// read; r.Body can be read again.
 func (p *Provider) Respond(f func(w http.ResponseWriter, r *http.Request, body []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.respond = func(x *Exchange) { f(x.ResponseWriter, x.HTTP, x.Request.Body) }
 }
 
-// Script appends answers for the next requests, one each.
-func (p *Provider) Script(answers ...Answer) {
+// Script appends responses for the next requests, one each.
+func (p *Provider) Script(responses ...Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.script = append(p.script, answers...)
+	p.script = append(p.script, responses...)
 }
 
-// AnswerText is the text of the default answer to a request for model.
+// AnswerText returns the text of the default response to a request for model.
 func (p *Provider) AnswerText(model string) string {
 	return fmt.Sprintf("%s answers as %s", p.Name, model)
 }
@@ -299,8 +296,8 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	stop := context.AfterFunc(r.Context(), func() { x.settle(closed) })
 	defer stop()
-	// An answer that ends because the peer is gone may get here before the
-	// function above does.
+	// A response that ends because the peer has disconnected may get here before the
+	// function above is called.
 	defer func() {
 		if r.Context().Err() != nil {
 			x.settle(closed)
@@ -309,7 +306,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	p.record(x.Request)(x)
 }
 
-// begin counts a handler, unless the test is over: Add must not race with Wait.
+// begin counts a handler, unless the test has ended: Add must not race with Wait.
 func (p *Provider) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -319,7 +316,7 @@ func (p *Provider) begin() bool {
 	return !p.closed
 }
 
-// record keeps a request and returns what answers it.
+// record keeps a request and returns the response to write.
 func (p *Provider) record(r Request) Answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -330,9 +327,9 @@ func (p *Provider) record(r Request) Answer {
 	p.arrived = make(chan struct{})
 	switch {
 	case len(p.script) > 0:
-		answer := p.script[0]
+		next := p.script[0]
 		p.script = p.script[1:]
-		return answer
+		return next
 	case p.respond != nil:
 		return p.respond
 	default:
@@ -340,8 +337,7 @@ func (p *Provider) record(r Request) Answer {
 	}
 }
 
-// testLog writes to the test's log until the test is over: a late line would
-// panic.
+// testLog writes to the test's log until the test ends: a later line would panic.
 type testLog struct {
 	mu sync.Mutex
 	t  testing.TB

@@ -6,39 +6,38 @@ import (
 	"net/http"
 )
 
-// Request is a request as it arrived.
+// Request is a recorded request.
 type Request struct {
 	Method    string
-	Path      string // the request-target as on the wire, with its query
+	Path      string // the unchanged request-target, with its query
 	Proto     string // "HTTP/1.1" or "HTTP/2.0"
 	Authority string // Host, or :authority
 
-	// Header has every header but Host and Transfer-Encoding, which are in
-	// Authority and TransferEncoding. RawHeader has the header lines of
-	// HTTP/1 as received: all of them, in order, in their case; it is nil for
-	// HTTP/2.
+	// Header has every header except Host and Transfer-Encoding, which are in
+	// Authority and TransferEncoding. RawHeader has all header lines of HTTP/1,
+	// unchanged and in order; it is nil for HTTP/2.
 	Header    http.Header
 	RawHeader []string
 
 	ContentLength    int64 // -1 if unknown
 	TransferEncoding []string
 	Body             []byte // without the framing of chunks
-	BodyErr          error  // why the body ended early, nil if it is whole
+	BodyErr          error  // why the body ended early; nil if it is complete
 	Trailer          http.Header
 
 	TLS  bool
-	SNI  string // the server name the client asked for
-	ALPN string // the protocol agreed on
+	SNI  string // the server name in the TLS handshake
+	ALPN string // the negotiated protocol
 
-	ConnID int // which of the provider's connections, from 1
+	ConnID int // the number of the connection, from 1
 
-	// Closed is closed when the peer goes away before the last event or byte
-	// of the answer was written, Done when the answer is over either way.
+	// Closed is closed when the peer disconnects before the last event or byte of the
+	// response is written, Done when the response has ended in any way.
 	Closed <-chan struct{}
 	Done   <-chan struct{}
 }
 
-// readRequest reads the body too, and puts it back.
+// readRequest also reads the body, and makes it readable again.
 func readRequest(r *http.Request, closed, done <-chan struct{}) Request {
 	c := r.Context().Value(connKey{}).(*conn)
 	request := Request{

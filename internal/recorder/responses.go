@@ -11,14 +11,14 @@ import (
 	"weir/demo"
 )
 
-// Answer answers one request. When it returns, the answer is over.
+// Response writes the response to one request. The response ends when it returns.
 type Answer func(*Exchange)
 
-// Default answers as the path asks; it is what comes after a script.
+// Default writes the response that fits the path. It is used after a script.
 func Default(x *Exchange) { x.send(x.reply(), nil) }
 
-// Status answers with these bytes and nothing else. The content type is JSON
-// if header has none.
+// Status writes a response of exactly these bytes. The content type is JSON if header
+// has none.
 func Status(code int, header http.Header, body string) Answer {
 	return func(x *Exchange) {
 		for name, values := range header {
@@ -33,8 +33,8 @@ func Status(code int, header http.Header, body string) Answer {
 	}
 }
 
-// Error answers with an error in the shape of the API that was called. The
-// message names the provider.
+// Error writes an error in the shape of the API that was called. The message names the
+// provider.
 func Error(code int) Answer {
 	return func(x *Exchange) {
 		e := &demo.Error{Status: code, Message: fmt.Sprintf("%s refuses with %d", x.provider.Name, code)}
@@ -42,18 +42,18 @@ func Error(code int) Answer {
 	}
 }
 
-// Silence never answers. It ends when the peer does.
+// Silence never responds. It ends when the peer disconnects.
 func Silence(x *Exchange) { x.Wait() }
 
-// ResetBeforeHeaders resets the connection instead of answering.
+// ResetBeforeHeaders resets the connection instead of responding.
 func ResetBeforeHeaders(x *Exchange) { x.ResetConn() }
 
-// CloseBeforeHeaders closes the connection in good order instead of answering;
-// over HTTP/2 it ends the stream with an error.
+// CloseBeforeHeaders closes the connection normally instead of responding. Over HTTP/2
+// it ends the stream with an error.
 func CloseBeforeHeaders(x *Exchange) { x.Abort() }
 
-// CutMidStream resets the connection after n events of the default stream;
-// over HTTP/2 it resets the stream, which leaves the events their order.
+// CutMidStream resets the connection after n events of the default stream. Over HTTP/2
+// it resets the stream, after the events.
 func CutMidStream(n int) Answer {
 	return func(x *Exchange) {
 		x.SendEvents(n)
@@ -64,8 +64,8 @@ func CutMidStream(n int) Answer {
 	}
 }
 
-// CutMidBody promises missing bytes more than the default answer has, sends
-// what there is and closes; over HTTP/2 it ends the stream with an error.
+// CutMidBody sends the default response with a Content-Length that is too large by
+// missing bytes, and closes the connection. Over HTTP/2 it ends the stream with an error.
 func CutMidBody(missing int) Answer {
 	return func(x *Exchange) {
 		reply := x.document()
@@ -78,8 +78,8 @@ func CutMidBody(missing int) Answer {
 	}
 }
 
-// StallMidStream falls silent after n events of the default stream; with 0
-// after the headers. It ends when the peer does.
+// StallMidStream sends nothing after n events of the default stream; with 0, nothing
+// after the headers. It ends when the peer disconnects.
 func StallMidStream(n int) Answer {
 	return func(x *Exchange) {
 		x.SendEvents(n)
@@ -88,9 +88,9 @@ func StallMidStream(n int) Answer {
 }
 
 // Gated sends the default stream: the headers at once, then an event for each
-// value received from gate. A closed gate lets the rest pass. It ends early
-// when the peer is gone, after which nothing receives from gate: a test that
-// may go on sending selects on Request.Done too.
+// value received from gate. When gate is closed, the rest follows. It ends early
+// when the peer disconnects; then nothing receives from gate, so a test that may still
+// send must also select on Request.Done.
 func Gated(gate <-chan struct{}) Answer {
 	return func(x *Exchange) {
 		x.send(x.stream(), func(int) bool {
@@ -104,8 +104,8 @@ func Gated(gate <-chan struct{}) Answer {
 	}
 }
 
-// SlowEvents sends a stream of n text deltas, and what frames them in the API
-// called, with a pause before each event but the first.
+// SlowEvents sends a stream of n text deltas, with the other events of the called API,
+// and a pause before each event except the first.
 func SlowEvents(n int, pause time.Duration) Answer {
 	return func(x *Exchange) {
 		timer := time.NewTimer(pause)
@@ -125,8 +125,8 @@ func SlowEvents(n int, pause time.Duration) Answer {
 	}
 }
 
-// BigStream sends a stream of n text deltas of size bytes each, as fast as the
-// peer takes it.
+// BigStream sends a stream of n text deltas of size bytes each, as fast as the peer reads
+// it.
 func BigStream(n, size int) Answer {
 	return func(x *Exchange) {
 		delta := " " + strings.Repeat("x", max(1, size-1))
@@ -134,8 +134,8 @@ func BigStream(n, size int) Answer {
 	}
 }
 
-// Events sends a stream of exactly these bytes, flushed one by one: an error
-// as the first event, a comment, an event cut in two.
+// Events sends a stream of exactly these bytes and flushes each element: for example an
+// error as the first event, a comment, an event in two chunks.
 func Events(events ...string) Answer {
 	return func(x *Exchange) {
 		x.send(demo.Reply{Status: http.StatusOK, Events: func(yield func([]byte) bool) {
