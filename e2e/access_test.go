@@ -84,9 +84,9 @@ type access struct {
 
 // wantProvider checks that a request was served by one provider, which saw no
 // credential but its own.
-func (a access) wantProvider(t *testing.T, answer gatewaytest.Answer, p *recorder.Provider, model string) {
+func (a access) wantProvider(t *testing.T, answer gatewaytest.Response, p *recorder.Provider, model string) {
 	t.Helper()
-	if answer.Status != 200 || !strings.Contains(answer.Body, p.AnswerText(model)) {
+	if answer.Status != 200 || !strings.Contains(answer.Body, p.ResponseText(model)) {
 		t.Errorf("response %d %s, want that of %s", answer.Status, answer.Body, p.Name)
 	}
 	for _, r := range p.Requests() {
@@ -439,7 +439,7 @@ func (a access) lists(t *testing.T) {
 
 // deleted: a key that is taken out is refused at once; what it began goes on.
 func (a access) deleted(t *testing.T, remove func()) {
-	ask := func(key string) gatewaytest.Answer {
+	ask := func(key string) gatewaytest.Response {
 		return a.Post("/v1/chat/completions", `{"model":"alpha:small"}`, "Authorization", "Bearer "+key)
 	}
 	a.wantProvider(t, ask(keyDeleted), a.alpha, "small")

@@ -36,7 +36,7 @@ func trickle(x *recorder.Exchange) {
 var outcomes = []struct {
 	name     string
 	provider string // the kind of the provider that is asked first
-	answer   recorder.Answer
+	answer   recorder.Response
 	stream   bool
 	alone    bool // there is no second provider
 	leaves   leaves

@@ -45,7 +45,7 @@ func clientOf(t *testing.T, http2 bool) *http.Client {
 }
 
 // post sends a JSON body and reads the response to its end.
-func post(t *testing.T, client *http.Client, url string, body []byte, length bool) gatewaytest.Answer {
+func post(t *testing.T, client *http.Client, url string, body []byte, length bool) gatewaytest.Response {
 	t.Helper()
 	var r io.Reader = bytes.NewReader(body)
 	if !length {
@@ -62,7 +62,7 @@ func post(t *testing.T, client *http.Client, url string, body []byte, length boo
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+	return gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
 }
 
 // A body arrives as it was sent but for the model, and for `models`, which is
@@ -125,7 +125,7 @@ providers:
 			second.Script(recorder.CloseBeforeHeaders)
 			body := []byte(head + `"first:m", "models":["second:org/a-longer-name", "third:x"]` + tail)
 			a := post(t, tr.client(t), g.URL+"/v1/chat/completions", body, tr.length)
-			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "3" || !strings.Contains(a.Body, third.AnswerText("x")) {
+			if a.Status != 200 || a.Header.Get("X-Weir-Attempts") != "3" || !strings.Contains(a.Body, third.ResponseText("x")) {
 				t.Errorf("response %d after %s attempts: %s", a.Status, a.Header.Get("X-Weir-Attempts"), a.Body)
 			}
 			sameBody(t, "first", []byte(head+`"m"`+tail), first.Last(t).Body)

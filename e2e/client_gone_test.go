@@ -13,7 +13,7 @@ import (
 )
 
 // then sends some bytes of a type, and waits until the peer is gone.
-func then(contentType, body string) recorder.Answer {
+func then(contentType, body string) recorder.Response {
 	return func(x *recorder.Exchange) {
 		x.Header().Set("Content-Type", contentType)
 		x.WriteHeader(200)
@@ -54,7 +54,7 @@ providers:
 	const events = "text/event-stream"
 	for i, c := range []struct {
 		name, path, extra string
-		answer            recorder.Answer
+		answer            recorder.Response
 		read              string // what the client reads before it leaves; empty: not even the headers
 		want              string // of the attempt
 		request           string

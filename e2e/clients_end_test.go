@@ -50,7 +50,7 @@ on_http_request:
 			once := map[string]any{"max_retries": 0}
 			one := step{c.op, "p:m", prompt, once}
 			got := runSteps(t, c.script, g.URL, accessKey, []step{one, one, one})
-			checkResult(t, c.op, got[0], strict.AnswerText("m"))
+			checkResult(t, c.op, got[0], strict.ResponseText("m"))
 			if diff := cmp.Diff(result{Error: &c.want}, got[1]); diff != "" {
 				t.Errorf("cut between events: - want, + got:\n%s", diff)
 			}

@@ -58,7 +58,7 @@ func TestClientsAtALimit(t *testing.T) {
 				return metric(t, g, `weir_limit_reached_total{limit="key_requests"}`) != before
 			})
 			release()
-			checkResult(t, c.op, <-got, p.AnswerText("m"))
+			checkResult(t, c.op, <-got, p.ResponseText("m"))
 			inUse(t, g, 0)
 		})
 	}

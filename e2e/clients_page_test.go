@@ -87,7 +87,7 @@ func codeOfPage(t *testing.T, p *recorder.Provider, cmd *exec.Cmd, code string) 
 	t.Helper()
 	cmd.Stdin = strings.NewReader(code)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "WEIR_KEY=" + accessKey}
-	if out := output(t, cmd); !bytes.Contains(out, []byte(p.AnswerText("llama3.2"))) {
+	if out := output(t, cmd); !bytes.Contains(out, []byte(p.ResponseText("llama3.2"))) {
 		t.Errorf("%s\nprinted %s", code, out)
 	}
 	if len(p.Requests()) == 0 {

@@ -116,9 +116,9 @@ func TestClients(t *testing.T) {
 		listed = append(listed, c.name+":listed")
 	}
 	failing := recorder.Start(t, recorder.WithName("failing"))
-	failing.Script(slices.Repeat([]recorder.Answer{recorder.Error(400)}, 2*len(clients))...)
+	failing.Script(slices.Repeat([]recorder.Response{recorder.Error(400)}, 2*len(clients))...)
 	silent := recorder.Start(t)
-	silent.Script(slices.Repeat([]recorder.Answer{recorder.Silence}, 2*len(clients))...)
+	silent.Script(slices.Repeat([]recorder.Response{recorder.Silence}, 2*len(clients))...)
 	add("failing", failing.URL())
 	add("silent", silent.URL())
 	add("refused", "http://"+recorder.ClosedAddr(t))
@@ -158,7 +158,7 @@ on_http_request:
 			received := p.Requests()
 
 			for i, op := range c.ops {
-				checkResult(t, op, direct[i], p.AnswerText("m"))
+				checkResult(t, op, direct[i], p.ResponseText("m"))
 				if diff := cmp.Diff(direct[i], got[i]); diff != "" {
 					t.Errorf("%s: - at the provider, + through the gateway:\n%s", op, diff)
 				}
@@ -384,7 +384,7 @@ providers:
 			p.Reset()
 			direct := curl(t, p.URL(), c.header+"key-of-alpha", c.args("m"))
 			through := curl(t, g.URL, c.header+accessKey, c.args("alpha:m"))
-			if direct != through || !strings.Contains(direct, p.AnswerText("m")) && !strings.Contains(c.name, "streamed") {
+			if direct != through || !strings.Contains(direct, p.ResponseText("m")) && !strings.Contains(c.name, "streamed") {
 				t.Errorf("at the provider:\n%s\nthrough the gateway:\n%s", direct, through)
 			}
 			r := p.WaitRequests(t, 2)

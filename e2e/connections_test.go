@@ -102,7 +102,7 @@ func TestSilentConnections(t *testing.T) {
 		return string(b), err
 	}
 	slot := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: gatewaytest.Patience}
-	if b, err := post(slot); err != nil || !strings.Contains(b, p.AnswerText("m")) {
+	if b, err := post(slot); err != nil || !strings.Contains(b, p.ResponseText("m")) {
 		t.Fatal(b, err)
 	}
 
@@ -113,7 +113,7 @@ func TestSilentConnections(t *testing.T) {
 		t.Errorf("limit %d", value)
 	}
 	for range 5 {
-		if b, err := post(slot); err != nil || !strings.Contains(b, p.AnswerText("m")) {
+		if b, err := post(slot); err != nil || !strings.Contains(b, p.ResponseText("m")) {
 			t.Errorf("at the limit: %q, %v", b, err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestSilentConnections(t *testing.T) {
 	// One after the other goes, and a new client gets in.
 	gatewaytest.Eventually(t, "a new client is served", func() bool {
 		b, err := post(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: gatewaytest.Patience})
-		return err == nil && strings.Contains(b, p.AnswerText("m"))
+		return err == nil && strings.Contains(b, p.ResponseText("m"))
 	})
 	if now := connectionHealthOf(t, g).Envoy; now.PID != envoy || now.Deaths != 0 || now.State != "running" {
 		t.Errorf("envoy was %d, and is %+v", envoy, now)
@@ -145,7 +145,7 @@ func TestConnectionsToAProvider(t *testing.T) {
 			gate := make(chan struct{})
 			p.Script(recorder.Gated(gate))
 			type result struct {
-				answer gatewaytest.Answer
+				answer gatewaytest.Response
 				model  string
 			}
 			results := make(chan result, 2)

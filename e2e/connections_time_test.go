@@ -148,7 +148,7 @@ func TestConnectionAge(t *testing.T) {
 			}
 			b, err := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			if err != nil || !strings.Contains(string(b), p.AnswerText("m")) {
+			if err != nil || !strings.Contains(string(b), p.ResponseText("m")) {
 				t.Fatalf("%s: request %d: %q, %v", name, sent, b, err)
 			}
 			sent++

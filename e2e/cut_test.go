@@ -47,7 +47,7 @@ limits: {client_buffer_bytes: 16777216}
 		before := waited()
 		for _, test := range []struct {
 			name, body string
-			answer     recorder.Answer
+			answer     recorder.Response
 		}{
 			{"stream", stream, recorder.CutMidStream(2)},
 			{"whole", whole, recorder.CutMidBody(5)},

@@ -42,7 +42,7 @@ on_http_request:
 	return e
 }
 
-func (e *ejecting) from(key, body string) gatewaytest.Answer {
+func (e *ejecting) from(key, body string) gatewaytest.Response {
 	return e.Post("/v1/chat/completions", body, "Authorization", "Bearer "+key)
 }
 

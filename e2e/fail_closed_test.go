@@ -85,7 +85,7 @@ func (c closing) nothingSent(t *testing.T) {
 }
 
 // wantUnavailable checks the response of a gateway whose Weir is gone.
-func wantUnavailable(t *testing.T, a gatewaytest.Answer, path string) {
+func wantUnavailable(t *testing.T, a gatewaytest.Response, path string) {
 	t.Helper()
 	if want := errorBody(path, "gateway_unavailable", undecided); a.Status != 503 || a.Body != want || a.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("response %d %s %v\nwant     503 %s", a.Status, a.Body, a.Header, want)
@@ -186,7 +186,7 @@ func (c closing) killedInTheMiddle(t *testing.T, g *gatewaytest.Served) {
 			_ = resp.Body.Close()
 		}
 	}()
-	failed := make([]gatewaytest.Answer, len(paths))
+	failed := make([]gatewaytest.Response, len(paths))
 	var retries sync.WaitGroup
 	stage(t, "first attempts run that will fail", func(t *testing.T) {
 		for i, path := range paths {
@@ -206,7 +206,7 @@ func (c closing) killedInTheMiddle(t *testing.T, g *gatewaytest.Served) {
 		}
 	})
 	g.Pause(t)
-	undecidedYet := make([]gatewaytest.Answer, len(paths))
+	undecidedYet := make([]gatewaytest.Response, len(paths))
 	var decisions sync.WaitGroup
 	stage(t, "requests wait for a decision", func(t *testing.T) {
 		for i, path := range paths {

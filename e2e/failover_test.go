@@ -15,7 +15,7 @@ import (
 // (docs/failover.md).
 var failures = []struct {
 	name   string
-	answer recorder.Answer
+	answer recorder.Response
 }{
 	{"401", recorder.Status(401, nil, "no")},
 	{"403", recorder.Status(403, nil, "no")},
@@ -77,7 +77,7 @@ on_http_request:
 		t.Helper()
 		body := `{"model":"` + model + `", "models" : ["second:big/model"], "n": 1e400, "stream": false}`
 		a := g.Post("/v1/chat/completions?beta=true", body, "Authorization", "Bearer client-secret", "X-Custom", "kept", "Cookie", "a=b", "X-Forwarded-For", "1.2.3.4", "X-Envoy-Max-Retries", "0", "X-Weir-Stream", "1")
-		if a.Status != 200 || !strings.Contains(a.Body, second.AnswerText("big/model")) {
+		if a.Status != 200 || !strings.Contains(a.Body, second.ResponseText("big/model")) {
 			t.Fatalf("response %d %s, want the second provider's", a.Status, a.Body)
 		}
 		for name, want := range map[string]string{"X-Weir-Attempts": attempts, "X-Weir-Provider": "second", "X-Weir-Model": "big/model"} {
@@ -163,7 +163,7 @@ on_http_request:
 	})
 }
 
-func wantError(t *testing.T, a gatewaytest.Answer, status int, body string) {
+func wantError(t *testing.T, a gatewaytest.Response, status int, body string) {
 	t.Helper()
 	if a.Status != status || a.Body != body || a.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("response %d %s (%s)\nwant     %d %s", a.Status, a.Body, a.Header.Get("Content-Type"), status, body)

@@ -104,7 +104,7 @@ func TestGateOfDeadWeir(t *testing.T) {
 		<-gone
 		_, _ = io.WriteString(x, content)
 	})
-	var a gatewaytest.Answer
+	var a gatewaytest.Response
 	var answered sync.WaitGroup
 	answered.Go(func() {
 		a = g.Post("/v1/chat/completions", `{"model":"first:m","models":["second:m"],"stream":true}`)

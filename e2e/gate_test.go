@@ -13,7 +13,7 @@ import (
 )
 
 // thenSilence sends a stream's beginning, and nothing more.
-func thenSilence(events ...string) recorder.Answer {
+func thenSilence(events ...string) recorder.Response {
 	return func(x *recorder.Exchange) {
 		recorder.Events(events...)(x)
 		x.Flush()
@@ -22,7 +22,7 @@ func thenSilence(events ...string) recorder.Answer {
 }
 
 // thenReset sends bytes and resets the connection.
-func thenReset(contentType, body string) recorder.Answer {
+func thenReset(contentType, body string) recorder.Response {
 	return func(x *recorder.Exchange) {
 		x.Header().Set("Content-Type", contentType)
 		x.WriteHeader(200)
@@ -53,7 +53,7 @@ on_http_request:
 	var answered []http.Header
 	for _, c := range []struct {
 		name, path, extra string
-		answer            recorder.Answer
+		answer            recorder.Response
 		cause             string
 	}{
 		{"chat: error event after role", "/v1/chat/completions", `,"stream":true`, recorder.Events(": hello\n\n", roleOnly, "data: {\"error\":\"no\"}\n\n"), "error_answer"},
@@ -137,9 +137,9 @@ on_http_request:
 func TestTotalTimeoutOfStreams(t *testing.T) {
 	t.Parallel()
 	silent := recorder.Start(t)
-	silent.Script(slices.Repeat([]recorder.Answer{recorder.Silence}, 20)...)
+	silent.Script(slices.Repeat([]recorder.Response{recorder.Silence}, 20)...)
 	held := recorder.Start(t)
-	held.Script(slices.Repeat([]recorder.Answer{thenSilence(roleOnly)}, 20)...)
+	held.Script(slices.Repeat([]recorder.Response{thenSilence(roleOnly)}, 20)...)
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 on_http_request:
   - type: ai-gateway

@@ -51,7 +51,7 @@ on_http_request:
 							_, _ = io.WriteString(x, whole)
 							x.Header().Set(http.TrailerPrefix+"X-Took", "1")
 						})
-						answered := make(chan gatewaytest.Answer, 1)
+						answered := make(chan gatewaytest.Response, 1)
 						client := clientOf(t, overHTTP2)
 						go func() {
 							answered <- post(t, client, g.URL+"/v1/chat/completions", []byte(`{"models":["`+id+`:m","other:m"],"stream":true}`), true)
@@ -104,7 +104,7 @@ providers:
 	type given struct {
 		id     string
 		p      *recorder.Provider
-		answer recorder.Answer
+		answer recorder.Response
 	}
 	for name, c := range map[string]given{
 		"HTTP/1.1":            {"one", one, recorder.Default},

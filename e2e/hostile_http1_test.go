@@ -208,10 +208,10 @@ func (h *hostile) http1(t *testing.T) {
 					t.Fatalf("%v in %.1000q", err, received[i])
 				}
 				b, err := io.ReadAll(resp.Body)
-				a := gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+				a := gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
 				if want.status == 200 {
 					sent++
-					if a.Status != 200 || !strings.Contains(a.Body, h.p.AnswerText(fmt.Sprintf("case-%d.", i))) {
+					if a.Status != 200 || !strings.Contains(a.Body, h.p.ResponseText(fmt.Sprintf("case-%d.", i))) {
 						t.Errorf("response %d %s", a.Status, a.Body)
 					}
 					continue

@@ -114,7 +114,7 @@ func (h *hostile) http2(t *testing.T) {
 				t.Errorf("response %d %s %v, want %d", a.outcome.status, a.body, a.err, test.want.status)
 			case a.outcome.status == 200:
 				sent = 1
-				if !strings.Contains(a.body, h.p.AnswerText(model)) {
+				if !strings.Contains(a.body, h.p.ResponseText(model)) {
 					t.Errorf("response %s", a.body)
 				}
 			case a.outcome.status > 0:

@@ -70,17 +70,17 @@ func (h *hostile) sizes(t *testing.T) {
 }
 
 // answers reads n answers from a connection.
-func answers(t *testing.T, conn net.Conn, n int) []gatewaytest.Answer {
+func answers(t *testing.T, conn net.Conn, n int) []gatewaytest.Response {
 	t.Helper()
 	r := bufio.NewReader(conn)
-	var out []gatewaytest.Answer
+	var out []gatewaytest.Response
 	for range n {
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatalf("response %d of %d: %v", len(out)+1, n, err)
 		}
 		b, err := io.ReadAll(resp.Body)
-		out = append(out, gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err})
+		out = append(out, gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err})
 	}
 	return out
 }
@@ -131,7 +131,7 @@ func (h *hostile) patience(t *testing.T, slow map[string]net.Conn) {
 			t.Fatal(err)
 		}
 		b, err := io.ReadAll(resp.Body)
-		a := gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+		a := gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
 		if r := h.wantSent(t, a, "/v1/chat/completions", `{"model":"m"}`); r.Header.Get("Expect") != "" {
 			t.Error("p received Expect")
 		}

@@ -114,7 +114,7 @@ func errorBody(path, code, message string) string {
 }
 
 // wantRefusal checks a response that no provider had a part in.
-func wantRefusal(t *testing.T, a gatewaytest.Answer, path, code, message string) {
+func wantRefusal(t *testing.T, a gatewaytest.Response, path, code, message string) {
 	t.Helper()
 	if want := errorBody(path, code, message); a.Status != specified[code].status || a.Body != want {
 		t.Errorf("response %d %s\nwant     %d %s", a.Status, a.Body, specified[code].status, want)
@@ -138,7 +138,7 @@ func (h *hostile) nothingSent(t *testing.T) {
 }
 
 // wantSent checks that p received one request and no other provider any.
-func (h *hostile) wantSent(t *testing.T, a gatewaytest.Answer, path, body string) recorder.Request {
+func (h *hostile) wantSent(t *testing.T, a gatewaytest.Response, path, body string) recorder.Request {
 	t.Helper()
 	if a.Status != 200 || !strings.Contains(a.Body, "p answers as ") || a.Header.Get("X-Weir-Attempts") != "1" {
 		t.Errorf("response %d %s %v", a.Status, a.Body, a.Header)

@@ -72,7 +72,7 @@ func hold(t *testing.T, g *gatewaytest.Gateway, p *recorder.Provider, client *ht
 }
 
 // wantLimited checks a refusal by a limit.
-func wantLimited(t *testing.T, a gatewaytest.Answer, path string, status int, code, message string) {
+func wantLimited(t *testing.T, a gatewaytest.Response, path string, status int, code, message string) {
 	t.Helper()
 	if a.Status != status || a.Header.Get("Retry-After") != "1" {
 		t.Errorf("status %d, Retry-After %q; want %d with 1", a.Status, a.Header.Get("Retry-After"), status)
@@ -235,7 +235,7 @@ func TestBodiesOfAKeyAreLimited(t *testing.T) {
 // upload is a request whose body stops after its first byte.
 type upload struct {
 	leave  func()
-	answer chan gatewaytest.Answer
+	answer chan gatewaytest.Response
 }
 
 // startUpload starts one; the length is -1 if it is not declared.
@@ -254,30 +254,30 @@ func startUpload(t *testing.T, client *http.Client, url string, length int64, he
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	u := &upload{leave, make(chan gatewaytest.Answer, 1)}
+	u := &upload{leave, make(chan gatewaytest.Response, 1)}
 	go func() { _, _ = first.Write([]byte("{")) }()
 	go func() {
 		resp, err := client.Do(req)
 		if err != nil {
-			u.answer <- gatewaytest.Answer{Err: err}
+			u.answer <- gatewaytest.Response{Err: err}
 			return
 		}
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
-		u.answer <- gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+		u.answer <- gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
 	}()
 	return u
 }
 
 // wait gives what the client gets.
-func (u *upload) wait(t *testing.T) gatewaytest.Answer {
+func (u *upload) wait(t *testing.T) gatewaytest.Response {
 	t.Helper()
 	select {
 	case a := <-u.answer:
 		return a
 	case <-time.After(gatewaytest.Patience):
 		t.Fatal("no answer")
-		return gatewaytest.Answer{}
+		return gatewaytest.Response{}
 	}
 }
 

@@ -140,7 +140,7 @@ func (m *mixed) traffic() {
 		_ = parts.Close()
 		ask(200, "POST", "/v1/audio/transcriptions", parts.FormDataContentType(), &form)
 
-		for _, answer := range []recorder.Answer{
+		for _, answer := range []recorder.Response{
 			recorder.Status(500, http.Header{"X-Answer": {logAnswer}}, logAnswer), recorder.ResetBeforeHeaders, recorder.CloseBeforeHeaders, recorder.Silence,
 			recorder.Status(200, http.Header{"Content-Type": {"text/html"}}, logAnswer),
 		} {

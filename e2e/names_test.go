@@ -278,7 +278,7 @@ providers:
 				c.failing.Script(recorder.Status(503, nil, "busy"))
 			}
 			a := g.Post("/v1/chat/completions", `{"models":`+c.models+`}`)
-			if a.Status != 200 || !strings.Contains(a.Body, c.answers.AnswerText("m")) || a.Header.Get("X-Weir-Attempts") != c.attempts {
+			if a.Status != 200 || !strings.Contains(a.Body, c.answers.ResponseText("m")) || a.Header.Get("X-Weir-Attempts") != c.attempts {
 				t.Fatalf("response %d %s after %s attempts", a.Status, a.Body, a.Header.Get("X-Weir-Attempts"))
 			}
 			if got := a.Header.Get("X-Weir-Provider"); got != c.answers.Name {

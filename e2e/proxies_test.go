@@ -80,7 +80,7 @@ on_http_request:
       headers: {X-Client: "${conn.client_ip}"}
       providers: [{id: p, base_url: %q, models: [{id: m}]}]
 `, p.URL()))
-			var answered []gatewaytest.Answer
+			var answered []gatewaytest.Response
 			var wanted []string
 			for _, a := range test.asks {
 				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(a.from)}, Timeout: gatewaytest.Patience}

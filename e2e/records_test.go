@@ -97,7 +97,7 @@ func TestRequestIDs(t *testing.T) {
 	const theirs = "6f1c1a52-1111-4222-8333-444455556666"
 	t.Run("the client's", func(t *testing.T) {
 		gate := make(chan struct{})
-		var answers [2]gatewaytest.Answer
+		var answers [2]gatewaytest.Response
 		var all sync.WaitGroup
 		for i := range answers {
 			p.Script(func(x *recorder.Exchange) {
@@ -171,7 +171,7 @@ providers:
 	}
 	const prompt = `"messages":[{"role":"user","content":"SENTINEL-prompt"}],"user":"SENTINEL","metadata":{"k":"SENTINEL"},"tools":[{"type":"function","function":{"name":"SENTINEL"}}]`
 	n := 0
-	for _, answer := range []recorder.Answer{
+	for _, answer := range []recorder.Response{
 		recorder.Status(200, said, `{"object":"chat.completion","model":"SENTINEL","choices":[{"message":{"content":"SENTINEL-answer"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"note":"SENTINEL"}}`),
 		recorder.Status(200, said, `{"object":"SENTINEL`),
 		recorder.Status(400, said, `{"error":{"message":"SENTINEL-error"}}`),

@@ -81,7 +81,7 @@ func (l *load) ask(method, path, body string, right func(answer string) bool) {
 func (l *load) chat(body, model string, from ...*recorder.Provider) {
 	l.ask(http.MethodPost, "/v1/chat/completions", body, func(answer string) bool {
 		text, whole := content(answer)
-		return whole && slices.ContainsFunc(from, func(p *recorder.Provider) bool { return text == p.AnswerText(model) })
+		return whole && slices.ContainsFunc(from, func(p *recorder.Provider) bool { return text == p.ResponseText(model) })
 	})
 }
 
@@ -112,21 +112,21 @@ func content(answer string) (text string, whole bool) {
 }
 
 // background sends a request and gives what waits for its response.
-func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewaytest.Answer {
+func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewaytest.Response {
 	t.Helper()
-	done := make(chan gatewaytest.Answer, 1)
+	done := make(chan gatewaytest.Response, 1)
 	go func() {
 		defer close(done) // Post may end the goroutine
 		done <- g.Post("/v1/chat/completions", body)
 	}()
-	return func() gatewaytest.Answer {
+	return func() gatewaytest.Response {
 		t.Helper()
 		select {
 		case a := <-done:
 			return a
 		case <-time.After(gatewaytest.Patience):
 			t.Fatalf("no response to %s", body)
-			return gatewaytest.Answer{}
+			return gatewaytest.Response{}
 		}
 	}
 }

@@ -154,7 +154,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 
 	gate := make(chan struct{})
-	var open []func() gatewaytest.Answer
+	var open []func() gatewaytest.Response
 	hold := func(p *recorder.Provider, id string) {
 		t.Helper()
 		n := len(p.Requests())
@@ -192,7 +192,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		{"models", func(t *testing.T) {
 			replace(t, "id: alpha,", "id: alpha, models: [{id: listed, provider_model_id: m-alpha}],")
 		}, func(t *testing.T) {
-			if a := g.Post("/v1/chat/completions", `{"model":"listed"}`); !strings.Contains(a.Body, alpha.AnswerText("m-alpha")) {
+			if a := g.Post("/v1/chat/completions", `{"model":"listed"}`); !strings.Contains(a.Body, alpha.ResponseText("m-alpha")) {
 				t.Errorf("response %d %s", a.Status, a.Body)
 			}
 		}},
@@ -315,7 +315,7 @@ func TestFailoverAcrossReload(t *testing.T) {
 				g.Reload(c.after.String())
 				close(gate)
 				a := answer()
-				if text, whole := content(a.Body); a.Status != http.StatusOK || !whole || text != second.AnswerText("n") || a.Header.Get("X-Weir-Attempts") != "2" {
+				if text, whole := content(a.Body); a.Status != http.StatusOK || !whole || text != second.ResponseText("n") || a.Header.Get("X-Weir-Attempts") != "2" {
 					t.Fatalf("response %d %s %v", a.Status, a.Body, a.Header)
 				}
 				r := second.Last(t)
@@ -357,7 +357,7 @@ func TestUploadAcrossReload(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if text, _ := content(string(answer)); err != nil || resp.StatusCode != http.StatusOK || text != p.AnswerText("m") {
+	if text, _ := content(string(answer)); err != nil || resp.StatusCode != http.StatusOK || text != p.ResponseText("m") {
 		t.Errorf("response %d %s, %v", resp.StatusCode, answer, err)
 	}
 	if got := p.Last(t).Header.Get("Authorization"); got != "Bearer key-of-alpha" {

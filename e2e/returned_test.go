@@ -48,7 +48,7 @@ on_http_request:
         - {id: some, base_url: %[1]s, api_keys: [{value: %[2]q}], forward: {response_headers: [x-echo, x-of-*]}}
         - {id: every, base_url: %[1]s, api_keys: [{value: %[2]q}], forward: {response_headers: all}}
 `, p.URL(), secretOfP), gatewaytest.Secrets(secretOfP))
-	headers := func(status int) recorder.Answer {
+	headers := func(status int) recorder.Response {
 		h := http.Header{"X-Of-Provider": {"yes"}}
 		for _, name := range append(notReturned, "Www-Authenticate") {
 			h.Set(name, "evil")

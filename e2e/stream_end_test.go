@@ -206,7 +206,7 @@ providers:
 	}
 	var all []expected
 	total := 0
-	send := func(t *testing.T, p *recorder.Provider, path, body string, answer recorder.Answer, want string, cut bool) {
+	send := func(t *testing.T, p *recorder.Provider, path, body string, answer recorder.Response, want string, cut bool) {
 		t.Helper()
 		p.Reset()
 		p.Script(answer)
@@ -248,7 +248,7 @@ providers:
 	events := http.Header{"Content-Type": {"text/event-stream"}}
 	for _, c := range []struct {
 		name, path, body string
-		answer           recorder.Answer
+		answer           recorder.Response
 		want             string
 	}{
 		{"unreadable", "/v1/chat/completions", `{"model":"one:m","stream":true}`, recorder.Status(200, http.Header{"Content-Type": {"text/event-stream"}, "Content-Encoding": {"br"}}, "???"), "???"},

@@ -207,7 +207,7 @@ on_http_request: [{type: ai-gateway, config: {outlier_detection: {disabled: true
 
 		for _, w := range []struct {
 			name   string
-			answer recorder.Answer
+			answer recorder.Response
 			events int // that the client waits for; -1: not even for headers
 			silent bool
 		}{

@@ -12,7 +12,7 @@ import (
 )
 
 // withTrailers sends a response that ends in HTTP/2 trailers.
-func withTrailers(contentType string, pieces ...string) recorder.Answer {
+func withTrailers(contentType string, pieces ...string) recorder.Response {
 	return func(x *recorder.Exchange) {
 		x.Header().Set("Content-Type", contentType)
 		x.Flush()

@@ -76,7 +76,7 @@ func (h *hostile) upgrades(t *testing.T) {
 }
 
 // readAnswer reads one response of HTTP/1.1.
-func readAnswer(t *testing.T, stream *bufio.Reader) gatewaytest.Answer {
+func readAnswer(t *testing.T, stream *bufio.Reader) gatewaytest.Response {
 	t.Helper()
 	resp, err := http.ReadResponse(stream, nil)
 	if err != nil {
@@ -84,5 +84,5 @@ func readAnswer(t *testing.T, stream *bufio.Reader) gatewaytest.Answer {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
+	return gatewaytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(b), Err: err}
 }

@@ -134,7 +134,7 @@ func TestUsage(t *testing.T) {
 	type sent struct {
 		model  string
 		packed bool
-		answer gatewaytest.Answer
+		answer gatewaytest.Response
 	}
 	var all []sent
 	models := ""

@@ -187,7 +187,7 @@ func check(t *testing.T, answer string, stands map[string]*recorder.Provider, w 
 		if w.header != "" && r.Header.Get(w.header) != w.key {
 			t.Errorf("%s received %s: %q, want %q", host, w.header, r.Header.Get(w.header), w.key)
 		}
-		text := s.AnswerText(w.model)
+		text := s.ResponseText(w.model)
 		if strings.HasSuffix(w.path, "/embeddings") {
 			text = `"object":"embedding"`
 		}

@@ -80,7 +80,7 @@ func TestBoot(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), p.AnswerText("m")) {
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), p.ResponseText("m")) {
 			t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 		}
 	}

@@ -108,7 +108,7 @@ func TestRunWithoutConfiguration(t *testing.T) {
 	}
 	_, command, _ := strings.Cut(printed, "Try it:\n")
 	command, _, _ = strings.Cut(command, "\n\n")
-	for model, want := range map[string]string{"demo": "built-in demo model", "llama3.2:1b": ollama.AnswerText("llama3.2:1b")} {
+	for model, want := range map[string]string{"demo": "built-in demo model", "llama3.2:1b": ollama.ResponseText("llama3.2:1b")} {
 		out, err := exec.CommandContext(ctx, "sh", "-c", strings.Replace(command, `"demo"`, `"`+model+`"`, 1)).Output()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%v\n%s\nprinted %s, want %s", err, command, out, want)

@@ -407,8 +407,8 @@ func (g *Gateway) Admin(path string) string {
 	return string(b)
 }
 
-// Answer is the response that a client received.
-type Answer struct {
+// Response is the response that a client received.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   string
@@ -417,19 +417,19 @@ type Answer struct {
 }
 
 // Post sends a JSON body. header holds names and values in turn.
-func (g *Gateway) Post(path, body string, header ...string) Answer {
+func (g *Gateway) Post(path, body string, header ...string) Response {
 	g.t.Helper()
 	return g.Send(http.MethodPost, path, strings.NewReader(body), append([]string{"Content-Type", "application/json"}, header...)...)
 }
 
 // Get sends a request without a body.
-func (g *Gateway) Get(path string, header ...string) Answer {
+func (g *Gateway) Get(path string, header ...string) Response {
 	g.t.Helper()
 	return g.Send(http.MethodGet, path, nil, header...)
 }
 
 // Send sends any request on a connection of its own.
-func (g *Gateway) Send(method, path string, body io.Reader, header ...string) Answer {
+func (g *Gateway) Send(method, path string, body io.Reader, header ...string) Response {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
@@ -451,7 +451,7 @@ func (g *Gateway) Send(method, path string, body io.Reader, header ...string) An
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return Answer{resp.StatusCode, resp.Header, string(b), err}
+	return Response{resp.StatusCode, resp.Header, string(b), err}
 }
 
 // Address returns the host and port for clients that send raw bytes.

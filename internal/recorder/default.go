@@ -20,7 +20,7 @@ func (x *Exchange) reply() demo.Reply {
 		if err != nil {
 			return surface.Refuse(err)
 		}
-		return surface.Reply(p, x.provider.AnswerText(p.Model))
+		return surface.Reply(p, x.provider.ResponseText(p.Model))
 	case post && strings.HasSuffix(path, "/audio/transcriptions"):
 		return x.transcription()
 	case get && strings.HasSuffix(path, "/models"):
@@ -44,7 +44,7 @@ func (x *Exchange) document() demo.Reply {
 	surface, _ := demo.SurfaceOf(x.HTTP.URL.Path)
 	p, _ := x.prompt(surface)
 	p.Stream = false
-	return surface.Reply(p, x.provider.AnswerText(p.Model))
+	return surface.Reply(p, x.provider.ResponseText(p.Model))
 }
 
 // stream returns a stream with deltas of these texts, or else of the default response,
@@ -54,7 +54,7 @@ func (x *Exchange) stream(texts ...string) demo.Reply {
 		p, _ := x.prompt(surface) // a fault does not depend on the body
 		p.Stream = true
 		if len(texts) == 0 {
-			texts = []string{x.provider.AnswerText(p.Model)}
+			texts = []string{x.provider.ResponseText(p.Model)}
 		}
 		return surface.Reply(p, strings.Join(texts, ""))
 	}
@@ -81,7 +81,7 @@ func (x *Exchange) transcription() demo.Reply {
 		return demo.Refuse(x.HTTP, &demo.Error{Status: http.StatusBadRequest, Message: err.Error()})
 	}
 	// A map of strings always encodes.
-	body, _ := json.Marshal(map[string]string{"text": x.provider.AnswerText(x.HTTP.FormValue("model"))})
+	body, _ := json.Marshal(map[string]string{"text": x.provider.ResponseText(x.HTTP.FormValue("model"))})
 	return demo.Reply{Status: http.StatusOK, Body: body}
 }
 

@@ -11,7 +11,7 @@
 // A request is recorded when its body has arrived, before the response. The responses of
 // a Script are used first, in the order in which requests are recorded. After them comes
 // the function given to Respond, or else Default: it serves the endpoints of package demo,
-// models, and audio transcriptions. Its text is AnswerText, which names the provider and
+// models, and audio transcriptions. Its text is ResponseText, which names the provider and
 // the requested model.
 //
 // A test can also write a Response of its own, a function that uses the Exchange. This
@@ -54,8 +54,8 @@ type Provider struct {
 	mu       sync.Mutex
 	requests []Request
 	arrived  chan struct{} // closed and replaced with each request
-	script   []Answer
-	respond  Answer
+	script   []Response
+	respond  Response
 	closed   bool
 	handlers sync.WaitGroup
 
@@ -269,14 +269,14 @@ func (p *Provider) Respond(f func(w http.ResponseWriter, r *http.Request, body [
 }
 
 // Script appends responses for the next requests, one each.
-func (p *Provider) Script(responses ...Answer) {
+func (p *Provider) Script(responses ...Response) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.script = append(p.script, responses...)
 }
 
-// AnswerText returns the text of the default response to a request for model.
-func (p *Provider) AnswerText(model string) string {
+// ResponseText returns the text of the default response to a request for model.
+func (p *Provider) ResponseText(model string) string {
 	return fmt.Sprintf("%s answers as %s", p.Name, model)
 }
 
@@ -317,7 +317,7 @@ func (p *Provider) begin() bool {
 }
 
 // record keeps a request and returns the response to write.
-func (p *Provider) record(r Request) Answer {
+func (p *Provider) record(r Request) Response {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.forgetful {

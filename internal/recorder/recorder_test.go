@@ -156,7 +156,7 @@ func TestTLS(t *testing.T) {
 		}
 		p := recorder.Start(t, options...)
 		status, answer, err := post(t, client(t, p, "api.example.com", test.http2), p.URL()+"/v1/chat/completions", strings.NewReader(chat))
-		if err != nil || status != 200 || !strings.Contains(answer, p.AnswerText("m1")) {
+		if err != nil || status != 200 || !strings.Contains(answer, p.ResponseText("m1")) {
 			t.Errorf("%v: %d %s %v", test, status, answer, err)
 			continue
 		}
@@ -314,7 +314,7 @@ func TestFaults(t *testing.T) {
 	some := func(err error) bool { return err != nil }
 	tests := []struct {
 		name    string
-		answer  recorder.Answer
+		answer  recorder.Response
 		path    string
 		headers bool // are there any
 		events  int
@@ -343,7 +343,7 @@ func TestFaults(t *testing.T) {
 			t.Run(variant.name+" "+test.name, func(t *testing.T) {
 				p.Reset()
 				// More than one: Go's client may try again.
-				p.Script(slices.Repeat([]recorder.Answer{test.answer}, 9)...)
+				p.Script(slices.Repeat([]recorder.Response{test.answer}, 9)...)
 				want := test.plain
 				if variant.name != "plain" {
 					want = some
@@ -379,7 +379,7 @@ func TestFaults(t *testing.T) {
 func TestSilence(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		answer recorder.Answer
+		answer recorder.Response
 		events int
 	}{
 		{"silence", recorder.Silence, -1},
@@ -472,7 +472,7 @@ func TestStreams(t *testing.T) {
 	p := recorder.Start(t)
 	tests := []struct {
 		name, path string
-		answer     recorder.Answer
+		answer     recorder.Response
 		events     int
 		size       int
 	}{

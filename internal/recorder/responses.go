@@ -12,14 +12,14 @@ import (
 )
 
 // Response writes the response to one request. The response ends when it returns.
-type Answer func(*Exchange)
+type Response func(*Exchange)
 
 // Default writes the response that fits the path. It is used after a script.
 func Default(x *Exchange) { x.send(x.reply(), nil) }
 
 // Status writes a response of exactly these bytes. The content type is JSON if header
 // has none.
-func Status(code int, header http.Header, body string) Answer {
+func Status(code int, header http.Header, body string) Response {
 	return func(x *Exchange) {
 		for name, values := range header {
 			x.Header()[http.CanonicalHeaderKey(name)] = values
@@ -35,7 +35,7 @@ func Status(code int, header http.Header, body string) Answer {
 
 // Error writes an error in the shape of the API that was called. The message names the
 // provider.
-func Error(code int) Answer {
+func Error(code int) Response {
 	return func(x *Exchange) {
 		e := &demo.Error{Status: code, Message: fmt.Sprintf("%s refuses with %d", x.provider.Name, code)}
 		x.send(demo.Refuse(x.HTTP, e), nil)
@@ -54,7 +54,7 @@ func CloseBeforeHeaders(x *Exchange) { x.Abort() }
 
 // CutMidStream resets the connection after n events of the default stream. Over HTTP/2
 // it resets the stream, after the events.
-func CutMidStream(n int) Answer {
+func CutMidStream(n int) Response {
 	return func(x *Exchange) {
 		x.SendEvents(n)
 		if x.HTTP.ProtoMajor == 2 {
@@ -66,7 +66,7 @@ func CutMidStream(n int) Answer {
 
 // CutMidBody sends the default response with a Content-Length that is too large by
 // missing bytes, and closes the connection. Over HTTP/2 it ends the stream with an error.
-func CutMidBody(missing int) Answer {
+func CutMidBody(missing int) Response {
 	return func(x *Exchange) {
 		reply := x.document()
 		x.Header().Set("Content-Type", "application/json")
@@ -80,7 +80,7 @@ func CutMidBody(missing int) Answer {
 
 // StallMidStream sends nothing after n events of the default stream; with 0, nothing
 // after the headers. It ends when the peer disconnects.
-func StallMidStream(n int) Answer {
+func StallMidStream(n int) Response {
 	return func(x *Exchange) {
 		x.SendEvents(n)
 		x.Wait()
@@ -91,7 +91,7 @@ func StallMidStream(n int) Answer {
 // value received from gate. When gate is closed, the rest follows. It ends early
 // when the peer disconnects; then nothing receives from gate, so a test that may still
 // send must also select on Request.Done.
-func Gated(gate <-chan struct{}) Answer {
+func Gated(gate <-chan struct{}) Response {
 	return func(x *Exchange) {
 		x.send(x.stream(), func(int) bool {
 			select {
@@ -106,7 +106,7 @@ func Gated(gate <-chan struct{}) Answer {
 
 // SlowEvents sends a stream of n text deltas, with the other events of the called API,
 // and a pause before each event except the first.
-func SlowEvents(n int, pause time.Duration) Answer {
+func SlowEvents(n int, pause time.Duration) Response {
 	return func(x *Exchange) {
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
@@ -127,7 +127,7 @@ func SlowEvents(n int, pause time.Duration) Answer {
 
 // BigStream sends a stream of n text deltas of size bytes each, as fast as the peer reads
 // it.
-func BigStream(n, size int) Answer {
+func BigStream(n, size int) Response {
 	return func(x *Exchange) {
 		delta := " " + strings.Repeat("x", max(1, size-1))
 		x.send(x.stream(strings.Repeat(delta, n)), nil)
@@ -136,7 +136,7 @@ func BigStream(n, size int) Answer {
 
 // Events sends a stream of exactly these bytes and flushes each element: for example an
 // error as the first event, a comment, an event in two chunks.
-func Events(events ...string) Answer {
+func Events(events ...string) Response {
 	return func(x *Exchange) {
 		x.send(demo.Reply{Status: http.StatusOK, Events: func(yield func([]byte) bool) {
 			for _, event := range events {
