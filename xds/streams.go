@@ -82,10 +82,11 @@ const endScript = `
 local find, match, sub, lower = string.find, string.match, string.sub, string.lower
 
 -- typed returns the position after a type in the data of an event without another name.
+-- It looks back no further than Weir looks ahead, so that its work grows with the text.
 local function typed(text, pattern)
   local from, to = find(text, pattern)
   while from do
-    local name = match(sub(text, 1, from), "^.*[\r\n]event: ?([^\r\n]*)\r?\n?data:[^\r\n]*$")
+    local name = match(sub(text, math.max(1, from - 512), from), "^.*[\r\n]event: ?([^\r\n]*)\r?\n?data:[^\r\n]*$")
     if name == nil or name == "" or name == "message" then return to + 1 end
     from, to = find(text, pattern, to + 1)
   end
