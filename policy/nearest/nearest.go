@@ -1,5 +1,5 @@
-// Package nearest finds the names that a misspelled word was probably meant to
-// be. It imports nothing of Weir.
+// Package nearest finds the known names that are similar to a misspelled one, for "did you
+// mean …?". It depends on nothing else: names are compared by their edit distance alone.
 package nearest
 
 import (
@@ -7,19 +7,18 @@ import (
 	"strings"
 )
 
-// What bounds the work for a word that a client wrote: a distance costs at
-// most maxLength rows of seven steps, and there are at most maxNames
-// of them.
+// Bounds on the work for a word from a client: there are at most maxNames distances, and each
+// takes at most maxLength rows of seven steps.
 const (
 	maxLength = 64   // bytes of a word or a name; longer ones are not compared
-	maxNames  = 2000 // names looked at; a catalogue has some hundreds
+	maxNames  = 2000 // names that are compared; a catalogue has a few hundred
 )
 
-// Names returns the at most n known names that word was probably meant to be,
-// the best first, equally good ones in their order. Case does not count.
+// Names returns at most n of the known names that are similar to word, the most similar
+// first; equally similar ones keep their order. Case is ignored.
 //
-// A third of the word's letters may be wrong, at most three: more would
-// suggest names that only happen to be as short.
+// At most a third of the word's letters may differ, at least one and at most three. A higher
+// limit would suggest unrelated names of a similar length.
 func Names(word string, known []string, n int) []string {
 	if word == "" || len(word) > maxLength || n <= 0 {
 		return nil
@@ -39,10 +38,10 @@ func Names(word string, known []string, n int) []string {
 	return found[:min(len(found), n)]
 }
 
-// editDistance is the Damerau-Levenshtein distance in its restricted form
-// (optimal string alignment): insertions, deletions, replacements, and swaps
-// of neighbours. It stops with limit+1 where the distance is over limit, and
-// so looks only at the band of the matrix that can stay under it.
+// editDistance returns the Damerau-Levenshtein distance in its restricted form (optimal string
+// alignment): the number of insertions, deletions, replacements and swaps of neighbors. It
+// returns limit+1 if the distance is over limit, and therefore computes only the band of the
+// matrix that can be within the limit.
 func editDistance(a, b []rune, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1

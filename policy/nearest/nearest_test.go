@@ -52,8 +52,8 @@ func TestEditDistance(t *testing.T) {
 	}
 }
 
-// The band must not change a distance: for all short words, a limit that lets
-// the whole matrix be looked at gives the same.
+// TestEditDistanceBand: for all short words, the distance is the one that the whole matrix
+// gives.
 func TestEditDistanceBand(t *testing.T) {
 	words := [][]rune{{}}
 	for i := 0; len(words) < 121; i++ { // up to four letters
@@ -73,8 +73,7 @@ func TestEditDistanceBand(t *testing.T) {
 	}
 }
 
-// A word and a list that a client chose must not cost more than a look at
-// each name: the longest word against more names than are looked at.
+// BenchmarkHostile compares the longest word with more names than are compared.
 func BenchmarkHostile(b *testing.B) {
 	names := make([]string, 10_000)
 	for i := range names {

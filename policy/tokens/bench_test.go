@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What a prompt of 1 MiB costs that has to be tokenised to its end: ordinary
-// ones, and those that a hostile client would choose.
+// BenchmarkExceeds tokenizes prompts of 1 MiB to their end: ordinary ones, and those that a
+// hostile client would choose.
 func BenchmarkExceeds(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	of := func(alphabet string) string {
@@ -51,7 +51,7 @@ func BenchmarkExceeds(b *testing.B) {
 	}
 }
 
-// What a limit costs a request that need not be tokenised.
+// BenchmarkExceedsIsCertain: requests that are not tokenized, because the result is certain.
 func BenchmarkExceedsIsCertain(b *testing.B) {
 	body := []byte(`{"prompt":"` + strings.Repeat("the quick brown fox ", 50_000) + `"}`)
 	for name, limit := range map[string]int{"small": len(body), "absurd": 1000} {

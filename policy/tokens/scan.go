@@ -2,15 +2,14 @@ package tokens
 
 import "bytes"
 
-// A cursor reads JSON that is known to be valid. It checks no more than it
-// needs to go on, and never leaves the body: where something else stands than
-// it expects, it goes to the end.
+// cursor reads JSON that is known to be valid. It checks only what it needs to continue. If
+// it finds something unexpected, it moves to the end of the body, and never beyond.
 type cursor struct {
 	body []byte
 	at   int
 }
 
-// peek skips white space and gives the next byte, 0 at the end.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (c *cursor) peek() byte {
 	for ; c.at < len(c.body); c.at++ {
 		switch b := c.body[c.at]; b {
@@ -22,10 +21,11 @@ func (c *cursor) peek() byte {
 	return 0
 }
 
+// fail moves to the end.
 func (c *cursor) fail() { c.at = len(c.body) }
 
-// more tells whether an object or array goes on, and moves to what is next in
-// it, or behind its closer. At first the cursor is at the opener.
+// more reports whether an object or array has another element, and moves to it, or past
+// the closing bracket. At the first call, the cursor is at the opening bracket.
 func (c *cursor) more(first bool, closer byte) bool {
 	if first {
 		c.at++
@@ -46,7 +46,7 @@ func (c *cursor) more(first bool, closer byte) bool {
 	return false
 }
 
-// key reads a key and its colon, and gives the inside of its quotes.
+// key reads a key and its colon, and returns the text between its quotes.
 func (c *cursor) key() (raw []byte) {
 	if c.peek() != '"' {
 		c.fail()
@@ -61,7 +61,7 @@ func (c *cursor) key() (raw []byte) {
 	return raw
 }
 
-// str reads a string at its opening quote, and gives what is inside.
+// str reads a string from its opening quote, and returns the text between its quotes.
 func (c *cursor) str() (raw []byte) {
 	start := c.at + 1
 	for i := start; ; i++ {
@@ -82,7 +82,7 @@ func (c *cursor) str() (raw []byte) {
 	}
 }
 
-// scalar reads a number or a literal.
+// scalar reads and returns a number or a literal.
 func (c *cursor) scalar() (raw []byte) {
 	start := c.at
 	for ; c.at < len(c.body); c.at++ {
@@ -101,7 +101,7 @@ func (c *cursor) scalar() (raw []byte) {
 	return nil
 }
 
-// skip passes a value over, however deep.
+// skip moves past a value.
 func (c *cursor) skip() {
 	for depth := 0; ; {
 		switch c.peek() {

@@ -8,10 +8,10 @@ import (
 	"weir/internal/jsontext"
 )
 
-// pieceSize is how much text is tokenised at once.
-const pieceSize = 4 << 10
+// chunkSize is how many bytes of text are tokenized at once.
+const chunkSize = 4 << 10
 
-// text hands out what the inside of a JSON string spells, in pieces.
+// text decodes the text between the quotes of a JSON string, and passes it on in chunks.
 func (w *walk) text(raw []byte) {
 	for len(raw) > 0 && !w.stopped {
 		if len(w.buf)-w.used < utf8.UTFMax {
@@ -38,17 +38,17 @@ func (w *walk) text(raw []byte) {
 	}
 }
 
-// flush hands out the first n decoded bytes and keeps the others.
+// flush passes on the first n decoded bytes and keeps the others.
 func (w *walk) flush(n int) {
-	if n > 0 && !w.piece(w.buf[:n]) {
+	if n > 0 && !w.chunk(w.buf[:n]) {
 		w.stop()
 	}
 	w.used = copy(w.buf[:], w.buf[n:w.used])
 }
 
-// cut returns a place in the second half of b where tokens surely end: before a
-// space that follows something else. Without one it is the last place that
-// splits no character.
+// cut returns an offset in the second half of b where a token ends: before a space that
+// follows another character. If there is none, it returns the last offset that does not
+// split a character.
 func cut(b []byte) int {
 	for i := len(b) - 1; i > len(b)/2; i-- {
 		if b[i] != ' ' {

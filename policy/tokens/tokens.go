@@ -1,23 +1,23 @@
 package tokens
 
-// maxTokenBytes is the most text that one token is taken to stand for, on
-// average over a piece. Prose and code have 3 to 10 bytes for a token in any
-// script; what has more is padding and lines of dashes.
+// maxTokenBytes is the maximum number of bytes for which one token counts, on average over a
+// chunk. Prose and code have 3 to 10 bytes per token in any script; padding and lines of
+// dashes have more.
 const maxTokenBytes = 16
 
-// Preload unpacks the vocabulary, so that the first request need not wait.
-// Call it where a limit is configured.
+// Preload unpacks the vocabulary, so that the first request does not wait for it. Call it
+// when a limit is configured.
 func Preload() { load() }
 
-// Exceeds tells whether the estimate of body's input is over limit. It stops
-// as soon as that is certain, so atLeast is no more than a lower bound: over
-// limit if the body is, and else at most limit.
+// Exceeds reports whether the estimate for a request is over limit. It stops as soon as this
+// is certain. Therefore atLeast is only a lower bound of the estimate: more than limit if the
+// estimate is over limit, otherwise at most limit.
 //
-// The body must be a JSON object that has been read without an error. It is
-// not kept. Of anything else, what looks like JSON is counted.
+// The body must be a valid JSON object. In any other body, what looks like JSON is counted.
+// The body is not kept.
 func Exceeds(body []byte, limit int) (over bool, atLeast int) {
 	if len(body) <= limit {
-		return false, 0 // no token has less than a byte of the body
+		return false, 0 // a token needs at least one byte of the body
 	}
 	b := bounds{limit: limit}
 	w := walk{cursor: cursor{body: body}}
@@ -26,7 +26,7 @@ func Exceeds(body []byte, limit int) (over bool, atLeast int) {
 		b.hi += n
 		return b.lo <= limit
 	}
-	w.piece = func(text []byte) bool {
+	w.chunk = func(text []byte) bool {
 		b.lo += fewest(text)
 		b.hi += len(text)
 		return b.lo <= limit
@@ -36,8 +36,8 @@ func Exceeds(body []byte, limit int) (over bool, atLeast int) {
 		return b.lo > limit, b.lo
 	}
 	w = walk{cursor: cursor{body: body}}
-	w.fixed = func(int) bool { return true } // known from the first walk
-	w.piece = func(text []byte) bool {
+	w.fixed = func(int) bool { return true } // counted in the first walk
+	w.chunk = func(text []byte) bool {
 		n := estimate(text)
 		b.lo += n - fewest(text)
 		b.hi -= len(text) - n
@@ -47,33 +47,33 @@ func Exceeds(body []byte, limit int) (over bool, atLeast int) {
 	return b.lo > limit, b.lo
 }
 
-// bounds closes in on an estimate from both sides.
+// bounds are a lower and an upper bound of an estimate.
 type bounds struct{ limit, lo, hi int }
 
 func (b *bounds) certain() bool { return b.lo > b.limit || b.hi <= b.limit }
 
-// estimate is the number of tokens of a piece.
-func estimate(piece []byte) int {
-	least := fewest(piece)
-	if least == len(piece) {
+// estimate returns the number of tokens of a chunk.
+func estimate(chunk []byte) int {
+	least := fewest(chunk)
+	if least == len(chunk) {
 		return least
 	}
-	return max(load().count(piece), least)
+	return max(load().count(chunk), least)
 }
 
-// fewest is a lower bound of estimate that needs no vocabulary. No token spans
-// the place before a space that follows something else.
-func fewest(piece []byte) int {
-	if len(piece) == 0 {
+// fewest returns a lower bound of estimate without the vocabulary: a token always ends before
+// a space that follows another character.
+func fewest(chunk []byte) int {
+	if len(chunk) == 0 {
 		return 0
 	}
 	words := 1
-	for i := 1; i < len(piece); i++ {
-		if piece[i] == ' ' && isASCIIGraphic(piece[i-1]) {
+	for i := 1; i < len(chunk); i++ {
+		if chunk[i] == ' ' && isASCIIGraphic(chunk[i-1]) {
 			words++
 		}
 	}
-	return max(words, (len(piece)+maxTokenBytes-1)/maxTokenBytes)
+	return max(words, (len(chunk)+maxTokenBytes-1)/maxTokenBytes)
 }
 
 func isASCIIGraphic(c byte) bool { return ' ' < c && c < 0x7F }

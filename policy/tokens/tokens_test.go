@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// all gives the whole estimate, without any short-cut.
+// all returns the whole estimate, without shortcuts.
 func all(body string) (n int) {
 	w := walk{cursor: cursor{body: []byte(body)}}
 	w.fixed = func(tokens int) bool { n += tokens; return true }
-	w.piece = func(text []byte) bool { n += estimate(text); return true }
+	w.chunk = func(text []byte) bool { n += estimate(text); return true }
 	w.request()
 	return n
 }
 
-// checkExceeds holds Exceeds to the whole estimate.
+// checkExceeds compares Exceeds with the whole estimate.
 func checkExceeds(t *testing.T, body string, limit int) {
 	t.Helper()
 	want := all(body)
@@ -68,7 +68,7 @@ func TestExceedsConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// The memory of a request does not grow with its body.
+// TestExceedsAllocatesLittle: the memory does not grow with the body.
 func TestExceedsAllocatesLittle(t *testing.T) {
 	Preload()
 	body := []byte(`{"messages":[` + strings.Repeat(`{"role":"user","content":"It\u2019s fine.\n"},`, 20_000) + `{}]}`)
@@ -78,8 +78,8 @@ func TestExceedsAllocatesLittle(t *testing.T) {
 	}
 }
 
-// Bodies that are no JSON never reach this package. It must not fail on them.
-func TestExceedsOfWhatIsNoJSON(t *testing.T) {
+// TestExceedsOfInvalidJSON: invalid JSON never reaches this package, but must not make it fail.
+func TestExceedsOfInvalidJSON(t *testing.T) {
 	whole := `{"messages":[{"role":"user","name":"n\u0041","content":[{"type":"text","text":"\ud83d\ude00 a"},` +
 		`{"source":{"type":"base64","data":"x"}}]}],"tools":[{"a":[1,true,null]}],"prompt":[[1,2]]}`
 	for i := range whole {

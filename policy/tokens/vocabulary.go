@@ -10,26 +10,27 @@ import (
 	"sync"
 )
 
-// packed is o200k_base, the vocabulary of OpenAI's models since gpt-4o: its
-// tokens by rank, each after a byte that holds its length. A test compares it
-// with the checksum of the file that tiktoken loads; its license is beside it.
+// packed is o200k_base, the vocabulary of OpenAI's models since gpt-4o: its tokens in the
+// order of their ranks, each after a byte with its length. A test compares it with the
+// checksum of the file that tiktoken loads. Its license is LICENSE.o200k_base.
 //
 //go:embed o200k_base.gz
 var packed []byte
 
-// noRank stands for what is no token.
+// noRank is the rank of text that is not a token.
 const noRank = math.MaxUint32
 
-// vocabulary tells the rank of a token. It is read only.
+// vocabulary has the ranks of tokens and the classes of characters. It does not change after
+// unpack.
 type vocabulary struct {
 	seed  maphash.Seed
 	all   []byte   // the tokens with their lengths
-	at    []uint32 // by rank, where in all a token's length stands
-	slots []uint32 // by hash, rank + 1, or 0; searched upwards
+	at    []uint32 // by rank, the offset in all of a token's length
+	slots []uint32 // by hash, rank + 1 or 0, with linear probing
 	class [1 << 16]class
 }
 
-// load unpacks the vocabulary when it is first asked for.
+// load returns the vocabulary. It unpacks it at the first call.
 var load = sync.OnceValue(func() *vocabulary {
 	v, err := unpack(packed)
 	if err != nil {
@@ -40,9 +41,9 @@ var load = sync.OnceValue(func() *vocabulary {
 
 func unpack(packed []byte) (*vocabulary, error) {
 	const (
-		size  = 1598 << 10 // of all, or a little more
+		size  = 1598 << 10 // of all, rounded up
 		count = 199_998
-		slots = 1 << 19 // two of five are used
+		slots = 1 << 19 // 40 % are used
 	)
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -79,7 +80,7 @@ func (v *vocabulary) slot(text []byte) int {
 	return int(maphash.Bytes(v.seed, text) % uint64(len(v.slots)))
 }
 
-// rank returns the rank of a token, noRank if text is none.
+// rank returns the rank of a token, or noRank if text is not a token.
 func (v *vocabulary) rank(text []byte) uint32 {
 	for slot := v.slot(text); v.slots[slot] != 0; slot = (slot + 1) % len(v.slots) {
 		if r := v.slots[slot] - 1; bytes.Equal(v.token(int(r)), text) {
@@ -89,7 +90,7 @@ func (v *vocabulary) rank(text []byte) uint32 {
 	return noRank
 }
 
-// count tokenises text and gives the number of its tokens.
+// count tokenizes text and returns the number of its tokens.
 func (v *vocabulary) count(text []byte) (n int) {
 	for len(text) > 0 {
 		end := v.word(text)
@@ -99,9 +100,9 @@ func (v *vocabulary) count(text []byte) (n int) {
 	return n
 }
 
-// merge returns the number of tokens of a word of at most maxWord bytes: of all
-// neighbours that are one token together, those of the lowest rank are joined,
-// the leftmost first, until there are none.
+// merge returns the number of tokens of a word of at most maxWord bytes. Beginning with its
+// bytes, it joins the two neighbors that together are the token of the lowest rank, the
+// leftmost first, until no two neighbors are a token (byte pair encoding).
 func (v *vocabulary) merge(word []byte) int {
 	if len(word) == 1 || v.rank(word) != noRank {
 		return 1

@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// The vocabulary is the one that tiktoken loads: openai_public.py names this
-// checksum of the file.
+// TestVocabularyIsTiktokens: openai_public.py of tiktoken has this checksum of the file.
 func TestVocabularyIsTiktokens(t *testing.T) {
 	const want = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 	v, sum := load(), sha256.New()
@@ -34,7 +33,7 @@ func TestVocabularyFindsEveryToken(t *testing.T) {
 	}
 	for i := range 256 {
 		if v.rank([]byte{byte(i)}) == noRank {
-			t.Errorf("byte %#x is no token: not all text can be told in tokens", i)
+			t.Errorf("byte %#x is not a token: not all text can be tokenized", i)
 		}
 	}
 }
@@ -70,8 +69,8 @@ func TestCountsAreTiktokens(t *testing.T) {
 	}
 }
 
-// Words that are longer than maxWord are cut, which adds tokens, but few.
-// The counts are tiktoken's.
+// TestLongWords: words longer than maxWord are split, which adds few tokens. The counts are
+// those of tiktoken.
 func TestLongWords(t *testing.T) {
 	for _, tt := range []struct {
 		text string
@@ -92,7 +91,7 @@ func TestLongWords(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, words follow each other to the end and none is too long.
+// FuzzWord: all bytes are in a word, and no word is too long.
 func FuzzWord(f *testing.F) {
 	f.Add([]byte("it's a\xff\u0301 12345 \n\n x  y"))
 	f.Add(bytes.Repeat([]byte("A"), 3*maxWord))

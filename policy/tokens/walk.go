@@ -6,18 +6,18 @@ import (
 	"weir/llm/prompt"
 )
 
-// maxDepth is how deep a body may be nested; what is deeper has been refused.
+// maxDepth is the maximum nesting of a body. Deeper bodies were refused before.
 const maxDepth = 1000
 
-// walk goes through the parts of a request that are its prompt.
+// walk reads the fields of a request that are its prompt.
 type walk struct {
 	cursor
-	piece   func(text []byte) bool // takes text, at most pieceSize of it; false ends the walk
-	fixed   func(n int) bool       // takes tokens that are no text; false ends the walk
+	chunk   func(text []byte) bool // receives at most chunkSize bytes of text; false ends the walk
+	fixed   func(n int) bool       // receives a number of tokens that are not text; false ends the walk
 	stopped bool
 	depth   int
 	used    int // of buf
-	buf     [pieceSize]byte
+	buf     [chunkSize]byte
 }
 
 // request reads the whole body.
@@ -99,8 +99,7 @@ func (w *walk) nested(in prompt.Kind) {
 	}
 }
 
-// members reads a message, or an object in one, that stands under a key of
-// kind in.
+// members reads a message, or an object in a message whose key is of kind in.
 func (w *walk) members(in prompt.Kind) {
 	start := w.at
 	var isSealed, isKnown bool // of its payload
@@ -138,7 +137,7 @@ func (w *walk) members(in prompt.Kind) {
 	}
 }
 
-// data reads a value of which everything is text.
+// data reads a value that is text as a whole, with keys, numbers and literals.
 func (w *walk) data() {
 	w.enter()
 	defer w.leave()
@@ -160,8 +159,8 @@ func (w *walk) data() {
 }
 
 // sealedPayload reports whether the payload of the object at start is not text. An object
-// with a payload has no more levels, and the first one ends the search: so a body of such
-// objects is not read more than twice.
+// with a payload has no nested values: the first one ends the search. Therefore a body of
+// such objects is read at most twice.
 func sealedPayload(body []byte, start int, in prompt.Kind) bool {
 	if prompt.IsSealed(in, nil, nil) {
 		return true // whatever the object says
@@ -184,7 +183,7 @@ func sealedPayload(body []byte, start int, in prompt.Kind) bool {
 		switch {
 		case bytes.EqualFold(key, []byte(prompt.TypeKey)):
 			if typ != nil {
-				return false // parsers differ in which one they take
+				return false // parsers differ in which one they use
 			}
 			typ = value
 		case bytes.EqualFold(key, []byte(prompt.MediaTypeKey)):

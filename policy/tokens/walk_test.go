@@ -30,7 +30,7 @@ func TestWhatCounts(t *testing.T) {
 	f(`{"input":"a","input":"b c"}`, 3)
 	f(`{"chat_template":"a b"}`, 2)
 
-	// Prompts that are tokenised.
+	// Prompts that are tokenized.
 	f(`{"input":[1,22,333]}`, 3)
 	f(`{"prompt":[[1,2],[30]]}`, 3)
 	f(`{"input":[1,"a b",null,true]}`, 3)
@@ -58,13 +58,13 @@ func TestWhatCounts(t *testing.T) {
 	f(`{"input":[{"type":"function_call_output","call_id":"c","output":"a b"}]}`, perMessage+3)
 	f(`{"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}]}`, perMessage+2)
 
-	// What a model is told of tools: keys, strings, numbers, literals.
+	// Tools: keys, strings, numbers, literals.
 	f(`{"tools":[{"a":{"b":["c",1,true]}}]}`, 5)
 	f(`{"functions":[{"name":"f"}]}`, 2)
 	f(`{"response_format":{"type":"text"},"text":{"a":1}}`, 4)
 }
 
-func TestWhatIsNoText(t *testing.T) {
+func TestWhatIsNotText(t *testing.T) {
 	const payload = "QUJD REVG a b c d e f g h i j k l m n o p"
 	part := func(format string) string { return strings.ReplaceAll(format, "$", payload) }
 	message := func(part string) string { return `{"messages":[{"content":[` + part + `]}]}` }
@@ -92,7 +92,7 @@ func TestWhatIsNoText(t *testing.T) {
 			t.Errorf("%s\n has %d tokens", body, got)
 		}
 	}
-	// Near misses: a provider may read these as text.
+	// Similar values that a provider may read as text.
 	for _, body := range []string{
 		message(`{"type":"text","text":"data:image/png;base64,$"}`),
 		message(`{"type":"text","url":"data:image/png;base64,$"}`),
@@ -124,7 +124,7 @@ func TestWhatIsNoText(t *testing.T) {
 	}
 }
 
-// A look ahead for the type of a payload reads an object once more, at most.
+// TestPayloadsAreLinear: to find the type of a payload, an object is read at most once more.
 func TestPayloadsAreLinear(t *testing.T) {
 	body := `{"input":[{` + strings.Repeat(`"data":"",`, 1<<18) + `"type":"redacted_thinking"}]}`
 	if got := all(body); got != perMessage {

@@ -5,16 +5,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxWord is how long a word may be, in bytes; what is longer is cut. To merge
-// one takes time with the square of its length.
+// maxWord is the maximum length of a word, in bytes; a longer one is split. The time to merge
+// a word grows with the square of its length.
 const maxWord = 256
 
-// class is what o200k_base's pattern asks about a character.
+// class is a set of the character classes in the pattern of o200k_base.
 type class uint8
 
 const (
-	initial class = 1 << iota // may stand in the first half of a word: Lu Lt Lm Lo M
-	final                     // may stand in the second half: Ll Lm Lo M
+	initial class = 1 << iota // in the first half of a word: Lu Lt Lm Lo M
+	final                     // in the second half: Ll Lm Lo M
 	letter                    // L
 	number                    // N
 	space                     // White_Space
@@ -32,7 +32,7 @@ var classes = []struct {
 	{space, []*unicode.RangeTable{unicode.White_Space}},
 }
 
-// classify fills the table of the characters below U+10000.
+// classify sets the classes of the characters below U+10000.
 func (v *vocabulary) classify() {
 	for _, c := range classes {
 		for _, t := range c.tables {
@@ -47,8 +47,8 @@ func (v *vocabulary) classify() {
 	v.class['\r'] |= newline
 }
 
-// next returns the class and the length of the first character of text. At the
-// end it gives neither.
+// next returns the classes and the length of the first character of text, or 0, 0 if text is
+// empty.
 func (v *vocabulary) next(text []byte) (class, int) {
 	if len(text) == 0 {
 		return 0, 0
@@ -69,8 +69,8 @@ func (v *vocabulary) next(text []byte) (class, int) {
 	return found, size
 }
 
-// run returns the length of the characters of these classes that text starts
-// with.
+// run returns the length of the characters at the beginning of text that are in one of the
+// classes.
 func (v *vocabulary) run(text []byte, classes class) (n int) {
 	for {
 		c, size := v.next(text[n:])
@@ -81,9 +81,9 @@ func (v *vocabulary) run(text []byte, classes class) (n int) {
 	}
 }
 
-// word returns the length of the first word of text, which is not empty. Words
-// are what this pattern of tiktoken's o200k_base matches; its alternatives are
-// tried in this order. No token reaches over the end of a word.
+// word returns the length of the first word of text, which must not be empty. A word is a
+// match of this pattern of tiktoken's o200k_base, whose alternatives are tried in this order.
+// A token never spans two words.
 //
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
@@ -135,7 +135,7 @@ func (v *vocabulary) letters(text []byte) int {
 }
 
 // halves returns the length of [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+,
-// 0 without a match, and of its first half alone.
+// or 0 if it does not match, and the length of its first half alone.
 func (v *vocabulary) halves(text []byte) (both, initials int) {
 	for {
 		c, size := v.next(text[initials:])
@@ -144,7 +144,7 @@ func (v *vocabulary) halves(text []byte) (both, initials int) {
 		}
 		initials += size
 		if c&final != 0 {
-			both = initials // where it ends if no other letter follows
+			both = initials // the end if no final letter follows
 		}
 	}
 	if n := v.run(text[initials:], final); n > 0 {
@@ -153,7 +153,7 @@ func (v *vocabulary) halves(text []byte) (both, initials int) {
 	return both, initials
 }
 
-// contraction matches (?i:'s|'t|'re|'ve|'m|'ll|'d)?; in any case, ſ is s.
+// contraction matches (?i:'s|'t|'re|'ve|'m|'ll|'d)?. Without regard to case, ſ equals s.
 func contraction(text []byte) int {
 	if len(text) < 2 || text[0] != '\'' {
 		return 0
@@ -175,6 +175,7 @@ func contraction(text []byte) int {
 	return 0
 }
 
+// numbers matches the third alternative.
 func (v *vocabulary) numbers(text []byte) (n int) {
 	for range 3 {
 		c, size := v.next(text[n:])
@@ -186,6 +187,7 @@ func (v *vocabulary) numbers(text []byte) (n int) {
 	return n
 }
 
+// others matches the fourth alternative.
 func (v *vocabulary) others(text []byte) (n int) {
 	if text[0] == ' ' {
 		n = 1
@@ -224,7 +226,7 @@ func (v *vocabulary) spaces(text []byte) int {
 	case lines > 0:
 		return lines
 	case n < len(text) && n > last:
-		return n - last // the last one goes with what follows
+		return n - last // the last one belongs to the next word
 	}
 	return n
 }
