@@ -177,6 +177,23 @@ func checkBasePath(path string) error {
 			return fmt.Errorf("must not have %q in its path", llm.Clip(s))
 		}
 	}
+	return checkNoOperation("/" + strings.Join(segments, "/"))
+}
+
+// checkNoOperation returns an error if a base path ends in the path of an operation, such as
+// /v1/chat/completions: the client's path would follow it.
+func checkNoOperation(path string) error {
+	operations := []string{llm.ModelsPath}
+	for e := range llm.Endpoints() {
+		operations = append(operations, e.Path)
+	}
+	for _, operation := range operations {
+		name := strings.TrimPrefix(operation, llm.PathPrefix)
+		// Behind another prefix, a single segment could be anything.
+		if strings.HasSuffix(path, operation) || strings.Count(name, "/") > 1 && strings.HasSuffix(path, name) {
+			return fmt.Errorf("ends in %s, which Weir adds: leave it out", name)
+		}
+	}
 	return nil
 }
 
