@@ -153,23 +153,23 @@ func TestFiltersFollowTheRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &envoy{conv: newConversation(t, []byte(explained)), clusters: map[string]*upstreamv3.HttpProtocolOptions{}}
 		e.configure()
-		for _, rule := range append(header.Rules(), header.Rule{Names: []string{"x-unknown", "x-env", "xx-weir-a"}}) {
-			for _, name := range rule.Names {
-				if prefix, all := strings.CutSuffix(name, "*"); all {
-					name = prefix + "x"
-				}
-				sent := []field{{name, "1"}}
-				if got := len(e.mutate(sent, e.early)) == 0; got != rule.Internal {
-					t.Errorf("%s is removed on arrival: %v", name, got)
-				}
-				if got := slices.Contains(e.hidden, name); got != rule.Hidden {
-					t.Errorf("%s is hidden from Weir: %v", name, got)
-				}
-				for _, cluster := range e.conv.policy.Clusters {
-					got := !slices.ContainsFunc(e.upstream(sent, cluster.Name), func(f field) bool { return f == sent[0] })
-					if got != (rule.Passes == header.Never) {
-						t.Errorf("%s is removed in front of %s: %v", name, cluster.Name, got)
-					}
+		names := append(header.With(func(header.Rule) bool { return true }), "x-unknown", "x-env", "xx-weir-a")
+		for _, name := range names {
+			if prefix, all := strings.CutSuffix(name, "*"); all {
+				name = prefix + "x"
+			}
+			rule := header.RuleOf(name)
+			sent := []field{{name, "1"}}
+			if got := len(e.mutate(sent, e.early)) == 0; got != rule.Internal {
+				t.Errorf("%s is removed on arrival: %v", name, got)
+			}
+			if got := slices.Contains(e.hidden, name); got != rule.Hidden {
+				t.Errorf("%s is hidden from Weir: %v", name, got)
+			}
+			for _, cluster := range e.conv.policy.Clusters {
+				got := !slices.ContainsFunc(e.upstream(sent, cluster.Name), func(f field) bool { return f == sent[0] })
+				if got != (rule.Passes == header.Never) {
+					t.Errorf("%s is removed in front of %s: %v", name, cluster.Name, got)
 				}
 			}
 		}

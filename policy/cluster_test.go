@@ -189,8 +189,9 @@ func TestClusterHeaders(t *testing.T) {
 					t.Errorf("%s: %s is set and not stripped", config, h.Name)
 				}
 			}
-			for _, name := range header.Stripped() {
-				if !strings.HasSuffix(name, "*") && !slices.Contains(c.Strip, name) {
+			names, _ := header.Stripped()
+			for _, name := range names {
+				if !slices.Contains(c.Strip, name) {
 					t.Errorf("%s: %s is not stripped", config, name)
 				}
 			}

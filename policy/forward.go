@@ -120,7 +120,7 @@ type FixedHeader struct{ Name, Value string }
 // OverwrittenHeaders lists the headers whose value the filters of every cluster
 // replace where the client sent one.
 func (p *Policy) OverwrittenHeaders() []FixedHeader {
-	if !p.WantsPlainAnswers() {
+	if !p.WantsPlainResponses() {
 		return nil
 	}
 	return []FixedHeader{{"accept-encoding", "identity"}}

@@ -293,13 +293,12 @@ func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	return cmp.Or(target.Host, base.Host), cmp.Or(target.Port, base.Port)
 }
 
-// finish returns every cluster the full list of headers to strip, then its
-// name, and shares the clusters that are the same.
+// finish sets the headers that every cluster strips, and then the names of the clusters,
+// which depend on them. Equal clusters become one.
 func (b *clusterBuilder) finish() {
-	for _, h := range header.Stripped() {
-		if !strings.HasSuffix(h, "*") {
-			b.strip[h] = true
-		}
+	names, _ := header.Stripped()
+	for _, name := range names {
+		b.strip[name] = true
 	}
 	strip := sortedKeys(b.strip)
 	b.policy.strip = b.strip

@@ -96,9 +96,9 @@ func (p *Policy) Prepare() {
 	}
 }
 
-// WantsPlainAnswers reports whether providers are asked not to compress responses. Envoy
+// WantsPlainResponses reports whether providers are asked not to compress responses. Envoy
 // finds no token usage and no content in compressed ones.
-func (p *Policy) WantsPlainAnswers() bool { return p.Telemetry || p.ResponseGate }
+func (p *Policy) WantsPlainResponses() bool { return p.Telemetry || p.ResponseGate }
 
 // provider is a provider that requests may be sent to.
 type provider struct {

@@ -154,7 +154,8 @@ func (b *builder) upstreamFilters(c *policy.Cluster) []*hcmv3.HttpFilter {
 		RequestTrailersMutations: []*mutationv3.HeaderMutation{removeAll()},
 		ResponseMutations:        b.responseMutations(c),
 	}
-	mutations.RequestMutations = removeNames(slices.Concat(c.Strip, slices.DeleteFunc(header.Stripped(), func(name string) bool { return !strings.HasSuffix(name, "*") })))
+	_, prefixes := header.Stripped()
+	mutations.RequestMutations = removeNames(slices.Concat(c.Strip, prefixes))
 	for _, h := range b.policy.OverwrittenHeaders() {
 		// For a provider that compresses although it was asked not to: see
 		// decompressor.

@@ -32,11 +32,11 @@ const (
 	CauseStatus5xx = "status_5xx"
 	// CauseRedirect: status 3xx, which is never followed.
 	CauseRedirect = "redirect"
-	// CauseErrorAnswer, CauseEmptyAnswer and CauseWrongAnswer: a failure disguised as
+	// CauseErrorResponse, CauseEmptyResponse and CauseInvalidResponse: a failure disguised as
 	// success, found while the response was held (gate.Verdict).
-	CauseErrorAnswer = llm.CauseErrorResponse
-	CauseEmptyAnswer = llm.CauseEmptyResponse
-	CauseWrongAnswer = llm.CauseInvalidResponse
+	CauseErrorResponse   = llm.CauseErrorResponse
+	CauseEmptyResponse   = llm.CauseEmptyResponse
+	CauseInvalidResponse = llm.CauseInvalidResponse
 	// CauseTruncated: the stream ended cleanly in HTTP, but without the last event of
 	// its API.
 	CauseTruncated = "truncated"
@@ -82,7 +82,7 @@ func CauseOf(status int) string {
 //
 // An Attempt that failed has a Cause, also if the client received a response: an attempt
 // with status 503 has CauseStatus5xx, and a failure disguised as success has status 200 and
-// CauseErrorAnswer.
+// CauseErrorResponse.
 type Attempt struct {
 	RequestID string
 	Start     time.Time

@@ -41,7 +41,7 @@ func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 		if a.Status >= 200 && a.Status < 300 {
 			return success
 		}
-	case accesslog.CauseRedirect, accesslog.CauseErrorAnswer, accesslog.CauseWrongAnswer:
+	case accesslog.CauseRedirect, accesslog.CauseErrorResponse, accesslog.CauseInvalidResponse:
 		counts = true // the next attempt follows in any case
 	case accesslog.CauseConnectFailure:
 		counts = f.ConnectFailure
