@@ -84,3 +84,28 @@ providers:
 	// ollama.internal:11434/v1/chat/completions {"model":"llama3.2","messages":[]}
 	// vllm.internal:8000/v1/chat/completions {"model":"qwen3","messages":[]}
 }
+
+// A change of access keys keeps the policy. Problems that are found later, such as a
+// rejection by Envoy, name lines of the file that was read last.
+func ExampleReload() {
+	const keys = "access_keys:\n  - {name: ci, value: 0123456789abcdef}\n"
+	const providers = "providers:\n  - {id: vllm, base_url: http://vllm.internal:8000/v1}\n"
+	first, problems := policy.Reload(source(keys+providers), policy.Loaded{})
+	if len(problems) > 0 {
+		fmt.Println(problems)
+		return
+	}
+	second, problems := policy.Reload(source(keys+"  - {name: dev, value: fedcba9876543210}\n"+providers), first)
+	if len(problems) > 0 {
+		fmt.Println(problems)
+		return
+	}
+	fmt.Println("same policy:", second.Policy == first.Policy, "keys:", second.Keys.Len())
+	cluster := second.Policy.Clusters[0].Name
+	fmt.Println(first.ProblemOf(cluster, "rejected"))
+	fmt.Println(second.ProblemOf(cluster, "rejected"))
+	// Output:
+	// same policy: true keys: 2
+	// weir.yaml:4: providers[0]: rejected
+	// weir.yaml:5: providers[0]: rejected
+}

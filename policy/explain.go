@@ -11,7 +11,7 @@ import (
 	"weir/policy/expression"
 )
 
-// Explanation says what would happen to a request, and why. It shows no
+// Explanation describes what would happen to a request, and why. It shows no
 // credential; the body is the client's own.
 type Explanation struct {
 	Path      string `json:"path"`
@@ -45,7 +45,7 @@ type Candidate struct {
 	By string `json:"by"`
 }
 
-// ExplainedError is the answer that the client gets instead.
+// ExplainedError is the error response that the client receives instead of a plan.
 type ExplainedError struct {
 	Status  int      `json:"status"`
 	Code    llm.Code `json:"code"`
@@ -78,7 +78,7 @@ type ExplainedEjection struct {
 	Until time.Time `json:"until"`
 }
 
-// rules says why admit leaves a model out.
+// rules are the reasons why admit leaves a model out.
 var rules = map[llm.Code]string{
 	llm.ProviderNotAllowed: "the provider is outside of only_allow_configured_providers or of the key's scope",
 	llm.ModelNotAllowed:    "the model is outside of only_allow_configured_models or of the key's scope",
@@ -155,7 +155,7 @@ type offer struct {
 
 func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provider && a.Model == o.sent }
 
-// untried says why a model that nothing left out is not in the plan.
+// untried returns why a model that nothing left out is not in the plan.
 func (t *Trace) untried(o *offer) string {
 	asked := false
 	for _, step := range t.keySteps {

@@ -62,7 +62,7 @@ type mixedHeader struct {
 	may         uint16 // a bit for each attempt
 }
 
-// Header decides what becomes of one of the client's headers, by its name in
+// Header decides what happens to one of the client's headers, by its name in
 // lower case. It is called for each of them, in their order, before the plan is
 // encoded.
 func (p *Policy) Header(plan *Plan, own *Presented, name, value string) {

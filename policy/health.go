@@ -32,7 +32,7 @@ type Ejection struct {
 	Until time.Time
 }
 
-// OutlierDetection says when a cluster is ejected.
+// OutlierDetection configures when a cluster is ejected.
 type OutlierDetection struct {
 	ConsecutiveFailures int
 	BaseEjectionTime    time.Duration

@@ -15,7 +15,7 @@ import (
 	"weir/policy/config"
 )
 
-// ListenTLS says that the listener for clients speaks TLS.
+// ListenTLS configures TLS on the listener for clients.
 type ListenTLS struct {
 	Certificate Certificate
 	// ClientCA are the authorities of clients' certificates, PEM; empty where

@@ -21,8 +21,8 @@ type Source struct {
 	Data     []byte
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
-	// Own says where the gateway itself is. Without it, only loopback addresses are
-	// known to be.
+	// Own is where the gateway itself can be reached. If it is empty, only loopback
+	// addresses are known to lead to it.
 	Own Own
 }
 

@@ -14,9 +14,9 @@ import (
 // accessKeysField is the field of the access keys.
 const accessKeysField = "access_keys"
 
-// AccessKeys are the access keys of a configuration. They are apart from its
-// Policy, because they may be many and change often: a change of them compiles
-// nothing and needs nothing of Envoy.
+// AccessKeys are the access keys of a configuration. They are not part of its Policy,
+// because there may be many and they change often: a change compiles nothing and sends
+// nothing to Envoy.
 type AccessKeys struct {
 	*identity.Index
 	// Version identifies the access keys by their content.
@@ -132,9 +132,9 @@ func (l *loader) allowed(list *config.AllowConfig, at string) []string {
 	return list.Allow
 }
 
-// Authenticate returns the access key of a credential. Without access keys, the
-// gateway serves everybody, and the key is nil. That it has none is the policy's to
-// say: an index without keys lets nobody in.
+// Authenticate returns the access key of a credential. If the configuration has no access
+// keys, the gateway serves everybody, and the key is nil. The policy decides that, not the
+// index: an empty index admits nobody.
 func (p *Policy) Authenticate(keys *identity.Index, credential string) (*identity.Key, error) {
 	if p.anonymous {
 		return nil, nil

@@ -11,7 +11,7 @@ import (
 	"weir/policy/config"
 )
 
-// Own says where this gateway is, so that no base URL leads back to it.
+// Own is where this gateway can be reached. Base URLs must not lead back to it.
 type Own struct {
 	// Listen and Admin replace the configured addresses if they are not empty.
 	Listen []string

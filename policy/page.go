@@ -8,12 +8,14 @@ import (
 	"weir/policy/config"
 )
 
-// AdmitPage keeps the pages of others out of a gateway that asks for no key
-// because only this machine reaches it: a browser on the machine does, for any
-// page that is open in it. A page can send what needs no permission (POST with a
-// form, or with a body without a type), which its Origin tells; and it can give
-// a name of its own the address 127.0.0.1, and then read the answers too, which
-// only the name tells.
+// AdmitPage returns an error for cross-origin requests of web pages, if the gateway asks
+// for no access key because only this machine can reach it. A browser on this machine
+// sends requests for any page that is open in it:
+//
+//   - A page can send requests that need no permission (a form, or a body without a type).
+//     Their Origin header names the page.
+//   - A page can point a domain name of its own at 127.0.0.1 (DNS rebinding), and then read
+//     the responses too. Only the authority shows that.
 func (p *Policy) AdmitPage(authority, origin string) error {
 	switch {
 	case !p.anonymous || p.Config.AllowAnonymous:
@@ -26,16 +28,16 @@ func (p *Policy) AdmitPage(authority, origin string) error {
 	return nil
 }
 
-// NamedInside reports whether the host of an authority is one that no page from
-// elsewhere can have: an address, or a name that public DNS does not have.
+// NamedInside reports whether the host of an authority cannot belong to a page from another
+// network: it is an address, or a name that is not in public DNS.
 func NamedInside(authority string) bool {
 	host, addr := hostOf(authority)
 	return addr.IsValid() || config.PrivateHost(host, addr)
 }
 
-// ownPage reports whether a request comes from no page, or from one of this machine
-// or its network. Schemes other than http are those of programs and of a
-// browser's extensions. "null" is any page that hides where it is from.
+// ownPage reports whether a request comes from no page, or from a page of this machine or
+// its network. Programs and browser extensions use schemes other than http. The origin
+// "null" may be any page.
 func ownPage(origin string) bool {
 	scheme, authority, ok := strings.Cut(origin, "://")
 	if !ok {
@@ -47,7 +49,7 @@ func ownPage(origin string) bool {
 	return config.PrivateHost(hostOf(authority))
 }
 
-// hostOf takes user and port off an authority.
+// hostOf returns the host of an authority, in lower case, and its address if it is one.
 func hostOf(authority string) (host string, addr netip.Addr) {
 	host = authority[strings.LastIndexByte(authority, '@')+1:]
 	if rest, ok := strings.CutPrefix(host, "["); ok {
@@ -56,7 +58,7 @@ func hostOf(authority string) (host string, addr netip.Addr) {
 		host = host[:i]
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host != "localhost" { // which needs no error
+	if host != "localhost" { // the most frequent name; an error would be allocated for it
 		addr, _ = netip.ParseAddr(host)
 	}
 	return host, addr

@@ -68,9 +68,13 @@ func isAuto(name string) bool {
 	return strings.EqualFold(name, "weir/auto") || strings.EqualFold(name, "ngrok/auto")
 }
 
-// Plan decides who serves the request and in which order. It is a pure function of
-// the policy and the request, which brings the time, randomness and what is known of
-// clusters: it changes nothing, and with the same values gives the same plan.
+// Plan decides which providers and models serve the request, and in which order. It is a
+// pure function of the policy and the request, which carries the time, randomness and the
+// state of clusters: equal values give an equal plan, and many goroutines may plan at once.
+//
+// Planning fills memory that no result depends on: the request's own buffers, which Reset
+// empties; the CEL form of a model or provider, which package expression makes when an
+// expression first reads it; and the vocabulary, unless Prepare has loaded it.
 func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {

@@ -11,20 +11,20 @@ import (
 	"weir/policy/tokens"
 )
 
-// Policy is a compiled configuration: Plan decides with it what happens to a request, and
-// package xds makes Envoy's resources of it. It is immutable, holds no live state, and may
-// be used by many goroutines.
+// Policy is a compiled configuration. Plan uses it to decide what happens to a request, and
+// package xds turns it into Envoy's resources. It is immutable, holds no live state, and
+// many goroutines may use it. ExamplePolicy_Plan shows how to load one and plan with it.
 type Policy struct {
-	// Version identifies the configuration by its content. The access keys are no
-	// part of it: see AccessKeys.
+	// Version identifies the configuration by its content, without the access keys, which
+	// have a version of their own: see AccessKeys.
 	Version string
 	Config  *config.Config
 
 	Clusters     []*Cluster
 	Secrets      map[string]config.Secret
 	Certificates map[string]Certificate
-	// Roots are the system's trusted certificates, PEM; empty where no cluster
-	// needs them.
+	// Roots are the system's trusted certificates, PEM. It is empty if no cluster needs
+	// them.
 	Roots string
 
 	// Client bounds what one connection of a client may take. EnvoyHeapBytes and

@@ -15,15 +15,15 @@ var (
 	characterEscapes = [][]byte{[]byte(`\/`), []byte(`\"`), []byte(`\\`)}
 )
 
-// appendEscaped appends the occurrences of a text in JSON in which any of its characters
-// is escaped. Most bodies have no escape of a character of the text, and are
-// only searched for one. It takes time linear in the body, whatever the text is.
+// appendEscaped appends the occurrences of a text in JSON in which any character is
+// escaped. Most bodies have no such escape: they are only searched for one. The time is
+// linear in the size of the body, whatever the text is.
 func appendEscaped(dst []body.Span, b []byte, text string) []body.Span {
 	first := firstEscape(b, text)
 	if first < 0 {
 		return dst
 	}
-	// The text may begin before its first escape: at a character that is itself.
+	// The text may begin before its first escape, with characters that are not escaped.
 	at := max(first-len(text)*body.MaxEscape, 0)
 	if i := bytes.LastIndexByte(b[:at], '"'); i >= 0 {
 		at = i // not inside of an escape, or at a quote that is escaped
@@ -93,8 +93,8 @@ func firstNumber(b []byte, text string) int {
 	}
 }
 
-// firstChar is the first character of JSON, and how many bytes it takes. Of a
-// character that is none of ASCII it is a byte that is in no credential.
+// firstChar returns the first character of JSON text, and its size in bytes. For an escape
+// of a character outside of ASCII it returns 0, which no credential contains.
 func firstChar(b []byte) (c byte, size int) {
 	switch {
 	case b[0] != '\\' || len(b) == 1:
@@ -111,8 +111,8 @@ func firstChar(b []byte) (c byte, size int) {
 	return byte(n), body.MaxEscape
 }
 
-// bordersOf is the table of Knuth, Morris and Pratt: how long the longest
-// beginning of the text is that also ends at a place, and is not all until there.
+// bordersOf returns the failure function of Knuth, Morris and Pratt: for each prefix of the
+// text, the length of its longest proper prefix that is also its suffix.
 func bordersOf(text string) []int {
 	borders := make([]int, len(text))
 	n := 0

@@ -21,7 +21,7 @@ func (o outputLimit) exceededBy(value []byte) bool {
 	return err != nil || n > float64(o.tokens) || n < 0
 }
 
-// clampOutput returns what is set in a body where the length of answers is
+// clampOutput returns what is set in a body where the length of responses is
 // limited: the request's own limit too, where it is absent or above the
 // policy's. A field that this model or surface does not take stays out; what
 // the policy itself sets was checked when it was loaded.

@@ -17,8 +17,8 @@ import (
 
 type strategyCase struct{ name, source string }
 
-// strategyCases are the strategies of the documents that the specification
-// comes from, in testdata/seeds.yaml, and those over live numbers.
+// strategyCases are the strategies in testdata/seeds.yaml, and others that read live
+// numbers.
 var strategyCases = []strategyCase{
 	{"first-of-two", `["ai.models.filter(m, m.provider_id == 'nobody')", "ai.models.filter(m, m.provider_id == 'openai')"]`},
 	{"filter", `["ai.models.filter(m, m.provider_id == 'ollama')"]`},
