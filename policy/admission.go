@@ -67,13 +67,13 @@ type Admission struct {
 	llm.Route
 	// ID is Envoy's id of the request.
 	ID string
-	// Key is the client's access key, nil where none is needed.
+	// Key is the client's access key, or nil if none is needed.
 	Key *identity.Key
 	// Presented are the credentials that the client sent.
 	Presented Presented
 	// Boundary is that of a form.
 	Boundary string
-	// Length is the body's declared length, -1 where none is declared.
+	// Length is the declared length of the body, or -1.
 	Length int64
 	// Hops is the value of metadata.HopHeader to send on.
 	Hops string

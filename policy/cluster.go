@@ -10,14 +10,14 @@ import (
 	"weir/policy/config"
 )
 
-// Cluster is one way to reach a provider: an origin, how to trust it, and one
-// credential. It is what the control plane makes an Envoy cluster from.
+// Cluster is one way to reach a provider: an origin, how to verify it, and one credential.
+// The control plane makes an Envoy cluster from it. A provider with two keys has two.
 type Cluster struct {
-	// Name is a function of everything below, and of no secret's value.
+	// Name depends on everything below, and on no secret's value.
 	Name     string
 	Provider string
-	// Key is the id of the provider's key that is sent, never its value; empty
-	// where there is none.
+	// Key is the id of the provider's key that is sent, never its value. It is empty
+	// if no key is sent.
 	Key  string
 	Base config.BaseURL
 	// Dial is the host and port to connect to where it differs from Base.
@@ -26,7 +26,7 @@ type Cluster struct {
 	TLS      *ClusterTLS
 	// Connections is how they are made and how long they are kept.
 	Connections Connections
-	// Set are the headers that this cluster gives to every request.
+	// Set are the headers that this cluster adds to every request.
 	Set []ClusterHeader
 	// Strip are the headers it removes first: every header that any cluster
 	// could have set, and every credential a client could have sent.
@@ -45,7 +45,7 @@ type Connections struct {
 	MaxDuration time.Duration
 }
 
-// ClusterTLS is TLS towards a provider.
+// ClusterTLS configures TLS to a provider.
 type ClusterTLS struct {
 	ServerName         string
 	CA                 string // PEM; empty: the system's roots
@@ -54,9 +54,8 @@ type ClusterTLS struct {
 	Certificate string
 }
 
-// ClusterHeader is a header with its value, or with the name of the secret
-// that holds it, or with the name of the field of the request's metadata that
-// does.
+// ClusterHeader is a header with its value, or with the name of what holds the value: a
+// secret, or a field of the request's metadata.
 type ClusterHeader struct {
 	Name   string
 	Prefix string
@@ -71,8 +70,7 @@ type Certificate struct {
 	Key   config.Secret
 }
 
-// ProviderOf returns the id of the provider in a cluster's name; empty if it has
-// none.
+// ProviderOf returns the id of the provider in a cluster's name, or an empty string.
 func ProviderOf(cluster string) string {
 	_, rest, _ := strings.Cut(cluster, "/")
 	id, _, ok := strings.Cut(rest, "/")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Credentials are the values of the secrets that requests to a cluster carry.
+// Credentials returns the values of the secrets that requests to a cluster carry.
 func (p *Policy) Credentials(cluster string) []string {
 	// They are sorted by name.
 	i, ok := slices.BinarySearchFunc(p.Clusters, cluster, func(c *Cluster, name string) int { return strings.Compare(c.Name, name) })

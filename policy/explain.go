@@ -17,14 +17,13 @@ type Explanation struct {
 	Path      string `json:"path"`
 	Operation string `json:"operation"`
 	Key       string `json:"key,omitempty"`
-	// Asked are the names that the client wrote; none: its choice is the
-	// gateway's.
+	// Asked are the names that the client wrote. It is empty if the gateway chooses.
 	Asked []string `json:"asked"`
-	// Candidates are the models that were looked at, in order.
+	// Candidates are the models that were considered, in order.
 	Candidates []Candidate    `json:"candidates"`
 	Strategies []StrategyStep `json:"strategies,omitempty"`
 	Keys       []KeyStep      `json:"key_strategies,omitempty"`
-	// Rejected are the entries that the request goes on without.
+	// Rejected are the entries of the client's list that cannot serve the request.
 	Rejected []string           `json:"rejected,omitempty"`
 	Error    *ExplainedError    `json:"error,omitempty"`
 	Attempts []ExplainedAttempt `json:"attempts,omitempty"`
@@ -34,7 +33,7 @@ type Explanation struct {
 	TotalTimeout   string `json:"total_timeout,omitempty"`
 }
 
-// Candidate is a model, and what became of it.
+// Candidate is a model, and whether it was kept.
 type Candidate struct {
 	Entry    string `json:"entry,omitempty"` // as the client wrote it
 	Provider string `json:"provider"`
@@ -50,11 +49,11 @@ type ExplainedError struct {
 	Status  int      `json:"status"`
 	Code    llm.Code `json:"code"`
 	Message string   `json:"message"`
-	// Cause is for the operator; the client does not get it.
+	// Cause is for the operator and is not sent to the client.
 	Cause string `json:"cause,omitempty"`
 }
 
-// ExplainedAttempt is a request as a provider would get it.
+// ExplainedAttempt is a request as a provider would receive it.
 type ExplainedAttempt struct {
 	Provider string   `json:"provider"`
 	Key      string   `json:"key,omitempty"` // the id of the provider's key
@@ -62,17 +61,17 @@ type ExplainedAttempt struct {
 	URL      string   `json:"url"`
 	Headers  []string `json:"headers"` // name: value
 	Body     string   `json:"body"`
-	// Ejected says that the provider, with this key, keeps failing, or limits this
-	// model: the attempt follows all others. Of a running gateway only.
+	// Ejected is set if the provider, with this key, keeps failing, or limits this model:
+	// the attempt follows all others. Only a running gateway knows that.
 	Ejected *ExplainedEjection `json:"ejected,omitempty"`
 }
 
-// ExplainedEjection is why an attempt follows others. After Until, one request
-// at a time begins there all the same.
+// ExplainedEjection is why an attempt follows others. After Until, one request at a time
+// starts there again.
 type ExplainedEjection struct {
-	// OfKey says that it is for this access key alone.
+	// OfKey is set if only this access key is affected.
 	OfKey bool      `json:"of_key,omitempty"`
-	Model string    `json:"model,omitempty"` // of which alone it is
+	Model string    `json:"model,omitempty"` // the only one affected; empty: all
 	Cause string    `json:"cause"`
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
@@ -87,8 +86,8 @@ var rules = map[llm.Code]string{
 	llm.ModelNotFound:      "no provider has a model of this name",
 }
 
-// Explain plans a request as Plan does, and tells how it came about. headers
-// are those that arrived: see Arriving.
+// Explain plans a request as Plan does, and returns how the plan was made. headers are
+// those that arrived: see Arriving.
 func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
 	if req.Key != nil {
@@ -137,7 +136,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 	return out
 }
 
-// Trace notes how a plan comes about. A nil Trace notes nothing.
+// Trace records how a plan is made. A nil Trace records nothing.
 type Trace struct {
 	offers     []offer
 	strategies []StrategyStep

@@ -10,7 +10,7 @@ import (
 	"weir/policy/header"
 )
 
-// forward is what passes to a provider beside the defaults.
+// forward lists what passes to a provider in addition to the defaults.
 type forward struct{ headers, query, body *body.NameSet }
 
 // queryParams pass to every provider, where the base URL and the configuration
@@ -20,9 +20,8 @@ var queryParams = body.NamesOf([]string{
 	"api-version", "beta", "include", "include[]", "limit", "order", "after", "before", "after_id", "before_id", "starting_after",
 })
 
-// heldBack are query parameters that never pass: some servers (Rails, Google's
-// APIs, OData) take them for the method or for headers of the request. Names are
-// folded.
+// heldBack are query parameters that never pass: some servers (Rails, Google's APIs, OData)
+// use them as the method or as headers of the request. Names are folded.
 var heldBack = map[string]bool{
 	"method": true, "httpmethod": true, "xhttpmethod": true, "httpmethodoverride": true, "xhttpmethodoverride": true,
 	"methodoverride": true, "xmethodoverride": true, "httpheaders": true,

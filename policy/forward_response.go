@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// returned are the headers of a provider's response that pass to clients: what
-// describes the content, what OpenAI, Anthropic, Azure and the others state about
-// a request, its limits and its way, and what a client needs to try again.
-// Anything else stays here: a provider may repeat the headers of the request,
-// the key among them, under any name.
+// returned are the headers of a provider's response that pass to clients: what describes the
+// content, what OpenAI, Anthropic, Azure and others report about a request, its limits and
+// its route, and what a client needs to retry. All others are removed: a provider may
+// repeat the headers of the request, including the key, under any name.
 var returned = []string{
 	"content-type", "content-length", "content-encoding", "content-language", "content-disposition", "content-range", "content-md5", "digest", "content-digest",
 	"transfer-encoding", "date", "age", "etag", "last-modified", "expires", "cache-control", "pragma", "vary", "accept-ranges",
@@ -23,8 +22,8 @@ var returned = []string{
 	"nvcf-*", "x-process-time", "x-processing-time", "x-response-time", "x-runtime", "x-served-by", "x-cache", "x-model", "x-model-id", "x-model-version",
 }
 
-// ReturnedHeaders are the names of the headers of any provider that pass to
-// clients. A name that ends in '*' stands for all that begin so.
+// ReturnedHeaders returns the names of the headers of any provider that pass to clients. A
+// name that ends in '*' matches all names with that prefix.
 func ReturnedHeaders() []string { return slices.Clone(returned) }
 
 // neverReturnedRule is a kind of response headers that never pass.
@@ -33,9 +32,9 @@ type neverReturnedRule struct {
 	reason string
 }
 
-// neverReturnedRules are kinds of headers that speak for the origin that a client
-// talks to, which is the gateway and not the provider, or that carry or ask for a
-// credential. The configuration cannot allow them.
+// neverReturnedRules are kinds of headers that a browser applies to the origin, which is the
+// gateway and not the provider, or that carry or request a credential. The configuration
+// cannot allow them.
 var neverReturnedRules = []neverReturnedRule{
 	{[]string{"set-cookie", "set-cookie2", "cookie", "cookie2"}, "clients would send the cookie to the gateway with requests to other providers"},
 	{[]string{"www-authenticate", "authentication-info", "authorization", "proxy-*", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "x-amz-security-token", "x-csrf-token"}, "it carries a credential, or asks the client for one that is not the gateway's"},
@@ -54,8 +53,8 @@ var neverReturnedNames = func() []string {
 	return out
 }()
 
-// NeverReturned are the names of headers and trailers of a provider that never
-// pass to clients. A name that ends in '*' stands for all that begin so.
+// NeverReturned returns the names of headers and trailers of a provider that never pass to
+// clients. A name that ends in '*' matches all names with that prefix.
 func NeverReturned() []string { return neverReturnedNames }
 
 // neverReturned returns why a response header never passes; empty if it may.

@@ -8,23 +8,23 @@ import (
 	"weir/policy/config"
 )
 
-// Health is what is known of clusters while a request is planned. Reading it changes
-// nothing: whoever makes the plan's first attempt claims the probe that it may be.
-// Methods may be called at the same time, and do not wait. A key is an access key's
-// id, which is empty for clients without one; a model is as it is sent.
+// Health is the state of the clusters while a request is planned. Reading it changes
+// nothing: if the first attempt is a probe, its caller claims the probe. Its methods may be
+// called concurrently and do not block. key is the id of an access key, empty for clients
+// without one; model is the name that the provider receives.
 type Health interface {
-	// Ejection returns why requests of the key for the model start elsewhere than at
-	// the cluster; nil: they need not.
+	// Ejection returns why requests of the key for the model should not start at the
+	// cluster, or nil if they may.
 	Ejection(cluster, key, model string) *Ejection
-	// MayProbe reports whether one of them may start there at now in spite of that, to
-	// find out.
+	// MayProbe reports whether one of them may start there at now nevertheless, to find
+	// out whether the cluster has recovered.
 	MayProbe(cluster, key, model string, now time.Time) bool
 }
 
-// Ejection is the state of a cluster whose attempts go behind those of others,
-// or of one of its models. It is not changed once it is there.
+// Ejection is the state of an ejected cluster, or of an ejected model of a cluster: its
+// attempts come after all others. It is immutable.
 type Ejection struct {
-	Key   string // the id of the access key that alone it is for; empty: it is for all
+	Key   string // the id of the only access key affected; empty: all
 	Model string // as it is sent; empty: every model
 	Cause string // of the attempt that led to it, or that prolonged it
 	Since time.Time
@@ -47,7 +47,7 @@ func keyID(key *identity.Key) string {
 	return key.ID
 }
 
-// ejection returns why an attempt follows others; nil: it does not.
+// ejection returns why an attempt follows others, or nil.
 func (r *Request) ejection(a *Attempt) *Ejection {
 	if r.Health == nil {
 		return nil
@@ -61,10 +61,10 @@ type try struct {
 	cluster *Cluster
 }
 
-// order puts the attempts at ejected clusters, and those with ejected models,
-// behind the others; both keep their order. Only that with which the request
-// would start otherwise may be a probe: at a later place it might never be made. It
-// reports whether the first is one.
+// order moves the attempts at ejected clusters, and those with ejected models, behind the
+// others; both groups keep their order. Only the attempt that would be the first without
+// ejections may be a probe: a later attempt might never be made. It reports whether the
+// first attempt is a probe.
 func (r *Request) order(tries []try, choices []choice) (probe bool) {
 	if len(tries) < 2 || r.Health == nil {
 		return false

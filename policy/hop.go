@@ -12,14 +12,14 @@ const hopPrefix = "weir-"
 // MaxHops is how many Weir gateways a request may pass.
 const MaxHops = 5
 
-// hopName is the gateway's own name there: a function of its configuration, so
-// that it is the same for all replicas, and tells nothing of it.
+// hopName returns the gateway's own name in HopHeader. It is a hash of the configuration, so
+// that all replicas have the same name, and the name discloses nothing.
 func hopName(version string) string { return hopPrefix + contentHash([]string{"hop", version}) }
 
 // Hop returns the value of HopHeader of a request that goes on to a provider:
 // the Weir gateways that it has passed, and this one. It fails with LoopDetected
-// when this gateway is among them, or when there are too many. Entries that name
-// no Weir are dropped: they concern the way to this gateway.
+// if this gateway is among them, or if there are too many. Entries of other software are
+// dropped: they describe the way to this gateway.
 func (p *Policy) Hop(arrived string) (string, error) {
 	if arrived == "" {
 		return p.hop, nil

@@ -82,9 +82,9 @@ func (l *loader) bufferedBytes(at string, value, least, most int64, mostName str
 	}
 }
 
-// Subject names whose limits count for a request: the access key's id, or where
-// there is none the client's address. Addresses of IPv6 count by their first 64
-// bits, because a client usually has a whole /64.
+// Subject returns whom the limits of a request count for: the id of the access key, or else
+// the client's address. IPv6 addresses count by their first 64 bits, because a client
+// usually has a whole /64.
 func Subject(keyID, clientIP string) string {
 	if keyID != "" {
 		return keyID

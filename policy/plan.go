@@ -13,8 +13,9 @@ import (
 	"weir/policy/tokens"
 )
 
-// Attempt is one candidate of a plan: a provider, with one of its keys, and a model. It has
-// everything that differs between attempts.
+// Attempt is one attempt of a plan: a provider, with one of its keys, and a model. It holds
+// everything that differs between attempts. ExamplePolicy_Plan shows how edits make the
+// body of each.
 type Attempt struct {
 	Cluster   *Cluster
 	Model     string
@@ -44,11 +45,11 @@ type Plan struct {
 	Rejected []string
 	// Fields are the values of clusters' headers that depend on the request.
 	Fields []Field
-	// Probe says that the first attempt is to find out whether a cluster, or a model
-	// there, is well again. One request at a time does so: whoever makes the attempt
-	// claims the probe first. See Request.Probe.
+	// Probe is set if the first attempt finds out whether an ejected cluster, or model, has
+	// recovered. One request at a time does so: the caller claims the probe before the
+	// attempt. See Request.Probe.
 	Probe bool
-	// Gate says what to do with the first attempt's response.
+	// Gate is how to treat the first attempt's response.
 	Gate metadata.Gate
 	// Withheld are the client's headers that the first attempt must not carry. See
 	// Policy.Header.

@@ -11,8 +11,11 @@ import (
 )
 
 // Request is everything that planning depends on besides the policy: what the client sent,
-// the time, randomness, and what is known of clusters and models. A Request may be used
-// again after Reset, which keeps its memory.
+// the time, randomness, and the state of clusters and models. One goroutine uses it at a
+// time, and may use it again after Reset, which keeps its memory:
+//
+//	request := policy.Request{Endpoint: endpoint, Body: &body, Now: time.Now()}
+//	plan, err := current.Plan(&request)
 type Request struct {
 	Endpoint *llm.Endpoint
 	Query    string
