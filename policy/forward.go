@@ -119,7 +119,7 @@ type FixedHeader struct{ Name, Value string }
 // OverwrittenHeaders lists the headers whose value the filters of every cluster
 // replace where the client sent one.
 func (p *Policy) OverwrittenHeaders() []FixedHeader {
-	if !p.WantsPlainResponses() {
+	if !p.wantsPlainResponses() {
 		return nil
 	}
 	return []FixedHeader{{"accept-encoding", "identity"}}

@@ -33,7 +33,7 @@ func (l *loader) listen() []string {
 			l.problem(path, "%v", err)
 			continue
 		}
-		if j := slices.IndexFunc(list[:i], func(other string) bool { return Overlap(address, other) }); j >= 0 {
+		if j := slices.IndexFunc(list[:i], func(other string) bool { return overlap(address, other) }); j >= 0 {
 			l.problem(path, "%s is already served by listen[%d], %s", address, j, list[j])
 		}
 	}
@@ -53,7 +53,7 @@ func (l *loader) adminListen(clients []string) string {
 		l.problem("admin.listen", "%v", err)
 		return address
 	}
-	if i := slices.IndexFunc(clients, func(other string) bool { return Overlap(address, other) }); i >= 0 {
+	if i := slices.IndexFunc(clients, func(other string) bool { return overlap(address, other) }); i >= 0 {
 		l.problem("admin.listen", "%s overlaps with the address for clients, %s: use another port", address, clients[i])
 	}
 	return address
@@ -74,10 +74,10 @@ func checkAddress(s, example string) error {
 	return nil
 }
 
-// Overlap reports whether two addresses to listen on have a socket in common.
+// overlap reports whether two addresses to listen on have a socket in common.
 // The host may be empty or [::], which is every address of both families, or
 // localhost, which is both loopback addresses.
-func Overlap(a, b string) bool {
+func overlap(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil {
@@ -146,11 +146,11 @@ func (p *Policy) CheckListen(clients []string, admin string) error {
 			return err
 		}
 		for _, other := range clients[:i] {
-			if Overlap(address, other) {
+			if overlap(address, other) {
 				return fmt.Errorf("%s is already served by %s", address, other)
 			}
 		}
-		if Overlap(address, admin) {
+		if overlap(address, admin) {
 			return fmt.Errorf("%s, the address for clients, overlaps with the one for operators, %s: use another port", address, admin)
 		}
 	}

@@ -96,9 +96,9 @@ func (p *Policy) Prepare() {
 	}
 }
 
-// WantsPlainResponses reports whether providers are asked not to compress responses. Envoy
+// wantsPlainResponses reports whether providers are asked not to compress responses. Envoy
 // finds no token usage and no content in compressed ones.
-func (p *Policy) WantsPlainResponses() bool { return p.Telemetry || p.ResponseGate }
+func (p *Policy) wantsPlainResponses() bool { return p.Telemetry || p.ResponseGate }
 
 // provider is a provider that requests may be sent to.
 type provider struct {

@@ -50,28 +50,28 @@ func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 		return
 	}
 	l.world(p)
-	for i, source := range s.modelSource {
-		strategy, issues := s.world.Models(source)
-		if l.issues(config.IndexPath(at+"model_selection.strategy", i), issues) {
-			continue
-		}
-		s.models = append(s.models, strategy)
-		p.uses = merged(p.uses, strategy.Uses())
-	}
-	for i, source := range s.keySource {
-		strategy, issues := s.world.Keys(source)
-		if l.issues(config.IndexPath(at+"api_key_selection.strategy", i), issues) {
-			continue
-		}
-		s.keys = append(s.keys, strategy)
-		p.uses = merged(p.uses, strategy.Uses())
-	}
+	s.models = compiled(l, p, at+"model_selection.strategy", s.modelSource, s.world.Models)
+	s.keys = compiled(l, p, at+"api_key_selection.strategy", s.keySource, s.world.Keys)
 	if len(s.models) > 0 {
 		s.offered = make([][]*expression.Model, llm.EndpointCount)
 		for e := range llm.Endpoints() {
 			s.offered[e.Index] = p.offers(e)
 		}
 	}
+}
+
+// compiled returns the strategies of a list, without those that have problems.
+func compiled[S interface{ Uses() expression.Uses }](l *loader, p *Policy, path string, sources []string, compile func(string) (S, []expression.Issue)) []S {
+	var out []S
+	for i, source := range sources {
+		strategy, issues := compile(source)
+		if l.issues(config.IndexPath(path, i), issues) {
+			continue
+		}
+		out = append(out, strategy)
+		p.uses = merged(p.uses, strategy.Uses())
+	}
+	return out
 }
 
 // issues reports the problems of an expression, and returns whether there are any.
