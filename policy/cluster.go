@@ -64,7 +64,7 @@ type ClusterHeader struct {
 	Field  string
 }
 
-// Certificate is a client certificate with its key.
+// Certificate is a certificate chain with its private key, both PEM.
 type Certificate struct {
 	Chain string
 	Key   config.Secret

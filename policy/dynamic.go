@@ -113,16 +113,15 @@ type bodyTemplate struct {
 // bodyProblem is what is wrong with a string in a body's value.
 type bodyProblem struct{ path, text string }
 
-// parseBody finds the expressions in a value, which stands at path; nil where
-// there are none. The value is JSON as RawValue writes it, without white space.
+// parseBody returns the expressions in a value at path, or nil if there are none. The value
+// is JSON as RawValue writes it, without white space.
 func parseBody(raw []byte, path string) (*bodyTemplate, []bodyProblem) {
 	if !bytes.Contains(raw, []byte("${")) {
 		return nil, nil
 	}
 	out := &bodyTemplate{}
 	var problems []bodyProblem
-	// around are the lists and mappings that at is in, path is that of the value
-	// there.
+	// around are the lists and mappings that contain at; path is that of the value there.
 	type container struct {
 		path string
 		list bool

@@ -22,9 +22,8 @@ type labels struct {
 	ids    map[string]bool     // of providers' keys
 }
 
-// AskedLabel returns a model name as a client wrote it in the spelling of the
-// configuration, AutoLabel where none was written, and OtherLabel for every
-// name that is not configured.
+// AskedLabel returns a client's model name in the spelling of the configuration. It returns
+// AutoLabel for no name, and OtherLabel for every name that is not configured.
 func (p *Policy) AskedLabel(asked string) string {
 	if asked == "" || isAuto(asked) {
 		return AutoLabel

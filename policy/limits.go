@@ -100,7 +100,7 @@ func Subject(keyID, clientIP string) string {
 	return "address " + prefix.String()
 }
 
-// LimitsOf returns the limits of an access key; nil is a client without one.
+// LimitsOf returns the limits of an access key, which is nil for a client without one.
 func (p *Policy) LimitsOf(key *identity.Key) RequestLimits {
 	out := p.Limits.PerKey
 	if key != nil {

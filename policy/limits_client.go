@@ -7,7 +7,7 @@ import (
 	"weir/policy/config"
 )
 
-// ClientLimits bound what one connection of a client may take.
+// ClientLimits bound what one connection of a client may use.
 type ClientLimits struct {
 	RequestHeaders, RequestHeaderBytes       int
 	Streams                                  int
@@ -58,7 +58,7 @@ func (p *Policy) admitHeaders(n, size int) error {
 	return p.HeadersTooLarge()
 }
 
-// HeadersTooLarge is the refusal of a request whose headers are over a limit.
+// HeadersTooLarge returns the error for a request whose headers exceed a limit.
 func (p *Policy) HeadersTooLarge() *llm.Error {
 	size := fmt.Sprintf("%d bytes", p.Client.RequestHeaderBytes)
 	if p.Client.RequestHeaderBytes%1024 == 0 {

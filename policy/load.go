@@ -88,9 +88,8 @@ const (
 	inputFile = "file "
 )
 
-// problem reports once: a provider's surfaces are read one by one, and share
-// most fields. It is silent where the decoder already found the value
-// unreadable: that nothing is left of it would only be said again.
+// problem reports a problem once: the surfaces of a provider are read one by one, and share
+// most fields. It reports nothing for a value that the decoder has already rejected.
 func (l *loader) problem(path, format string, args ...any) {
 	p := l.pos.Problem(path, format, args...)
 	if l.unreadable(path) || l.seen[p] {
@@ -112,8 +111,8 @@ func (l *loader) unreadable(path string) bool {
 	})
 }
 
-// recording notes what is read, so that a policy's version changes with it.
-// Only hashes are kept.
+// recording returns src, changed to record hashes of what is read, so that the version of
+// the policy depends on it.
 func (l *loader) recording(src Source) Source {
 	getenv, readFile := src.Getenv, src.ReadFile
 	src.Getenv = func(name string) string {
@@ -129,7 +128,7 @@ func (l *loader) recording(src Source) Source {
 	return src
 }
 
-// same reports whether the inputs are what they were. It reads the files.
+// same reports whether the inputs are unchanged. It reads the files.
 func (in inputs) same(src Source) bool {
 	for input, before := range in {
 		var now string
@@ -264,8 +263,8 @@ func (l *loader) envoy() {
 	l.envoyUsers(c.Users)
 }
 
-// httpHosts checks what base URLs are compared with: an entry with a scheme or
-// a port would be none of them.
+// httpHosts checks the hosts that base URLs are compared with. An entry with a scheme or a
+// port would match none.
 func (l *loader) httpHosts() {
 	for i, host := range l.cfg.AllowHTTPHosts {
 		bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
@@ -275,8 +274,8 @@ func (l *loader) httpHosts() {
 	}
 }
 
-// connectTo checks what base URLs are looked up by: an entry without a port
-// would be found by none of them.
+// connectTo checks the addresses that base URLs are looked up by. An entry without a port
+// would match none.
 func (l *loader) connectTo() {
 	for _, from := range sortedKeys(l.cfg.ConnectTo) {
 		if _, port, err := net.SplitHostPort(from); err != nil || port == "" {

@@ -25,7 +25,7 @@ type AccessKeys struct {
 	inputs inputs
 }
 
-// accessKeys reads the access keys of a policy with these limits.
+// accessKeys reads the access keys. limits and maxBodyBytes are those of the policy.
 func (l *loader) accessKeys(limits Limits, maxBodyBytes int) *AccessKeys {
 	others := l.inputs
 	l.inputs = inputs{}
@@ -64,7 +64,7 @@ func (l *loader) accessKeys(limits Limits, maxBodyBytes int) *AccessKeys {
 	return out
 }
 
-// anonymous finds out whether clients need a key.
+// anonymous reads whether clients need a key.
 func (l *loader) anonymous(p *Policy) {
 	p.anonymous = len(l.cfg.AccessKeys) == 0
 	if address, found := outside(p.Listen); found && p.anonymous && !l.cfg.AllowAnonymous && !l.unreadable(accessKeysField) && !l.unreadable("allow_anonymous") {
@@ -72,7 +72,7 @@ func (l *loader) anonymous(p *Policy) {
 	}
 }
 
-// keyHash returns what a key is known by.
+// keyHash returns the hash of a key.
 func (l *loader) keyHash(k config.AccessKeyConfig, at string) (hash identity.Hash, ok bool) {
 	switch {
 	case (k.SHA256 == "") == (k.Value == ""):
@@ -123,8 +123,7 @@ func (l *loader) scope(k config.AccessKeyConfig, at string) identity.Scope {
 	return identity.NewScope(providers, models)
 }
 
-// allowed reads a list that must be there: of `providers: {}` nobody could
-// say whether it allows everything or nothing.
+// allowed reads a list that must be present: `providers: {}` could mean everything or nothing.
 func (l *loader) allowed(list *config.AllowConfig, at string) []string {
 	if list.Allow == nil {
 		l.problem(at+".allow", "is missing: list what is allowed, or [] for nothing")

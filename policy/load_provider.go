@@ -16,8 +16,8 @@ const idRule = "use letters, digits, '.', '_' and '-', at most 64, the first a l
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// entry is a provider to be loaded: what the file says of it, over what the
-// catalogue says.
+// entry is a provider to be loaded: its configuration, and its entry in the catalogue, which
+// the configuration overrides.
 type entry struct {
 	own, base config.ProviderConfig
 	path      string // in the file; empty where only the catalogue has it

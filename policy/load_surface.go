@@ -132,8 +132,8 @@ func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef 
 	return out
 }
 
-// headers checks configured header names and remembers them: they belong to
-// the gateway, so that no value of a client or of another attempt passes.
+// headers checks configured header names, and adds them to the headers that every cluster
+// strips: no value of a client or of another attempt may pass under these names.
 func (b *clusterBuilder) headers(path string, headers map[string]config.Template) {
 	seen := map[string]bool{}
 	for _, name := range sortedKeys(headers) {
@@ -203,16 +203,16 @@ func (b *clusterBuilder) auth(c config.ProviderConfig, base config.BaseURL, form
 	return name, prefix
 }
 
-// secret stores a value under a name that changes with where it is sent, so
-// that a cluster which outlives a reload never gets another origin's key.
+// secret stores a value under a name that depends on the origin it is sent to: a cluster
+// that outlives a reload never receives the key of another origin.
 func (b *clusterBuilder) secret(c *Cluster, header, source string, value config.Secret) string {
 	name := "weir/" + c.Provider + "/" + contentHash([]any{c.Base, c.DialHost, c.DialPort, c.TLS, header, source})
 	b.policy.Secrets[name] = value
 	return name
 }
 
-// set returns the headers of every request to this cluster: the policy's, then
-// the provider's own over them.
+// set returns the headers of every request to this cluster: those of the policy, overridden
+// by those of the provider.
 func (b *clusterBuilder) set(c config.ProviderConfig, cl *Cluster, authHeader, path string) []ClusterHeader {
 	type value struct {
 		t  config.Template
@@ -241,7 +241,7 @@ func (b *clusterBuilder) set(c config.ProviderConfig, cl *Cluster, authHeader, p
 		case err != nil:
 			b.problem(all[name].at, "%v", err)
 		case t == "":
-			// Nothing to set: it is enough that the client's own is removed.
+			// There is nothing to set. The client's header is removed.
 		case t.IsCredential(name):
 			out = append(out, ClusterHeader{Name: name, Secret: b.secret(cl, name, t.References(), v)})
 		case len(v.Reveal())+strings.Count(v.Reveal(), "%") > config.MaxStaticHeader:
@@ -273,8 +273,8 @@ func (b *clusterBuilder) fromRequest(name string, t config.Template, at string) 
 	return field, true
 }
 
-// dial returns the address to connect to. An address of connect_to must pass
-// the same checks as a base URL.
+// dial returns the address to connect to. Addresses in connect_to pass the same checks as
+// base URLs.
 func (b *clusterBuilder) dial(base config.BaseURL) (string, int) {
 	from := net.JoinHostPort(base.Host, strconv.Itoa(base.Port))
 	to, ok := b.cfg.ConnectTo[from]

@@ -61,7 +61,7 @@ func listing(id string, owner *provider, m *model) llm.Model {
 	return l
 }
 
-// lookup returns the model that a client would get for a name, under that name.
+// lookup returns the model that serves a client's name, under that name.
 func (p *Policy) lookup(key *identity.Key, id string) (llm.Model, bool) {
 	for e := range llm.Endpoints() {
 		choices, _ := p.resolve(nil, 1, id, e, key, nil)

@@ -24,8 +24,7 @@ type Own struct {
 	Names     map[string][]netip.Addr
 }
 
-// ownListener is an address that the gateway listens on, and the field that
-// says so.
+// ownListener is an address that the gateway listens on, and the field that configures it.
 type ownListener struct{ field, address string }
 
 // ownListeners returns the listeners for clients and for operators.
@@ -73,8 +72,8 @@ var (
 	loopback6 = netip.IPv6Loopback()
 )
 
-// isLocalhost reports whether an address is one of the two that the name
-// localhost stands for. The gateway may listen on either.
+// isLocalhost reports whether an address is one of the two of the name localhost. The
+// gateway may listen on either.
 func isLocalhost(a netip.Addr) bool { return a == loopback4 || a == loopback6 }
 
 // resolve returns the addresses of a host that are known without DNS.

@@ -18,8 +18,8 @@ type Proxies struct {
 	// Hops is the number of proxies that every request comes through: the client
 	// is the address that the first of them added to X-Forwarded-For.
 	Hops int
-	// ProxyProtocol says that every connection begins with a PROXY header, and
-	// comes from one of Trusted.
+	// ProxyProtocol is set if every connection begins with a PROXY header, and comes from
+	// one of Trusted.
 	ProxyProtocol bool
 }
 

@@ -42,7 +42,7 @@ type rejection struct {
 	provider *provider
 }
 
-// reasons are in the order in which admit checks them.
+// reasons are the codes that admit returns, in the order of its checks.
 var reasons = []llm.Code{llm.ProviderNotAllowed, llm.ModelNotAllowed, llm.UnsupportedSurface, llm.NoProviderKey}
 
 // worsens reports whether a reason is checked earlier than the rejection's. Of several
@@ -52,8 +52,8 @@ func (r rejection) worsens(code llm.Code) bool {
 	return slices.Index(reasons, code) <= slices.Index(reasons, r.code)
 }
 
-// resolve finds who may serve one entry of the client's list. It appends to
-// dst, up to a length of most; the rejection is the reason if there is nobody.
+// resolve appends the models that may serve one entry of the client's list to dst, up to a
+// length of most. If there are none, the rejection is the reason.
 func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
@@ -181,8 +181,8 @@ func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *identity.Key, t *Trace
 // err makes the client's error of a rejection.
 func (r rejection) err(p *Policy, e *llm.Endpoint, key *identity.Key) *llm.Error {
 	switch r.code {
-	// Only the client's own words: it must not learn who offers what its key may not
-	// use.
+	// The message contains only what the client wrote: it must not learn which providers
+	// offer what its key may not use.
 	case llm.ProviderNotAllowed:
 		return llm.Errorf(r.code, "%q is not allowed here: your access key may not use its provider; GET /v1/models lists the models that you may use", llm.Clip(r.entry))
 	case llm.ModelNotAllowed:
@@ -202,8 +202,8 @@ func (r rejection) err(p *Policy, e *llm.Endpoint, key *identity.Key) *llm.Error
 	return &llm.Error{Code: llm.ModelNotFound, Message: message}
 }
 
-// atOnlyProvider returns how to ask the only configured provider for a model that
-// nobody lists; empty where there are several, or where the key may not use it.
+// atOnlyProvider returns how to request an unlisted model from the only configured provider.
+// It is empty if there are several, or if the key may not use it.
 func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *identity.Key) string {
 	only := ""
 	for _, candidate := range p.providers {

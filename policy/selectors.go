@@ -5,8 +5,8 @@ import (
 	"weir/llm/body"
 )
 
-// refuseSelectors keeps a key with a scope from choosing, behind a provider,
-// what its scope does not have.
+// refuseSelectors returns an error if the request of a key with a scope has a field by which
+// a provider could choose another model.
 func refuseSelectors(plan *Plan, req *Request) error {
 	if !req.Key.Limited() {
 		return nil
@@ -27,8 +27,8 @@ func refuseSelectors(plan *Plan, req *Request) error {
 	return nil
 }
 
-// refuseSelector refuses a selector, unless every provider of the plan may have
-// it.
+// refuseSelector returns an error for such a field, unless every provider of the plan lists
+// it under forward.body.
 func (p *Plan) refuseSelector(key string) error {
 	folded := body.FoldKey(nil, key)
 	for i := range p.Attempts {

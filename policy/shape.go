@@ -9,7 +9,7 @@ import (
 	"weir/llm/body"
 )
 
-// outputLimit is max_output_tokens, 0 where there is none.
+// outputLimit is max_output_tokens, or 0.
 type outputLimit struct {
 	tokens int
 	json   []byte
@@ -21,10 +21,10 @@ func (o outputLimit) exceededBy(value []byte) bool {
 	return err != nil || n > float64(o.tokens) || n < 0
 }
 
-// clampOutput returns what is set in a body where the length of responses is
-// limited: the request's own limit too, where it is absent or above the
-// policy's. A field that this model or surface does not take stays out; what
-// the policy itself sets was checked when it was loaded.
+// clampOutput returns what is set in a body if the length of responses is limited. That
+// includes the request's own limit, if it is absent or above the policy's. A field that this
+// model or surface does not support is left out. What the policy itself sets was checked
+// when it was loaded.
 func (p *Policy) clampOutput(c *choice, req *Request, shaped *shaped) []body.KeyValue {
 	if req.Endpoint.Path == llm.CountTokensPath {
 		return shaped.set

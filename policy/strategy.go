@@ -158,10 +158,10 @@ func priceOf(decimal string) expression.Price {
 // the request. Places are those of Policy.Measured.
 type Numbers = expression.Numbers
 
-// Snapshot returns numbers together with what the strategies make of them for every
-// request. Plans that are given it do not evaluate that again. It takes about a
-// millisecond for each strategy over a thousand models: whoever renews the numbers calls
-// it, not the request path.
+// Snapshot returns numbers together with the results of the parts of strategies that are
+// the same for every request. Plans with a Snapshot do not evaluate these parts again.
+// It takes about a millisecond for each strategy over a thousand models, so it is called
+// when the numbers are updated, not on the request path.
 func (p *Policy) Snapshot(numbers Numbers) Numbers {
 	if p.strategies.world == nil {
 		return numbers
@@ -213,7 +213,7 @@ func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice,
 	candidates, most := req.offers(p), p.strategies.most
 	if t != nil {
 		p.auto(nil, req.Endpoint, req.Key, t)
-		most = 0 // all that is chosen is to be told
+		most = 0 // the explanation lists all that is chosen
 	}
 	if len(candidates) == 0 {
 		return nil, p.nothingFor(req)
