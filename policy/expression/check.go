@@ -14,21 +14,21 @@ import (
 // SecretRef is a secret that an expression names.
 type SecretRef struct{ Store, Key string }
 
-// Uses says what an expression reads of a request, so that its caller need
-// not gather the rest.
+// Uses tells which parts of a request an expression reads. The caller need not provide
+// the others.
 type Uses struct{ Headers, Body, Request, Conn, Key bool }
 
-// found is what check learns of an expression.
+// found is what check finds in an expression.
 type found struct {
 	uses    Uses
 	secrets []SecretRef
 }
 
-// check holds the rules that are not CEL's, and says what the expression
-// reads. It sees the checked expression as it was written.
+// check applies Weir's own rules to an expression that CEL has checked, and returns what
+// it reads.
 func check(a *ast.AST) (found, []Issue) {
 	out, p := found{}, &problems{of: a}
-	// Roots that are used as they are, and not for a field.
+	// Roots that are used as a whole, without selecting a field.
 	whole := map[int64]string{}
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
@@ -122,7 +122,7 @@ func (p *problems) call(e ast.Expr, out *found) {
 	}
 }
 
-// sortKeys refuses keys that cannot be compared.
+// sortKeys reports sort keys of a type that cannot be compared.
 func (p *problems) sortKeys(e ast.Expr) {
 	c := e.AsComprehension()
 	if c.AccuVar() != sortVar {
@@ -143,12 +143,12 @@ func constant(e ast.Expr) (string, bool) {
 	return string(s), ok
 }
 
-// typeName is how a type is shown.
+// typeName returns a type as messages show it.
 func typeName(t *cel.Type) string {
 	return plainTypes(cel.FormatCELType(t))
 }
 
-// gives checks what a strategy results in: one of a kind, or a list of it.
+// gives checks that a strategy returns an object of a kind or a list of them.
 func gives(a *ast.AST, k *kind) []Issue {
 	p := &problems{of: a, whole: true}
 	e := a.Expr()

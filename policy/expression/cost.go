@@ -9,7 +9,7 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// meter knows what the calls of one expression cost.
+// meter knows how to compute the cost of the calls in one expression.
 type meter struct {
 	calls []metered // by the node's id
 }
@@ -19,17 +19,16 @@ type metered struct {
 	args []int64
 }
 
-// rate is how the cost of a call follows from its operands, beyond the 1 that
-// each step costs.
+// rate is how the cost of a call depends on its operands. Each step costs 1 in addition.
 type rate uint8
 
 const (
-	flat    rate = iota // it does not
-	linear              // it walks through its operands, and makes its result
-	scan                // it does so if they are strings
-	compare             // it walks through both until one ends
-	search              // it compares with each element
-	product             // it compares each of a list with each of another
+	flat    rate = iota // no further cost
+	linear              // the sizes of its operands and its result
+	scan                // the sizes of operands that are strings
+	compare             // the size of the smaller operand
+	search              // the size of the list that is searched
+	product             // the product of the sizes of two lists
 )
 
 func rateOf(function string) rate {
@@ -68,14 +67,14 @@ func newMeter(a *ast.AST) *meter {
 	return m
 }
 
-// start begins to count an evaluation.
+// start returns a counter for one evaluation.
 func (m *meter) start() interpreter.EvalState {
 	return &counter{meter: m, vals: make([]ref.Val, len(m.calls))}
 }
 
-// counter counts one evaluation. cel-go tells it the value of each step. Its
-// own tracker of costs is not used: what it does for one step grows with the
-// number of steps before, so that its limit does not bound the time.
+// counter counts the cost of one evaluation. cel-go calls it with the value of each step.
+// cel-go's own cost tracker is not used: its work for one step grows with the number of
+// earlier steps, so that its limit does not bound the time.
 type counter struct {
 	*meter
 	vals []ref.Val
@@ -84,8 +83,8 @@ type counter struct {
 
 var errCost = interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "cost limit"}
 
-// SetValue is told the value of a node. It panics over the limit, as cel-go's
-// own tracker does: there is no other way out of a loop.
+// SetValue implements interpreter.EvalState. It panics above the limit, as cel-go's own
+// tracker does: nothing else ends a loop.
 func (c *counter) SetValue(id int64, v ref.Val) {
 	if id < 0 || id >= int64(len(c.vals)) {
 		return
@@ -95,7 +94,7 @@ func (c *counter) SetValue(id int64, v ref.Val) {
 	if call := &c.calls[id]; call.rate != flat {
 		c.cost += c.price(call, v)
 	}
-	if c.cost > CostLimit {
+	if c.cost > costLimit {
 		panic(errCost)
 	}
 }
@@ -116,7 +115,7 @@ func (c *counter) price(call *metered, result ref.Val) int {
 	case search:
 		switch arg(0).(type) {
 		case traits.Lister, traits.Mapper:
-			return size(arg(1)) + deep(arg(1), CostLimit)
+			return size(arg(1)) + deep(arg(1), costLimit)
 		}
 		return size(arg(1))
 	case product:
@@ -136,7 +135,7 @@ func (*counter) Reset()                      {}
 
 const bytesPerStep = 10
 
-// size is the number of elements, or of steps through a string.
+// size returns the number of elements of a list or map, or the steps that a string costs.
 func size(v ref.Val) int {
 	switch v := v.(type) {
 	case types.String:
@@ -149,17 +148,17 @@ func size(v ref.Val) int {
 	return 0
 }
 
-// least is the size of everything in the smaller one of two values, found out
-// without walking through all of the larger one.
+// least returns the size of the smaller of two values with everything in it, without
+// walking through all of the larger one.
 func least(a, b ref.Val) int {
 	for most := 16; ; most *= 4 {
-		if n := min(deep(a, most), deep(b, most)); n < most || most > CostLimit {
+		if n := min(deep(a, most), deep(b, most)); n < most || most > costLimit {
 			return n
 		}
 	}
 }
 
-// deep is the size of everything in a value, counted up to about most.
+// deep returns the size of a value with everything in it, counted up to about most.
 func deep(v ref.Val, most int) int {
 	switch v := v.(type) {
 	case types.String:
@@ -184,7 +183,7 @@ func deep(v ref.Val, most int) int {
 	return 0
 }
 
-// comparisons stop at the end of the shorter value.
+// comparisons are the functions whose time depends on the smaller operand only.
 var comparisons = map[string]bool{
 	operators.Equals: true, operators.NotEquals: true, operators.Less: true, operators.LessEquals: true,
 	operators.Greater: true, operators.GreaterEquals: true, "@lt": true, "@le": true, "@gt": true, "@ge": true,

@@ -196,7 +196,7 @@ func TestDifferential(t *testing.T) {
 		request := smallRequest()
 		for range strategies {
 			source := g.strategy()
-			if len(source) > MaxSource {
+			if len(source) > maxSource {
 				continue
 			}
 			s := mustModels(t, w, source)

@@ -5,7 +5,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// The types of fields that have a short name nowhere else.
+// The types of fields that cel-go has no variable for.
 var (
 	stringList = types.NewListType(types.StringType)
 	anyMap     = types.NewMapType(types.StringType, types.DynType)
@@ -40,7 +40,7 @@ var (
 		of("latency", latencyKind.typ, func(l *live) ref.Val { return &l.latency }),
 		of("error_rate", errorRateKind.typ, func(l *live) ref.Val { return &l.errorRate }),
 	)
-	// Both scopes are what this gateway has seen.
+	// Both scopes hold what this gateway has measured.
 	metricsKind = newKind("metrics",
 		of("global", scopeKind.typ, func(l *live) ref.Val { return &l.scope }),
 		of("account", scopeKind.typ, func(l *live) ref.Val { return &l.scope }),
@@ -61,7 +61,7 @@ var (
 		of("max_context_window", types.IntType, func(m *Model) ref.Val { return m.seen().contextWindow }),
 		of("max_output_tokens", types.IntType, func(m *Model) ref.Val { return m.seen().outputTokens }),
 		of("pricing", pricingKind.typ, func(m *Model) ref.Val { return &m.seen().pricing }),
-		// What is read here has no numbers: fnLive reads those of the evaluation.
+		// Lowering replaces the field by fnMetrics or fnLive, which have the run's numbers.
 		of("metrics", metricsKind.typ, func(*Model) ref.Val { return types.NullValue }),
 	)
 	providerKind = newKind("provider",
@@ -93,7 +93,7 @@ var (
 	)
 )
 
-// The roots. Their objects are of the evaluation itself.
+// The kinds of the roots. Their objects belong to the run.
 var (
 	connKind = newKind("conn",
 		of("client_ip", types.StringType, func(r *run) ref.Val { return text(r.request.ClientIP) }),
@@ -138,7 +138,7 @@ func keyNumber(name string, f func(KeyNumbers) float64) field {
 	return of(name, types.DoubleType, func(k liveKey) ref.Val { return types.Double(f(k.numbers())) })
 }
 
-// price is a field that has() tells to be known.
+// price is a field whose has() reports whether the price is known.
 func price(name string, f func(*Pricing) Price) field {
 	out := of(name, optDouble, func(m *Model) ref.Val {
 		if p := f(&m.Pricing); p.Known {
@@ -160,8 +160,8 @@ func quota(q Quota) ref.Val {
 	return types.Int(q.Remaining)
 }
 
-// modelOf is a model as CEL sees it, made once: reading a field then makes
-// nothing.
+// modelOf is a model as CEL values. It is made once, so that reading a field does not
+// allocate.
 type modelOf struct {
 	model, pricing object
 
@@ -195,10 +195,10 @@ func (m *Model) view() *modelOf {
 	return m.cel.Load()
 }
 
-// seen is the view that the object came from, so it is there.
+// seen returns the view. It exists, because CEL gets a model only from its view.
 func (m *Model) seen() *modelOf { return m.cel.Load() }
 
-// providerOf is what a provider shows in every evaluation.
+// providerOf is a provider as CEL values.
 type providerOf struct{ id, displayName, aliases, metadata ref.Val }
 
 func (p *Provider) seen() *providerOf {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// filters are the functions that keep some models of a list, by name: each
-// makes a predicate of its arguments.
+// filters are the functions that keep some models of a list, by name. Each turns its
+// arguments into a predicate.
 var filters = map[string]func(args []ref.Val) (func(*Model) bool, error){
 	"only":            byWords((*Model).is, true),
 	"ignore":          byWords((*Model).is, false),
@@ -27,8 +27,8 @@ var filters = map[string]func(args []ref.Val) (func(*Model) bool, error){
 
 func (m *Model) by(author string) bool { return strings.EqualFold(m.AuthorID, author) }
 
-// byWords keeps (or leaves out) the models that one of the words means. The
-// words are one argument: a string or a list of them.
+// byWords keeps (or leaves out) the models that match one of the words. The words are one
+// argument: a string or a list of strings.
 func byWords(means func(*Model, string) bool, keep bool) func([]ref.Val) (func(*Model) bool, error) {
 	return func(args []ref.Val) (func(*Model) bool, error) {
 		words, err := wordsOf(args[0])
@@ -46,7 +46,7 @@ func byWords(means func(*Model, string) bool, keep bool) func([]ref.Val) (func(*
 	}
 }
 
-// maxWords bounds lists of ids: a request may bring them.
+// maxWords bounds lists of ids, which may come from a request.
 const maxWords = 1000
 
 func wordsOf(v ref.Val) ([]string, error) {
@@ -74,8 +74,8 @@ func wordsOf(v ref.Val) ([]string, error) {
 	return nil, safef("ids are strings, not a %s", v.Type().TypeName())
 }
 
-// inMetadata looks for a word under two names of the metadata, and of each of
-// its datacenters.
+// inMetadata looks for a word under two names in the metadata, and in each of its
+// datacenters.
 func inMetadata(one, many string) func(*Model, string) bool {
 	in := func(where any, word string) bool {
 		if s, ok := where.(string); ok {
@@ -141,8 +141,8 @@ func underCost(args []ref.Val) (func(*Model) bool, error) {
 	}, nil
 }
 
-// filterModels is a filter as CEL calls it. Of only and ignore, the list may
-// also hold providers or authors.
+// filterModels returns a filter as CEL calls it. The list of only and ignore may also
+// contain providers or authors.
 func filterModels(name string) func(args ...ref.Val) ref.Val {
 	return func(args ...ref.Val) ref.Val {
 		models, bad := modelsOf(args[0])
@@ -181,7 +181,7 @@ func filterNamed(list traits.Lister, ids ref.Val, keep bool) ref.Val {
 	return listOf(kept)
 }
 
-// isNamed reports whether a word means a provider or an author.
+// isNamed reports whether a word is the name of a provider or an author.
 func isNamed(v ref.Val, word string) bool {
 	if o, ok := v.(*object); ok {
 		switch of := o.of.(type) {
@@ -194,7 +194,7 @@ func isNamed(v ref.Val, word string) bool {
 	return false
 }
 
-// getByID finds the first element with an id, or null: get(id), and
+// getByID returns the first element with an id, or null. It is get(id), and
 // get(provider, model) of a list of models.
 func getByID(args ...ref.Val) ref.Val {
 	words, err := wordsOf(listOf(args[1:]))
@@ -227,7 +227,7 @@ func getByID(args ...ref.Val) ref.Val {
 	return types.NullValue
 }
 
-// getModel finds a model of a provider.
+// getModel returns a model of a provider, or null.
 func getModel(provider, id ref.Val) ref.Val {
 	if o, ok := provider.(*object); ok {
 		if p, ok := o.of.(*offer); ok {
@@ -237,7 +237,7 @@ func getModel(provider, id ref.Val) ref.Val {
 	return nullOrMismatch(provider)
 }
 
-// metadataAt is getMetadata: a path of keys, joined by dots.
+// metadataAt is getMetadata. The path is keys joined by dots.
 func metadataAt(v, path ref.Val) ref.Val {
 	o, ok := v.(*object)
 	if !ok {
@@ -266,7 +266,7 @@ func nullOrMismatch(v ref.Val) ref.Val {
 	return types.MaybeNoSuchOverloadErr(v)
 }
 
-// safeError is an error that may be logged: it holds nothing of a request.
+// safeError is an error that is safe to log: it contains nothing of a request.
 type safeError struct{ error }
 
 func (e safeError) Unwrap() error { return e.error }

@@ -11,9 +11,9 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// gap is what a value may lack although its type does not say so: get may find
-// no model, and then that model's fields are missing too, and all that is made
-// of them.
+// gap tells that a value may be missing although its type does not say so. For example,
+// get may find no model; then the fields of its result are missing too, and so is
+// everything that is computed from them.
 type gap struct {
 	null  bool // it may be null
 	holes bool // it is a list, and elements of it may be null
@@ -21,7 +21,7 @@ type gap struct {
 
 func (g gap) or(h gap) gap { return gap{g.null || h.null, g.holes || h.holes} }
 
-// gapOf is the gap of a call whose operands are lowered and which itself is not.
+// gapOf returns the gap of a call that is not lowered yet, but whose operands are.
 func (t *tree) gapOf(e ast.Expr, args []ast.Expr) gap {
 	switch name := e.AsCall().FunctionName(); name {
 	case "get", "getModel":
@@ -43,8 +43,7 @@ func (t *tree) gapOf(e ast.Expr, args []ast.Expr) gap {
 	}
 }
 
-// carriers are the functions whose result is missing where an operand is, in a
-// strategy.
+// carriers are the functions that return null in a strategy if an operand is null.
 var carriers = []string{
 	operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate,
 	"int", "uint", "double", "string", "bool", "timestamp", "duration",
@@ -56,7 +55,7 @@ func carries(function string) bool {
 	return slices.Contains(carriers, function) || strings.HasPrefix(function, "math.")
 }
 
-// carrying returns null where an operand is.
+// carrying makes an overload return null if an operand is null.
 func carrying(o *functions.Overload) *functions.Overload {
 	out := *o
 	// cel-go looks at the operand's trait first, and null has none.

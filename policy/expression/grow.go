@@ -10,14 +10,14 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// What one call may make: what it costs is only counted when it is done.
+// Limits for the result of one call. Its cost is counted only after the call.
 const (
 	maxString = 4 << 20 // bytes
 	maxPieces = 100_000
 )
 
-// fnFits is written around the operand of a function that grows: it gives the
-// operand, or an error if the result could be too long.
+// fnFits wraps the operand of a function with a result that may be larger than its
+// operands. It returns the operand, or an error if the result could be too long.
 const fnFits = "@fits"
 
 func fitFunctions() []cel.EnvOption {
@@ -37,7 +37,7 @@ func fitFunctions() []cel.EnvOption {
 		})))}
 }
 
-// growth is at least what a call makes.
+// growth returns an upper bound for the size of a call's result.
 func growth(function string, of ref.Val, args []ref.Val) (bytes, pieces int) {
 	length := func(i int) int {
 		if i < len(args) {
@@ -65,7 +65,7 @@ func growth(function string, of ref.Val, args []ref.Val) (bytes, pieces int) {
 	return 2 * len(s), 0 // quote
 }
 
-// textIn is at least the length of a list's elements as text.
+// textIn returns an upper bound for the length of a list's elements as text.
 func textIn(v ref.Val) int {
 	const number = 400 // digits of the longest
 	n := 0

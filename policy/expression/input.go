@@ -14,21 +14,22 @@ type Random interface {
 	IntN(n int) int
 }
 
-// Input is what one evaluation reads, and memory for it. It is used by one
-// goroutine at a time, and again and again.
+// Input is what one evaluation reads, and its memory. It is used by one goroutine at a
+// time, and can be used again.
 type Input struct {
 	// Request may be nil: then every part of it is empty.
 	Request *Request
-	// Random may be nil: then random is the first, and randomize changes
-	// nothing.
+	// Random may be nil: then random returns the first element, and randomize does not
+	// change the order.
 	Random Random
-	// Numbers may be nil: then all are 0, and nothing is known of keys.
+	// Numbers may be nil: then all of a model's are 0 and a key's quota is unknown. If it is
+	// a Snapshot of the strategy's World, the strategy uses what was evaluated with it.
 	Numbers Numbers
-	// Models are ai.models of a key strategy: the model that a key is chosen
-	// for. A model strategy is given its own.
+	// Models is ai.models of a key strategy: the model that a key is chosen for. A model
+	// strategy is called with its candidates.
 	Models []*Model
-	// Most is how many different models of a model strategy's result are
-	// wanted, from its start: the rest may be left out. 0 is all.
+	// Most is how many different models at the start of a model strategy's result the
+	// caller needs. The rest may be left out. 0 is all.
 	Most int
 
 	run run
@@ -49,7 +50,7 @@ type run struct {
 	headers headers
 	body    body
 
-	offers  []offer // of providers, made when they are read
+	offers  []offer // made when ai.providers is read
 	authors []author
 	keyVals []ref.Val
 	keyMeta ref.Val
@@ -76,7 +77,7 @@ type offer struct {
 	models   modelList
 }
 
-// author is who made some of the models that may be used.
+// author is an author with those of its models that may be used.
 type author struct {
 	id     string
 	models modelList
@@ -117,8 +118,8 @@ func (r *run) begin(slots []slot) {
 	clear(r.values)
 }
 
-// finish lets go of what the evaluation read, so that a pooled Input keeps no
-// request alive.
+// finish drops the references to the request, so that a pooled Input does not keep it
+// in memory.
 func (r *run) finish() {
 	clear(r.headers.read[:cap(r.headers.read)])
 	clear(r.body.read[:cap(r.body.read)])
@@ -160,13 +161,13 @@ func (r *run) ResolveName(name string) (any, bool) {
 // Parent implements interpreter.Activation.
 func (r *run) Parent() interpreter.Activation { return nil }
 
-// runName is the variable that gives functions the run. It cannot be written
-// in an expression.
+// runName is the variable that passes the run to functions. It cannot be written in an
+// expression.
 const runName = "@run"
 
 var runKind = newKind("run")
 
-// runOf is the run that a function was given.
+// runOf returns the run that a function got as an argument.
 func runOf(v ref.Val) *run { return v.(*object).of.(*run) }
 
 func (r *run) keyMetadata() ref.Val {
@@ -186,7 +187,7 @@ func (r *run) keyList() ref.Val {
 	return listOf(r.keyVals)
 }
 
-// providerList are the world's providers that have a model in this run.
+// providerList returns the world's providers that have a model in this run.
 func (r *run) providerList() ref.Val {
 	if r.offers == nil {
 		byID := map[string][]*Model{}
@@ -207,7 +208,7 @@ func (r *run) providerList() ref.Val {
 	return listOf(vals)
 }
 
-// authorList are the authors of the models of this run, in their order.
+// authorList returns the authors of the models of this run, in their order.
 func (r *run) authorList() ref.Val {
 	if r.authors == nil {
 		at := map[string]int{}

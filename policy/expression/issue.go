@@ -12,8 +12,8 @@ import (
 	"weir/policy/nearest"
 )
 
-// Issue is something wrong with an expression. Line and Column count from 1,
-// in characters of what was compiled.
+// Issue is a problem of an expression. Line and Column count from 1, in characters of the
+// source.
 type Issue struct {
 	Line, Column int
 	Message      string
@@ -35,7 +35,7 @@ func (l *language) compile(source string) (*ast.AST, []Issue) {
 	if issues.Err() == nil {
 		return checked.NativeRep(), nil
 	}
-	// A name that does not exist makes other things wrong.
+	// An unknown name causes further errors.
 	unnamed := slices.ContainsFunc(issues.Errors(), func(e *cel.Error) bool { return undeclared.MatchString(e.Message) })
 	var out []Issue
 	for _, e := range issues.Errors() {
@@ -60,7 +60,7 @@ var (
 	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 )
 
-// explain turns cel-go's message into one for who wrote the expression.
+// explain turns cel-go's message into one for the author of the expression.
 func (l *language) explain(e *cel.Error) string {
 	message := plainTypes(e.Message)
 	if m := undefinedField.FindStringSubmatch(message); m != nil {
@@ -114,7 +114,7 @@ func overloadMessage(function, on string) string {
 	return fmt.Sprintf("%s does not take %s%s", plainName(function), on, hint)
 }
 
-// plainName is how an operator is written.
+// plainName returns an operator as it is written.
 func plainName(function string) string {
 	name := strings.Trim(function, "_")
 	switch {
@@ -154,7 +154,7 @@ func (l *language) names() []string {
 	return slices.Compact(names)
 }
 
-// suggestion is what a wrong name was probably meant to be.
+// suggestion returns the known name that is nearest to an unknown one.
 func suggestion(word string, names []string) string {
 	near := nearest.Names(word, names, 1)
 	if len(near) == 0 {
@@ -163,10 +163,10 @@ func suggestion(word string, names []string) string {
 	return fmt.Sprintf(": did you mean %s?", near[0])
 }
 
-// problems collects issues of the nodes of an expression.
+// problems collects the issues of an expression.
 type problems struct {
 	of    *ast.AST
-	whole bool // they are of the expression, and not of a node
+	whole bool // they concern the whole expression, not one node
 	list  []Issue
 }
 

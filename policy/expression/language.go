@@ -12,28 +12,27 @@ import (
 	"github.com/google/cel-go/parser"
 )
 
-// What bounds an expression and its evaluation.
+// The limits of an expression and its evaluation.
 const (
-	// MaxSource is the longest expression, in characters.
-	MaxSource = 4096
+	// maxSource is the longest expression, in characters.
+	maxSource = 4096
 	maxNodes  = 4000 // after macros
 	maxDepth  = 60
 
-	// CostLimit is what an evaluation may cost, where a step is 1 and a call
-	// also costs what it walks through: two hundred steps for each of 5,000
-	// models, and not one for each pair of 1,000. It takes some tenths of a
-	// second.
-	CostLimit = 1_000_000
+	// costLimit is the limit for the cost of an evaluation. A step costs 1, and a call
+	// also the size of what it walks through. It allows two hundred steps for each of
+	// 5,000 models, but not one for each pair of 1,000 models. It is reached within some
+	// tenths of a second.
+	costLimit = 1_000_000
 )
 
-// language is CEL with the names that one place of the configuration has. It
-// depends on nothing but the code, and is never changed.
+// language is CEL with the names of one place in the configuration. It is immutable.
 type language struct {
 	env    *cel.Env
 	interp interpreter.Interpreter
 }
 
-// The three places. They are made when they are first used: that takes some
+// The three languages. They are made when they are first used, which takes some
 // milliseconds.
 var (
 	modelLanguage    = sync.OnceValue(func() *language { return newLanguage(aiKind, nil) })
@@ -41,10 +40,10 @@ var (
 	templateLanguage = sync.OnceValue(func() *language { return newLanguage(nil, secretsKind) })
 )
 
-// newLanguage makes a language with some of the roots. With ai it is one of
-// strategies, where what is made of something missing is missing: a template
-// fails instead, for it would send something else than was meant. It panics
-// where the declarations of this package contradict each other.
+// newLanguage makes a language with some of the roots. With ai it is a language of
+// strategies, where the result of an operation on a missing value is missing. In a
+// template that is an error: the template would send something else than was meant.
+// newLanguage panics if the declarations of this package contradict each other.
 func newLanguage(ai, secrets *kind) *language {
 	registry, err := types.NewRegistry()
 	if err != nil {
@@ -72,7 +71,7 @@ func newLanguage(ai, secrets *kind) *language {
 		cel.CustomTypeAdapter(adapter{registry}),
 		cel.CustomTypeProvider(newKinds(registry, all...)),
 		cel.CrossTypeNumericComparisons(true),
-		cel.ParserExpressionSizeLimit(MaxSource),
+		cel.ParserExpressionSizeLimit(maxSource),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ParserErrorRecoveryLimit(4),
 		cel.ExpressionNodeLimit(maxNodes),
@@ -110,7 +109,7 @@ func newLanguage(ai, secrets *kind) *language {
 	}
 }
 
-// The names of functions that only the code here writes.
+// The names of functions and variables that cannot be written in an expression.
 const (
 	fnSortByKeys = "@sortByKeys"
 	fnRandom     = "@random"
@@ -118,7 +117,7 @@ const (
 	sortVar      = "@sorted"
 )
 
-// lax functions look at what they are given themselves: it may be missing.
+// lax functions check the types of their arguments themselves, which may be missing.
 var lax = decls.DisableTypeGuards(true)
 
 // listFunctions declares the functions on models, providers, authors and keys.
@@ -159,8 +158,8 @@ func listFunctions() []cel.EnvOption {
 		cel.Function("getMetadata", lax, metadata("model_getMetadata", modelKind.typ), metadata("provider_getMetadata", providerKind.typ)),
 		cel.Function("sortBy", lax, cel.MemberOverload("models_sortBy", []*cel.Type{models, str}, models, cel.BinaryBinding(sortByField))),
 		cel.Function(fnSortByKeys, lax, cel.Overload(fnSortByKeys, []*cel.Type{list, keys}, list, cel.BinaryBinding(sortByKeys))),
-		// random and randomize are given the run when the expression is
-		// lowered; these declarations are for the checker.
+		// random and randomize get the run when the expression is lowered. These
+		// declarations are for the checker.
 		cel.Function("random", cel.MemberOverload("list_random", []*cel.Type{list}, element)),
 		cel.Function("randomize", cel.MemberOverload("list_randomize", []*cel.Type{list}, list)),
 		cel.Function(fnRandom, cel.Overload(fnRandom, []*cel.Type{cel.DynType, cel.DynType}, cel.DynType, cel.BinaryBinding(random))),
@@ -175,9 +174,8 @@ func listFunctions() []cel.EnvOption {
 	return append(opts, keepFunctions()...)
 }
 
-// sortByMacro makes list.sortBy(x, key) of its parts: the list is evaluated
-// once, bound to a variable by a comprehension that has nothing to loop over,
-// and sorted by the list of its keys.
+// sortByMacro expands list.sortBy(x, key). The list is evaluated once and sorted by the
+// list of its keys. It is bound to a variable by a comprehension over an empty list.
 func sortByMacro(f cel.MacroExprFactory, list ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 	if args[0].Kind() != ast.IdentKind {
 		return nil, f.NewError(args[0].ID(), "sortBy needs a variable first: sortBy(m, m.id)")

@@ -11,12 +11,12 @@ import (
 
 var emptyList ref.Val = types.NewRefValList(adapter{types.DefaultTypeAdapter}, nil)
 
-// listOf is a CEL list of values.
+// listOf returns a CEL list of values.
 func listOf(vals []ref.Val) ref.Val {
 	return types.NewRefValList(adapter{types.DefaultTypeAdapter}, vals)
 }
 
-// modelList is a list of models as CEL sees it, without copying them.
+// modelList is a list of models as a CEL list. It does not copy them.
 type modelList struct{ models []*Model }
 
 var _ traits.Lister = (*modelList)(nil)
@@ -47,7 +47,7 @@ func (l *modelList) Contains(v ref.Val) ref.Val {
 	return types.False
 }
 
-// Add returns a new list: neither of the two changes.
+// Add returns a new list.
 func (l *modelList) Add(other ref.Val) ref.Val {
 	if more, ok := other.(*modelList); ok {
 		sum := make([]*Model, 0, len(l.models)+len(more.models))
@@ -66,7 +66,7 @@ func (l *modelList) Equal(other ref.Val) ref.Val {
 	return l.values().Equal(other)
 }
 
-// values is the list as one of cel-go's.
+// values returns the list as a list of cel-go's.
 func (l *modelList) values() ref.Val {
 	vals := make([]ref.Val, len(l.models))
 	for i, m := range l.models {
@@ -104,7 +104,7 @@ func (it *modelIterator) Next() ref.Val {
 	return &m.view().model
 }
 
-// iteratorBase is what CEL wants of an iterator beside iterating.
+// iteratorBase has the methods of a CEL iterator that do not iterate.
 type iteratorBase struct{}
 
 func (iteratorBase) Type() ref.Type        { return types.IteratorType }
@@ -117,7 +117,7 @@ func (iteratorBase) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("an iterator has no form of type %s", t)
 }
 
-// modelsOf reads a list of models, whoever made the list.
+// modelsOf returns the models of a modelList or another CEL list.
 func modelsOf(v ref.Val) ([]*Model, ref.Val) {
 	if l, ok := v.(*modelList); ok {
 		return l.models, nil

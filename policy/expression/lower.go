@@ -10,8 +10,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// tree is a checked expression that is being rewritten. New nodes get ids that
-// no other node has.
+// tree is a checked expression that is being rewritten. New nodes get new ids.
 type tree struct {
 	*ast.AST
 	fac  ast.ExprFactory
@@ -41,13 +40,13 @@ func (t *tree) text(s string) ast.Expr {
 	return t.fac.NewLiteral(t.id(types.StringType), types.String(s))
 }
 
-// replace makes a node a call. Its type stays.
+// replace turns a node into a call. Its type stays.
 func (t *tree) replace(e ast.Expr, function string, args ...ast.Expr) {
 	e.SetKindCase(t.fac.NewCall(0, function, args...))
 	t.SetReference(e.ID(), ast.NewFunctionReference(function))
 }
 
-// wrap makes a call of one argument.
+// wrap returns a call with one argument.
 func (t *tree) wrap(function string, arg ast.Expr) ast.Expr {
 	id := t.id(types.DynType)
 	t.SetReference(id, ast.NewFunctionReference(function))
@@ -69,9 +68,9 @@ func (t *tree) missing(e ast.Expr) bool {
 	return typ.IsAssignableType(types.NullType)
 }
 
-// open reports whether reading an entry of a node's value may find nothing, which
-// is no error: it is a map of anything, a list of models or of a header's
-// values, or not known to be something else.
+// open reports whether an entry of a node's value may be missing without an error. It may
+// in a map of any values, a list of models, a list of a header's values, and a value of an
+// unknown type.
 func (t *tree) open(e ast.Expr) bool {
 	typ := t.GetType(e.ID())
 	switch typ.Kind() {
@@ -92,16 +91,16 @@ func isHeaders(a *ast.AST, e ast.Expr) bool {
 		a.GetType(e.AsSelect().Operand().ID()).TypeName() == reqKind.typ.TypeName()
 }
 
-// lower rewrites a checked expression into what is evaluated: operations on
-// what may be missing become the lenient ones, and random gets its source.
+// lower rewrites a checked expression into the form that is evaluated: operations on
+// values that may be missing become lenient, and random gets the run.
 func lower(checked *ast.AST) *tree {
 	t := newTree(checked)
 	t.lower(t.Expr(), nil)
 	return t
 }
 
-// lower rewrites a node, its parts first. vars are the gaps of the variables of
-// the loops around it.
+// lower rewrites a node, its operands first. vars are the gaps of the variables of the
+// loops around it.
 func (t *tree) lower(e ast.Expr, vars map[string]gap) gap {
 	g := t.lowered(e, vars)
 	if g != (gap{}) {
@@ -123,7 +122,7 @@ func (t *tree) lowered(e ast.Expr, vars map[string]gap) gap {
 			t.replace(e, fnMetrics, s.Operand(), t.run())
 			return gap{null: null}
 		case !t.open(s.Operand()):
-			// What a missing object has is missing, but its lists are empty.
+			// The fields of a missing object are missing, but its lists are empty.
 			return gap{null: !s.IsTestOnly() && t.missing(s.Operand()) && t.GetType(e.ID()).Kind() != types.ListKind}
 		case s.IsTestOnly():
 			t.replace(e, fnHas, s.Operand(), t.text(s.FieldName()))
@@ -206,7 +205,7 @@ func (t *tree) lowerCall(e ast.Expr) {
 			e.SetKindCase(t.fac.NewCall(0, name, args...))
 		}
 	case "replace", "format", "join", "split", "quote":
-		// What they may make is looked at before.
+		// The size of the result is checked before the call.
 		if c.IsMemberFunction() {
 			e.SetKindCase(t.fac.NewMemberCall(0, name, t.fits(name, c.Target(), c.Args()), c.Args()...))
 		}
@@ -216,7 +215,7 @@ func (t *tree) lowerCall(e ast.Expr) {
 			return
 		}
 		if name == operators.In && !t.missing(args[1]) {
-			return // null is an element like others
+			return // null is an ordinary element
 		}
 		if to == fnMatches {
 			args[1] = t.pattern(args[1])
@@ -225,7 +224,7 @@ func (t *tree) lowerCall(e ast.Expr) {
 	}
 }
 
-// fits wraps the operand of a function that grows.
+// fits wraps the operand of a function in fnFits.
 func (t *tree) fits(function string, of ast.Expr, args []ast.Expr) ast.Expr {
 	id := t.id(t.GetType(of.ID()))
 	t.SetReference(id, ast.NewFunctionReference(fnFits))

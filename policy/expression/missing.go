@@ -10,9 +10,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// Where an operand may be missing, an operation is replaced by one of these,
-// to which what is missing is null, and null a value like others: the package
-// comment has the rules.
+// Where an operand may be missing, an operation is replaced by one of these functions. A
+// missing value is null to them. The package comment has the rules.
 const (
 	fnGet     = "@get"
 	fnMetrics = "@metrics" // the live numbers of a model
@@ -23,10 +22,10 @@ const (
 	fnMatches = "@matches"
 )
 
-// metricsField is the field of a model that has its live numbers.
+// metricsField is the field of a model with its live numbers.
 const metricsField = "metrics"
 
-// lenient are the operations with a missing operand, by CEL's name.
+// lenient are the functions that replace operations on values that may be missing.
 var lenient = map[string]string{
 	operators.Less:          "@lt",
 	operators.LessEquals:    "@le",
@@ -152,8 +151,8 @@ func missingFunctions() []cel.EnvOption {
 	}
 }
 
-// lookup reads an entry of a map, an element of a list, a field of an object:
-// null where there is none.
+// lookup returns an entry of a map, an element of a list or a field of an object, and null
+// if there is none.
 func lookup(from, key ref.Val) ref.Val {
 	switch from := from.(type) {
 	case types.Null:
@@ -186,7 +185,7 @@ func lookup(from, key ref.Val) ref.Val {
 	return types.NullValue // a string, a number: it has no entries
 }
 
-// present is has() of what lookup reads.
+// present is has() for what lookup returns.
 func present(from, key ref.Val) ref.Val {
 	switch from := from.(type) {
 	case traits.Mapper:

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Model is what a strategy sees of a model. Its fields are not changed after
-// the first evaluation. A known one belongs to one World; a pass-through one
-// (Known false) may be made for a single request.
+// Model is what a strategy sees of a model. Its fields must not change after the first
+// evaluation. A known model belongs to one World; a pass-through model (Known is false)
+// may be made for a single request.
 type Model struct {
 	ID, ProviderID, AuthorID, DisplayName string
 	IDAliases, ProviderIDAliases          []string
@@ -20,7 +20,7 @@ type Model struct {
 
 	Pricing Pricing
 
-	// Tag is the caller's own; nothing here reads it.
+	// Tag is for the caller; this package does not read it.
 	Tag any
 
 	index int                     // in World.models, from 1
@@ -36,10 +36,8 @@ type Price struct {
 	Known bool
 }
 
-// Numbers are the live numbers of one moment. A value stands for its moment: results
-// that depend on numbers are kept for as long as evaluations bring the same value, so
-// it has to be comparable, and another one after the numbers have changed. It is used
-// by many goroutines at once.
+// Numbers are the live numbers of a World. A Snapshot is also Numbers. They are used by
+// many goroutines at once.
 type Numbers interface {
 	// Model returns a number of a model, by its place in the World, from 0.
 	Model(place int, of Metric) float64
@@ -47,8 +45,8 @@ type Numbers interface {
 	Key(place int) KeyNumbers
 }
 
-// Metric is one of a model's live numbers, all of a rolling window: 0 where
-// nothing was seen.
+// Metric is one of a model's live numbers. All of them cover a rolling window, and are 0
+// if it had no requests.
 type Metric uint8
 
 const (
@@ -85,12 +83,12 @@ type Provider struct {
 type Key struct {
 	ID    string // redacted: it is shown and logged
 	Place int    // of its numbers in Numbers
-	// Tag is the caller's own; nothing here reads it.
+	// Tag is for the caller; this package does not read it.
 	Tag any
 }
 
-// KeyNumbers are what the provider said last of a key's quota, and the key's
-// errors in the rolling window.
+// KeyNumbers are a key's quota, as the provider reported it last, and the key's error
+// rates in the rolling window.
 type KeyNumbers struct {
 	RemainingRequests, RemainingTokens Quota
 	ErrorRates
@@ -102,12 +100,13 @@ type Quota struct {
 	Known     bool
 }
 
-// World is everything that the strategies of one policy choose from.
+// World is the models and providers that the strategies of one policy choose from. Its
+// strategies are compiled first; then it is used by many goroutines at once.
 type World struct {
 	models    []*Model
 	providers []*Provider
 
-	live []*memo // of its strategies, that read numbers
+	live []*memo // those of its strategies that read numbers
 }
 
 // NewWorld takes the known models and the providers, in configuration order.

@@ -9,8 +9,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// object is a CEL value with declared fields: a kind, and the Go value that
-// the kind's fields read.
+// object is a CEL value with declared fields. They read the Go value.
 type object struct {
 	kind *kind
 	of   any
@@ -24,7 +23,7 @@ type kind struct {
 	names  []string // of the fields, in order
 }
 
-// field is one field of a kind, with what it gives where there is no object.
+// field is one field of a kind.
 type field struct {
 	name string
 	typ  *types.Type
@@ -52,8 +51,8 @@ func newKind(name string, fields ...field) *kind {
 	return k
 }
 
-// get makes a getter of a function of T. A field of null is null, and a list
-// of null is empty.
+// get turns a function of T into a getter. For a missing object it returns null, or an
+// empty list if the field is a list.
 func get[T any](typ *types.Type, f func(T) ref.Val) func(any) ref.Val {
 	var missing ref.Val = types.NullValue
 	if typ.Kind() == types.ListKind {
@@ -71,7 +70,7 @@ func get[T any](typ *types.Type, f func(T) ref.Val) func(any) ref.Val {
 func (o *object) Type() ref.Type { return o.kind.typ }
 func (o *object) Value() any     { return o.of }
 
-// Equal is identity: two views of one thing are equal.
+// Equal compares identities: two objects of the same thing are equal.
 func (o *object) Equal(other ref.Val) ref.Val {
 	p, ok := other.(*object)
 	return types.Bool(ok && p.kind == o.kind && p.identity() == o.identity())
@@ -79,7 +78,7 @@ func (o *object) Equal(other ref.Val) ref.Val {
 
 func (o *object) identity() any {
 	if l, ok := o.of.(*live); ok {
-		return l.model // a live is made whenever numbers are read
+		return l.model // each read of numbers makes a new live
 	}
 	return o.of
 }
@@ -95,7 +94,7 @@ func (o *object) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("a %s has no form of type %s", o.kind.name, t)
 }
 
-// field reads a field by name, for where the type is known only now.
+// field reads a field by name. It is for values whose type is not known before.
 func (o *object) field(name string) (ref.Val, bool) {
 	f, ok := o.kind.fields[name]
 	if !ok {
@@ -146,8 +145,7 @@ func (k *kinds) NewValue(string, map[string]ref.Val) ref.Val {
 	return types.NewErrFromString("objects cannot be made in an expression")
 }
 
-// adapter passes CEL values, which is all that the code here makes, and leaves
-// others to cel-go.
+// adapter returns CEL values unchanged and leaves other values to cel-go.
 type adapter struct{ types.Adapter }
 
 func (a adapter) NativeToValue(v any) ref.Val {

@@ -46,8 +46,7 @@ func (l *language) metered(a *ast.AST) (interpreter.InterpretableV2, error) {
 		interpreter.EvalStateObserver(interpreter.EvalStateFactory(newMeter(a).start)))
 }
 
-// eval evaluates the expression. Where the form with shared parts fails, the plain
-// one says how.
+// eval evaluates the shared form, and the plain form if that is not possible or fails.
 func (p *program) eval(r *run) (ref.Val, error) {
 	if p.shared != nil && r.shares(p.slots) {
 		r.begin(p.slots)
@@ -62,8 +61,8 @@ func (p *program) eval(r *run) (ref.Val, error) {
 	return v, nil
 }
 
-// exec evaluates. A panic is an error of the evaluation: cel-go panics where
-// it is to be cancelled, and where a value cannot be a key of a map.
+// exec evaluates an expression. A panic becomes an error: cel-go panics when it is
+// cancelled, and if a value cannot be the key of a map.
 func exec(e interpreter.InterpretableV2, a interpreter.Activation) (v ref.Val) {
 	return guard(func() ref.Val {
 		frame, err := interpreter.NewExecutionFrame(a)
@@ -90,19 +89,19 @@ func guard(f func() ref.Val) (v ref.Val) {
 	return f()
 }
 
-// plainErrors are cel-go's messages that hold nothing of a request.
+// plainErrors are those of cel-go's messages that contain nothing of a request.
 var plainErrors = map[string]bool{
 	"no such conversion": true, "no such field": true, "index out of bounds": true,
 	"division by zero": true, "modulus by zero": true, "integer overflow": true, "unsigned integer overflow": true,
 	"duration overflow": true, "timestamp overflow": true, "divide by zero": true,
 }
 
-// failure is an error of an evaluation, with its place. Messages of cel-go may
-// hold values of the request; those are left out.
+// failure returns the error of an evaluation with its position, without messages of
+// cel-go that may contain values of the request.
 func (p *program) failure(err error) error {
 	var cancelled interpreter.EvalCancelledError
 	if errors.As(err, &cancelled) {
-		return fmt.Errorf("it takes more than %d steps, as nested loops over many elements do", CostLimit)
+		return fmt.Errorf("it takes more than %d steps, as nested loops over many elements do", costLimit)
 	}
 	message := "it cannot be evaluated for this request"
 	var safe safeError
@@ -112,7 +111,7 @@ func (p *program) failure(err error) error {
 	case plainErrors[err.Error()]:
 		message = err.Error()
 	case strings.HasPrefix(err.Error(), "no such overload"):
-		message = "no such overload" // and the function's name, which its place tells
+		message = "no such overload" // without the function's name: the position shows it
 	}
 	var at *types.Err
 	if errors.As(err, &at) && at.NodeID() != 0 {

@@ -16,26 +16,26 @@ import (
 // Request is what expressions see of a request.
 type Request struct {
 	Method, Path, ID, ClientIP string
-	// Headers returns each header, its name in lower case, as often as it was
-	// sent. Those that hold the client's credential are left out of it; those whose
-	// header.Rule says so are left out here once more.
+	// Headers yields each header as often as it was sent, with its name in lower case. The
+	// caller leaves out the client's credential; this package also leaves out headers that
+	// header.Rule does not allow to read.
 	Headers iter.Seq2[string, string]
-	// Body are the top-level members of a JSON body: name and JSON value. Of
-	// repeated ones the last counts.
+	// Body has the top-level members of a JSON body. Of members with the same name the
+	// last counts.
 	Body []Member
 	Key  AccessKey
 }
 
-// Member is a top-level member of a request body.
+// Member is a top-level member of a request body: its name and its JSON value.
 type Member struct{ Name, Value []byte }
 
-// AccessKey is the client's.
+// AccessKey is the client's access key.
 type AccessKey struct {
 	ID, Name string
 	Metadata map[string]any
 }
 
-// headers is req.headers: a map of lists, of names in lower case.
+// headers is req.headers: a map from names in lower case to lists.
 type headers struct {
 	mapBase
 	all  iter.Seq2[string, string]
@@ -47,7 +47,7 @@ type headerValues struct {
 	list ref.Val
 }
 
-// values is the list of a header, empty where it was not sent.
+// values returns the values of a header. The list is empty if it was not sent.
 func (h *headers) values(name string) ref.Val {
 	name = strings.ToLower(name)
 	for _, known := range h.read {
@@ -71,7 +71,7 @@ func (h *headers) values(name string) ref.Val {
 	return list
 }
 
-// headerList is the list of a header's values: as text they are joined.
+// headerList is the list of a header's values. As text they are joined.
 type headerList struct{ traits.Lister }
 
 var noHeader = headerList{emptyList.(traits.Lister)}
@@ -122,7 +122,7 @@ func (h *headers) Iterator() traits.Iterator { return &nameIterator{left: h.name
 func (h *headers) Equal(v ref.Val) ref.Val   { return types.Bool(v == ref.Val(h)) }
 func (h *headers) Value() any                { return h }
 
-// body is req.body: the members by name, each decoded when it is first read.
+// body is req.body: the members by name. Each is decoded when it is first read.
 type body struct {
 	mapBase
 	members []Member
@@ -191,7 +191,7 @@ func (b *body) Iterator() traits.Iterator { return &nameIterator{left: b.names()
 func (b *body) Equal(v ref.Val) ref.Val   { return types.Bool(v == ref.Val(b)) }
 func (b *body) Value() any                { return b }
 
-// mapBase is what CEL wants of a map beside its entries.
+// mapBase has the methods of a CEL map that do not read entries.
 type mapBase struct{}
 
 func (mapBase) Type() ref.Type { return types.MapType }

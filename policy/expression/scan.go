@@ -2,9 +2,8 @@ package expression
 
 import "strings"
 
-// closing finds the brace that ends an expression which begins after ${: the
-// one that no brace of the expression opens. Braces in CEL's strings and
-// comments do not count. See
+// closing returns the position of the brace that ends an expression which begins after
+// ${. Braces in CEL's strings and comments do not count. See
 // https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax.
 func closing(s string) (int, bool) {
 	depth := 0
@@ -35,7 +34,7 @@ func closing(s string) (int, bool) {
 	return 0, false
 }
 
-// quoted is the length of the string literal that s begins with.
+// quoted returns the length of the string literal at the start of s.
 func quoted(s string, raw bool) (int, bool) {
 	quote := s[:1]
 	if strings.HasPrefix(s, strings.Repeat(quote, 3)) {

@@ -177,7 +177,7 @@ func (r *run) exec(e interpreter.InterpretableV2) ref.Val {
 // limit.
 func (r *run) spend(cost int) bool {
 	r.cost += cost
-	return r.cost <= CostLimit
+	return r.cost <= costLimit
 }
 
 // shares reports whether the shared form can be evaluated: whether the candidates are

@@ -8,19 +8,18 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// Snapshot is the Numbers of one moment, together with what the strategies of a World
-// make of them for every request. Whoever renews the numbers makes a Snapshot and
-// publishes it in their place; strategies then only look up what depends on nothing
-// else. It is never changed, and used by many goroutines at once.
+// Snapshot is Numbers together with what the strategies of a World compute from them for
+// every request. When the numbers change, make a Snapshot outside of requests and pass it
+// as Input.Numbers: strategies then look up what depends on nothing else. A Snapshot is
+// immutable and is used by many goroutines at once.
 type Snapshot struct {
 	Numbers
 	world   *World
 	results []*result // by memo.at
 }
 
-// Snapshot evaluates what the strategies of the world share, over some numbers. All
-// strategies have to be compiled. It takes about a millisecond for a thousand models and
-// each filter or order.
+// Snapshot evaluates what the strategies of the world share. Strategies that are compiled
+// later do not use it. For 1,000 models, each filter or order takes about a millisecond.
 func (w *World) Snapshot(numbers Numbers) *Snapshot {
 	s := &Snapshot{numbers, w, make([]*result, len(w.live))}
 	for i, m := range w.live {

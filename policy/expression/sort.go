@@ -11,8 +11,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// sortKey is a value that sortBy sorts by, ready to be compared. Numbers come
-// first, then strings and other values, and what is missing last.
+// sortKey is a value to sort by, prepared for comparing. Numbers come first, then strings,
+// then other values, and missing values last.
 type sortKey struct {
 	class  sortClass
 	exact  bool // number is whole: compare it
@@ -76,14 +76,14 @@ func (k sortKey) compare(other sortKey) int {
 	return cmp.Compare(k.float, other.float)
 }
 
-// keyed is something to sort, with its key.
+// keyed is an element to sort, with its key.
 type keyed[T any] struct {
 	key sortKey
 	of  T
 }
 
-// sortKeyed returns what there is to sort, in order. The sort is stable. It moves
-// places, for a keyed is eight times as long.
+// sortKeyed returns the elements in order. The sort is stable. It moves indexes, because a
+// keyed is eight times as long.
 func sortKeyed[T any](all []keyed[T]) []T {
 	places := make([]int, len(all))
 	for i := range places {
@@ -102,8 +102,7 @@ func sortKeyed[T any](all []keyed[T]) []T {
 	return out
 }
 
-// sortByKeys is what the macro sortBy(x, key) becomes: the keys are in the
-// order of the list.
+// sortByKeys sorts a list by a list of keys. The macro sortBy(x, key) expands to it.
 func sortByKeys(list, keys ref.Val) ref.Val {
 	if list == types.NullValue {
 		return list
@@ -125,7 +124,7 @@ func sortByKeys(list, keys ref.Val) ref.Val {
 	return listOf(sortKeyed(all))
 }
 
-// sortFields are what sortBy('…') takes.
+// sortFields are the arguments that sortBy('…') accepts.
 var sortFields = map[string]func(*Model) sortKey{
 	"price": func(m *Model) sortKey {
 		if !m.Pricing.Input.Known || math.IsNaN(m.Pricing.Input.USD) {
@@ -169,8 +168,8 @@ func random(list, in ref.Val) ref.Val {
 	return l.Get(types.Int(i))
 }
 
-// randomize returns all elements, in each order with the same probability:
-// Fisher and Yates.
+// randomize returns all elements in a random order. Each order has the same probability
+// (Fisher and Yates).
 func randomize(list, in ref.Val) ref.Val {
 	r := runOf(in).random
 	if r == nil {

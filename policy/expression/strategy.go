@@ -14,8 +14,8 @@ type ModelStrategy struct {
 	world *World
 }
 
-// Models compiles an expression of model_selection: it has to give a model or
-// a list of models.
+// Models compiles an expression of model_selection. It must return a model or a list of
+// models.
 func (w *World) Models(source string) (*ModelStrategy, []Issue) {
 	p, f, issues := w.strategy(modelLanguage(), source, modelKind)
 	if issues != nil {
@@ -24,12 +24,12 @@ func (w *World) Models(source string) (*ModelStrategy, []Issue) {
 	return &ModelStrategy{p, f.uses, w}, nil
 }
 
-// Uses says what the strategy reads of a request.
+// Uses returns what the strategy reads of a request.
 func (s *ModelStrategy) Uses() Uses { return s.uses }
 
-// Run returns what the strategy chooses of the candidates, in its order; none is
-// no error. A model may be there twice, as in ai.models + ai.models. The
-// result may be the candidates themselves. The error may be logged: it holds
+// Run returns the models that the strategy chooses from the candidates, in its order. An
+// empty result is not an error. A model can be in it twice, as in ai.models + ai.models.
+// The result may share memory with the candidates. The error is safe to log: it contains
 // nothing of the request.
 func (s *ModelStrategy) Run(in *Input, candidates []*Model) ([]*Model, error) {
 	r := in.start(s.world)
@@ -57,8 +57,8 @@ type KeyStrategy struct {
 	world *World
 }
 
-// Keys compiles an expression of api_key_selection: it has to give a key or a
-// list of keys.
+// Keys compiles an expression of api_key_selection. It must return a key or a list of
+// keys.
 func (w *World) Keys(source string) (*KeyStrategy, []Issue) {
 	p, f, issues := w.strategy(keyLanguage(), source, keyKind)
 	if issues != nil {
@@ -67,10 +67,10 @@ func (w *World) Keys(source string) (*KeyStrategy, []Issue) {
 	return &KeyStrategy{p, f.uses, w}, nil
 }
 
-// Uses says what the strategy reads of a request.
+// Uses returns what the strategy reads of a request.
 func (s *KeyStrategy) Uses() Uses { return s.uses }
 
-// Run returns what the strategy chooses of a provider's keys, in its order.
+// Run returns the keys that the strategy chooses from a provider's keys, in its order.
 func (s *KeyStrategy) Run(in *Input, keys []*Key) ([]*Key, error) {
 	r := in.start(s.world)
 	defer r.finish()
@@ -110,7 +110,7 @@ func keyOf(v ref.Val) (*Key, bool) {
 	return o.of.(liveKey).key, true
 }
 
-// strategy compiles an expression that gives objects of a kind.
+// strategy compiles an expression that returns objects of a kind.
 func (w *World) strategy(l *language, source string, k *kind) (*program, found, []Issue) {
 	checked, issues := l.compile(source)
 	if issues != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// TemplateProgram is a compiled string of the configuration, with ${…} in it
-// or without. It is used by many goroutines at once.
+// TemplateProgram is a compiled string of the configuration, with or without ${…}. It is
+// used by many goroutines at once.
 type TemplateProgram struct {
 	parts   []chunk
 	uses    Uses
@@ -27,9 +27,9 @@ type chunk struct {
 	*program
 }
 
-// Template compiles a string. ${…} ends at the brace that CEL leaves unpaired:
-// its strings, comments and maps may hold braces. A literal ${ is written as
-// ${'$'}{. Positions are of the whole string.
+// Template compiles a string. The CEL in ${…} may contain braces in strings, comments and
+// maps. A literal ${ is written as ${'$'}{. The positions of issues are those in the
+// string.
 func Template(source string) (*TemplateProgram, []Issue) {
 	out := &TemplateProgram{}
 	var issues []Issue
@@ -80,7 +80,7 @@ func (t *TemplateProgram) compile(source string) (*program, []Issue) {
 	return p, nil
 }
 
-// printable refuses results that have no text.
+// printable reports results that cannot be converted to text.
 func printable(a *ast.AST) []Issue {
 	p := &problems{of: a, whole: true}
 	switch t := a.GetType(a.Expr().ID()); t.Kind() {
@@ -97,31 +97,21 @@ func (u Uses) and(v Uses) Uses {
 	}
 }
 
-// Literal reports whether the string has no ${…} at all.
-func (t *TemplateProgram) Literal() bool {
-	for _, p := range t.parts {
-		if p.program != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// Secrets are those that the string names, in order.
+// Secrets returns the secrets that the string names, in order.
 func (t *TemplateProgram) Secrets() []SecretRef { return t.secrets }
 
 // UsesSecrets reports whether the string names a secret.
 func (t *TemplateProgram) UsesSecrets() bool { return len(t.secrets) > 0 }
 
-// UsesRequest reports whether the string is not the same for every request.
+// UsesRequest reports whether the string depends on the request.
 func (t *TemplateProgram) UsesRequest() bool { return t.uses != Uses{} }
 
-// Uses says what the string reads of a request.
+// Uses returns what the string reads of a request.
 func (t *TemplateProgram) Uses() Uses { return t.uses }
 
-// Text fills the string in: what is null is empty, the values of a header are
-// joined by commas (RFC 9110, 5.3), lists and maps are JSON. The error holds
-// nothing of the request but what secret puts into its own.
+// Text evaluates the string. Null becomes the empty string, the values of a header are
+// joined by commas (RFC 9110, 5.3), lists and maps become JSON. The error contains nothing
+// of the request, except what the function secret puts into its errors.
 func (t *TemplateProgram) Text(in *Input, secret func(store, key string) (string, error)) (string, error) {
 	if len(t.parts) == 1 && t.parts[0].program == nil {
 		return t.parts[0].text, nil
@@ -141,9 +131,8 @@ func (t *TemplateProgram) Text(in *Input, secret func(store, key string) (string
 	return out.String(), nil
 }
 
-// Value is the value of the expression where the string is one ${…} and
-// nothing else, as encoding/json knows values: nil, bool, string, int64,
-// uint64, float64, []any, map[string]any. Otherwise it is the Text.
+// Value returns the value of the expression if the string is a single ${…}: nil, bool,
+// string, int64, uint64, float64, []any or map[string]any. Otherwise it returns the Text.
 func (t *TemplateProgram) Value(in *Input, secret func(store, key string) (string, error)) (any, error) {
 	if len(t.parts) == 1 && t.parts[0].program != nil {
 		return evalTemplate(t.parts[0].program, in, secret, goValue)
@@ -151,8 +140,8 @@ func (t *TemplateProgram) Value(in *Input, secret func(store, key string) (strin
 	return t.Text(in, secret)
 }
 
-// evalTemplate evaluates and reads the value, while the request is still
-// there to read it from.
+// evalTemplate evaluates a program and converts the value before the run drops the
+// request.
 func evalTemplate[T any](p *program, in *Input, secret func(store, key string) (string, error), as func(ref.Val) (T, error)) (T, error) {
 	r := in.start(nil)
 	defer r.finish()
@@ -194,7 +183,7 @@ func textOf(v ref.Val) (string, error) {
 	return string(text), nil
 }
 
-// goValue reads a CEL value for encoding/json.
+// goValue converts a CEL value for encoding/json.
 func goValue(v ref.Val) (any, error) {
 	switch v := v.(type) {
 	case types.Null:
@@ -264,7 +253,7 @@ func secretFunctions() []cel.EnvOption {
 		})))}
 }
 
-// within moves an issue of an expression to where it is in a string.
+// within returns an issue of an expression with its position in the whole string.
 func (i Issue) within(source string, at int) Issue {
 	line, column := position(source, at)
 	if i.Line == 1 {
@@ -274,7 +263,7 @@ func (i Issue) within(source string, at int) Issue {
 	return i
 }
 
-// position is the line and the column of a byte of a text.
+// position returns the line and the column of a byte in a text.
 func position(source string, at int) (line, column int) {
 	before := source[:at]
 	last := strings.LastIndexByte(before, '\n') + 1

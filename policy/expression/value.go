@@ -16,13 +16,12 @@ import (
 
 var emptyMap = mapOf(nil)
 
-// text is a CEL string. CEL strings are Unicode, so what is not valid UTF-8 is
-// replaced.
+// text returns a CEL string. CEL strings are Unicode, so invalid UTF-8 is replaced.
 func text(s string) ref.Val { return types.String(strings.ToValidUTF8(s, "\uFFFD")) }
 
 func texts(words []string) ref.Val {
 	if len(words) == 0 {
-		return emptyList // of which a model has five
+		return emptyList // a model has five lists
 	}
 	vals := make([]ref.Val, len(words))
 	for i, w := range words {
@@ -31,7 +30,7 @@ func texts(words []string) ref.Val {
 	return listOf(vals)
 }
 
-// valueOf turns what YAML and JSON give into CEL values.
+// valueOf converts a value from YAML or JSON into a CEL value.
 func valueOf(v any) ref.Val {
 	switch v := v.(type) {
 	case nil:
@@ -88,8 +87,8 @@ func mapOf(vals map[ref.Val]ref.Val) ref.Val {
 	return types.NewRefValMap(adapter{types.DefaultTypeAdapter}, vals)
 }
 
-// numberOf reads a JSON number: an int where it is written as one and fits.
-// What is out of a double's range is infinite.
+// numberOf converts a JSON number: to an int if it is written as one and fits, otherwise
+// to a double, which is infinite if it is out of range.
 func numberOf(s string) ref.Val {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return types.Int(i)
@@ -98,14 +97,14 @@ func numberOf(s string) ref.Val {
 	return types.Double(f)
 }
 
-// maxMember is the longest JSON value of a request that an expression may
-// read, in bytes: reading it makes some ten times as much of values.
+// maxMember is the size limit in bytes for a JSON value of a request that an expression
+// reads. Decoded, it takes about ten times as much memory.
 const maxMember = 1 << 20
 
 var errMemberSize = errors.New("a member of req.body is longer than 1 MiB, which an expression may not read")
 
-// maxValues is how many JSON values it may have, as far as separators tell:
-// each of them takes some hundred bytes.
+// maxValues limits how many JSON values it may contain, estimated by its separators. Each
+// takes some hundred bytes.
 const maxValues = 200_000
 
 var errMemberValues = errors.New("a member of req.body has more values than an expression may read")
