@@ -14,7 +14,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// leaves says when a client leaves.
+// leaves is when a client leaves.
 type leaves int
 
 const (

@@ -22,7 +22,7 @@ import (
 var transports = []struct {
 	name   string
 	client func(*testing.T) *http.Client
-	// length says whether the client announces the body's length.
+	// length reports whether the client announces the body's length.
 	length bool
 }{
 	{"HTTP/1.1, content-length", http1, true},
@@ -35,7 +35,7 @@ func http1(t *testing.T) *http.Client { return clientOf(t, false) }
 
 func http2(t *testing.T) *http.Client { return clientOf(t, true) }
 
-// clientOf gives a client that keeps its connections and decompresses nothing.
+// clientOf returns a client that keeps its connections and decompresses nothing.
 func clientOf(t *testing.T, http2 bool) *http.Client {
 	transport := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols)}
 	transport.Protocols.SetHTTP1(!http2)
@@ -152,7 +152,7 @@ func prompt30MB() (head, tail string) {
 	return `{"seed": 9007199254740993, "model" : `, b.String()
 }
 
-// arrival says in one line what a provider received.
+// arrival describes in one line what a provider received.
 func arrival(r recorder.Request) string {
 	scheme := "http"
 	if r.TLS {

@@ -63,7 +63,7 @@ func node(file string) func(*testing.T, context.Context, string) *exec.Cmd {
 
 func clientsDir() string { return filepath.Join(gatewaytest.Root(), "e2e", "clients") }
 
-// pythonEnv gives a Python that has clients/requirements.txt installed.
+// pythonEnv returns a Python that has clients/requirements.txt installed.
 func pythonEnv(t *testing.T) string {
 	t.Helper()
 	dir, err := pythonClients()
@@ -91,7 +91,7 @@ var pythonClients = sync.OnceValues(func() (string, error) {
 	})
 })
 
-// nodeEnv gives a folder that has clients/package-lock.json installed.
+// nodeEnv returns a folder that has clients/package-lock.json installed.
 func nodeEnv(t *testing.T) string {
 	t.Helper()
 	needed(t, "node")
@@ -131,7 +131,7 @@ func needed(t *testing.T, tool string) {
 	}
 }
 
-// cached gives a folder below the user's cache that make has filled. Its name
+// cached returns a folder below the user's cache that make has filled. Its name
 // says what is in it, and it comes by one rename, so that it is whole when it
 // is there; of several test processes the first one wins.
 func cached(kind, version string, files []string, make func(dir string) error) (string, error) {

@@ -286,7 +286,7 @@ func sameBody(t *testing.T, where string, want, got []byte) {
 	t.Errorf("%s: a body of %d bytes arrived as %d bytes; they differ at byte %d:\n- …%q…\n+ …%q…", where, len(want), len(got), at, show(want), show(got))
 }
 
-// runSteps runs a client's script and gives a result for each step.
+// runSteps runs a client's script and returns a result for each step.
 func runSteps(t *testing.T, c script, base, key string, steps []step) []result {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "steps.json")

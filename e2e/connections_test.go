@@ -26,7 +26,7 @@ func withOpenFiles(soft, hard int) gatewaytest.Option {
 	})
 }
 
-// connectionHealth is what /healthz says of connections.
+// connectionHealth is the part of /healthz about connections.
 type connectionHealth struct {
 	Status string `json:"status"`
 	Ready  bool   `json:"ready"`

@@ -75,8 +75,8 @@ func keyOfPrimes(t *testing.T, bits ...int) *rsa.PrivateKey {
 	}
 }
 
-// TestRejectedByEnvoy gives Envoy what Weir takes for right and Envoy does not:
-// the configuration before stays in force, and Envoy's words are passed on.
+// TestRejectedByEnvoy sends Envoy configurations that Weir accepts and Envoy rejects: the
+// previous configuration stays in force, and Envoy's reason is passed on.
 func TestRejectedByEnvoy(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)
@@ -157,7 +157,7 @@ func ready(t *testing.T, g *gatewaytest.Gateway) (bool, string) {
 }
 
 // startEnvoy runs an Envoy of its own for a socket, until the test or the
-// function that it gives ends it.
+// function that it returns ends it.
 func startEnvoy(t *testing.T, node, socket, adminSocket string) (stop func()) {
 	t.Helper()
 	path, err := envoy.Find(t.Context(), envoy.FindOptions{})

@@ -98,7 +98,7 @@ func TestEjectionOfModelEnds(t *testing.T) {
 	}
 }
 
-// explained are the attempts that /explain gives for a request.
+// explained are the attempts that /explain returns for a request.
 func (e *ejecting) explained(t *testing.T, body string) []explainedAttempt {
 	t.Helper()
 	resp, err := http.Post(e.AdminURL+"/explain", "application/json", strings.NewReader(body))

@@ -9,8 +9,8 @@ import (
 	"weir/internal/recorder"
 )
 
-// A provider that says 200 and then that it failed is ejected like one that
-// says 500.
+// A provider that sends 200 and then an error is ejected like one that
+// sends 500.
 func TestEjectionOfErrorsInStreams(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "outlier_detection: {base_ejection_time: 1h, max_ejection_time: 1h}")
@@ -28,7 +28,7 @@ func TestEjectionOfErrorsInStreams(t *testing.T) {
 	e.answered(t, "bravo 1")
 }
 
-// A probe whose response is a long stream tells before it ends.
+// A probe whose response is a long stream counts before the stream ends.
 func TestEjectionProbedByStream(t *testing.T) {
 	t.Parallel()
 	e := eject(t, "outlier_detection: {base_ejection_time: 100ms, max_ejection_time: 100ms}")

@@ -63,7 +63,7 @@ func silent(p *recorder.Provider) {
 	p.Respond(func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() })
 }
 
-// ask sends a request, which must succeed, and gives the provider that answered
+// ask sends a request, which must succeed, and returns the provider that answered
 // and after how many attempts: "alpha 1".
 func (e *ejecting) ask(t *testing.T) string { t.Helper(); return e.askFor(t, anyModel) }
 
@@ -311,7 +311,7 @@ func TestSlowProviderDelaysNoOther(t *testing.T) {
 	waiting.Wait()
 }
 
-// A 429 that says for how long takes the traffic away at once; a 404 of a model
+// A 429 with Retry-After takes the traffic away at once; a 404 of a model
 // and a request that is wrong take none away.
 func TestEjectionByResponse(t *testing.T) {
 	t.Parallel()

@@ -193,7 +193,7 @@ func headers(f *h2.Framer, stream uint32, list []string, end bool) {
 	}
 }
 
-// speak sends one stream and gives its status and body: -1 if it was reset, 0
+// speak sends one stream and returns its status and body: -1 if it was reset, 0
 // if the connection ended instead.
 func speak(conn net.Conn, send []frames, body string) (status int, answer string, err error) {
 	f := begin(conn)

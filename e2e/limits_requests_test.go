@@ -269,7 +269,7 @@ func startUpload(t *testing.T, client *http.Client, url string, length int64, he
 	return u
 }
 
-// wait gives what the client gets.
+// wait returns what the client gets.
 func (u *upload) wait(t *testing.T) gatewaytest.Response {
 	t.Helper()
 	select {

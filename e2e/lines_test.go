@@ -64,7 +64,7 @@ func (t *tokens) String() string {
 	return fmt.Sprintf("%d+%s=%s cached %d reasoning %d", t.Input, known(t.Output), known(t.Total), t.Cached, t.Reasoning)
 }
 
-// String gives a line's status, cause and code in short.
+// String returns a line's status, cause and code in short.
 func (l *logLine) String() string {
 	status := "none"
 	if l.Status != nil {
@@ -79,13 +79,13 @@ func (l *logLine) String() string {
 	return out
 }
 
-// logged is what the access log says of one request.
+// logged is what the access log has about one request.
 type logged struct {
 	request  logLine
 	attempts []logLine // in order
 }
 
-// attemptList gives each attempt as "provider/model status cause", with "…"
+// attemptList returns each attempt as "provider/model status cause", with "…"
 // where another follows.
 func (l logged) attemptList() string {
 	var out []string
@@ -118,7 +118,7 @@ func parseLog(t testing.TB, text string) []logLine {
 }
 
 // waitLogged waits until the lines of some requests and of all of their
-// attempts are written, and gives them in the order in which the requests
+// attempts are written, and returns them in the order in which the requests
 // were.
 func waitLogged(t testing.TB, text func() string, what string, n int, match func(*logLine) bool) []logged {
 	t.Helper()

@@ -172,7 +172,7 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: sk-provid
 	}
 
 	t.Run("other users are refused", func(t *testing.T) {
-		// The modes let mallory open the socket; the kernel tells who that is.
+		// The modes let mallory open the socket; the kernel identifies the user.
 		if refused := scrape(t, g).sum("weir_socket_connections_refused_total"); refused != 0 {
 			t.Errorf("%v connections refused before anybody else came", refused)
 		}
@@ -201,13 +201,13 @@ providers: [{id: p, base_url: "`+provider.URL()+`", api_keys: [{value: sk-provid
 	}
 }
 
-// greeted reports whether the server at a socket says anything to a user.
+// greeted reports whether the server at a socket sends anything to a user.
 func greeted(t *testing.T, socket string, uid uint32) bool {
 	t.Helper()
 	return greeting(t, socket, uid) == "served"
 }
 
-// greeting connects to a socket as a user, as a client of HTTP/2, and tells what
+// greeting connects to a socket as a user, as a client of HTTP/2, and returns what
 // came of it: refused, closed or served.
 func greeting(t *testing.T, socket string, uid uint32) string {
 	t.Helper()

@@ -39,7 +39,7 @@ func startStreams(t *testing.T, g *gatewaytest.Gateway, p *recorder.Provider, n 
 	return r
 }
 
-// finish lets the streams end, whole, and gives the ids of their requests.
+// finish lets the streams end, whole, and returns the ids of their requests.
 func (r *streams) finish() (ids []string) {
 	r.t.Helper()
 	close(r.gate)
@@ -77,7 +77,7 @@ func wantOnce(t *testing.T, g *gatewaytest.Gateway, ids []string, line string) {
 	}
 }
 
-// ask sends requests from a few clients at once and gives their ids.
+// ask sends requests from a few clients at once and returns their ids.
 func ask(t *testing.T, g *gatewaytest.Gateway, n, status int) []string {
 	t.Helper()
 	return askFor(t, g, "p:m", n, status)
@@ -115,7 +115,7 @@ func waitEjected(t *testing.T, g *gatewaytest.Gateway) {
 
 const unavailableLine = "503 rejected ext_proc_error_gRPC_error_14"
 
-// Envoy keeps what it cannot tell a weir that is gone, and tells the next one.
+// Envoy keeps log entries while weir is gone, and sends them to the next one.
 func TestLogOutlivesWeir(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)

@@ -54,7 +54,7 @@ func (z *zone) lookups() int {
 	return z.asked
 }
 
-// start gives the port.
+// start returns the port.
 func (z *zone) start(t *testing.T) uint32 {
 	t.Helper()
 	return serveDNS(t, func(query []byte, reply func([]byte)) { reply(z.answer(query)) })
@@ -89,7 +89,7 @@ func (z *zone) answer(query []byte) []byte {
 	return out
 }
 
-// server answers on one address, and says which.
+// server responds on one address, with that address.
 type server struct {
 	mu    sync.Mutex
 	conns int
@@ -221,7 +221,7 @@ func toCluster(t *testing.T, addr, cluster string) *listenerv3.Listener {
 	}
 }
 
-// ask gives the status, and the address that answered.
+// ask returns the status, and the address that answered.
 func (e lookedUp) ask(t *testing.T) (int, string) {
 	t.Helper()
 	resp, err := http.Get(e.url)

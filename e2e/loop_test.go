@@ -111,7 +111,7 @@ func TestGatewayBehindGateway(t *testing.T) {
 	}
 }
 
-// A reload that makes the gateway its own provider changes nothing and says why.
+// A reload that makes the gateway its own provider is rejected with the reason.
 func TestOwnListenerAsProvider(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)

@@ -36,7 +36,7 @@ type nameServer struct {
 	unknown, quiet bool
 }
 
-// start gives the port.
+// start returns the port.
 func (n nameServer) start(t *testing.T) uint32 {
 	t.Helper()
 	return serveDNS(t, func(query []byte, reply func([]byte)) {

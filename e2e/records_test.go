@@ -12,7 +12,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// The log says who asked, and what the gateway itself answered.
+// The log names the client, and has the responses that the gateway made itself.
 func TestRefusalsAreLogged(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)

@@ -15,7 +15,7 @@ import (
 	"weir/internal/recorder"
 )
 
-// healthOf is what /healthz says.
+// healthOf is the body of /healthz.
 type healthOf struct {
 	Status string
 	Ready  bool
@@ -40,7 +40,7 @@ func health(t *testing.T, g *gatewaytest.Gateway) healthOf {
 	return h
 }
 
-// metric gives the line of a metric.
+// metric returns the line of a metric.
 func metric(t *testing.T, g *gatewaytest.Gateway, name string) string {
 	t.Helper()
 	for line := range strings.Lines(g.Admin("/metrics")) {

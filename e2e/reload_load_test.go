@@ -111,7 +111,7 @@ func content(answer string) (text string, whole bool) {
 	return text, false
 }
 
-// background sends a request and gives what waits for its response.
+// background sends a request and returns what waits for its response.
 func background(t *testing.T, g *gatewaytest.Gateway, body string) func() gatewaytest.Response {
 	t.Helper()
 	done := make(chan gatewaytest.Response, 1)

@@ -104,7 +104,7 @@ data: [DONE]
 		`{"id":"c","object":"chat.completion","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":null}}`,
 		"11+7=18 cached 0 reasoning 0", "chat"},
 
-	// What says nothing is unknown, not 0.
+	// Missing usage is unknown, not 0.
 	{"chat, no usage", "/v1/chat/completions", false, "application/json", `{"id":"c","object":"chat.completion","choices":[]}`, "unknown", "chat"},
 	{"chat, usage null", "/v1/chat/completions", false, "application/json", `{"id":"c","object":"chat.completion","choices":[],"usage":null}`, "unknown", "chat"},
 	{"chat, streamed, no usage", "/v1/chat/completions", true, "text/event-stream", "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n", "unknown", "chat"},

@@ -20,7 +20,7 @@ type logLine struct {
 }
 
 // logged waits until the row's request and all of its attempts are in the
-// access log and gives, for each attempt, the provider's letter, the status if
+// access log and returns, for each attempt, the provider's letter, the status if
 // there was one, and the cause if it was no success.
 func (r *row) logged(t *testing.T, g *gatewaytest.Gateway) string {
 	t.Helper()
@@ -40,7 +40,7 @@ func (r *row) logged(t *testing.T, g *gatewaytest.Gateway) string {
 	}
 }
 
-// parse gives the row's attempts, and whether these are all.
+// parse returns the row's attempts, and whether these are all.
 func (r *row) parse(t *testing.T, log string) (attempts []string, whole bool) {
 	want := -1
 	for line := range strings.Lines(log) {

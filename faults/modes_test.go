@@ -22,7 +22,7 @@ type mode struct {
 	broken, refused, empty string
 }
 
-// answer is all that a provider says when all is well.
+// answer is the whole response of a healthy provider.
 func (m *mode) answer() []string { return slices.Concat(m.opening, m.content, m.rest, m.last) }
 
 const (

@@ -51,7 +51,7 @@ type provider struct {
 	count    func() int // in place of requests
 }
 
-// start gives the provider's fields in the configuration.
+// start returns the provider's fields in the configuration.
 func (p *provider) start(t testing.TB) string {
 	if p.place != nil {
 		return p.place(t, p)

@@ -40,7 +40,7 @@ type want struct {
 	left   bool   // the client leaves
 	// header has values that the answer must have; "" is for none.
 	header map[string]string
-	// log is what the access log says of each attempt.
+	// log is what the access log has about each attempt.
 	log string
 	// least and most bound the time from the request to the end of the response.
 	least, most time.Duration
@@ -157,7 +157,7 @@ func (r *row) run(t *testing.T, g *gatewaytest.Gateway) {
 	}
 }
 
-// check says what is not as wanted.
+// check returns what differs from what is wanted.
 func (r *row) check(s *seen) []string {
 	var wrong []string
 	is := func(what string, got, want any) {

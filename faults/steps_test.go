@@ -148,7 +148,7 @@ func reset(x *exchange) {
 	_ = x.conn.Close()
 }
 
-// halfClose says that nothing more is coming, and goes on listening.
+// halfClose ends its direction of the connection, and keeps reading.
 func halfClose(x *exchange) { _ = x.conn.CloseWrite() }
 
 // clientHas waits until the client has read all that was sent of the body:

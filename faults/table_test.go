@@ -91,7 +91,7 @@ func line(rows []*row) string {
 
 func cell(s string) string { return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s) }
 
-// gets says what the client must get.
+// gets describes what the client must get.
 func (w want) gets() string {
 	switch {
 	case w.left:
@@ -122,7 +122,7 @@ func (w want) gets() string {
 	return out
 }
 
-// time says the bounds on the clock.
+// time describes the bounds on the clock.
 func (w want) time() string {
 	most := seconds(w.latest())
 	switch {

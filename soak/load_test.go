@@ -339,7 +339,7 @@ func rubbish(ctx context.Context, c *client) {
 	}
 }
 
-// silent opens connections and says nothing.
+// silent opens connections and sends nothing.
 func silent(ctx context.Context, c *client) {
 	var all []net.Conn
 	for range 50 {
