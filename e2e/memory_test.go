@@ -127,7 +127,7 @@ func (m *memoryTest) saysOverloaded(t *testing.T) {
 }
 
 // Attacks on memory. Envoy stays under a ceiling, serves others meanwhile or soon
-// after, and returns the memory back, mostly after a minute.
+// after, and gives the memory back, mostly after a minute.
 func TestMemory(t *testing.T) {
 	const bodyBytes = ", max_buffered_body_bytes: 4294967296, max_buffered_body_bytes_per_key: 4294967296"
 	http1, http2 := startMemory(t, bodyBytes, ""), startMemory(t, bodyBytes, "")
