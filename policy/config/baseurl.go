@@ -200,12 +200,6 @@ func checkNoOperation(path string) error {
 // TLS reports whether the provider is reached over TLS.
 func (u BaseURL) TLS() bool { return u.Scheme == "https" }
 
-// IsIP reports whether the host is an IP address.
-func (u BaseURL) IsIP() bool {
-	_, err := netip.ParseAddr(u.Host)
-	return err == nil
-}
-
 // Authority returns the value of Host or :authority for the provider. As clients do, it
 // omits the default port of the scheme (RFC 9110 4.2).
 func (u BaseURL) Authority() string {

@@ -219,20 +219,20 @@ func TestParseBaseURLRefuses(t *testing.T) {
 func TestBaseURLForms(t *testing.T) {
 	for _, c := range []struct {
 		raw, authority, origin string
-		tls, ip                bool
+		tls                    bool
 	}{
-		{"https://h.example/v1", "h.example", "https://h.example:443", true, false},
-		{"https://h.example:8443", "h.example:8443", "https://h.example:8443", true, false},
-		{"https://h.example:80", "h.example:80", "https://h.example:80", true, false},
-		{"http://h.internal", "h.internal", "http://h.internal:80", false, false},
-		{"http://h.internal:443", "h.internal:443", "http://h.internal:443", false, false},
-		{"http://127.0.0.1:8000", "127.0.0.1:8000", "http://127.0.0.1:8000", false, true},
-		{"http://[::1]", "[::1]", "http://[::1]:80", false, true},
-		{"https://[2001:db8::1]:8443", "[2001:db8::1]:8443", "https://[2001:db8::1]:8443", true, true},
+		{"https://h.example/v1", "h.example", "https://h.example:443", true},
+		{"https://h.example:8443", "h.example:8443", "https://h.example:8443", true},
+		{"https://h.example:80", "h.example:80", "https://h.example:80", true},
+		{"http://h.internal", "h.internal", "http://h.internal:80", false},
+		{"http://h.internal:443", "h.internal:443", "http://h.internal:443", false},
+		{"http://127.0.0.1:8000", "127.0.0.1:8000", "http://127.0.0.1:8000", false},
+		{"http://[::1]", "[::1]", "http://[::1]:80", false},
+		{"https://[2001:db8::1]:8443", "[2001:db8::1]:8443", "https://[2001:db8::1]:8443", true},
 	} {
 		u, err := ParseBaseURL(c.raw, nil)
-		if err != nil || u.Authority() != c.authority || u.Origin() != c.origin || u.TLS() != c.tls || u.IsIP() != c.ip {
-			t.Errorf("%s: %v, authority %s, origin %s, TLS %v, IP %v", c.raw, err, u.Authority(), u.Origin(), u.TLS(), u.IsIP())
+		if err != nil || u.Authority() != c.authority || u.Origin() != c.origin || u.TLS() != c.tls {
+			t.Errorf("%s: %v, authority %s, origin %s, TLS %v", c.raw, err, u.Authority(), u.Origin(), u.TLS())
 		}
 	}
 }

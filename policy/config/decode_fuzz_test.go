@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Files whose size says nothing of the work in them. Without the bounds the
-// worst of them would run into the time limit of the test binary.
+// TestDecodeIsBounded: small files that would take much work. Without the bounds, the worst
+// of them would exceed the time limit of the test binary.
 func TestDecodeIsBounded(t *testing.T) {
 	laughs := "any:\n- &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	merges := "metadata:\n  m0: &m0 {k: x}\n"

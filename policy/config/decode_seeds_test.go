@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The documents that the specification comes from are valid files.
+// TestDecodeSeeds: the documents in seeds.yaml are valid files.
 func TestDecodeSeeds(t *testing.T) {
 	type provider struct {
 		ID      string              `yaml:"id"`

@@ -50,7 +50,7 @@ type testItem struct {
 	Size int        `yaml:"size"`
 }
 
-// testCustom is a name, or a mapping with one.
+// testCustom is a name, or a mapping with a name.
 type testCustom struct{ Name string }
 
 func (c *testCustom) decodeNode(d *decoder, n *yaml.Node, path string) {
@@ -250,8 +250,8 @@ func TestDecodeJSONSyntax(t *testing.T) {
 	}
 }
 
-// Everything that is wrong in a file is reported at once, and what is right
-// is read.
+// TestDecodeReportsEverything: all problems of a file are reported at once, and all other
+// values are decoded.
 func TestDecodeReportsEverything(t *testing.T) {
 	file := strings.TrimLeft(`
 nam: weir
@@ -301,6 +301,6 @@ weir.yaml:22: raw.y: must be a finite number
 		t.Error(diff)
 	}
 	if got.BaseURL != "https://h.example" || got.Labels["c"] != "fine" || got.Items[2].ID != "fine" || got.Items[4].ID != "twice" {
-		t.Errorf("what is right was not read: %+v", got)
+		t.Errorf("other values were not decoded: %+v", got)
 	}
 }

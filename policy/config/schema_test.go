@@ -14,7 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestSchema: schema.json is what Config says; `make schema` writes it.
+// TestSchema: schema.json is the schema of Config. `make schema` writes it.
 var update = flag.Bool("update", false, "write schema.json from the Go types")
 
 func TestSchema(t *testing.T) {
@@ -30,8 +30,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestSchemaNames: at every place, the schema has the names that the decoder
-// knows there, and no others.
+// TestSchemaNames: each definition in the schema has the fields that the decoder knows, and no
+// others.
 func TestSchemaNames(t *testing.T) {
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema()))
 	if err != nil {

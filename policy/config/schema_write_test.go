@@ -25,7 +25,7 @@ const (
 	baseURLPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`
 )
 
-// customTypes are what the decoder reads in a way of their own.
+// customTypes are the schemas of types that decode themselves.
 var customTypes = map[reflect.Type]schema{
 	durationType: {"type": "string", "pattern": `^\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, "examples": []string{"500ms", "30s", "1m30s"}},
 
@@ -59,10 +59,10 @@ var systemUser = schema{"anyOf": []schema{
 	{"type": "integer", "minimum": 0, "maximum": maxUID},
 }}
 
-// schemaRules is what the loader asks for beyond a type, by type and field.
-// Keywords here go over those of the type.
+// schemaRules are the keywords that the type of a field does not imply, by type and field.
+// They override those of the type.
 var schemaRules = map[string]schema{
-	"Config": { // providers stand in one place
+	"Config": { // providers are in one place
 		"if":   schema{"required": []string{"on_http_request"}, "properties": schema{"on_http_request": schema{"minItems": 1}}},
 		"then": schema{"properties": schema{"providers": false}},
 	},
@@ -181,13 +181,13 @@ var schemaRules = map[string]schema{
 
 var price = schema{"pattern": decimalPattern.String(), "examples": []string{"0.15"}}
 
-// writeSchema makes the schema of Config.
+// writeSchema returns the schema of Config.
 func writeSchema(t *testing.T) string {
 	t.Helper()
 	w := &schemaWriter{t: t, comments: fieldComments(t), defs: schema{}, unused: maps.Clone(schemaRules)}
 	root := w.structure(reflect.TypeFor[Config]())
 	for name := range w.unused {
-		t.Errorf("schemaRules has %s, and the configuration has not", name)
+		t.Errorf("schemaRules has %s, but the configuration does not", name)
 	}
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "Weir configuration"
@@ -209,14 +209,13 @@ type schemaWriter struct {
 	unused   map[string]schema
 }
 
-// of says what the decoder takes for a type; its cases are those of
-// decoder.reflected.
+// of returns the schema of a type. Its cases are those of decoder.reflected.
 func (w *schemaWriter) of(t reflect.Type) schema {
 	if s, ok := customTypes[t]; ok {
 		return maps.Clone(s)
 	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[nodeDecoder]()) {
-		w.t.Fatalf("say in customTypes what %s reads", t)
+		w.t.Fatalf("add the schema of %s to customTypes", t)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -237,7 +236,7 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 		return schema{}
 	case reflect.Struct:
 		if w.defs[t.Name()] == nil {
-			w.defs[t.Name()] = schema{} // what is inside may refer to it
+			w.defs[t.Name()] = schema{} // fields may refer to it
 			w.defs[t.Name()] = w.structure(t)
 		}
 		return schema{"$ref": "#/$defs/" + t.Name()}
@@ -275,7 +274,7 @@ func (w *schemaWriter) rule(name string) schema {
 	return schemaRules[name]
 }
 
-// fieldComments reads the comments of the package's fields, as Type.Field.
+// fieldComments returns the comments of the package's fields, by Type.Field.
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")

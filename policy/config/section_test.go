@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// The section of access keys is cut out of the text, and nothing else is.
+// TestSection cuts the section of access keys out of the text.
 func TestSection(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
@@ -31,16 +31,16 @@ func TestSection(t *testing.T) {
 	f("{listen: 'localhost:1', access_keys: []}", "{listen: 'localhost:1', |")
 	f(`{"listen": "ü:1", "access_keys": [{"name": "access_keys", "value": "0123456789abcdef"}], "admin": {}}`, `{"listen": "ü:1", |"admin": {}}`)
 	f("\n\t{\"access_keys\":\n[],\n \"admin\": {}}", "\n\t{|\"admin\": {}}")
-	// What others may depend on stays.
+	// Sections that other values may refer to stay.
 	f("access_keys:\n- {name: a, value: 0123456789abcdef, configuration: &c {access: {}}}\n- {name: b, value: 0123456789abcdeg, configuration: *c}\nadmin: {}\n", "|admin: {}\n")
 	f("access_keys: &keys []\nadmin: {}\n", "|admin: {}\n")
 	f("access_keys: &keys []\nallow_http_hosts: *keys\n", "|access_keys: &keys []\nallow_http_hosts: *keys\n")
 	f("access_keys: [{name: &n a, value: 0123456789abcdef}]\nlisten: *n\n", "|access_keys: [{name: &n a, value: 0123456789abcdef}]\nlisten: *n\n")
 	f("<<: {access_keys: []}\nadmin: {}\n", "|<<: {access_keys: []}\nadmin: {}\n")
 	f("listen: &k access_keys\n*k : []\nadmin: {}\n", "|listen: &k access_keys\n*k : []\nadmin: {}\n")
-	// Its own aliases are no dependence of others.
+	// Its aliases to other sections do not matter.
 	f("listen: &a localhost:1\naccess_keys: [{name: *a, value: 0123456789abcdef}]\nadmin: {}\n", "listen: &a localhost:1\n|admin: {}\n")
-	// Lines that end in another way are not counted.
+	// Other line breaks are not counted.
 	f("listen: a\raccess_keys: []\radmin: {}\r", "|listen: a\raccess_keys: []\radmin: {}\r")
 	f("listen: 'a\u2028'\naccess_keys: []\nadmin: {}\n", "|listen: 'a\u2028'\naccess_keys: []\nadmin: {}\n")
 	f("admin: {}\naccess_keys: []\n...\n", "admin: {}\n|")
