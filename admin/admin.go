@@ -1,9 +1,8 @@
 // Package admin serves operators: /healthz, /readyz, /metrics and /explain.
 //
-// It reports and changes nothing. It refuses requests of web pages that reach it under
-// a host name of their own (DNS rebinding). The Gateway interface is everything that it
-// knows of the gateway. It may import the rules and what is counted, but neither gRPC nor
-// Envoy's API.
+// It reports, and changes nothing. It refuses requests of web pages that reach it under a
+// host name of their own (DNS rebinding). It knows the gateway only by the Gateway
+// interface, and knows neither gRPC nor Envoy's API.
 package admin
 
 import (
@@ -19,8 +18,8 @@ import (
 	"weir/policy"
 )
 
-// Gateway is a running gateway as operators see it. Its methods may be called at the
-// same time.
+// Gateway is a running gateway as operators see it. Its methods may be called
+// concurrently.
 type Gateway interface {
 	// Refresh updates what the gateway otherwise reads only from time to time.
 	Refresh(context.Context)
@@ -28,7 +27,7 @@ type Gateway interface {
 	Health() Health
 	// Ready returns nil if clients can be served, or the reason why not.
 	Ready() error
-	// Basis returns what the next request will be decided with.
+	// Basis returns the policy, keys and numbers for the next request.
 	Basis() Basis
 }
 

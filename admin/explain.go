@@ -31,7 +31,8 @@ type Question struct {
 	Body    []byte
 }
 
-// Basis is what requests are decided with.
+// Basis is the policy with which requests are planned, and everything else that a plan
+// depends on.
 type Basis struct {
 	Policy *policy.Policy
 	Keys   *identity.Index
@@ -70,7 +71,7 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 	})
 	switch {
 	case admission.Endpoint != nil && admission.Endpoint.Multipart:
-		return none, fmt.Errorf("%s takes no JSON body: there is nothing to explain", q.Path)
+		return none, fmt.Errorf("%s does not take a JSON body: only requests with one can be explained", q.Path)
 	case err != nil:
 		return none, err
 	}

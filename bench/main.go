@@ -1,10 +1,10 @@
-// Command bench compares Weir with what it stands on: the bare Envoy, and the
-// smallest possible external processor (plain go-grpc, generated types, splices
-// the same bytes and decides nothing). All run on this machine, in one run, in
-// turns, against the same provider and with the same load.
+// Command bench compares Weir with a bare Envoy, and with the smallest possible external
+// processor (plain go-grpc with generated types, which makes the same change of the body
+// and no decision). They take turns in one run, on one machine, with the same provider
+// and the same load.
 //
-// Figures that mean something here are ratios and CPU time; wall times on a
-// shared machine are shown, not judged.
+// Compare ratios and CPU time. Wall times on a shared machine are shown, but depend on
+// other load.
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// loads are what is measured. events is the length of a streamed answer, pause
+// loads are what is measured. events is the length of a streamed response, pause
 // the time between two of them.
 var loads = []load{
 	{name: "1 KiB", body: 1 << 10, connections: 16},
@@ -200,7 +200,7 @@ func reportEvents(loads []load, subjects []*subject, results map[string][]figure
 }
 
 // ratio is the median over rounds of the ratio of two figures, so that a
-// machine that drifts from round to round drifts out.
+// change of the machine's speed from round to round cancels out.
 func ratio(a, b []figures, f func(figures) float64) float64 {
 	var ratios []float64
 	for i := range a {

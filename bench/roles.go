@@ -15,17 +15,17 @@ import (
 	"google.golang.org/grpc"
 )
 
-// usage is what a provider tells of tokens, as OpenAI's does.
+// usage is a provider's report of tokens, as OpenAI's.
 const usage = `"usage":{"prompt_tokens":250,"completion_tokens":200,"total_tokens":450,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`
 
-// runProvider answers every request with the same few bytes, or with events.
-// It writes its address to a file.
+// runProvider responds to every request with the same few bytes, or with events. It
+// writes its address to a file.
 func runProvider(file string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	answer := []byte(`{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"` + string(bytes.Repeat([]byte("y"), 800)) + `"},"finish_reason":"stop"}],` + usage + `}`)
+	response := []byte(`{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"` + string(bytes.Repeat([]byte("y"), 800)) + `"},"finish_reason":"stop"}],` + usage + `}`)
 	event := []byte(`data: {"id":"x","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"token"}}]}` + "\n\n")
 	last := []byte(`data: {"id":"x","object":"chat.completion.chunk","choices":[],` + usage + "}\n\ndata: [DONE]\n\n")
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +36,7 @@ func runProvider(file string) error {
 		events := number(body, `"events":`)
 		if events == 0 {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(answer)
+			_, _ = w.Write(response)
 			return
 		}
 		pause := time.Duration(number(body, `"pause":`)) * time.Microsecond

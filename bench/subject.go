@@ -26,8 +26,8 @@ type subject struct {
 	children  []*child
 }
 
-// held is the same gateway, asked so that a second attempt could follow: the
-// answer is held until it has content.
+// held is the same gateway, with a second model in the request: the response
+// is held until it has content.
 func (s *subject) held() *subject {
 	return &subject{name: s.name + ", held", target: s.target, envoy: s.envoy, processor: s.processor, models: `"models":["bench:second"],`}
 }
@@ -77,14 +77,14 @@ func (c *child) stop() {
 	}
 }
 
-// until polls: the processes here have no other way to say that they are up.
+// until polls: the processes have no other way to report that they are ready.
 func until(what string, ready func() bool) error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if ready() {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s did not come up", what)
+	return fmt.Errorf("%s is not ready in time", what)
 }
 
 func (c *child) address() (string, error) {
@@ -106,7 +106,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-func answers(target string) func() bool {
+func responds(target string) func() bool {
 	return func() bool {
 		resp, err := http.Post("http://"+target+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"bench:m"}`))
 		if err != nil {
@@ -181,7 +181,7 @@ func startEnvoy(ctx context.Context, path, dir, name, upstream, socket string) (
 		return nil, err
 	}
 	s := &subject{name: name, target: "127.0.0.1:" + strconv.Itoa(port), envoy: c.cmd.Process.Pid, children: []*child{c}}
-	if err := until(name, answers(s.target)); err != nil {
+	if err := until(name, responds(s.target)); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, c.out.String())
 	}
 	return s, nil

@@ -11,8 +11,6 @@
 //
 // Surface is exported because the recording provider of the tests responds in the same
 // shapes.
-//
-// It imports the standard library only.
 package demo
 
 import (

@@ -29,7 +29,7 @@ func NewAdmin(address string) *Admin {
 		network, host, socket = "unix", "admin", address
 	}
 	return &Admin{socket: socket, host: host, client: http.Client{Transport: &http.Transport{
-		// A kept connection could be one to an Envoy that is gone.
+		// A kept connection could lead to an Envoy that has exited.
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -83,17 +83,17 @@ func (a *Admin) Listeners(ctx context.Context) ([]Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
+	var reply struct {
 		Statuses []struct {
 			Name    string       `json:"name"`
 			Address adminAddress `json:"local_address"`
 		} `json:"listener_statuses"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := json.Unmarshal(body, &reply); err != nil {
 		return nil, fmt.Errorf("envoy admin: /listeners: %w", err)
 	}
-	listeners := make([]Listener, len(answer.Statuses))
-	for i, s := range answer.Statuses {
+	listeners := make([]Listener, len(reply.Statuses))
+	for i, s := range reply.Statuses {
 		listeners[i] = Listener{s.Name, s.Address.String()}
 	}
 	return listeners, nil
@@ -107,17 +107,17 @@ func (a *Admin) Counters(ctx context.Context, pattern string) (map[string]uint64
 	if err != nil {
 		return nil, err
 	}
-	var answer struct {
+	var reply struct {
 		Stats []struct {
 			Name  string `json:"name"`
 			Value uint64 `json:"value"`
 		} `json:"stats"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := json.Unmarshal(body, &reply); err != nil {
 		return nil, fmt.Errorf("envoy admin: /stats: %w", err)
 	}
-	out := make(map[string]uint64, len(answer.Stats))
-	for _, s := range answer.Stats {
+	out := make(map[string]uint64, len(reply.Stats))
+	for _, s := range reply.Stats {
 		out[s.Name] = s.Value
 	}
 	return out, nil
@@ -135,17 +135,17 @@ func (a *Admin) ActiveRequests(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var answer struct {
+	var reply struct {
 		Stats []struct {
 			Name  string `json:"name"`
 			Value int    `json:"value"`
 		} `json:"stats"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
+	if err := json.Unmarshal(body, &reply); err != nil {
 		return 0, fmt.Errorf("envoy admin: /stats: %w", err)
 	}
 	active := 0
-	for _, s := range answer.Stats {
+	for _, s := range reply.Stats {
 		if s.Name != "http.admin.downstream_rq_active" {
 			active += s.Value
 		}

@@ -30,8 +30,8 @@ const ControlCluster = "weir"
 
 // LogCluster is the static cluster through which Envoy sends its access log to the
 // same server. It is separate because Envoy must know, for the log alone, whether Weir
-// is there: an entry that is sent to a Weir that is gone is lost, but Envoy keeps an
-// entry while the cluster has no host.
+// is running: an entry that is sent after Weir has exited is lost, but Envoy keeps entries
+// while the cluster has no host.
 const LogCluster = "weir_log"
 
 // KeepaliveInterval is how often Envoy pings Weir's gRPC server on a connection. By

@@ -19,8 +19,7 @@ const (
 	// stays in the loggers, which count what they drop; it takes no more memory than
 	// one of their batches.
 	logWaiting = 1 << 20
-	// logProbe is how often Envoy looks for a Weir that was gone, or that none of its
-	// log streams reaches.
+	// logProbe is how often Envoy tries to reach Weir while the log cluster has no host.
 	logProbe = 250 * time.Millisecond
 )
 
@@ -34,7 +33,7 @@ func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{
 		HealthyPanicThreshold: &typev3.Percent{},
 		// By default Envoy delays the second change of a host's health within 1 s.
-		// Until its workers learn of it, they send their log to a Weir that is gone.
+		// Until its workers learn of it, they send their log to a Weir that has exited.
 		UpdateMergeWindow: durationpb.New(0),
 	}
 	c.HealthChecks = []*corev3.HealthCheck{{
@@ -59,7 +58,7 @@ func logCluster(o BootstrapOptions) *clusterv3.Cluster {
 // toWeir returns a cluster for Weir's gRPC server.
 func toWeir(name string, o BootstrapOptions, http2 *corev3.Http2ProtocolOptions) *clusterv3.Cluster {
 	const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	// Detects a Weir that hangs; if it is gone, the socket reports it.
+	// Detects a Weir that hangs; the socket reports one that has exited.
 	http2.ConnectionKeepalive = &corev3.KeepaliveSettings{
 		Interval: durationpb.New(KeepaliveInterval),
 		Timeout:  durationpb.New(10 * time.Second),

@@ -2,13 +2,13 @@ package envoy
 
 import "golang.org/x/sys/unix"
 
-// NoCoreDumps keeps this process and those that it starts from leaving a core
-// dump: the memory of both holds provider keys and prompts. Only the soft limit
-// is set, so that an operator can lift it for a running process (prlimit(1)).
+// NoCoreDumps prevents core dumps of this process and of the processes that it starts,
+// because their memory holds provider keys and prompts. It sets only the soft limit, so
+// that an operator can raise it for a running process (prlimit(1)).
 //
-// The limit is one byte, and not none: where core_pattern is a program, such as
-// systemd-coredump, Linux asks that program whatever the limit, unless it is
-// one (fs/coredump.c).
+// The limit is 1 byte instead of 0. If core_pattern is a program, such as
+// systemd-coredump, Linux runs it even with a limit of 0, but not with a limit of 1
+// (fs/coredump.c).
 func NoCoreDumps() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {

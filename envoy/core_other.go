@@ -4,8 +4,8 @@ package envoy
 
 import "golang.org/x/sys/unix"
 
-// NoCoreDumps keeps this process and those that it starts from leaving a core
-// dump: the memory of both holds provider keys and prompts.
+// NoCoreDumps prevents core dumps of this process and of the processes that it starts,
+// because their memory holds provider keys and prompts.
 func NoCoreDumps() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {

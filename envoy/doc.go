@@ -3,8 +3,7 @@
 //
 // Find returns the path of an Envoy, Bootstrap the configuration file that it starts
 // from, and Run keeps it running until it is told to stop. What Envoy serves comes
-// over xDS: the package knows no providers, models or policies. Of Weir it imports
-// internal/private and internal/sample only.
+// over xDS: the package knows no providers, models or policies.
 //
 // It does not guess. An Envoy that the user named is used, or is an error. One that
 // was found on PATH must be of the release line that Weir is tested with. One that

@@ -22,7 +22,7 @@ import (
 
 // FindOptions are the places where Find looks.
 type FindOptions struct {
-	Path     string              // the user's own choice (--envoy); "" when there is none
+	Path     string              // the user's own choice (--envoy); "" if there is none
 	Getenv   func(string) string // nil: os.Getenv
 	CacheDir string              // where Envoys are installed; "": weir's folder in the user's cache
 	Log      *slog.Logger        // nil: silent
@@ -30,7 +30,7 @@ type FindOptions struct {
 	release *release // instead of that of this platform; for tests
 }
 
-// Find returns the absolute path of an Envoy that has just answered --version. It uses
+// Find returns the absolute path of an Envoy that has just run with --version. It uses
 // the first of: Path, $ENVOY_PATH, `envoy` on PATH if it is of the release line of
 // Version, the cache, a new installation into the cache.
 //

@@ -21,8 +21,8 @@ const MinMaxHeap = 64 << 20
 // heapMonitor measures how much of its heap Envoy uses.
 const heapMonitor = "envoy.resource_monitors.fixed_heap"
 
-// What Envoy does when a given part of its heap is in use. First it gives back unused
-// memory at once. Then it shortens its timeouts for clients that send or read nothing,
+// What Envoy does when a given part of its heap is in use. First it returns unused
+// memory to the system at once. Then it shortens its timeouts for clients that send or read nothing,
 // and resets the largest HTTP/2 requests. Then it refuses new requests with a response
 // that says so, and then also running HTTP/1.1 requests whose body is still arriving.
 // Last, it closes new connections without a response.
@@ -46,7 +46,7 @@ const (
 	// aimed at clients that opened many requests and send no more: their headers are
 	// memory that is freed only when the request ends.
 	idleUnderPressure = 10 * time.Second
-	// released is how much unused memory Envoy gives back every releaseInterval. The
+	// released is how much unused memory Envoy returns to the system every releaseInterval. The
 	// allocator holds most of it for a minute first, in case it is needed, and some for
 	// up to five.
 	released        = 64 << 20
@@ -116,8 +116,8 @@ func atLeast(timer overloadv3.ScaleTimersOverloadActionConfig_TimerType, d time.
 	}
 }
 
-// allocator makes Envoy give back memory that it no longer uses. Without it, Envoy
-// keeps all memory that it ever took.
+// allocator makes Envoy return unused memory to the system. Without it, Envoy keeps all
+// memory that it has ever used.
 func allocator() *bootstrapv3.MemoryAllocatorManager {
 	return &bootstrapv3.MemoryAllocatorManager{
 		BytesToRelease:        released,

@@ -18,8 +18,8 @@ import (
 
 // Config configures the Envoy to run.
 type Config struct {
-	Path        string          // Envoy's binary, as Find gives it
-	Bootstrap   []byte          // what it starts from, as Bootstrap gives it
+	Path        string          // Envoy's binary, from Find
+	Bootstrap   []byte          // its configuration file, from Bootstrap
 	Dir         string          // an existing folder of this process, for the configuration file
 	Concurrency int             // worker threads; 0: one for each CPU
 	LogLevel    string          // trace to critical, or off; "": warning. See quiet
@@ -117,7 +117,7 @@ func Run(ctx context.Context, c Config) error {
 // restarts decides when a dead Envoy is started again.
 type restarts struct {
 	wait   time.Duration // before the latest restart
-	failed int           // starts that came to nothing, in a row
+	failed int           // failed starts in a row
 	served bool          // an Envoy has served
 }
 
@@ -244,7 +244,7 @@ func (p *process) drain(ctx context.Context, admin *Admin, c Config) {
 	}
 }
 
-// stop ends Envoy and returns when its process is gone.
+// stop ends Envoy and returns when its process has exited.
 func (p *process) stop() {
 	p.output.stopping.Store(true)
 	p.signal(syscall.SIGTERM)

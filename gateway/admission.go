@@ -57,10 +57,10 @@ func (a *admission) adopt(p *policy.Policy) {
 	a.limiter.Configure(admit.Settings{Total: admit.Limits(p.Limits.Total), MaxWait: p.Limits.MaxWait})
 }
 
-// Running notes that a request is running.
+// Running records that a request is running.
 func (a *admission) Running(id, keyID, clientIP string, bodyBytes int64) {
 	a.limiter.Running(admit.Request{ID: id, Subject: policy.Subject(keyID, clientIP), BodyBytes: bodyBytes})
 }
 
-// Ended notes that a request has ended.
+// Ended records that a request has ended.
 func (a *admission) Ended(id string) { a.limiter.Ended(id) }

@@ -11,9 +11,9 @@ import (
 	"weir/xds"
 )
 
-// adopt makes a configuration the current one, make before break: every Envoy has what it
-// needs before the first request is planned with it, and keeps what the policy
-// before it needs until the last request with that can have ended.
+// adopt makes a configuration the current one. Every Envoy has the resources of the new
+// policy before the first request is planned with it, and keeps those of the previous
+// policy until the last request that needs them can have ended.
 func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	next := c.Policy
 	previous := g.current.Load()
@@ -23,7 +23,7 @@ func (g *Gateway) adopt(ctx context.Context, c configuration) error {
 	}
 	old = append(old, g.book.Kept()...)
 	if previous != nil {
-		// Envoys have the new ones before it is known that they do.
+		// An Envoy may use the new credentials before its acknowledgement arrives.
 		g.credentials.Keep(next, previous, g.publisher.timeout+retire.Longest(next))
 	}
 	if err := g.publisher.publish(ctx, next, old); err != nil {

@@ -7,7 +7,7 @@ import (
 	"weir/policy"
 )
 
-// configuration is what the configuration was compiled to.
+// configuration is a compiled configuration.
 type configuration struct {
 	policy.Loaded
 	// measured are the numbers of the policy, from when it is adopted.
@@ -15,8 +15,8 @@ type configuration struct {
 }
 
 // current is the configuration of new requests. Its policy and its access keys
-// change in one step: no request meets a policy that asks for keys with the keys of
-// one that asked for none.
+// change in one step: no request is admitted by the policy of one configuration and the
+// access keys of another.
 type current struct {
 	pointer atomic.Pointer[configuration]
 }
@@ -29,16 +29,16 @@ func (c *current) load() configuration {
 	return configuration{}
 }
 
-// Load returns the policy; nil: there is none yet.
+// Load returns the policy, or nil before the first.
 func (c *current) Load() *policy.Policy { return c.load().Policy }
 
-// forRequest returns what a request is decided with.
+// forRequest returns the policy, keys and numbers for a request.
 func (c *current) forRequest() extproc.Current {
-	now := c.pointer.Load() // no request comes before the first
+	now := c.pointer.Load() // it is set before the first request
 	return extproc.Current{Policy: now.Policy, Keys: now.Keys.Index, Numbers: now.measured}
 }
 
-// keyName returns the name of the access key with an id; empty: there is none.
+// keyName returns the name of the access key with an id, or "".
 func (c *current) keyName(id string) string {
 	if keys := c.load().Keys; keys != nil {
 		if k := keys.ByID(id); k != nil {
@@ -50,8 +50,8 @@ func (c *current) keyName(id string) string {
 
 func (c *current) store(next configuration) { c.pointer.Store(&next) }
 
-// adoptKeys makes access keys the current ones. Envoys know nothing of access keys:
-// nothing is compiled, sent or waited for. Requests that run go on.
+// adoptKeys makes access keys the current ones. Envoys do not have access
+// keys, so nothing is compiled, sent or waited for. Running requests continue.
 func (g *Gateway) adoptKeys(next configuration) {
 	g.current.store(next)
 	g.health.Adopt(next.Policy, next.Keys.Index)

@@ -28,7 +28,7 @@ type envoyLimits struct {
 const (
 	// limitsInterval is how often the counters are read.
 	limitsInterval = 10 * time.Second
-	// limitsRest is how long the counters are not read again, whoever asks.
+	// limitsRest is the shortest time between two reads of the counters.
 	limitsRest = 500 * time.Millisecond
 	// limitsTimeout bounds one read.
 	limitsTimeout = 2 * time.Second
@@ -97,7 +97,7 @@ func (e *envoyLimits) run(ctx context.Context) error {
 	}
 }
 
-// read adds what the counters have grown by. An Envoy that does not answer adds nothing.
+// read adds what the counters have grown by. If Envoy does not respond, it adds nothing.
 func (e *envoyLimits) read(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,7 +131,7 @@ func (e *envoyLimits) read(ctx context.Context) {
 		}
 	}
 	for counter, value := range now {
-		// The counters of a removed cluster are gone.
+		// The counters of a removed cluster no longer exist.
 		if before := e.seen[counter]; value > before {
 			counter.Add(value - before)
 		}

@@ -3,8 +3,8 @@
 // configuration needed. It owns every goroutine of the process.
 //
 // It makes no decisions about requests: package policy compiles a configuration and
-// plans requests, xds builds Envoy's resources, and extproc answers Envoy. It may
-// import all of them. Only cmd/weir and tests import it.
+// plans requests, xds builds Envoy's resources, and extproc replies to Envoy. It changes
+// no setting of its process: signals, limits and output belong to its caller.
 package gateway
 
 import (
@@ -47,10 +47,9 @@ type Options struct {
 	// Stdout and Stderr receive the access log if it is configured to go there.
 	Stdout, Stderr io.Writer
 
-	// The gateway changes no setting of its process. OpenFiles is the number of files
-	// that an Envoy started by Run may open; see envoy.RaiseOpenFiles. SetMemoryLimit,
-	// unless it is nil, is called at the start with the bytes that Weir should stay
-	// under, for debug.SetMemoryLimit.
+	// OpenFiles is the number of files that an Envoy started by Run may open: see
+	// envoy.RaiseOpenFiles. SetMemoryLimit, unless it is nil, is called at the start with
+	// Weir's soft memory limit in bytes: see debug.SetMemoryLimit.
 	OpenFiles      int
 	SetMemoryLimit func(bytes int64)
 
@@ -137,6 +136,6 @@ func New(options Options) *Gateway {
 // stopping is the state of a graceful stop.
 type stopping struct {
 	asked atomic.Bool
-	// now is closed when a stop is asked for again: nothing is waited for any more.
+	// now is closed at the second request to stop: then nothing is waited for.
 	now chan struct{}
 }

@@ -27,7 +27,7 @@ type addresses struct {
 	operators atomic.Pointer[string]
 
 	// everywhere and loopback report whether this machine has IPv6, for [::] and for
-	// localhost. The answer is kept, so that a listener does not change by itself.
+	// localhost. The result is kept, so that a listener does not change by itself.
 	everywhere, loopback func() bool
 
 	mu    sync.Mutex

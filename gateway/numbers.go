@@ -9,8 +9,7 @@ import (
 	"weir/telemetry/rolling"
 )
 
-// numbers are the rolling numbers of models and provider keys. They live as long as the
-// process.
+// numbers are the rolling numbers of models and provider keys, since the start.
 type numbers struct {
 	store *rolling.Store // nil before the first configuration
 }
@@ -38,7 +37,7 @@ func (n *numbers) measure(p *policy.Policy) *measured {
 	return m
 }
 
-// measured are the numbers of a policy's models and keys, by their places.
+// measured are the numbers of a policy's models and keys, by their indexes there.
 type measured struct {
 	policy *policy.Policy
 	models []*rolling.Model

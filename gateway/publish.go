@@ -76,7 +76,7 @@ func clusterNames(policies []*policy.Policy) []string {
 	return slices.Compact(names)
 }
 
-// adopted notes that the policy that was published last is the current one.
+// adopted records that the policy that was published last is the current one.
 func (u *publisher) adopted() { u.current.Store(u.server.Publication()) }
 
 // served reports whether an Envoy has everything that the current policy needs. It

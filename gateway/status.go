@@ -12,7 +12,7 @@ import (
 )
 
 // status is what /healthz reports of the configuration. Its methods may be called
-// at the same time.
+// concurrently.
 type status struct {
 	mu      sync.Mutex
 	version string
@@ -37,7 +37,7 @@ func (s *status) adopted(c configuration) {
 	}
 }
 
-// adoptedKeys notes that access keys are the current ones, and that the rest of the
+// adoptedKeys records that access keys are the current ones, and that the rest of the
 // configuration is the current one again.
 func (s *status) adoptedKeys(keys *policy.AccessKeys) {
 	s.recovered()
@@ -46,7 +46,7 @@ func (s *status) adoptedKeys(keys *policy.AccessKeys) {
 	s.keys = admin.AccessKeysHealth{Count: keys.Len(), Version: keys.Version, Since: time.Now()}
 }
 
-// rejected notes why a configuration is not applied. It reports whether that is new.
+// rejected records why a configuration is not applied. It reports whether that is new.
 func (s *status) rejected(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *status) reject(err error) bool {
 	return news
 }
 
-// currentRefused notes that an Envoy has rejected the current policy, and none has
+// currentRefused records that an Envoy has rejected the current policy, and none has
 // accepted it.
 func (s *status) currentRefused(err error) {
 	s.mu.Lock()
@@ -76,7 +76,7 @@ func (s *status) currentRefused(err error) {
 	s.reject(err)
 }
 
-// relocated notes where the problems of the current policy are in the file now, if an
+// relocated records where the problems of the current policy are in the file now, if an
 // Envoy has rejected it.
 func (s *status) relocated(err error) {
 	s.mu.Lock()
@@ -86,7 +86,7 @@ func (s *status) relocated(err error) {
 	}
 }
 
-// currentServed notes that an Envoy has accepted the current policy.
+// currentServed records that an Envoy has accepted the current policy.
 func (s *status) currentServed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +95,7 @@ func (s *status) currentServed() {
 	}
 }
 
-// recovered notes that the configuration is the current one again, after one that
+// recovered records that the configuration is the current one again, after one that
 // was rejected. It reports whether that is new: it is not while the current one itself
 // is refused.
 func (s *status) recovered() bool {

@@ -8,13 +8,13 @@ import (
 	"weir/policy"
 )
 
-// Credentials knows which credentials requests may carry that the current policy does
-// not have: those of the policies that it replaced, and of the one that is about to
-// replace it. A provider may repeat them in a response.
+// Credentials tracks credentials that requests may carry although the current policy does
+// not have them: those of the replaced policies, and of the one that is about to become
+// current. A provider may repeat them in a response.
 //
 // They are kept for longer than the clusters of a Book: a running request no longer
-// needs its cluster, but its response may still contain the credential. The methods may
-// be called at the same time.
+// needs its cluster, but its response may still contain the credential. Its methods may
+// be called concurrently.
 type Credentials struct {
 	now func() time.Time
 

@@ -1,5 +1,5 @@
-// Package retire knows which clusters of replaced policies requests may still
-// need, so that an Envoy does not keep them for longer.
+// Package retire tracks which clusters of replaced policies requests may still need, so
+// that Envoys can drop the others.
 //
 // A request that runs on a cluster does not need it: Envoy removes the cluster and
 // lets the request finish. Attempts that have not begun need their clusters. So a whole
@@ -8,7 +8,7 @@
 // request that has it in its plan and whose response has not begun. Envoy's access log
 // reports both ends: a response that has begun, and a request that has ended.
 //
-// A request that the log has not reported for a while is dropped: its Envoy may be gone.
+// A request that the log has not reported for a while is dropped: its Envoy may have exited.
 // Nothing of a policy is kept for longer than Longest.
 //
 // The package does not know Envoy, and starts no goroutine.
@@ -45,8 +45,8 @@ func Longest(p *policy.Policy) time.Duration {
 	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.PerRequestTimeout
 }
 
-// Book counts what requests need of policies. Its methods may be called at the same
-// time. For each request:
+// Book counts what requests need of policies. Its methods may be called
+// concurrently. For each request:
 //
 //	book.Enter(p)                 // it is being planned with p
 //	book.Plan(id, p, attempts)    // it has a plan
@@ -68,7 +68,7 @@ type generation struct {
 	policy   *policy.Policy
 	deciding int
 	last     time.Time // when it was replaced, or when the last plan after that was made
-	until    time.Time // when a replaced one is dropped, whatever needs it
+	until    time.Time // when a replaced one is dropped, even if it is needed
 	whole    bool      // all of it is needed
 	open     map[*policy.Cluster]int
 }
@@ -112,7 +112,7 @@ func (b *Book) find(p *policy.Policy) *generation {
 	return nil
 }
 
-// Enter notes that a request is being planned with p.
+// Enter records that a request is being planned with p.
 func (b *Book) Enter(p *policy.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,7 +121,7 @@ func (b *Book) Enter(p *policy.Policy) {
 	}
 }
 
-// Leave notes the end of what Enter noted.
+// Leave records the end of what Enter recorded.
 func (b *Book) Leave(p *policy.Policy) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,8 +135,8 @@ func (b *Book) Leave(p *policy.Policy) {
 	}
 }
 
-// Plan notes the plan of a request, until Done. It returns false if clusters of p are
-// gone: the body of the request took longer than replaced policies are kept.
+// Plan records the plan of a request, until Done. It returns false if clusters of p have been
+// removed: the body of the request took longer than replaced policies are kept.
 func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +158,7 @@ func (b *Book) Plan(id string, p *policy.Policy, attempts []policy.Attempt) bool
 	return true
 }
 
-// Done notes that a request makes no more attempts: its response has begun, or it has
+// Done records that a request makes no more attempts: its response has begun, or it has
 // ended.
 func (b *Book) Done(id string) {
 	b.mu.Lock()
@@ -166,7 +166,7 @@ func (b *Book) Done(id string) {
 	b.forget(b.ids.Of(id))
 }
 
-// Running notes that a request is still running.
+// Running records that a request is still running.
 func (b *Book) Running(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

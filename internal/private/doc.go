@@ -10,6 +10,4 @@
 //
 // Only this user and root can change any part of a path that satisfies the rule. So it
 // may be used by its name afterwards.
-//
-// It imports nothing of Weir.
 package private

@@ -1,5 +1,5 @@
-// Package sample limits how often a log line is written that anybody can cause, and
-// counts the lines that are left out.
+// Package sample limits the rate of log lines that clients can cause, and counts the
+// suppressed lines.
 package sample
 
 import (
@@ -15,7 +15,7 @@ const (
 )
 
 // Sampler lets Burst events pass, then one in each period of Every. The zero
-// value is ready. Its methods may be called at the same time.
+// value is ready. Its methods may be called concurrently.
 type Sampler struct {
 	mu sync.Mutex
 	// spent is how many of the burst are used up; they come back over time.
