@@ -41,7 +41,7 @@ func newRig(t *testing.T, config string) *rig {
 	t.Helper()
 	b := &rig{t: t, config: config}
 	b.Gateway = New(Options{
-		Log: slog.New(slog.NewTextHandler(&b.log, nil)), Listen: []string{"127.0.0.1:0"}, Stdout: io.Discard, Stderr: io.Discard,
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)), Listen: []string{gatewaytest.FreeAddr(t)}, Stdout: io.Discard, Stderr: io.Discard,
 		Source: func() (policy.Source, error) {
 			return policy.Source{File: "weir.yaml", Data: []byte(b.config), Getenv: func(string) string { return "" }, ReadFile: os.ReadFile}, nil
 		},
