@@ -80,6 +80,7 @@ type row struct {
 type model struct {
 	Provider         string   `json:"provider"`
 	ID               string   `json:"id"`
+	Author           string   `json:"author"`
 	Kind             string   `json:"kind"`
 	ContextWindow    int      `json:"max_context_window,omitempty"`
 	MaxOutput        int      `json:"max_output_tokens,omitempty"`
@@ -158,6 +159,28 @@ func read(wheel string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// authors are the authors of models that are not named after them.
+var authors = map[string]string{
+	"meta-llama": "meta", "deepseek-ai": "deepseek", "whisper": "openai", "llama": "meta", "gemma": "google",
+}
+
+// author returns who made a model. Some providers serve models of others, and put the
+// author before a slash in the id, or serve whole families.
+func author(provider, id string) string {
+	if provider != "groq" && provider != "hyperbolic" && provider != "openrouter" && provider != "inference-net" {
+		return provider
+	}
+	first, _, slash := strings.Cut(id, "/")
+	if !slash {
+		first, _, _ = strings.Cut(id, "-")
+	}
+	first = strings.ToLower(first)
+	if name := authors[first]; name != "" {
+		return name
+	}
+	return first
+}
+
 // read1 returns the model of an entry, and whether it is one that can be asked for.
 func read1(name string, raw json.RawMessage) (model, bool, error) {
 	var r row
@@ -173,7 +196,7 @@ func read1(name string, raw json.RawMessage) (model, bool, error) {
 		return model{}, false, nil
 	}
 	m := model{
-		Provider: p.id, ID: id, Kind: kind, ContextWindow: whole(r.MaxInput), MaxOutput: whole(r.MaxOutput),
+		Provider: p.id, ID: id, Author: author(p.id, id), Kind: kind, ContextWindow: whole(r.MaxInput), MaxOutput: whole(r.MaxOutput),
 		InputModalities: r.inputs(kind), OutputModalities: r.outputs(kind), Features: r.features(), Deprecated: r.Deprecation,
 	}
 	price := pricing{perMillion(r.Input), perMillion(r.Output), perMillion(r.CacheRead), perMillion(r.CacheWrite)}
