@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 # Arguments of the benchmark, such as BENCH="-rounds 9 -only 1-KiB".
 BENCH ?=
 
-.PHONY: help build run test check race e2e faults faults-table bench fuzz schema prometheus soak
+.PHONY: help build run test check race e2e faults faults-table bench fuzz schema catalogue prometheus soak
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,14 @@ faults-table: ## Write docs/faults.md: every fault, and what the client gets.
 
 schema: ## Write policy/config/schema.json, the schema of the configuration, from its Go types.
 	go test ./policy/config -run '^TestSchema$$' -update
+
+# The version of the Python package litellm whose price table is read.
+LITELLM ?= 1.110.2
+catalogue: ## Write policy/catalogue/models.json, the models of the built-in providers, from a published price table.
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$$dir" litellm==$(LITELLM) && \
+	(cd tools && go run ./catalogue -version $(LITELLM) -date $$(date -u +%F) "$$dir"/litellm-*.whl) > "$$dir/models.json" && \
+	cp "$$dir/models.json" policy/catalogue/models.json
 
 bench: ## Compare with the bare Envoy and with the smallest possible external processor.
 	go test -run '^$$' -bench . -benchmem ./policy ./policy/tokens ./llm/body ./extproc/wire

@@ -5,8 +5,8 @@ import (
 	"weir/policy/expression"
 )
 
-// offers returns the models that may serve an endpoint's requests, in configuration
-// order.
+// offers returns the models that may serve an endpoint's requests and are made for it, in
+// configuration order.
 func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 	var out []*expression.Model
 	for _, owner := range p.providers {
@@ -14,7 +14,7 @@ func (p *Policy) offers(e *llm.Endpoint) []*expression.Model {
 			continue
 		}
 		for _, m := range owner.models {
-			if c := m.choice(); p.admit(&c, m.configured, e, nil) == "" {
+			if c := m.choice(); e.Suits(m.kind) && p.admit(&c, m.configured, e, nil) == "" {
 				out = append(out, m.view)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/llm"
+	"weir/policy/catalogue"
 	"weir/policy/config"
 )
 
@@ -72,7 +73,7 @@ type loader struct {
 	own      []ownListener
 	paths    map[string]string // of providers in the file, by their ids
 	// catalogue are the providers that need no configuration.
-	catalogue []config.ProviderConfig
+	catalogue []catalogue.Provider
 
 	expiries []Expiry
 	inputs   inputs

@@ -2,13 +2,13 @@ package policy
 
 import (
 	"cmp"
-	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"weir/llm"
+	"weir/policy/catalogue"
 	"weir/policy/config"
 )
 
@@ -19,7 +19,8 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // entry is a provider to be loaded: its configuration, and its entry in the catalogue, which
 // the configuration overrides.
 type entry struct {
-	own, base config.ProviderConfig
+	own       config.ProviderConfig
+	base      catalogue.Provider
 	path      string // in the file; empty where only the catalogue has it
 	catalogue bool   // whether base is there
 	out       *provider
@@ -49,8 +50,8 @@ func (l *loader) providers(p *Policy, g *config.GatewayConfig, at string) {
 }
 
 func (l *loader) entries(g *config.GatewayConfig, at string) []*entry {
-	l.catalogue = readCatalogue()
-	known := map[string]config.ProviderConfig{}
+	l.catalogue = catalogue.Providers()
+	known := map[string]catalogue.Provider{}
 	for _, c := range l.catalogue {
 		known[c.ID] = c
 	}
@@ -79,17 +80,6 @@ func (l *loader) entries(g *config.GatewayConfig, at string) []*entry {
 		}
 	}
 	return out
-}
-
-//go:embed catalogue.yaml
-var catalogueYAML []byte
-
-func readCatalogue() []config.ProviderConfig {
-	var catalogue []config.ProviderConfig
-	if _, problems := config.Decode("catalogue.yaml", catalogueYAML, &catalogue); len(problems) > 0 {
-		panic(problems) // a test loads it
-	}
-	return catalogue
 }
 
 // names registers the names of providers: those of the file come before those of the
@@ -145,7 +135,12 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 		c.Surfaces = []config.SurfaceConfig{{Format: llm.OpenAI}}
 	}
 	e.out.display, e.out.aliases, e.out.metadata, e.out.catalogue = c.DisplayName, c.IDAliases, c.Metadata, e.catalogue
+	if e.catalogue {
+		e.out.matches = e.base.Matches
+	}
 	b.headers(e.path+".headers", e.own.Headers)
+	// A list, even an empty one, says what there is.
+	e.out.unlisted = !e.catalogue && e.own.Models == nil
 	l.forward(e)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {
@@ -195,7 +190,7 @@ func (l *loader) models(p *Policy, e *entry) {
 			both := overlayModel(b, *c)
 			c = &both
 		}
-		own[i] = newModel(e.out, c, true)
+		own[i] = newModel(e, c, true)
 		l.nameModel(p, own[i], c.ID, at+".id")
 	}
 	for i, c := range e.own.Models {
@@ -216,7 +211,7 @@ func (l *loader) models(p *Policy, e *entry) {
 	}
 	for _, c := range e.base.Models {
 		if _, left := base[strings.ToLower(c.ID)]; left && e.out.byModel[strings.ToLower(c.ID)] == nil {
-			m := newModel(e.out, &c, false)
+			m := newModel(e, &c, false)
 			own = append(own, m)
 			for _, name := range append([]string{c.ID}, c.IDAliases...) {
 				l.nameModel(p, m, name, "")
@@ -226,11 +221,11 @@ func (l *loader) models(p *Policy, e *entry) {
 	e.out.models = slices.DeleteFunc(own, func(m *model) bool { return m.disabled })
 }
 
-func newModel(owner *provider, c *config.ModelConfig, configured bool) *model {
+func newModel(e *entry, c *config.ModelConfig, configured bool) *model {
 	return &model{
-		provider: owner, id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
+		provider: e.out, kind: e.base.Kinds[c.ID], preferred: configured || slices.Contains(e.base.First, c.ID), id: c.ID, sent: cmp.Or(c.ProviderModelID, c.ID), configured: configured, disabled: c.Disabled,
 		unsupported: paramSet(c.UnsupportedParams), author: c.AuthorID, display: c.DisplayName, config: c,
-		label: owner.id + ":" + c.ID,
+		label: e.out.id + ":" + c.ID,
 	}
 }
 
@@ -304,6 +299,16 @@ func overlayModel(base, own config.ModelConfig) config.ModelConfig {
 	own.ProviderModelID = cmp.Or(own.ProviderModelID, base.ProviderModelID)
 	own.AuthorID = cmp.Or(own.AuthorID, base.AuthorID)
 	own.DisplayName = cmp.Or(own.DisplayName, base.DisplayName)
+	own.MaxContextWindow = cmp.Or(own.MaxContextWindow, base.MaxContextWindow)
+	own.MaxOutputTokens = cmp.Or(own.MaxOutputTokens, base.MaxOutputTokens)
+	own.Pricing = cmp.Or(own.Pricing, base.Pricing)
+	for _, list := range []struct{ own, base *[]string }{
+		{&own.InputModalities, &base.InputModalities}, {&own.OutputModalities, &base.OutputModalities}, {&own.SupportedFeatures, &base.SupportedFeatures},
+	} {
+		if *list.own == nil {
+			*list.own = *list.base
+		}
+	}
 	if own.UnsupportedParams == nil {
 		own.UnsupportedParams = base.UnsupportedParams
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"weir/llm"
+	"weir/policy/catalogue"
 	"weir/policy/config"
 )
 
@@ -177,7 +178,7 @@ func TestLoadSeeds(t *testing.T) {
 // TestLoadCatalogue: what the specification says of it, and that it loads.
 func TestLoadCatalogue(t *testing.T) {
 	var got strings.Builder
-	for _, c := range readCatalogue() {
+	for _, c := range catalogue.Providers() {
 		fmt.Fprintln(&got, c.ID, c.BaseURL, c.IDAliases)
 		if _, err := config.ParseBaseURL(c.BaseURL, nil); err != nil {
 			t.Errorf("%s: %v", c.ID, err)

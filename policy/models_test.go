@@ -58,11 +58,11 @@ func TestModels(t *testing.T) {
 	f(modelsConfig, "nothing", "")
 	f("", "", "")
 	only := func(fields string) string {
-		return "on_http_request: [{type: ai-gateway, config: {" + fields + ", providers: [{id: deepseek, api_keys: [{value: k}], models: [{id: mine}, {id: deepseek-chat}]}, {id: groq}]}}]"
+		return "on_http_request: [{type: ai-gateway, config: {" + fields + ", providers: [{id: inceptionlabs, api_keys: [{value: k}], models: [{id: mine}, {id: mercury-2}]}, {id: groq}]}}]"
 	}
-	f(only("on_error: halt"), "", "deepseek:mine deepseek:deepseek-chat deepseek:deepseek-reasoner")
-	f("providers: [{id: deepseek, api_keys: [{value: k}], models: [{id: mine, id_aliases: [DeepSeek-Chat]}]}]", "", "deepseek:mine deepseek:deepseek-reasoner")
-	f(only("only_allow_configured_models: true"), "", "deepseek:mine deepseek:deepseek-chat")
+	f(only("on_error: halt"), "", "inceptionlabs:mine inceptionlabs:mercury-2 inceptionlabs:mercury-2.5")
+	f("providers: [{id: inceptionlabs, api_keys: [{value: k}], models: [{id: mine, id_aliases: [Mercury-2]}]}]", "", "inceptionlabs:mine inceptionlabs:mercury-2.5")
+	f(only("only_allow_configured_models: true"), "", "inceptionlabs:mine inceptionlabs:mercury-2")
 }
 
 // TestModel: one model by any name that a request could use, or the error.

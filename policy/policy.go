@@ -113,7 +113,9 @@ type provider struct {
 	aliases    []string
 	metadata   map[string]any
 	catalogue  bool
-	keys       []string // ids of its keys
+	unlisted   bool                   // a custom one, whose models the configuration does not list
+	matches    func(name string) bool // whether a model name is one of the provider's author; nil for a custom one
+	keys       []string               // ids of its keys
 	keyViews   []*expression.Key
 	byModel    map[string]*model // disabled ones too
 	names      []string          // of its models, for "did you mean"
@@ -139,8 +141,10 @@ type surface struct {
 type model struct {
 	provider    *provider
 	id          string
-	sent        string // what the provider calls it
+	kind        llm.ModelKind // empty where only the configuration knows the model
+	sent        string        // what the provider calls it
 	configured  bool
+	preferred   bool // may serve requests that name no model
 	disabled    bool
 	unsupported map[string]bool
 	author      string

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -57,7 +58,8 @@ func (r rejection) worsens(code llm.Code) bool {
 func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
-	if offers := p.byModel[name]; len(offers) > 0 {
+	owner, rest, low := p.owner(entry, name)
+	if offers := p.byModel[name]; len(offers) > 0 && !(owner != nil && owner.configured && onlyBuiltIn(offers)) {
 		served := false
 		for _, m := range offers {
 			c := m.choice()
@@ -78,8 +80,10 @@ func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, 
 		}
 		return dst, why
 	}
-	owner, rest, low := p.owner(entry, name)
-	if owner == nil || rest == "" || owner.disabled {
+	if owner == nil {
+		return p.unlisted(dst, most, entry, name, e, key, t)
+	}
+	if rest == "" || owner.disabled {
 		return dst, why
 	}
 	c := choice{provider: owner, id: rest, sent: rest}
@@ -96,6 +100,62 @@ func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, 
 		return dst, rejection{code, entry, owner}
 	}
 	return appendUpTo(dst, c, most), rejection{}
+}
+
+// onlyBuiltIn reports whether only providers that the configuration does not have offer a
+// model. Some serve models of others and put the author before a slash, openai/gpt-oss-20b
+// for one: a configured provider of that name is what the client means.
+func onlyBuiltIn(offers []*model) bool {
+	return !slices.ContainsFunc(offers, func(m *model) bool { return m.provider.configured })
+}
+
+// unlisted finds who may serve a name that no provider lists and that names no provider:
+// the built-in ones whose models have names like this, or else, for a name that none of them
+// knows, the only custom provider without a list. The
+// name is sent unchanged.
+func (p *Policy) unlisted(dst []choice, most int, entry, name string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
+	why := rejection{code: llm.ModelNotFound, entry: entry}
+	if entry == "" || p.onlyConfiguredModels {
+		return dst, why
+	}
+	served := false
+	try := func(owner *provider) llm.Code {
+		c := choice{provider: owner, id: entry, sent: entry}
+		code := p.admit(&c, false, e, key)
+		t.offer(entry, &c, code)
+		if code == "" {
+			served = true
+			dst = appendUpTo(dst, c, most)
+		}
+		return code
+	}
+	known := false
+	var only []*provider
+	for _, owner := range p.providers {
+		switch {
+		case owner.disabled:
+		case owner.matches != nil && owner.matches(name):
+			known = true
+			if owner.byModel[name] != nil {
+				continue // a disabled model
+			}
+			code := try(owner)
+			if owner.configured && code != "" && !why.worsens(code) {
+				why = rejection{code, entry, owner}
+			}
+		case owner.unlisted:
+			only = append(only, owner)
+		}
+	}
+	if !known && len(only) == 1 {
+		if code := try(only[0]); code == llm.UnsupportedSurface {
+			why = rejection{code, entry, only[0]}
+		}
+	}
+	if served {
+		return dst, rejection{}
+	}
+	return dst, why
 }
 
 // owner splits provider:model at the first colon or provider/model at the
@@ -157,13 +217,25 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 }
 
 // auto returns the models that may serve a request which names none, in configuration
-// order, up to the length of a plan.
+// order, up to the length of a plan: those that the configuration lists and those that the
+// catalogue prefers, or else, for a key that may use none of these, the catalogue's others.
+// Models that are known to be made for something else are not among them.
 func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *identity.Key, t *Trace) []choice {
+	if dst = p.autoFrom(dst, true, e, key, t); len(dst) == 0 {
+		dst = p.autoFrom(dst, false, e, key, t)
+	}
+	return dst
+}
+
+func (p *Policy) autoFrom(dst []choice, preferred bool, e *llm.Endpoint, key *identity.Key, t *Trace) []choice {
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
 		}
 		for _, m := range owner.models {
+			if m.preferred != preferred || !e.Suits(m.kind) {
+				continue
+			}
 			c := m.choice()
 			code := p.admit(&c, m.configured, e, key)
 			t.offer("", &c, code)
@@ -192,34 +264,110 @@ func (r rejection) err(p *Policy, e *llm.Endpoint, key *identity.Key) *llm.Error
 	case llm.NoProviderKey:
 		return llm.Errorf(r.code, "provider %q has no API key in this gateway (requested as %q): the operator must add api_keys", r.provider.id, llm.Clip(r.entry))
 	}
-	message := fmt.Sprintf("unknown model %q: write provider:model, or a name from GET /v1/models", llm.Clip(r.entry))
-	if name := p.atOnlyProvider(r.entry, e, key); name != "" {
-		message = fmt.Sprintf("model %q is not listed by any provider: write %q, or list it under the provider's models", llm.Clip(r.entry), llm.Clip(name))
-	}
-	if near := p.near(r.entry, e, key); len(near) > 0 {
-		message += "; did you mean " + strings.Join(near, ", ") + "?"
-	}
-	return &llm.Error{Code: llm.ModelNotFound, Message: message}
+	return &llm.Error{Code: llm.ModelNotFound, Message: p.notFound(r.entry, e, key)}
 }
 
-// atOnlyProvider returns how to request an unlisted model from the only configured provider.
-// It is empty if there are several, or if the key may not use it.
-func (p *Policy) atOnlyProvider(entry string, e *llm.Endpoint, key *identity.Key) string {
-	only := ""
-	for _, candidate := range p.providers {
-		if candidate.configured && !candidate.disabled {
-			if only != "" {
-				return ""
-			}
-			only = candidate.id
+// notFound says what the client can do about a name that nobody serves.
+func (p *Policy) notFound(entry string, e *llm.Endpoint, key *identity.Key) string {
+	name := strings.ToLower(entry)
+	near := p.near(entry, e, key)
+	names := p.qualified(entry, name, e, key)
+	keyless := p.keyless(name, e, key)
+	var message string
+	switch {
+	case keyless != nil:
+		message = fmt.Sprintf("model %q belongs to provider %q, which has no API key in this gateway: the operator must add api_keys", llm.Clip(entry), keyless.id)
+		if len(names) > 0 {
+			message += ", or write " + strings.Join(names, " or ")
+		}
+	case len(names) > 0 && len(near) == 0:
+		message = fmt.Sprintf("model %q is not listed by any provider: write %s, or list it under the provider's models", llm.Clip(entry), strings.Join(names, " or "))
+	default:
+		message = fmt.Sprintf("unknown model %q: write provider:model, or a name from GET /v1/models", llm.Clip(entry))
+	}
+	if len(near) > 0 {
+		return message + "; did you mean " + strings.Join(near, ", ") + "?"
+	}
+	if family := p.family(name, e, key); len(family) > 0 {
+		message += "; offered here: " + strings.Join(family, ", ")
+	}
+	return message
+}
+
+// keyless returns the built-in provider that would serve a name which nobody lists, if
+// only its key is missing.
+func (p *Policy) keyless(name string, e *llm.Endpoint, key *identity.Key) *provider {
+	for _, owner := range p.providers {
+		if owner.matches == nil || owner.disabled || owner.byModel[name] != nil || !owner.matches(name) {
+			continue
+		}
+		if p.admit(&choice{provider: owner, id: name}, false, e, key) == llm.NoProviderKey {
+			return owner
 		}
 	}
-	if owner, _, _ := p.owner(entry, strings.ToLower(entry)); only == "" || owner != nil {
-		return ""
+	return nil
+}
+
+// qualified returns how to ask the configured providers for a model that nobody lists, as
+// far as the key may use them: those that list no models, or else the only one that there is.
+func (p *Policy) qualified(entry, name string, e *llm.Endpoint, key *identity.Key) []string {
+	if owner, _, _ := p.owner(entry, name); owner != nil {
+		return nil
 	}
-	name := only + ":" + entry
-	if choices, _ := p.resolve(nil, 1, name, e, key, nil); len(choices) == 0 {
-		return ""
+	const most = 3
+	var configured, unlisted []*provider
+	for _, owner := range p.providers {
+		if owner.configured && !owner.disabled {
+			configured = append(configured, owner)
+			if owner.unlisted {
+				unlisted = append(unlisted, owner)
+			}
+		}
+	}
+	ask := unlisted
+	if len(ask) == 0 && len(configured) == 1 {
+		ask = configured
+	}
+	var out []string
+	for _, owner := range ask {
+		full := owner.id + ":" + entry
+		if choices, _ := p.resolve(nil, 1, full, e, key, nil); len(choices) > 0 && len(out) < most {
+			out = append(out, strconv.Quote(llm.Clip(full)))
+		}
+	}
+	return out
+}
+
+// family returns the models that the key may use and whose names begin like this one:
+// llama3.2:1b and llama-3.1-8b-instant for llama-9.
+func (p *Policy) family(name string, e *llm.Endpoint, key *identity.Key) []string {
+	const most, telling = 5, 3
+	word := familyOf(name)
+	if len(word) < telling {
+		return nil
+	}
+	var out []string
+	for _, owner := range p.providers {
+		for _, m := range owner.models {
+			if familyOf(strings.ToLower(m.id)) != word {
+				continue
+			}
+			if c := m.choice(); e.Suits(m.kind) && p.admit(&c, m.configured, e, key) == "" {
+				if out = append(out, owner.id+":"+m.id); len(out) == most {
+					return out
+				}
+			}
+		}
+	}
+	return out
+}
+
+// familyOf returns the letters that a model's name begins with, after its provider and
+// author.
+func familyOf(name string) string {
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if end := strings.IndexFunc(name, func(r rune) bool { return !unicode.IsLetter(r) }); end >= 0 {
+		name = name[:end]
 	}
 	return name
 }

@@ -190,9 +190,9 @@ func read1(name string, raw json.RawMessage) (model, bool, error) {
 	p, known := providers[r.Provider]
 	kind := kinds[r.Mode]
 	id := strings.TrimPrefix(name, p.prefix)
-	// Fine-tuned models have ids of their own. A size or a quality before an image
+	// Fine-tuned models have ids of their own. A container is a tool with a price. A size or a quality before an image
 	// model's id is a price, not a model.
-	if !known || kind == "" || strings.HasPrefix(id, "ft:") || kind == "image" && strings.Contains(id, "/") {
+	if !known || kind == "" || id == "container" || strings.HasPrefix(id, "ft:") || kind == "image" && strings.Contains(id, "/") {
 		return model{}, false, nil
 	}
 	m := model{
