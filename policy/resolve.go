@@ -217,23 +217,16 @@ func appendUpTo(dst []choice, c choice, most int) []choice {
 }
 
 // auto returns the models that may serve a request which names none, in configuration
-// order, up to the length of a plan: those that the configuration lists and those that the
-// catalogue prefers, or else, for a key that may use none of these, the catalogue's others.
-// Models that are known to be made for something else are not among them.
+// order, up to the length of a plan: those that the configuration or the access key lists,
+// and the catalogue's defaults, as far as they are made for the endpoint.
 func (p *Policy) auto(dst []choice, e *llm.Endpoint, key *identity.Key, t *Trace) []choice {
-	if dst = p.autoFrom(dst, true, e, key, t); len(dst) == 0 {
-		dst = p.autoFrom(dst, false, e, key, t)
-	}
-	return dst
-}
-
-func (p *Policy) autoFrom(dst []choice, preferred bool, e *llm.Endpoint, key *identity.Key, t *Trace) []choice {
+	listed := key != nil && key.Scope.Models != nil
 	for _, owner := range p.providers {
 		if owner.disabled {
 			continue
 		}
 		for _, m := range owner.models {
-			if m.preferred != preferred || !e.Suits(m.kind) {
+			if !m.preferred && !listed || !e.Suits(m.kind) {
 				continue
 			}
 			c := m.choice()

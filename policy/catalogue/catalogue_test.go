@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"path"
-	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +34,11 @@ func TestCatalogue(t *testing.T) {
 			if i < len(p.First) && m.ID != p.First[i] {
 				t.Errorf("%s: the model to prefer is %q, but %q is listed", p.ID, p.First[i], m.ID)
 			}
-			if !slices.ContainsFunc(llm.Endpoints(), func(e llm.Endpoint) bool { return e.Suits(p.Kinds[m.ID]) }) || p.Kinds[m.ID] == "" {
+			suits := false
+			for e := range llm.Endpoints() {
+				suits = suits || e.Suits(p.Kinds[m.ID])
+			}
+			if !suits || p.Kinds[m.ID] == "" {
 				t.Errorf("%s: no operation takes %q, of kind %q", p.ID, m.ID, p.Kinds[m.ID])
 			}
 			if m.AuthorID == "" {
@@ -45,7 +48,7 @@ func TestCatalogue(t *testing.T) {
 				continue
 			}
 			for _, price := range []string{m.Pricing.Input, m.Pricing.Output, m.Pricing.CacheRead, m.Pricing.CacheWrite} {
-				if price != "" && !config.DecimalPattern.MatchString(price) {
+				if price != "" && !config.IsDecimal(price) {
 					t.Errorf("%s: %q has price %q", p.ID, m.ID, price)
 				}
 			}
