@@ -101,27 +101,27 @@ var clients = []struct {
 func TestClients(t *testing.T) {
 	providers := map[string]*recorder.Provider{}
 	config := ""
-	add := func(id, base string) {
+	add := func(id, base, models string) {
 		config += fmt.Sprintf(`
         - id: %s
           base_url: %s
           api_keys: [{value: key-of-%[1]s}]
-          supported_api_surfaces: [{format: openai}, {format: anthropic}]`, id, base)
+          supported_api_surfaces: [{format: openai}, {format: anthropic}]
+          models: [%[3]s]`, id, base, models)
 	}
 	var listed []string
 	for _, c := range clients {
 		providers[c.name] = recorder.Start(t, recorder.WithName(c.name))
-		add(c.name, providers[c.name].URL())
-		config += "\n          models: [{id: listed, author_id: an-author, display_name: an-author}]"
+		add(c.name, providers[c.name].URL(), "{id: listed, author_id: an-author, display_name: an-author}")
 		listed = append(listed, c.name+":listed")
 	}
 	failing := recorder.Start(t, recorder.WithName("failing"))
 	failing.Script(slices.Repeat([]recorder.Response{recorder.Error(400)}, 2*len(clients))...)
 	silent := recorder.Start(t)
 	silent.Script(slices.Repeat([]recorder.Response{recorder.Silence}, 2*len(clients))...)
-	add("failing", failing.URL())
-	add("silent", silent.URL())
-	add("refused", "http://"+recorder.ClosedAddr(t))
+	add("failing", failing.URL(), "")
+	add("silent", silent.URL(), "")
+	add("refused", "http://"+recorder.ClosedAddr(t), "")
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 max_body_bytes: 2097152
 access_keys: [{name: clients, value: %s}]

@@ -44,6 +44,7 @@ on_http_request:
           forward: {headers: all, query: all}
         - id: q
           base_url: https://q.internal
+          models: []
           http2: true
           api_keys: [{value: key-of-q}]
           tls: {ca_file: %[4]s}
