@@ -111,7 +111,7 @@ func onlyBuiltIn(offers []*model) bool {
 
 // unlisted finds who may serve a name that no provider lists and that names no provider:
 // the built-in ones whose models have names like this, or else, for a name that none of them
-// knows, the only custom provider without a list. The
+// knows, the only custom provider without a list that serves the endpoint. The
 // name is sent unchanged.
 func (p *Policy) unlisted(dst []choice, most int, entry, name string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
@@ -143,14 +143,12 @@ func (p *Policy) unlisted(dst []choice, most int, entry, name string, e *llm.End
 			if owner.configured && code != "" && !why.worsens(code) {
 				why = rejection{code, entry, owner}
 			}
-		case owner.unlisted:
+		case owner.unlisted && owner.serves(e) != nil:
 			only = append(only, owner)
 		}
 	}
 	if !known && len(only) == 1 {
-		if code := try(only[0]); code == llm.UnsupportedSurface {
-			why = rejection{code, entry, only[0]}
-		}
+		try(only[0])
 	}
 	if served {
 		return dst, rejection{}
