@@ -35,6 +35,23 @@ func openaiEnv(base, key string) []string {
 	return []string{"OPENAI_BASE_URL=" + base + "/v1", "OPENAI_API_KEY=" + key}
 }
 
+// The variables with which the clients request other paths: see otherBases.
+func bareEnv(base, key string) []string {
+	return []string{"OPENAI_BASE_URL=" + base, "OPENAI_API_KEY=" + key}
+}
+
+func azureEnv(base, key string) []string {
+	return []string{"AZURE_OPENAI_ENDPOINT=" + base, "AZURE_OPENAI_API_KEY=" + key, "OPENAI_API_VERSION=2024-10-21"}
+}
+
+func azureV1Env(base, key string) []string {
+	return []string{"OPENAI_BASE_URL=" + base + "/openai/v1/", "OPENAI_API_KEY=" + key}
+}
+
+func twiceEnv(base, key string) []string {
+	return []string{"ANTHROPIC_BASE_URL=" + base + "/v1", "ANTHROPIC_API_KEY=" + key}
+}
+
 func anthropicEnv(base, key string) []string {
 	return []string{"ANTHROPIC_BASE_URL=" + base, "ANTHROPIC_API_KEY=" + key}
 }

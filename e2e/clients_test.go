@@ -95,6 +95,11 @@ var clients = []struct {
 	},
 }
 
+// otherBases are ways to give a client a base URL that is not the one of docs/clients.md.
+var otherBases = map[string]func(base, key string) []string{
+	"python-openai": azureEnv, "langchain-openai": azureV1Env, "node-openai": bareEnv, "python-anthropic": twiceEnv,
+}
+
 // Every client runs twice, first straight at the provider: through the gateway,
 // with another base URL, key and model name, it must see the same and the
 // provider must receive the same.
@@ -168,6 +173,18 @@ on_http_request:
 			}
 			for i := range sent {
 				sameRequest(t, sent[i], received[i], c.key, "key-of-"+c.name)
+			}
+			if other := c.script; otherBases[c.name] != nil {
+				p.Reset()
+				other.env = otherBases[c.name]
+				if diff := cmp.Diff(direct, runSteps(t, other, g.URL, accessKey, steps(c.name+":m"))); diff != "" {
+					t.Errorf("with another base URL: - at the provider, + through the gateway:\n%s", diff)
+				}
+				for i, r := range p.Requests() {
+					if r.Path != sent[i].Path {
+						t.Errorf("with another base URL, the provider received %s, want %s", r.Path, sent[i].Path)
+					}
+				}
 			}
 			got = got[len(c.ops):]
 			if lists {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,16 @@ func (h *hostile) wantSent(t *testing.T, a gatewaytest.Response, path, body stri
 
 const notServed = " is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and other paths of OpenAI's and Anthropic's APIs. Case, slashes and escapes in a path must match exactly"
 
+// unknownPath is the error for a path that is not served.
+func unknownPath(path string) string {
+	for _, operation := range []string{"/chat/completions", "/completions", "/messages"} {
+		if strings.HasSuffix(strings.TrimRight(path, "/"), operation) {
+			return fmt.Sprintf("%q is not a path of this gateway; did you mean /v1%s? Check the client's base URL. Case, slashes and escapes in a path must match exactly", path, operation)
+		}
+	}
+	return strconv.Quote(path) + notServed
+}
+
 // paths are compared as bytes: no spelling of a path means another.
 func (h *hostile) paths(t *testing.T) {
 	for _, path := range []string{
@@ -170,23 +181,40 @@ func (h *hostile) paths(t *testing.T) {
 		"/v1/%2e%2e/v1/chat/completions", "/v1/%2E/chat/completions", "/v1%2fchat/completions",
 		"/v1/chat/completions%2f", "/v1/chat/completions%20", "/v1/chat/completions%00", "/v1/chat/completions%3f",
 		"/v1/%63hat/completions", "/V1/chat/completions", "/v1/chat/Completions", "/v1/chat/completions;x=1", "/v1/chat",
-		"/v1/engines/x/completions", "/v2/chat/completions", "/openai/v1/chat/completions",
+		"/v1/engines/x/completions", "/v2/chat/completions", "/openai//v1/chat/completions", "/openai%2fv1/chat/completions", "/v1/v1/v1/chat/completions",
+		"/openai/deployments/../v1/chat/completions/", "/openai/deployments//chat/completions", "/openai/deployments/p:m/../chat", "/%76%31/chat/completions",
 		"/healthz", "/metrics", "/config_dump", "/quitquitquit", "/v1/files",
 	} {
 		t.Run(path, func(t *testing.T) {
-			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", `"`+path+`"`+notServed)
+			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", unknownPath(path))
 			h.nothingSent(t)
 		})
 	}
 	for _, path := range []string{"/v1/messages/", "/v1/messages/batches", "/v1/messages/../chat/completions"} {
 		t.Run(path, func(t *testing.T) {
-			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", `"`+path+`"`+notServed)
+			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", unknownPath(path))
 			h.nothingSent(t)
 		})
 	}
-	t.Run("a base URL without /v1", func(t *testing.T) {
-		message := `"/chat/completions" is not a path of this gateway: set the client's base URL to one that ends in /v1`
-		wantRefusal(t, h.Post("/chat/completions", `{"model":"p:m"}`), "/chat/completions", "unknown_path", message)
+	// Whatever the client's path, and the model in it, the provider's is the gateway's own.
+	for _, path := range []string{
+		"/chat/completions", "/v1/v1/chat/completions", "/openai/v1/chat/completions", "/openai/chat/completions?api-version=2024-10-21",
+		"/openai/deployments/p:m/chat/completions?api-version=2024-10-21", "/openai/deployments/p%3Am/chat/completions",
+	} {
+		t.Run("served: "+path, func(t *testing.T) {
+			a := h.Post(path, `{"messages":[], "model":"p:m"}`)
+			h.wantSent(t, a, "/v1/chat/completions", `{"messages":[], "model":"m"}`)
+		})
+	}
+	for _, name := range []string{"p:m", "p%3Am", "p%2Fm", "p/m"} {
+		t.Run("the model in the path: "+name, func(t *testing.T) {
+			a := h.Post("/openai/deployments/"+name+"/chat/completions", `{"messages":[]}`)
+			h.wantSent(t, a, "/v1/chat/completions", `{"model":"m","messages":[]}`)
+		})
+	}
+	t.Run("no model in the path", func(t *testing.T) {
+		wantRefusal(t, h.Post("/openai/deployments/p%3Aa%0d%0ab/chat/completions", `{}`), "", "invalid_body", `the model in the path has a control character: "p:a\r\nb"`)
+		wantRefusal(t, h.Post("/openai/deployments/../../x/chat/completions", `{}`), "", "model_not_found", `unknown model "../../x": write provider:model, or a name from GET /v1/models`)
 		h.nothingSent(t)
 	})
 	t.Run("a long one", func(t *testing.T) {

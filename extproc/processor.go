@@ -302,7 +302,7 @@ func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire
 	}
 	switch {
 	case body == nil:
-	case body.HasModel:
+	case body.Model != "":
 		c.Asked = body.Model
 	case len(body.Models) > 0:
 		c.Asked = body.Models[0]

@@ -21,19 +21,6 @@ const Challenge = "Bearer"
 // (https://docs.anthropic.com/en/api/versioning).
 const VersionHeader = "anthropic-version"
 
-// KeyHeader returns the request header that carries the key of a provider with APIs of this
-// format. Azure, which host tells, has its own. Sources: the API references of OpenAI and
-// Anthropic, and https://learn.microsoft.com/azure/ai-services/openai/reference.
-func (f Format) KeyHeader(host string) string {
-	switch {
-	case strings.HasSuffix(host, ".openai.azure.com"):
-		return azureHeader
-	case f == Anthropic:
-		return anthropicHeader
-	}
-	return authorization
-}
-
 // KeyPrefix returns what comes before the key in a header, by the header's name in lower
 // case: "Bearer " for Authorization, nothing for the others.
 func KeyPrefix(header string) string {
@@ -67,6 +54,9 @@ func (c *Credentials) Set(name, value string) {
 		}
 	}
 }
+
+// Anthropic reports whether a credential is in the header of Anthropic's clients.
+func (c *Credentials) Anthropic() bool { return c[1] != "" }
 
 // First returns the first credential, empty if there is none.
 func (c *Credentials) First() string {

@@ -74,11 +74,12 @@ const (
 // the OpenAI API share (prompt_tokens, completion_tokens, total_tokens).
 const ChatUsage = "chat"
 
-var endpointByPath = func() map[string]*Endpoint {
+// endpointByName has the operations by their paths without /v1.
+var endpointByName = func() map[string]*Endpoint {
 	m := make(map[string]*Endpoint, len(endpoints))
 	for i := range endpoints {
 		endpoints[i].Index = i
-		m[endpoints[i].Path] = &endpoints[i]
+		m[strings.TrimPrefix(endpoints[i].Path, PathPrefix)] = &endpoints[i]
 	}
 	return m
 }()
@@ -110,7 +111,13 @@ func Surfaces(f Format) []Surface {
 }
 
 // EndpointAt returns the operation with a path, or nil if there is none.
-func EndpointAt(path string) *Endpoint { return endpointByPath[path] }
+func EndpointAt(path string) *Endpoint {
+	name, ok := strings.CutPrefix(path, PathPrefix)
+	if !ok {
+		return nil
+	}
+	return endpointByName[name]
+}
 
 // Route is what a request line requests: an operation with a body, the list of models
 // (ModelID is empty), or one of the models. Exactly one of Endpoint and Models is set, unless
@@ -119,7 +126,10 @@ type Route struct {
 	Endpoint *Endpoint
 	Models   bool
 	ModelID  string
-	// Query is the client's query, unchanged.
+	// Deployment is the model that the path names, as Azure's clients do: the model of a
+	// request whose body has none.
+	Deployment string
+	// Query is the client's query, without the api-version of Azure's clients.
 	Query string
 	// Operation is that of the Endpoint, or "models".
 	Operation string
@@ -135,18 +145,76 @@ const PathPrefix = "/v1"
 // lists the models; a model's id may follow after a slash.
 const (
 	ChatCompletionsPath = PathPrefix + "/chat/completions"
-	MessagesPath        = PathPrefix + "/messages"
+	MessagesPath        = PathPrefix + messagesName
 	CountTokensPath     = MessagesPath + "/count_tokens"
-	ModelsPath          = PathPrefix + "/models"
+	ModelsPath          = PathPrefix + modelsName
+
+	messagesName = "/messages"
+	modelsName   = "/models"
 )
 
-// FormatOf returns the format of the errors that the client of a path expects.
-func FormatOf(path string) Format {
-	rest, ok := strings.CutPrefix(path, MessagesPath)
-	if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+// MessagesPattern is a regular expression for the whole of a request target whose client is
+// one of Anthropic's API, where nothing else is known of the request.
+const MessagesPattern = "(" + PathPrefix + "){0,2}" + messagesName + "([/?].*)?"
+
+// formatOf returns the format of the errors that the client of a path expects that is not
+// an operation's.
+func formatOf(path string) Format {
+	if path += "/"; strings.HasPrefix(path, messagesName+"/") || strings.Contains(path, MessagesPath+"/") {
 		return Anthropic
 	}
 	return OpenAI
+}
+
+// azurePrefix begins the paths of Azure's clients: /openai/v1/NAME, /openai/NAME, or
+// /openai/deployments/MODEL/NAME, with the name of an operation
+// (https://learn.microsoft.com/azure/ai-services/openai/reference).
+const (
+	azurePrefix      = "/openai"
+	azureDeployments = "/deployments/"
+)
+
+// operationIn returns the name of the operation in a path, which is what follows /v1 in
+// OpenAI's reference, and the model that the path names, if any. Clients whose base URL has
+// no /v1, or has it twice, request the same operations, as do Azure's. Only whole prefixes
+// are removed; what is left is compared as bytes.
+func operationIn(path string) (name, model string) {
+	rest, azure := strings.CutPrefix(path, azurePrefix)
+	if !azure {
+		return strings.TrimPrefix(strings.TrimPrefix(path, PathPrefix), PathPrefix), ""
+	}
+	deployment, ok := strings.CutPrefix(rest, azureDeployments)
+	if !ok {
+		return strings.TrimPrefix(rest, PathPrefix), ""
+	}
+	if name = operationAtEnd(deployment); name == "" {
+		return "", ""
+	}
+	model, err := url.PathUnescape(strings.TrimSuffix(deployment, name))
+	if err != nil || model == "" {
+		return "", ""
+	}
+	return name, model
+}
+
+// withoutVersion removes the version of Azure's API, in whose place the gateway answers,
+// from a query. A provider has a version of its own, or refuses the parameter.
+func withoutVersion(query string) string {
+	params := strings.Split(query, "&")
+	return strings.Join(slices.DeleteFunc(params, func(p string) bool {
+		name, _, _ := strings.Cut(p, "=")
+		return strings.EqualFold(name, "api-version")
+	}), "&")
+}
+
+// operationAtEnd returns the longest name of an operation that a path ends in.
+func operationAtEnd(path string) (name string) {
+	for n := range endpointByName {
+		if len(n) > len(name) && strings.HasSuffix(path, n) {
+			name = n
+		}
+	}
+	return name
 }
 
 // FindRoute reads a request line. Paths are compared as bytes: nothing is decoded, cleaned
@@ -154,24 +222,29 @@ func FormatOf(path string) Format {
 // UnknownPath, says how to set the client's base URL if that seems to be wrong.
 func FindRoute(method, target string) (Route, error) {
 	path, query, _ := strings.Cut(target, "?")
-	r := Route{Query: query, Format: FormatOf(path), Operation: "unknown"}
-	if e := endpointByPath[path]; e != nil {
+	r := Route{Query: query, Format: OpenAI, Operation: "unknown"}
+	name, model := operationIn(path)
+	if e := endpointByName[name]; e != nil {
+		r.Format = e.Format
 		if method != "POST" {
-			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use POST", Clip(method), path)
+			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use POST", Clip(method), Clip(path))
 		}
-		r.Endpoint, r.Operation = e, e.Operation
+		r.Endpoint, r.Operation, r.Deployment = e, e.Operation, model
+		if query != "" && strings.HasPrefix(path, azurePrefix) {
+			r.Query = withoutVersion(query)
+		}
 		return r, nil
 	}
 	if method == "CONNECT" {
 		return r, Errorf(NotImplemented, "CONNECT is not supported: the gateway is not a forward proxy. Use its address as the base URL of the API, not as a proxy")
 	}
-	if path == ModelsPath || strings.HasPrefix(path, ModelsPath+"/") {
+	if id, ok := strings.CutPrefix(name, modelsName); ok && (id == "" || id[0] == '/') {
 		if method != "GET" {
 			return r, Errorf(UnknownPath, "%s %s is not an operation of this gateway: use GET", Clip(method), Clip(path))
 		}
 		r.Models, r.Operation = true, "models"
-		if path != ModelsPath {
-			id, err := url.PathUnescape(path[len(ModelsPath)+1:])
+		if id != "" {
+			id, err := url.PathUnescape(id[1:])
 			if err != nil || id == "" {
 				return r, Errorf(UnknownPath, "%q is not a path of this gateway", Clip(path))
 			}
@@ -179,11 +252,9 @@ func FindRoute(method, target string) (Route, error) {
 		}
 		return r, nil
 	}
-	switch served := func(path string) bool { return endpointByPath[path] != nil || path == ModelsPath }; {
-	case served("/v1" + path):
-		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one that ends in /v1", Clip(path))
-	case strings.HasPrefix(path, "/v1/v1/") && served(path[len("/v1"):]):
-		return r, Errorf(UnknownPath, "%q is not a path of this gateway: set the client's base URL to one without /v1", Clip(path))
+	r.Format = formatOf(path)
+	if name := operationAtEnd(strings.TrimRight(path, "/")); name != "" {
+		return r, Errorf(UnknownPath, "%q is not a path of this gateway; did you mean %s? Check the client's base URL. Case, slashes and escapes in a path must match exactly", Clip(path), endpointByName[name].Path)
 	}
 	return r, Errorf(UnknownPath, "%q is not a path of this gateway: it serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and other paths of OpenAI's and Anthropic's APIs. Case, slashes and escapes in a path must match exactly", Clip(path))
 }

@@ -11,11 +11,16 @@ func ExampleFindRoute() {
 	route, err := llm.FindRoute("POST", "/v1/messages?beta=true")
 	fmt.Println(route.Endpoint.Surface, route.Format, route.Query, err)
 
-	_, err = llm.FindRoute("POST", "/chat/completions")
+	// A client of Azure OpenAI names the model in the path.
+	route, err = llm.FindRoute("POST", "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21")
+	fmt.Println(route.Endpoint.Surface, route.Format, route.Deployment, err)
+
+	_, err = llm.FindRoute("POST", "/v1/chat/completions/")
 	fmt.Println(err)
 	// Output:
 	// messages anthropic beta=true <nil>
-	// unknown_path: "/chat/completions" is not a path of this gateway: set the client's base URL to one that ends in /v1
+	// chat-completions openai gpt-4o <nil>
+	// unknown_path: "/v1/chat/completions/" is not a path of this gateway; did you mean /v1/chat/completions? Check the client's base URL. Case, slashes and escapes in a path must match exactly
 }
 
 func ExampleRenderModels() {

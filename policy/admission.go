@@ -23,7 +23,7 @@ type Arrival struct {
 	method, path, authority, origin string
 	contentType, encoding, length   string
 	hops, id                        string
-	anthropic                       bool // the client speaks Anthropic's dialect of GET /v1/models
+	anthropic                       bool // the client is one of Anthropic's API
 	credentials                     llm.Credentials
 	count, size                     int // of the client's own headers
 }
@@ -88,11 +88,12 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 	out := Admission{ID: a.id, Length: -1}
 	credential := a.credentials.First()
 	var err error
-	if out.Route, err = llm.FindRoute(a.method, a.path); err != nil {
-		return out, err
-	}
-	if out.Models && a.anthropic {
+	out.Route, err = llm.FindRoute(a.method, a.path)
+	if out.Endpoint == nil && (a.anthropic || err != nil && a.credentials.Anthropic() && strings.Contains(a.path, "messages")) {
 		out.Format = llm.Anthropic
+	}
+	if err != nil {
+		return out, err
 	}
 	if err = p.admitHeaders(a.count, a.size); err != nil {
 		return out, err
@@ -134,10 +135,16 @@ func (p *Policy) ReadBody(a *Admission, b []byte, out *body.Body) error {
 		out.Reset()
 		return err
 	}
+	var err error
 	if a.Endpoint.Multipart {
-		return body.ReadMultipart(b, a.Boundary, out)
+		err = body.ReadMultipart(b, a.Boundary, out)
+	} else {
+		err = body.ReadJSON(b, out)
 	}
-	return body.ReadJSON(b, out)
+	if err != nil {
+		return err
+	}
+	return out.DefaultModel(a.Deployment)
 }
 
 // bodySize refuses a body that is larger than this gateway takes.

@@ -40,10 +40,13 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 			l.problem(at+".supported_params", "can only be set together with surface")
 		}
 		l.params(s.SupportedParams, at+".supported_params")
-		raw, where := c.BaseURL, path+".base_url"
+		raw, versioned, where := c.BaseURL, c.Versioned, path
 		if s.BaseURL != "" {
-			raw, where = s.BaseURL, at+".base_url"
+			raw, versioned, where = s.BaseURL, s.Versioned, at
+		} else if s.Versioned != nil {
+			versioned = s.Versioned
 		}
+		where += ".base_url"
 		if raw == "" {
 			l.problem(where, "is missing: %q is not in the catalogue%s", c.ID, l.catalogueHint(c.ID))
 			return
@@ -53,12 +56,16 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 			l.problem(where, "%v", err)
 			continue
 		}
+		if versioned != nil && *versioned && base.EndsInVersion() {
+			l.problem(where, "ends in a version, so versioned: true would add a second: leave versioned out")
+			continue
+		}
 		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
 		sf.paths = make([]string, llm.EndpointCount)
 		for e := range llm.Endpoints() {
 			if e.Format == s.Format {
-				sf.paths[e.Index] = config.Join(base, e.Path)
+				sf.paths[e.Index] = config.Join(base, versioned, e.Path)
 			}
 		}
 		sf.targets = sf.paths

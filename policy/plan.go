@@ -166,7 +166,7 @@ func (p *Policy) nothingFor(req *Request) error {
 // entries appends the names that the client asked for, in order and without repeats. There
 // are none where it left the choice to the gateway.
 func entries(dst []string, b *body.Body) []string {
-	if b.HasModel && !isAuto(b.Model) {
+	if b.Model != "" && !isAuto(b.Model) {
 		dst = append(dst, b.Model)
 	}
 	for _, name := range b.Models {

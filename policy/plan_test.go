@@ -90,6 +90,9 @@ func answer(t *testing.T, p *Policy, keys *AccessKeys, request string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := req.Body.DefaultModel(route.Deployment); err != nil {
+		t.Fatal(err)
+	}
 	req.Endpoint, req.Query, req.Method, req.Path = route.Endpoint, route.Query, "POST", route.Endpoint.Path
 	plan, err := p.Plan(req)
 	if err != nil {

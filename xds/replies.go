@@ -172,7 +172,7 @@ func (b *builder) overloaded() *accesslogv3.AccessLogFilter {
 func anthropic() *accesslogv3.AccessLogFilter {
 	return either(
 		metadataMatches(metadata.FormatField, &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactly(string(llm.Anthropic))}}),
-		withHeader(headerIs(":path", startsWith(llm.MessagesPath))),
+		withHeader(headerIs(":path", matching(llm.MessagesPattern))),
 	)
 }
 

@@ -1,10 +1,15 @@
 """The `openai` package, as its documentation uses it."""
 
+import os
+
 import openai
 
 import steps
 
-default = openai.OpenAI()  # OPENAI_BASE_URL and OPENAI_API_KEY
+if "AZURE_OPENAI_ENDPOINT" in os.environ:
+    default = openai.AzureOpenAI()  # and AZURE_OPENAI_API_KEY, OPENAI_API_VERSION
+else:
+    default = openai.OpenAI()  # OPENAI_BASE_URL and OPENAI_API_KEY
 
 
 def client(step):

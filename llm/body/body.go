@@ -35,8 +35,8 @@ type Member struct {
 type Body struct {
 	Bytes     []byte
 	Members   []Member // in order, repeated keys included; none for a form
-	Model     string
-	HasModel  bool // false: the key, or the part, is absent
+	Model     string   // also that of DefaultModel
+	HasModel  bool     // false: the key, or the part, is absent
 	Models    []string
 	HasModels bool
 	Stream    bool // true only for a literal true; a provider may read other values, too: see MayStream
@@ -57,15 +57,35 @@ func (b *Body) Reset() {
 	*b = Body{Members: b.Members[:0], Models: b.Models[:0]}
 }
 
-// modelPlace is where the client wrote a model: an index in `models`, or onlyModel. It is
-// a type so that nothing is formatted for requests that succeed.
+// DefaultModel sets the model of a body that has no model of its own: the client named it
+// elsewhere. Edits insert it. An empty name changes nothing.
+func (b *Body) DefaultModel(name string) error {
+	if name == "" || b.HasModel {
+		return nil
+	}
+	model, err := checkModel(modelInPath, []byte(name))
+	if err != nil {
+		return err
+	}
+	b.Model = model
+	return nil
+}
+
+// modelPlace is where the client wrote a model: an index in `models`, or one of the
+// constants. It is a type so that nothing is formatted for requests that succeed.
 type modelPlace int
 
-const onlyModel modelPlace = -1
+const (
+	onlyModel   modelPlace = -1
+	modelInPath modelPlace = -2
+)
 
 func (p modelPlace) String() string {
-	if p == onlyModel {
+	switch p {
+	case onlyModel:
 		return llm.ModelField
+	case modelInPath:
+		return "the model in the path"
 	}
 	return fmt.Sprintf("models[%d]", int(p))
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
 	"net/url"
@@ -70,7 +71,7 @@ func ParseBaseURL(raw string, allowHTTPHosts []string) (BaseURL, error) {
 	if _, err := url.QueryUnescape(u.RawQuery); err != nil {
 		return u, errors.New("has a broken %-escape in its query")
 	}
-	return u, nil
+	return u, u.checkNoOperation()
 }
 
 // withScheme returns what to write in place of a base URL without a scheme: its host
@@ -177,25 +178,63 @@ func checkBasePath(path string) error {
 			return fmt.Errorf("must not have %q in its path", llm.Clip(s))
 		}
 	}
-	return checkNoOperation("/" + strings.Join(segments, "/"))
-}
-
-// checkNoOperation returns an error if a base path ends in the path of an operation, such as
-// /v1/chat/completions: the client's path would follow it.
-func checkNoOperation(path string) error {
-	operations := []string{llm.ModelsPath}
-	for e := range llm.Endpoints() {
-		operations = append(operations, e.Path)
-	}
-	for _, operation := range operations {
-		name := strings.TrimPrefix(operation, llm.PathPrefix)
-		// Behind another prefix, a single segment could be anything.
-		if strings.HasSuffix(path, operation) || strings.Count(name, "/") > 1 && strings.HasSuffix(path, name) {
-			return fmt.Errorf("ends in %s, which Weir adds: leave it out", name)
-		}
-	}
 	return nil
 }
+
+// checkNoOperation returns an error if a base URL ends in the path of an operation, such as
+// /v1/chat/completions: the client's path would follow it. The error says what to write.
+func (u BaseURL) checkNoOperation() error {
+	path := strings.TrimSuffix(u.Path, "/")
+	operation := ""
+	for name := range operationNames() {
+		if strings.HasSuffix(path, name) && len(name) > len(operation) {
+			operation = name
+		}
+	}
+	below := strings.TrimSuffix(path, operation)
+	// Azure AI Foundry's base URL ends in /models.
+	if operation == "" || operation == modelsName && !hasVersion(below) {
+		return nil
+	}
+	u.Path = below
+	err := fmt.Sprintf("ends in %s, which Weir adds: write %s", operation, u.shown())
+	if Join(u, nil, llm.PathPrefix+operation) != path {
+		err += ", and versioned: false if its paths have no " + llm.PathPrefix
+	}
+	return errors.New(err)
+}
+
+const modelsName = "/models"
+
+// operationNames yields the paths of operations without /v1.
+func operationNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(modelsName) {
+			return
+		}
+		for e := range llm.Endpoints() {
+			if !yield(strings.TrimPrefix(e.Path, llm.PathPrefix)) {
+				return
+			}
+		}
+	}
+}
+
+// shown returns the URL without what could be a credential.
+func (u BaseURL) shown() string {
+	segments := strings.Split(u.Path, "/")
+	for i, s := range segments {
+		if len(s) > maxShownSegment {
+			segments[i] = "…"
+		}
+	}
+	u.Path = strings.Join(segments, "/")
+	return RedactQuery(u.String())
+}
+
+// maxShownSegment is the length of the longest segment of a path that an error repeats.
+// Keys are longer, the names of deployments seldom.
+const maxShownSegment = 32
 
 // TLS reports whether the provider is reached over TLS.
 func (u BaseURL) TLS() bool { return u.Scheme == "https" }
@@ -228,16 +267,15 @@ func (u BaseURL) String() string {
 
 // Join returns the path that a provider receives. A base path that contains a version or
 // /openai/ replaces the client's leading llm.PathPrefix (/v1). Any other base path is put
-// before the client's whole path.
+// before the client's whole path. versioned, unless nil, overrides this: /v1 is there, after
+// the base path, or not. So do known hosts.
 //
 // The result is always below the base path: segments of the client's path that a server
 // could read as "..", or ignore, are removed.
-func Join(base BaseURL, clientPath string) string {
+func Join(base BaseURL, versioned *bool, clientPath string) string {
 	client := cleanPath(clientPath)
-	if versioned(base.Path) {
-		if rest, ok := strings.CutPrefix(client, llm.PathPrefix); ok && (rest == "" || rest[0] == '/') {
-			client = rest
-		}
+	if rest, ok := strings.CutPrefix(client, llm.PathPrefix); ok && (rest == "" || rest[0] == '/') && !base.keepsVersion(versioned, clientPath) {
+		client = rest
 	}
 	if joined := strings.TrimSuffix(base.Path, "/") + client; joined != "" {
 		return joined
@@ -245,14 +283,36 @@ func Join(base BaseURL, clientPath string) string {
 	return "/"
 }
 
-// versioned reports whether a path has a segment that begins with v and a digit (v1,
-// v1beta, v2alpha1), or contains /openai/. The slash after openai is required:
-// https://host/openai is the root of an API that has its own /v1 below it, such as those
-// of Groq and Azure.
-func versioned(path string) bool {
-	return strings.Contains(path, "/openai/") || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool {
-		return len(s) >= 2 && s[0] == 'v' && '0' <= s[1] && s[1] <= '9'
-	})
+// keepsVersion reports whether the /v1 of a client's path follows the base path.
+func (u BaseURL) keepsVersion(versioned *bool, clientPath string) bool {
+	if versioned != nil {
+		return *versioned
+	}
+	if e := llm.EndpointAt(clientPath); e != nil {
+		if versioned, known := e.Versioned(u.Host, u.Path); known {
+			return versioned
+		}
+	}
+	return !hasVersion(u.Path)
+}
+
+// hasVersion reports whether a path has a version as one of its segments, or contains
+// /openai/. The slash after openai is required: https://host/openai is the root of an API
+// that has its own /v1 below it, such as those of Groq and Azure.
+func hasVersion(path string) bool {
+	return strings.Contains(path, "/openai/") || slices.ContainsFunc(strings.Split(path, "/"), isVersion)
+}
+
+// isVersion reports whether a segment of a path begins with v and a digit (v1, v1beta,
+// v2alpha1).
+func isVersion(segment string) bool {
+	return len(segment) >= 2 && segment[0] == 'v' && '0' <= segment[1] && segment[1] <= '9'
+}
+
+// EndsInVersion reports whether the last segment of the base path is a version.
+func (u BaseURL) EndsInVersion() bool {
+	path := strings.TrimSuffix(u.Path, "/")
+	return isVersion(path[strings.LastIndexByte(path, '/')+1:])
 }
 
 // cleanPath returns a path with only its safe segments, and its trailing slash.

@@ -60,7 +60,7 @@ func FuzzJoin(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got := Join(base, client)
+		got := Join(base, nil, client)
 		dir := strings.TrimSuffix(base.Path, "/")
 		if got[0] != '/' || strings.Contains(got, "//") || strings.ContainsAny(got, "?#\\ \r\n\x00") {
 			t.Fatalf("Join(%s, %q) = %q", base, client, got)

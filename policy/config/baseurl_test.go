@@ -74,11 +74,23 @@ func TestParseBaseURLRefuses(t *testing.T) {
 		{"localhost", "has no scheme: write http://localhost"},
 		{"10.0.0.1/v1", "has no scheme: write http://10.0.0.1/…"},
 		{"[::1]:8000", "has no scheme: write http://[::1]:8000"},
-		{"https://a.example/v1/chat/completions", "ends in /chat/completions, which Weir adds: leave it out"},
-		{"https://a.example/v1/chat/completions/", "ends in /chat/completions"},
-		{"https://a.example/openai/deployments/d/chat/completions?api-version=2024-10-21", "ends in /chat/completions"},
-		{"https://a.example/v1/messages", "ends in /messages, which Weir adds"},
-		{"https://a.example/v1/models", "ends in /models, which Weir adds"},
+		// What is left of the URL of an operation.
+		{"https://a.example/v1/chat/completions", "ends in /chat/completions, which Weir adds: write https://a.example/v1"},
+		{"https://a.example/v1/chat/completions/", "which Weir adds: write https://a.example/v1"},
+		{"https://a.example/v1/chat/completions?", "which Weir adds: write https://a.example/v1"},
+		{"https://a.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21", "write https://a.openai.azure.com/openai/deployments/d?api-version=2024-10-21"},
+		{"https://a.openai.azure.com/openai/deployments/d/embeddings?api-version=1&api-key=sk-1", "write https://a.openai.azure.com/openai/deployments/d?api-version=1&api-key=[redacted]"},
+		{"https://a.example/v1/messages", "ends in /messages, which Weir adds: write https://a.example/v1"},
+		{"https://a.example/v1/messages/count_tokens", "ends in /messages/count_tokens, which Weir adds: write https://a.example/v1"},
+		{"https://a.example/v1/responses", "write https://a.example/v1"},
+		{"https://a.example/v1/completions", "ends in /completions, which Weir adds: write https://a.example/v1"},
+		{"https://a.example/v1beta/openai/embeddings/", "write https://a.example/v1beta/openai"},
+		{"https://a.example/v1/models", "ends in /models, which Weir adds: write https://a.example/v1"},
+		{"https://a.example/chat/completions", "write https://a.example, and versioned: false if its paths have no /v1"},
+		{"https://a.example/embeddings", "write https://a.example, and versioned: false"},
+		{"https://a.example/team/0123456789012345678901234567890123456789/messages", "write https://a.example/team/…, and versioned: false"},
+		{"https://models.github.ai/inference/chat/completions", "which Weir adds: write https://models.github.ai/inference"},
+		{"https://a.services.ai.azure.com/models/embeddings?api-version=1", "write https://a.services.ai.azure.com/models?api-version=1"},
 		{"sk-proj-0123456789", "has no scheme: write https://host/path"},
 		{"user:password@api.openai.com", "has no scheme: write https://host/path"},
 		{"//api.openai.com/v1", "has no scheme: write https://host/path"},
@@ -306,8 +318,59 @@ func TestJoin(t *testing.T) {
 		base, err := ParseBaseURL(c.base, nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.base, err)
-		} else if got := Join(base, c.client); got != c.want {
+		} else if got := Join(base, nil, c.client); got != c.want {
 			t.Errorf("Join(%s, %q) = %q, want %q", c.base, c.client, got, c.want)
+		}
+	}
+}
+
+// TestJoinVersioned: what a configuration says about /v1, and what is known of hosts.
+func TestJoinVersioned(t *testing.T) {
+	const chat = "/v1/chat/completions"
+	yes, no := true, false
+	for _, c := range []struct {
+		base      string
+		versioned *bool
+		path      string
+		want      string
+	}{
+		{"https://h.example", &no, chat, "/chat/completions"},
+		{"https://h.example/api/", &no, chat, "/api/chat/completions"},
+		{"https://h.example/api", &no, "/v1/messages", "/api/messages"},
+		{"https://h.example/v2", &no, chat, "/v2/chat/completions"},
+		{"https://h.example/v2/proxy", &yes, chat, "/v2/proxy/v1/chat/completions"},
+		{"https://h.example/openai/x", &yes, chat, "/openai/x/v1/chat/completions"},
+		{"https://h.example/api", &yes, chat, "/api/v1/chat/completions"},
+		// Known hosts.
+		{"https://models.github.ai/inference", nil, chat, "/inference/chat/completions"},
+		{"https://models.github.ai/inference/", nil, "/v1/embeddings", "/inference/embeddings"},
+		{"https://models.github.ai/orgs/o/inference", nil, chat, "/orgs/o/inference/chat/completions"},
+		{"https://r.services.ai.azure.com/models?api-version=2024-05-01-preview", nil, chat, "/models/chat/completions"},
+		{"https://r.services.ai.azure.com/openai/v1", nil, chat, "/openai/v1/chat/completions"},
+		{"https://r.services.ai.azure.com/anthropic", nil, "/v1/messages", "/anthropic/v1/messages"},
+		{"https://m.eastus2.inference.ai.azure.com", nil, chat, "/chat/completions"},
+		{"https://m.eastus2.models.ai.azure.com/", nil, chat, "/chat/completions"},
+		{"https://m.eastus2.models.ai.azure.com/v1", nil, chat, "/v1/chat/completions"},
+		{"https://w.cloud.databricks.com/serving-endpoints", nil, chat, "/serving-endpoints/chat/completions"},
+		{"https://adb-1.2.azuredatabricks.net/serving-endpoints/", nil, "/v1/embeddings", "/serving-endpoints/embeddings"},
+		{"https://w.cloud.databricks.com/serving-endpoints/anthropic", nil, "/v1/messages", "/serving-endpoints/anthropic/v1/messages"},
+		{"https://api.perplexity.ai", nil, chat, "/chat/completions"},
+		{"https://api.perplexity.ai", nil, "/v1/responses", "/v1/responses"},
+		{"https://api.perplexity.ai/v1", nil, "/v1/responses", "/v1/responses"},
+		{"https://gateway.ai.cloudflare.com/v1/a/g/anthropic", nil, "/v1/messages", "/v1/a/g/anthropic/v1/messages"},
+		{"https://gateway.ai.cloudflare.com/v1/a/g/anthropic/v1", nil, "/v1/messages", "/v1/a/g/anthropic/v1/messages"},
+		{"https://gateway.ai.cloudflare.com/v1/a/g/compat", nil, chat, "/v1/a/g/compat/chat/completions"},
+		// The configuration knows better, and other hosts are unknown.
+		{"https://models.github.ai/inference", &yes, chat, "/inference/v1/chat/completions"},
+		{"https://models.github.ai.example/inference", nil, chat, "/inference/v1/chat/completions"},
+		{"https://xmodels.github.ai/inference", nil, chat, "/inference/v1/chat/completions"},
+		{"https://services.ai.azure.com/models", nil, chat, "/models/v1/chat/completions"},
+	} {
+		base, err := ParseBaseURL(c.base, nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.base, err)
+		} else if got := Join(base, c.versioned, c.path); got != c.want {
+			t.Errorf("Join(%s, %s) = %q, want %q", c.base, c.path, got, c.want)
 		}
 	}
 }

@@ -262,6 +262,10 @@ type ProviderConfig struct {
 	// Base URL of the provider's API: https, or http for internal hosts. Required
 	// unless the id is in the catalogue.
 	BaseURL string `yaml:"base_url,omitempty"`
+	// Whether /v1 follows base_url in the provider's paths. false joins them as is:
+	// base_url, then /chat/completions. If absent: true, unless base_url contains a
+	// version or /openai/, or its host is known to have none.
+	Versioned *bool `yaml:"versioned,omitempty"`
 	// Credentials, tried in order. A provider that is not in the catalogue may have
 	// none.
 	APIKeys []APIKeyConfig `yaml:"api_keys,omitempty"`
@@ -344,6 +348,10 @@ type SurfaceConfig struct {
 	Surface llm.Surface `yaml:"surface,omitempty"`
 	// Base URL of this API, if it is not the provider's base_url.
 	BaseURL string `yaml:"base_url,omitempty"`
+	// Whether /v1 follows the base URL in the paths of this API. If absent: as for the
+	// provider, or, if the surface has its own base_url, as for a provider that does not
+	// set it.
+	Versioned *bool `yaml:"versioned,omitempty"`
 	// Top-level keys that the API accepts. Other keys are removed from the body.
 	// Requires surface.
 	SupportedParams []ParamConfig `yaml:"supported_params,omitempty"`

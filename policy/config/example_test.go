@@ -97,7 +97,7 @@ func ExampleSchema() {
 // Plain http is allowed only to internal hosts.
 func ExampleParseBaseURL() {
 	u, err := config.ParseBaseURL("https://api.groq.com/openai/v1", nil)
-	fmt.Println(u.Authority(), config.Join(u, "/v1/chat/completions"), err)
+	fmt.Println(u.Authority(), config.Join(u, nil, "/v1/chat/completions"), err)
 	_, err = config.ParseBaseURL("localhost:11434", nil)
 	fmt.Println(err)
 	// Output:
