@@ -55,8 +55,11 @@ func (c *Credentials) Set(name, value string) {
 	}
 }
 
-// Anthropic reports whether a credential is in the header of Anthropic's clients.
-func (c *Credentials) Anthropic() bool { return c[1] != "" }
+// Anthropic reports whether a request for an unknown path is probably one of Anthropic's
+// clients: it has a credential in their header, and the path has the name of their API.
+func (c *Credentials) Anthropic(path string) bool {
+	return c[1] != "" && strings.Contains(path, messagesName)
+}
 
 // First returns the first credential, empty if there is none.
 func (c *Credentials) First() string {

@@ -89,7 +89,7 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 	credential := a.credentials.First()
 	var err error
 	out.Route, err = llm.FindRoute(a.method, a.path)
-	if out.Endpoint == nil && (a.anthropic || err != nil && a.credentials.Anthropic() && strings.Contains(a.path, "messages")) {
+	if out.Endpoint == nil && (a.anthropic || err != nil && a.credentials.Anthropic(a.path)) {
 		out.Format = llm.Anthropic
 	}
 	if err != nil {
