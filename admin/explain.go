@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 
 // Question is a request to explain.
 type Question struct {
+	// Method is POST if it is empty.
+	Method string
 	// Path is the path and query that the client calls.
 	Path string
 	// Key is the name of an access key, or the key itself. Empty: the key that
@@ -57,7 +60,8 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 			client = slices.Insert(client, 0, policy.ExplainedHeader{Name: keyHeader, Value: llm.KeyPrefix(keyHeader) + q.Key})
 		}
 	}
-	const method, id = "POST", "explain"
+	const id = "explain"
+	method := cmp.Or(q.Method, "POST")
 	headers := p.Arriving(method, q.Path, id, client, len(q.Body))
 	var arrival policy.Arrival
 	for _, h := range headers {
@@ -74,6 +78,8 @@ func Explain(b Basis, q Question) (policy.Explanation, error) {
 		return none, fmt.Errorf("%s does not take a JSON body: only requests with one can be explained", q.Path)
 	case err != nil:
 		return none, err
+	case admission.Endpoint == nil:
+		return none, fmt.Errorf("the gateway itself replies to %s %s: there is nothing to explain", method, q.Path)
 	}
 	var parsed body.Body
 	if err := p.ReadBody(&admission, q.Body, &parsed); err != nil {
@@ -111,7 +117,7 @@ func clientHeaders(lines []string) ([]policy.ExplainedHeader, error) {
 	return out, nil
 }
 
-// explain serves POST /explain?path=…&key=…&header=…&ip=…: it explains the request
+// explain serves POST /explain?method=…&path=…&key=…&header=…&ip=…: it explains the request
 // in the body with a policy and its current numbers.
 func explain(current Basis, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(current.Policy.MaxBodyBytes)))
@@ -124,7 +130,7 @@ func explain(current Basis, w http.ResponseWriter, r *http.Request) {
 	if path == "" {
 		path = llm.ChatCompletionsPath
 	}
-	e, err := Explain(current, Question{Path: path, Key: q.Get("key"), IP: q.Get("ip"), Headers: q["header"], Body: body})
+	e, err := Explain(current, Question{Method: q.Get("method"), Path: path, Key: q.Get("key"), IP: q.Get("ip"), Headers: q["header"], Body: body})
 	if err != nil {
 		message := err.Error()
 		var coded *llm.Error

@@ -57,7 +57,7 @@ func (h *hostile) http2(t *testing.T) {
 		{"trailers for a body", []frames{head(), last(only("x-a", "b"))}, bad("invalid_body", "the request has no body: send one that names a model")[0]},
 		{"trailers for a body of messages", []frames{only(":method", "POST", ":scheme", "http", ":path", "/v1/messages", ":authority", "h"), last(only("x-a", "b"))},
 			outcome{400, "/v1/messages", "invalid_body", "the request has no body: send one that names a model"}},
-		{"unknown method", []frames{only(":method", "BREW", ":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h"), data}, bad("unknown_path", "BREW /v1/chat/completions is not an operation of this gateway: use POST")[0]},
+		{"unknown method", []frames{only(":method", "BREW", ":scheme", "http", ":path", "/v1/chat/completions", ":authority", "h"), data}, bad("method_not_allowed", "BREW /v1/chat/completions is not an operation of this gateway: use POST")[0]},
 		{"CONNECT", []frames{only(":method", "CONNECT", ":authority", "q.internal:443"), data}, noProxy[0]},
 		{"extended CONNECT", []frames{only(":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", "/v1/models", ":authority", "h")},
 			bad("upgrade_not_supported", `the gateway does not support WebSocket: send this request as an HTTP POST, with "stream": true for a stream of events`)[0]},

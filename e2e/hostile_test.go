@@ -79,6 +79,7 @@ var specified = map[string]struct {
 	"model_not_allowed":     {403, "permission_error"},
 	"model_not_found":       {404, "not_found_error"},
 	"unknown_path":          {404, "not_found_error"},
+	"method_not_allowed":    {405, "invalid_request_error"},
 	"request_too_large":     {413, "invalid_request_error"},
 	"input_too_large":       {413, "invalid_request_error"},
 	"upgrade_not_supported": {426, "invalid_request_error"},
@@ -183,14 +184,14 @@ func (h *hostile) paths(t *testing.T) {
 		"/v1/%63hat/completions", "/V1/chat/completions", "/v1/chat/Completions", "/v1/chat/completions;x=1", "/v1/chat",
 		"/v1/engines/x/completions", "/v2/chat/completions", "/openai//v1/chat/completions", "/openai%2fv1/chat/completions", "/v1/v1/v1/chat/completions",
 		"/openai/deployments/../v1/chat/completions/", "/openai/deployments//chat/completions", "/openai/deployments/p:m/../chat", "/%76%31/chat/completions",
-		"/healthz", "/metrics", "/config_dump", "/quitquitquit", "/v1/files",
+		"/healthz", "/metrics", "/config_dump", "/quitquitquit", "/v1/assistants",
 	} {
 		t.Run(path, func(t *testing.T) {
 			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", unknownPath(path))
 			h.nothingSent(t)
 		})
 	}
-	for _, path := range []string{"/v1/messages/", "/v1/messages/batches", "/v1/messages/../chat/completions"} {
+	for _, path := range []string{"/v1/messages/", "/v1/messages/other", "/v1/messages/../chat/completions"} {
 		t.Run(path, func(t *testing.T) {
 			wantRefusal(t, h.Post(path, `{"model":"p:m"}`), path, "unknown_path", unknownPath(path))
 			h.nothingSent(t)
@@ -235,23 +236,23 @@ func (h *hostile) paths(t *testing.T) {
 
 func (h *hostile) methods(t *testing.T) {
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
-		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} {
+		for _, method := range []string{"GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} {
 			t.Run(method+path, func(t *testing.T) {
 				a := h.Send(method, path, strings.NewReader(`{"model":"p:m"}`), "Content-Type", "application/json", "X-HTTP-Method-Override", "POST")
-				wantRefusal(t, a, path, "unknown_path", method+" "+path+" is not an operation of this gateway: use POST")
+				wantRefusal(t, a, path, "method_not_allowed", method+" "+path+" is not an operation of this gateway: use POST")
 				h.nothingSent(t)
 			})
 		}
 	}
-	for _, method := range []string{"POST", "DELETE", "OPTIONS"} {
+	for _, method := range []string{"POST", "DELETE"} {
 		t.Run(method+" /v1/models", func(t *testing.T) {
 			a := h.Send(method, "/v1/models", strings.NewReader(`{"model":"p:m"}`), "Content-Type", "application/json")
-			wantRefusal(t, a, "/v1/models", "unknown_path", method+" /v1/models is not an operation of this gateway: use GET")
+			wantRefusal(t, a, "/v1/models", "method_not_allowed", method+" /v1/models is not an operation of this gateway: use GET")
 			h.nothingSent(t)
 		})
 	}
 	t.Run("HEAD", func(t *testing.T) {
-		if a := h.Send("HEAD", "/v1/models", nil); a.Status != 404 || a.Body != "" {
+		if a := h.Send("HEAD", "/v1/models", nil); a.Status != 405 || a.Body != "" || a.Header.Get("Allow") != "GET" {
 			t.Errorf("response %d %q", a.Status, a.Body)
 		}
 		h.nothingSent(t)
@@ -332,8 +333,8 @@ func (h *hostile) orders(t *testing.T) {
 		"X-HTTP-Method", "DELETE",
 		"X-HTTP-Method-Override", "DELETE",
 		"X-Method-Override", "DELETE",
-		"X-Original-Url", "/v1/files",
-		"X-Rewrite-Url", "/v1/files",
+		"X-Original-Url", "/v1/assistants",
+		"X-Rewrite-Url", "/v1/assistants",
 		"x_api_key", "client-secret",
 		"X_Forwarded_For", "10.0.0.1",
 		"Expect", "the impossible",

@@ -39,7 +39,7 @@ providers:
 		{"encoded", "POST", "/v1/messages", body, append([]string{"Content-Encoding", "gzip"}, key...), "team-a chat : 415 refused unsupported_encoding"},
 		{"too large", "POST", chat, `{"model":"m","x":"` + strings.Repeat("x", 120_000) + `"}`, key, "team-a chat : 413 refused request_too_large"},
 		{"unknown path", "POST", "/v1/nothing", body, key, " unknown : 404 refused unknown_path"},
-		{"GET", "GET", chat, "", key, " unknown : 404 refused unknown_path"},
+		{"GET", "GET", chat, "", key, " unknown : 405 refused method_not_allowed"},
 		{"models", "GET", "/v1/models", "", key, "team-a models : 200"},
 		{"no such model", "GET", "/v1/models/nothing", "", key, "team-a models : 404 refused model_not_found"},
 	} {

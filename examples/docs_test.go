@@ -374,8 +374,7 @@ func TestCosts(t *testing.T) {
 	}
 }
 
-// quoted is what a shell takes as it is: texts in quotes, and the lines up to a quoted END.
-var quoted = regexp.MustCompile(`(?s)<<'END'\n.*?\nEND\n|'[^']*'|"(?:\\.|[^"\\])*"`)
+var quoted = regexp.MustCompile(`(?s)'[^']*'|"(?:\\.|[^"\\])*"`)
 
 // TestCommandsInZsh: no command has an unquoted pattern, which zsh refuses if it matches
 // no file.

@@ -2,6 +2,7 @@ package extproc_test
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -249,11 +250,14 @@ func (e *envoy) mutate(headers []field, mutations []*mutationv3.HeaderMutation) 
 		case *mutationv3.HeaderMutation_Remove:
 			out = slices.DeleteFunc(out, func(h field) bool { return h.name == action.Remove })
 		case *mutationv3.HeaderMutation_RemoveOnMatch_:
-			prefix := action.RemoveOnMatch.GetKeyMatcher().GetPrefix()
-			if prefix == "" {
+			prefix, pattern := action.RemoveOnMatch.GetKeyMatcher().GetPrefix(), action.RemoveOnMatch.GetKeyMatcher().GetSafeRegex().GetRegex()
+			if prefix == "" && pattern == "" {
 				e.conv.t.Fatalf("mutation %v", m)
 			}
-			out = slices.DeleteFunc(out, func(h field) bool { return strings.HasPrefix(h.name, prefix) })
+			whole := regexp.MustCompile("^(?:" + pattern + ")$")
+			out = slices.DeleteFunc(out, func(h field) bool {
+				return prefix != "" && strings.HasPrefix(h.name, prefix) || whole.MatchString(h.name)
+			})
 		case *mutationv3.HeaderMutation_Append:
 			name, value := action.Append.GetHeader().GetKey(), e.format(action.Append.GetHeader().GetValue())
 			i := slices.IndexFunc(out, func(h field) bool { return h.name == name })

@@ -160,7 +160,8 @@ func ended(err error) error {
 	return err
 }
 
-// decide replies to a client's request with a plan, the list of models, or a refusal.
+// decide replies to a client's request with a plan, the list of models, or a refusal. A
+// request without a body is planned when its headers have arrived: Envoy sends no more.
 func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	began := p.now()
 	defer func() { p.metrics.replied(p.now().Sub(began)) }()
@@ -172,8 +173,11 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
-	if req.Models {
+	switch {
+	case req.Models:
 		return p.models(stream, x, current, req)
+	case req.Presence:
+		return p.present(stream, x, &req)
 	}
 	if current.NeedsClientAddress {
 		req.clientIP = clientIP(x.in.Attribute("source.address"))
@@ -197,11 +201,13 @@ func (p *Processor) decide(stream *wire.Stream, x *exchange) error {
 		}
 	}()
 	x.headers, x.in.Headers = x.in.Headers, x.headers[:0]
-	x.out = wire.Response{Kind: wire.RequestHeaders}
-	if err := stream.Send(&x.out); err != nil {
-		return err
+	if !x.in.EndOfStream {
+		x.out = wire.Response{Kind: wire.RequestHeaders}
+		if err := stream.Send(&x.out); err != nil {
+			return err
+		}
+		err = stream.Recv(&x.in)
 	}
-	err = stream.Recv(&x.in)
 	start := p.now()
 	began = began.Add(start.Sub(asked)) // the wait for the body does not count
 	if err != nil {
@@ -280,11 +286,20 @@ func (p *Processor) count(err error) *llm.Error {
 
 // models replies to GET /v1/models and GET /v1/models/{id}.
 func (p *Processor) models(stream *wire.Stream, x *exchange, current *policy.Policy, req request) error {
-	body, err := current.Models(req.Key, req.ModelID, req.Format)
+	body, err := current.Models(req.Key, req.ModelID, req.Query, req.Format)
 	if err != nil {
 		return p.refuse(stream, x, &req, nil, err)
 	}
 	return x.reply(stream, 200, body, metadata.DetailsPrefix+"models", x.logged(&req, nil, nil))
+}
+
+// present replies to a request that asks only whether the gateway is there.
+func (p *Processor) present(stream *wire.Stream, x *exchange, req *request) error {
+	status, headers := 200, []wire.SetHeader(nil)
+	if req.Allow != "" {
+		status, headers = 204, []wire.SetHeader{{Key: "allow", Value: req.Allow}}
+	}
+	return x.replyWith(stream, status, headers, nil, metadata.DetailsPrefix+"presence", x.logged(req, nil, nil))
 }
 
 // refuse replies with an error, in the shape of the client's API. body is what was read
@@ -328,7 +343,9 @@ func (x *exchange) reply(stream *wire.Stream, status int, body []byte, details s
 func (x *exchange) replyWith(stream *wire.Stream, status int, headers []wire.SetHeader, body []byte, details string, fields ...wire.Field) error {
 	fields = append(append(x.field[:0], wire.Field{Key: metadata.RefusedField, Value: wire.Number(1)}), fields...)
 	x.meta[0] = wire.Metadata{Namespace: metadata.PlanNamespace, Fields: fields}
-	headers = append(headers, wire.SetHeader{Key: "content-type", Value: llm.JSONType})
+	if len(body) > 0 {
+		headers = append(headers, wire.SetHeader{Key: "content-type", Value: llm.JSONType})
+	}
 	for _, h := range llm.StatusHeaders(status) {
 		headers = append(headers, wire.SetHeader{Key: h.Name, Value: h.Value})
 	}
@@ -350,6 +367,9 @@ func (x *exchange) replyError(stream *wire.Stream, e *llm.Error, format llm.Form
 	var headers []wire.SetHeader
 	if e.RetryAfter > 0 {
 		headers = append(headers, wire.SetHeader{Key: "retry-after", Value: strconv.Itoa(e.RetryAfter)})
+	}
+	if e.Allow != "" {
+		headers = append(headers, wire.SetHeader{Key: "allow", Value: e.Allow})
 	}
 	return x.replyWith(stream, e.Status(), headers, e.Render(format), metadata.DetailsPrefix+string(e.Code), fields...)
 }

@@ -21,6 +21,10 @@ const durationSlack = 100 * time.Millisecond
 // provider's stream limit may be refused on new connections too.
 const refusedRetries = "5"
 
+// connectRetries is how often a request that changes nothing, or nothing more the second
+// time, is sent again to the only provider that can serve it, if no connection was made.
+const connectRetries = "2"
+
 // respond writes a plan into x.out.
 func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Plan, req *request) {
 	first := &plan.Attempts[0]
@@ -55,11 +59,8 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	meta := x.meta[:0]
 	if len(plan.Attempts) == 1 {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.DirectHeader, Value: first.Cluster.Name})
-		if first.Cluster.Connections.HTTP2 {
-			x.set = append(x.set,
-				wire.SetHeader{Key: "x-envoy-retry-on", Value: "refused-stream"},
-				wire.SetHeader{Key: "x-envoy-max-retries", Value: refusedRetries},
-			)
+		if on, most := again(req.Endpoint, first.Cluster); on != "" {
+			x.set = append(x.set, wire.SetHeader{Key: "x-envoy-retry-on", Value: on}, wire.SetHeader{Key: "x-envoy-max-retries", Value: most})
 		}
 	} else {
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-max-retries", Value: strconv.Itoa(len(plan.Attempts) - 1)})
@@ -80,11 +81,23 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		meta = append(meta, x.gateMetadata(&plan.Gate))
 	}
 	x.out = wire.Response{
-		Kind:     wire.RequestBody,
+		Kind:     x.in.Kind, // the request's headers, if it has no body
 		Common:   wire.Common{ClearRouteCache: true, Remove: plan.Withheld},
 		Metadata: meta,
 	}
 	x.patch(first.Edits, first.Length)
+}
+
+// again returns what leads to another attempt, at the same provider, of a request that has
+// only one in its plan, and how often.
+func again(e *llm.Endpoint, c *policy.Cluster) (on, most string) {
+	switch {
+	case e.Stored && e.Method != "POST":
+		return "connect-failure,refused-stream", connectRetries
+	case c.Connections.HTTP2:
+		return "refused-stream", refusedRetries
+	}
+	return "", ""
 }
 
 func (x *exchange) chainMetadata(plan *policy.Plan) wire.Metadata {

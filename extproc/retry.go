@@ -22,6 +22,9 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	// Envoy has no timer that spans all attempts and stops when a response begins. If
 	// the total timeout could end before the attempt's, Weir waits for it.
 	bounded := g.Stream && g.Deadline.Sub(p.now()) < g.Attempt
+	if x.in.EndOfStream {
+		return p.again(stream, x, &g, false, llm.OpenAI)
+	}
 	x.out = wire.Response{Kind: wire.RequestHeaders, WantResponse: bounded}
 	if err := stream.Send(&x.out); err != nil {
 		return err
@@ -77,12 +80,12 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 
 // again replies to a later attempt of a request whose plan has only one: the provider
 // did not process the first. Body, path and authority are still those of the first,
-// because Envoy keeps them.
+// because Envoy keeps them. A request without a body has no other plan.
 func (p *Processor) again(stream *wire.Stream, x *exchange, g *metadata.Gate, bounded bool, format llm.Format) error {
 	p.metrics.retried()
 	x.set = x.set[:0]
 	x.mark(g)
-	x.out = wire.Response{Kind: wire.RequestBody, Common: wire.Common{Set: x.set}}
+	x.out = wire.Response{Kind: x.in.Kind, Common: wire.Common{Set: x.set}}
 	if err := stream.Send(&x.out); err != nil || !bounded {
 		return err
 	}

@@ -95,6 +95,15 @@ func (k *Key) AllowsProvider(id string) bool {
 	return ok
 }
 
+// AllowsAnyOf reports whether the key may use a provider, by its id, and some model of it.
+func (k *Key) AllowsAnyOf(id string) bool {
+	if !k.AllowsProvider(id) || k == nil || k.Scope.Models == nil {
+		return k.AllowsProvider(id)
+	}
+	_, ok := slices.BinarySearchFunc(k.Scope.Models, id, func(h unique.Handle[Model], id string) int { return cmp.Compare(h.Value().Provider, id) })
+	return ok
+}
+
 // AllowsModel reports whether the key's list of models, if there is one, has a model. The
 // provider of the model must be allowed, too.
 func (k *Key) AllowsModel(m Model) bool {

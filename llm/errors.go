@@ -19,6 +19,8 @@ const (
 	ModelNotAllowed     Code = "model_not_allowed"
 	ModelNotFound       Code = "model_not_found"
 	UnknownPath         Code = "unknown_path"
+	ProviderNotFound    Code = "provider_not_found"
+	MethodNotAllowed    Code = "method_not_allowed"
 	RequestTooLarge     Code = "request_too_large"
 	InputTooLarge       Code = "input_too_large"
 	UnsupportedEncoding Code = "unsupported_encoding"
@@ -55,6 +57,8 @@ var outcomes = map[Code]outcome{
 	ModelNotAllowed:     {403, "permission_error"},
 	ModelNotFound:       {404, "not_found_error"},
 	UnknownPath:         {404, "not_found_error"},
+	ProviderNotFound:    {404, "not_found_error"},
+	MethodNotAllowed:    {405, "invalid_request_error"},
 	RequestTooLarge:     {413, "invalid_request_error"},
 	InputTooLarge:       {413, "invalid_request_error"},
 	UnsupportedEncoding: {415, "invalid_request_error"},
@@ -93,6 +97,8 @@ type Error struct {
 	Cause error
 	// RetryAfter is the value of the Retry-After header in seconds, 0 for none.
 	RetryAfter int
+	// Allow is the value of the Allow header, empty for none.
+	Allow string
 	// StatusCode replaces the status of the code, if it is not 0.
 	StatusCode int
 }

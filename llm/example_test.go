@@ -25,10 +25,11 @@ func ExampleFindRoute() {
 
 func ExampleRenderModels() {
 	models := []llm.Model{{ID: "meta:llama", Owner: "meta", DisplayName: "Llama"}}
-	fmt.Println(string(llm.RenderModels(models, llm.OpenAI)))
+	body, err := llm.RenderModels(models, llm.OpenAI, "")
+	fmt.Println(string(body), err)
 	fmt.Println(string(models[0].Render(llm.Anthropic)))
 	// Output:
-	// {"object":"list","data":[{"id":"meta:llama","object":"model","created":0,"owned_by":"meta"}]}
+	// {"object":"list","data":[{"id":"meta:llama","object":"model","created":0,"owned_by":"meta"}]} <nil>
 	// {"type":"model","id":"meta:llama","display_name":"Llama","created_at":"1970-01-01T00:00:00Z"}
 }
 

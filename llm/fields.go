@@ -15,6 +15,10 @@ func ChoosesModel(key string) bool {
 	return strings.EqualFold(key, ModelField) || strings.EqualFold(key, ModelsField)
 }
 
+// Continues reports whether a body key of /v1/responses refers to what the provider of an
+// earlier request keeps.
+func Continues(key string) bool { return key == "previous_response_id" || key == "conversation" }
+
 const (
 	maxTokens           = "max_tokens"
 	maxCompletionTokens = "max_completion_tokens"

@@ -23,7 +23,8 @@ const (
 // kindsOf are the kinds of models that serve an operation.
 var kindsOf = map[string][]ModelKind{
 	"chat":             {ChatModel},
-	"count_tokens":     {ChatModel},
+	countTokens:        {ChatModel},
+	"compaction":       {ChatModel},
 	"text_completion":  {CompletionModel},
 	"embeddings":       {EmbeddingModel},
 	"moderation":       {ModerationModel},

@@ -3,6 +3,9 @@ package llm
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
+	"slices"
+	"strconv"
 )
 
 // Model is a model as a client sees it: the ID to request it with, who made or serves it,
@@ -16,20 +19,75 @@ type Model struct {
 // https://docs.anthropic.com/en/api/models.
 func (m Model) Render(f Format) []byte { return marshal(m.in(f)) }
 
-// RenderModels returns the response body of GET /v1/models: all models on one page.
-func RenderModels(models []Model, f Format) []byte {
+// The limits of Anthropic's parameter limit. The API's own default of 20 would hide models
+// from clients that read one page.
+const (
+	minPage = 1
+	maxPage = 1000
+)
+
+// pageOf returns the models that the query of a list in Anthropic's format asks for, and
+// whether there are more in that direction
+// (https://docs.anthropic.com/en/api/models-list): limit, and after_id or before_id.
+func pageOf(models []Model, query string) (page []Model, more bool, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, false, Errorf(InvalidBody, "the query is not valid")
+	}
+	limit := len(models)
+	if s := values.Get("limit"); s != "" {
+		if limit, err = strconv.Atoi(s); err != nil || limit < minPage || limit > maxPage {
+			return nil, false, Errorf(InvalidBody, "limit=%.32q: write a number from %d to %d", s, minPage, maxPage)
+		}
+	}
+	after, before := values.Get("after_id"), values.Get("before_id")
+	if after != "" && before != "" {
+		return nil, false, Errorf(InvalidBody, "send either after_id or before_id")
+	}
+	for _, id := range []string{after, before} {
+		if id == "" {
+			continue
+		}
+		at := slices.IndexFunc(models, func(m Model) bool { return m.ID == id })
+		switch {
+		case at < 0:
+			return nil, false, Errorf(InvalidBody, "%q is not an id of this list", Clip(id))
+		case id == after:
+			models = models[at+1:]
+		default:
+			models = models[:at]
+		}
+	}
+	if more = len(models) > limit; more && before != "" {
+		models = models[len(models)-limit:]
+	} else if more {
+		models = models[:limit]
+	}
+	return models, more, nil
+}
+
+// RenderModels returns the response body of GET /v1/models. In OpenAI's format, all models
+// are on one page. In Anthropic's, they are those that the query asks for.
+func RenderModels(models []Model, f Format, query string) ([]byte, error) {
+	more := false
+	if f == Anthropic {
+		var err error
+		if models, more, err = pageOf(models, query); err != nil {
+			return nil, err
+		}
+	}
 	data := make([]any, len(models))
 	for i, m := range models {
 		data[i] = m.in(f)
 	}
 	if f != Anthropic {
-		return marshal(openaiList{Object: listObject, Data: data})
+		return marshal(openaiList{Object: listObject, Data: data}), nil
 	}
-	page := anthropicList{Data: data}
+	page := anthropicList{Data: data, HasMore: more}
 	if len(models) > 0 {
 		page.FirstID, page.LastID = &models[0].ID, &models[len(models)-1].ID
 	}
-	return marshal(page)
+	return marshal(page), nil
 }
 
 // ReadModels returns the ids in a response body of GET /v1/models, in OpenAI's shape. It

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ import (
 type Arrival struct {
 	method, path, authority, origin string
 	contentType, encoding, length   string
-	hops, id                        string
+	hops, id, provider              string
 	anthropic                       bool // the client is one of Anthropic's API
 	credentials                     llm.Credentials
 	count, size                     int // of the client's own headers
@@ -55,6 +56,8 @@ func (a *Arrival) Header(name, value string) {
 		a.hops = strings.TrimPrefix(a.hops+","+value, ",")
 	case "x-request-id":
 		a.id = value
+	case metadata.ProviderHeader:
+		a.provider = value
 	case llm.VersionHeader:
 		a.anthropic = true
 	default:
@@ -73,6 +76,8 @@ type Admission struct {
 	Presented Presented
 	// Boundary is that of a form.
 	Boundary string
+	// Provider is the one that the client named, outside of any model's name.
+	Provider string
 	// Length is the declared length of the body, or -1.
 	Length int64
 	// Hops is the value of metadata.HopHeader to send on.
@@ -85,7 +90,7 @@ type Admission struct {
 // authenticate returns the access key of a credential, or nil where none is needed:
 // see Policy.Authenticate. The Route's Format and Operation are right even with an error.
 func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential string) (*identity.Key, error)) (Admission, error) {
-	out := Admission{ID: a.id, Length: -1}
+	out := Admission{ID: a.id, Length: -1, Provider: a.provider}
 	credential := a.credentials.First()
 	var err error
 	out.Route, err = llm.FindRoute(a.method, a.path)
@@ -95,8 +100,15 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 	if err != nil {
 		return out, err
 	}
+	if out.Endpoint != nil {
+		out.Endpoint = out.Endpoint.In(a.contentType, a.anthropic)
+		out.Format = out.Endpoint.Format
+	}
 	if err = p.admitHeaders(a.count, a.size); err != nil {
 		return out, err
+	}
+	if out.Presence {
+		return out, nil
 	}
 	if out.Hops, err = p.Hop(a.hops); err != nil {
 		return out, err
@@ -113,8 +125,11 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 	if out.Models {
 		return out, nil
 	}
-	if out.Boundary, err = out.Endpoint.BodyType(a.contentType, a.encoding); err != nil {
-		return out, err
+	may, must := out.Endpoint.TakesBody()
+	if may && (must || !noBody) {
+		if out.Boundary, err = out.Endpoint.BodyType(a.contentType, a.encoding); err != nil {
+			return out, err
+		}
 	}
 	if n, err := strconv.ParseUint(a.length, 10, 63); err == nil {
 		if err := p.bodySize(n); err != nil {
@@ -122,10 +137,21 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 		}
 		out.Length = int64(n)
 	}
-	if noBody {
+	switch {
+	case noBody && !must:
+		out.Length = 0
+	case noBody && out.Endpoint.Stored:
+		return out, llm.Errorf(llm.InvalidBody, "the request has no body: %s takes a form", out.Endpoint.Path)
+	case noBody:
 		return out, llm.Errorf(llm.InvalidBody, "the request has no body: %s takes one that names a model", out.Endpoint.Path)
+	case !may && out.Length > 0:
+		return out, unwantedBody(out.Endpoint)
 	}
 	return out, nil
+}
+
+func unwantedBody(e *llm.Endpoint) error {
+	return llm.Errorf(llm.InvalidBody, "%s %s takes no body", e.Method, e.Path)
 }
 
 // ReadBody reads the body of an admitted request into out. Of a body that it
@@ -135,16 +161,27 @@ func (p *Policy) ReadBody(a *Admission, b []byte, out *body.Body) error {
 		out.Reset()
 		return err
 	}
-	var err error
-	if a.Endpoint.Multipart {
-		err = body.ReadMultipart(b, a.Boundary, out)
-	} else {
-		err = body.ReadJSON(b, out)
+	may, must := a.Endpoint.TakesBody()
+	switch {
+	case len(b) == 0 && !must:
+		out.Reset()
+		return nil
+	case !may:
+		out.Reset()
+		return unwantedBody(a.Endpoint)
 	}
-	if err != nil {
+	read := body.ReadJSON
+	if a.Endpoint.Multipart {
+		read = func(b []byte, out *body.Body) error { return body.ReadMultipart(b, a.Boundary, out) }
+	}
+	if err := read(b, out); err != nil {
 		return err
 	}
-	return out.DefaultModel(a.Deployment)
+	if !a.Endpoint.Stored || !out.HasModel && !out.HasModels {
+		return out.DefaultModel(a.Deployment)
+	}
+	out.Reset()
+	return llm.Errorf(llm.InvalidBody, "%s %s takes no model", a.Endpoint.Method, a.Endpoint.Path)
 }
 
 // bodySize refuses a body that is larger than this gateway takes.
@@ -159,5 +196,5 @@ func (p *Policy) bodySize(bytes uint64) error {
 // client's address, are the caller's to set.
 func (r *Request) Admitted(a *Admission) {
 	r.Endpoint, r.Query, r.Key, r.Presented = a.Endpoint, a.Query, a.Key, a.Presented
-	r.Method, r.Path, r.ID, r.Hops = "POST", a.Endpoint.Path, a.ID, a.Hops
+	r.Method, r.Path, r.ID, r.Hops, r.Provider = cmp.Or(a.Endpoint.Method, "POST"), a.Path, a.ID, a.Hops, a.Provider
 }

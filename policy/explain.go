@@ -14,9 +14,12 @@ import (
 // Explanation describes what would happen to a request, and why. It shows no
 // credential; the body is the client's own.
 type Explanation struct {
+	Method    string `json:"method"`
 	Path      string `json:"path"`
 	Operation string `json:"operation"`
 	Key       string `json:"key,omitempty"`
+	// Stored is set if the request concerns what one provider stores, and names no model.
+	Stored bool `json:"stored,omitempty"`
 	// Asked are the names that the client wrote. It is empty if the gateway chooses.
 	Asked []string `json:"asked"`
 	// Candidates are the models that were considered, in order.
@@ -89,7 +92,7 @@ var rules = map[llm.Code]string{
 // Explain plans a request as Plan does, and returns how the plan was made. headers are
 // those that arrived: see Arriving.
 func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
-	out := Explanation{Path: req.Endpoint.Path, Operation: req.Endpoint.Operation, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
+	out := Explanation{Method: req.Method, Path: req.Path, Operation: req.Endpoint.Operation, Stored: req.Endpoint.Stored, Asked: entries([]string{}, req.Body), Candidates: []Candidate{}}
 	if req.Key != nil {
 		out.Key = req.Key.Name
 	}
@@ -141,6 +144,7 @@ type Trace struct {
 	offers     []offer
 	strategies []StrategyStep
 	keySteps   []KeyStep
+	stored     bool // only one provider has what the request continues
 }
 
 // offer is a model that was looked at for an entry of the client's list.
@@ -156,6 +160,9 @@ func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provide
 
 // untried returns why a model that nothing left out is not in the plan.
 func (t *Trace) untried(o *offer) string {
+	if t.stored {
+		return "the request continues what another provider, or another key, keeps"
+	}
 	asked := false
 	for _, step := range t.keySteps {
 		if step.Provider == o.provider && step.Model == o.model {
@@ -217,6 +224,13 @@ func (t *Trace) offer(entry string, c *choice, code llm.Code) {
 	t.offers = append(t.offers, offer{
 		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[strings.ToLower(c.id)] != nil, code: code, keptBy: -1,
 	})
+}
+
+// continues notes that the request continues what one provider keeps.
+func (t *Trace) continues() {
+	if t != nil {
+		t.stored = true
+	}
 }
 
 // unknown notes an entry that no provider offers.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
 	"weir/policy/config"
@@ -29,25 +30,28 @@ var heldBack = map[string]bool{
 
 var foldParam = strings.NewReplacer("-", "", "_", "", ".", "", "$", "", " ", "")
 
+// storedParams pass with operations on what a provider stores, as do queryParams.
+var storedParams = body.NamesOf([]string{"purpose", "filter", "name", llm.StreamField, "include_obfuscation"})
+
 // takes reports whether a client's query parameter passes. The name is decoded
 // and in lower case.
-func (f *forward) takes(name string) bool {
+func (f *forward) takes(name string, stored bool) bool {
 	stem, _, _ := strings.Cut(name, "[") // PHP and Rails read name[] as name
 	if heldBack[foldParam.Replace(stem)] || config.IsQueryCredential(foldParam.Replace(stem)) {
 		return false
 	}
-	return queryParams.Has(name) || f.query.Has(name)
+	return queryParams.Has(name) || stored && storedParams.Has(name) || f.query.Has(name)
 }
 
 // clientQuery returns the part of a client's query that passes to a provider, in the
 // client's own bytes.
-func (f *forward) clientQuery(query string, own *Presented) string {
-	if query == "" {
+func (f *forward) clientQuery(req *Request) string {
+	if req.Query == "" {
 		return ""
 	}
 	var kept []string
-	for raw := range strings.SplitSeq(query, "&") {
-		if name, ok := config.ParamName(raw); ok && name != "" && f.takes(name) && !own.In(raw) {
+	for raw := range strings.SplitSeq(req.Query, "&") {
+		if name, ok := config.ParamName(raw); ok && name != "" && f.takes(name, req.Endpoint.Stored) && !req.Presented.In(raw) {
 			kept = append(kept, raw)
 		}
 	}

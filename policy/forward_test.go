@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/header"
 )
@@ -47,10 +48,11 @@ func TestClientQuery(t *testing.T) {
 		{"_method=PUT&_METHOD=PUT&%5fmethod=PUT&_method[]=PUT&_method[a]=PUT&%20_method=PUT&_Http_Method=PUT&X-HTTP-Method-Override=PUT&x_http_method=PUT", "", ""},
 		{"key=1&api_key=2&apiKey=3&access_token[]=4&$key=5", "", ""},
 	} {
-		if got := f.clientQuery(c.query, nil); got != c.want {
+		req := &Request{Endpoint: llm.EndpointAt(llm.ChatCompletionsPath), Query: c.query}
+		if got := f.clientQuery(req); got != c.want {
 			t.Errorf("%s: %s, want %s", c.query, got, c.want)
 		}
-		if got := every.clientQuery(c.query, nil); got != c.all {
+		if got := every.clientQuery(req); got != c.all {
 			t.Errorf("%s, with all: %s, want %s", c.query, got, c.all)
 		}
 	}

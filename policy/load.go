@@ -217,6 +217,7 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 	p.StreamIdleTimeout = l.duration(at+"stream_idle_timeout", gateway.StreamIdleTimeout, config.DefaultStreamIdleTimeout)
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
+	l.defaultProvider(p, gateway, at)
 	l.compile(p, gateway, at)
 
 	p.NeedsClientAddress = p.uses.Conn

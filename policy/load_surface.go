@@ -62,10 +62,11 @@ func (l *loader) surfaces(b *clusterBuilder, out *provider, c config.ProviderCon
 		}
 		b.notOwn(base, where)
 		sf := surface{format: s.Format, surface: s.Surface, base: base, authority: base.Authority(), supported: paramSet(s.SupportedParams)}
+		sf.versioned = versioned
 		sf.paths = make([]string, llm.EndpointCount)
 		for e := range llm.Endpoints() {
 			if e.Format == s.Format {
-				sf.paths[e.Index] = config.Join(base, versioned, e.Path)
+				sf.paths[e.Index] = config.Join(base.Of(e.Path), versioned, e.Path)
 			}
 		}
 		sf.targets = sf.paths

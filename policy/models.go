@@ -9,10 +9,10 @@ import (
 
 // Models returns the response to GET /v1/models, or to GET /v1/models/{id} if id is not
 // empty: every model that the key may request, as provider:model. It fails with the code
-// ModelNotFound for an id that the key could not request.
-func (p *Policy) Models(key *identity.Key, id string, format llm.Format) ([]byte, error) {
+// ModelNotFound for an id that the key could not request. query selects a page in Anthropic's format.
+func (p *Policy) Models(key *identity.Key, id, query string, format llm.Format) ([]byte, error) {
 	if id == "" {
-		return llm.RenderModels(p.visible(key), format), nil
+		return llm.RenderModels(p.visible(key), format, query)
 	}
 	m, ok := p.lookup(key, id)
 	if !ok {

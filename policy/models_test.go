@@ -35,7 +35,7 @@ func TestModels(t *testing.T) {
 		t.Helper()
 		p, keys := newWorld().loadAll(t, config)
 		for _, format := range []llm.Format{llm.OpenAI, llm.Anthropic} {
-			body, err := p.Models(keys.Named(key), "", format)
+			body, err := p.Models(keys.Named(key), "", "", format)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestModel(t *testing.T) {
 	p, keys := newWorld().loadAll(t, modelsConfig)
 	f := func(key, id, want string) {
 		t.Helper()
-		body, err := p.Models(keys.Named(key), id, llm.OpenAI)
+		body, err := p.Models(keys.Named(key), id, "", llm.OpenAI)
 		got := string(body)
 		if err != nil {
 			got = err.Error()
@@ -101,7 +101,7 @@ func TestModelShapes(t *testing.T) {
 	p, keys := newWorld().loadAll(t, modelsConfig)
 	f := func(key, id string, format llm.Format, want string) {
 		t.Helper()
-		body, err := p.Models(keys.Named(key), id, format)
+		body, err := p.Models(keys.Named(key), id, "", format)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestListedModelsResolve(t *testing.T) {
 	p, keys := newWorld().loadAll(t, modelsConfig)
 	for _, key := range append([]*identity.Key{nil}, keys.Named("a-only"), keys.Named("one-model")) {
 		for _, m := range p.visible(key) {
-			if _, err := p.Models(key, m.ID, llm.OpenAI); err != nil {
+			if _, err := p.Models(key, m.ID, "", llm.OpenAI); err != nil {
 				t.Errorf("%s: %v", m.ID, err)
 			}
 		}

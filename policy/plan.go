@@ -80,6 +80,9 @@ func (p *Policy) Plan(req *Request) (*Plan, error) { return p.plan(req, nil) }
 
 func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	req.candidates, req.found = req.candidates[:0], req.found[:0]
+	if req.Endpoint.Stored {
+		return p.planStored(req)
+	}
 	if p.inputLimit > 0 && !req.Endpoint.Multipart {
 		if over, n := tokens.Exceeds(req.Body.Bytes, p.inputLimit); over {
 			return nil, llm.Errorf(llm.InputTooLarge, "the input is estimated at %d tokens or more, the limit is %d", n, p.inputLimit)
@@ -203,6 +206,9 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 	if err != nil {
 		return err
 	}
+	if continues(req) {
+		tries = p.whereStored(tries, choices, req, t)
+	}
 	out.Probe = req.order(tries, choices)
 	tries = tries[:min(len(tries), p.Failover.most())]
 	out.Attempts = out.attempts[:0]
@@ -275,7 +281,7 @@ func (p *Policy) target(c *choice, req *Request, shaped *shaped) string {
 	if req.Query == "" && !shaped.query {
 		return c.surface.targets[req.Endpoint.Index]
 	}
-	return withQuery(c.surface.paths[req.Endpoint.Index], config.MergeQuery(c.surface.base.RawQuery, shaped.params, c.provider.forward.clientQuery(req.Query, &req.Presented)))
+	return withQuery(c.surface.paths[req.Endpoint.Index], config.MergeQuery(c.surface.base.RawQuery, shaped.params, c.provider.forward.clientQuery(req)))
 }
 
 func textOf(edits []body.Edit) int {

@@ -69,6 +69,7 @@ type Policy struct {
 	gateway                 *config.GatewayConfig
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
+	defaultProvider         string
 	query                   []config.Param
 	set                     []body.KeyValue // in every JSON body
 	outputLimit             outputLimit
@@ -134,6 +135,7 @@ type surface struct {
 	paths, targets []string
 	authority      string
 	base           config.BaseURL
+	versioned      *bool           // whether paths have a /v1; nil: by the base URL
 	supported      map[string]bool // nil: every parameter
 }
 

@@ -42,6 +42,8 @@ type Request struct {
 	Random  expression.Random
 	// Hops is the value of metadata.HopHeader to send on.
 	Hops string
+	// Provider is the one that the client named for what it keeps: see Policy.planStored.
+	Provider string
 
 	input   expression.Input
 	view    expression.Request
@@ -69,7 +71,7 @@ func (r *Request) Reset() {
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Multiplexed, r.Health, r.Probe, r.Numbers = false, nil, false, nil
-	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random, r.Hops = "", "", "", "", nil, nil, ""
+	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random, r.Hops, r.Provider = "", "", "", "", nil, nil, "", ""
 	r.Presented.Reset()
 	r.view, r.viewed = expression.Request{}, false
 }

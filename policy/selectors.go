@@ -12,7 +12,7 @@ func refuseSelectors(plan *Plan, req *Request) error {
 		return nil
 	}
 	for _, m := range req.Body.Members {
-		if !body.IsSelector(m.Name) || string(req.Body.Bytes[m.Value.Start:m.Value.End]) == "null" { // the same as absent
+		if !body.IsSelector(m.Name) || req.Endpoint.OwnModels && string(m.Name) == llm.EndpointField || string(req.Body.Bytes[m.Value.Start:m.Value.End]) == "null" { // the same as absent
 			continue
 		}
 		if err := plan.refuseSelector(string(m.Name)); err != nil {
@@ -33,6 +33,9 @@ func (p *Plan) refuseSelector(key string) error {
 	folded := body.FoldKey(nil, key)
 	for i := range p.Attempts {
 		if c := p.Attempts[i].Cluster; c.forward == nil || !c.forward.body.HasKey(folded) {
+			if p.Attempts[i].Model == "" {
+				return llm.Errorf(llm.ModelNotAllowed, "this access key may not send %q: it can choose another provider than %s; the gateway's operator can allow it with forward.body of the provider", llm.Clip(key), c.Provider)
+			}
 			return llm.Errorf(llm.ModelNotAllowed, "this access key may not send %q: it can choose another model or provider than %s:%s; the gateway's operator can allow it with forward.body of the provider",
 				llm.Clip(key), c.Provider, p.Attempts[i].Model)
 		}

@@ -26,7 +26,7 @@ func (o outputLimit) exceededBy(value []byte) bool {
 // model or surface does not support is left out. What the policy itself sets was checked
 // when it was loaded.
 func (p *Policy) clampOutput(c *choice, req *Request, shaped *shaped) []body.KeyValue {
-	if req.Endpoint.Path == llm.CountTokensPath {
+	if req.Endpoint.Response == llm.KindJSON { // it writes no text of any length
 		return shaped.set
 	}
 	set := slices.Clip(shaped.set) // so that appending copies

@@ -178,6 +178,9 @@ func (m *metrics) served(q *accesslog.Request) {
 		errorType = q.Code
 	}
 	m.duration.get(with(errorType)).Observe(q.Duration.Seconds())
+	if q.Stored {
+		return // no tokens
+	}
 
 	// A response that began used tokens, whichever side ended it.
 	responded := q.Status >= 200 && q.Status < 300 && q.Code == ""

@@ -2,9 +2,12 @@ package xds
 
 import (
 	"net/netip"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -79,14 +82,15 @@ func listenAddress(socket netip.AddrPort) *corev3.Address {
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
-	early := &earlyv3.HeaderMutation{Mutations: removeNames(header.With(func(r header.Rule) bool { return r.Internal }))}
+	early := &earlyv3.HeaderMutation{Mutations: removeInternal()}
 	out := &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ads(), RouteConfigName: RouteName,
 		}},
 		// Clients' x-envoy-* and x-weir-* headers are instructions to Envoy and Weir:
-		// they are removed before anything reads them. So is a request id, which Envoy
+		// they are removed before anything reads them, except for those that Weir takes
+		// from clients. So is a request id, which Envoy
 		// would keep from a client on a private address: two requests with the same id
 		// would be one in the log.
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.extension("envoy.http.early_header_mutation.header_mutation", early)},
@@ -110,6 +114,27 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 	}
 	b.clientAddress(out)
 	b.boundTime(out)
+	return out
+}
+
+// removeInternal removes the headers that a client may not set. A prefix stands for all
+// names that begin with it, but for those that have a rule of their own.
+func removeInternal() []*mutationv3.HeaderMutation {
+	var out []*mutationv3.HeaderMutation
+	for _, name := range header.With(func(r header.Rule) bool { return r.Internal }) {
+		prefix, all := strings.CutSuffix(name, "*")
+		var others []string
+		for other, rule := range header.All() {
+			if rest, ok := strings.CutPrefix(other, prefix); ok && all && other != name && !rule.Internal {
+				others = append(others, rest)
+			}
+		}
+		if len(others) > 0 {
+			out = append(out, removeMatching(regexp.QuoteMeta(prefix)+noneOf(others)))
+		} else {
+			out = append(out, removeNames([]string{name})...)
+		}
+	}
 	return out
 }
 

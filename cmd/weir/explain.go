@@ -27,7 +27,9 @@ func (c explainCmd) Run(sys system) error {
 	}
 	p := loaded.Policy
 	input := sys.stdin
-	if c.Body != "-" {
+	if c.Method == "GET" || c.Method == "DELETE" {
+		input = strings.NewReader("")
+	} else if c.Body != "-" {
 		file, err := os.Open(c.Body)
 		if err != nil {
 			return err
@@ -39,7 +41,7 @@ func (c explainCmd) Run(sys system) error {
 	if err != nil {
 		return err
 	}
-	e, err := admin.Explain(admin.Basis{Policy: p, Keys: loaded.Keys.Index}, admin.Question{Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
+	e, err := admin.Explain(admin.Basis{Policy: p, Keys: loaded.Keys.Index}, admin.Question{Method: c.Method, Path: c.Path, Key: c.Key, IP: c.IP, Headers: c.Header, Body: body})
 	if err != nil {
 		return err
 	}
@@ -85,14 +87,18 @@ func providersOf(candidates []policy.Candidate) []string {
 func readable(e policy.Explanation) string {
 	var b strings.Builder
 	asked := "nothing in particular: the gateway chooses"
-	if len(e.Asked) > 0 {
+	if e.Stored {
+		asked = "what one provider stores"
+	} else if len(e.Asked) > 0 {
 		asked = strings.Join(e.Asked, ", ")
 	}
-	fmt.Fprintf(&b, "POST %s (%s)\nasked for   %s\n", e.Path, e.Operation, asked)
+	fmt.Fprintf(&b, "%s %s (%s)\nasked for   %s\n", e.Method, e.Path, e.Operation, asked)
 	if e.Key != "" {
 		fmt.Fprintf(&b, "access key  %s\n", e.Key)
 	}
-	fmt.Fprintf(&b, "\ncandidates\n")
+	if !e.Stored {
+		fmt.Fprintf(&b, "\ncandidates\n")
+	}
 	without := withoutKey(e.Candidates)
 	for _, c := range e.Candidates {
 		if len(without) > listedWithoutKey && isWithoutKey(c) {
@@ -126,15 +132,20 @@ func readable(e policy.Explanation) string {
 	}
 	fmt.Fprintf(&b, "\nplan  at most %s for an attempt, %s for all\n", e.AttemptTimeout, e.TotalTimeout)
 	for i, a := range e.Attempts {
-		fmt.Fprintf(&b, "\n%d. %s, model %s", i+1, a.Provider, a.Model)
+		fmt.Fprintf(&b, "\n%d. %s", i+1, a.Provider)
+		if a.Model != "" {
+			fmt.Fprintf(&b, ", model %s", a.Model)
+		}
 		if a.Key != "" {
 			fmt.Fprintf(&b, ", key %s", a.Key)
 		}
-		fmt.Fprintf(&b, "\n   POST %s\n", a.URL)
+		fmt.Fprintf(&b, "\n   %s %s\n", e.Method, a.URL)
 		for _, h := range a.Headers {
 			fmt.Fprintf(&b, "   %s\n", gatewayName.ReplaceAllString(h, "$1…"))
 		}
-		fmt.Fprintf(&b, "\n   %s\n", strings.TrimSpace(a.Body))
+		if a.Body != "" {
+			fmt.Fprintf(&b, "\n   %s\n", strings.TrimSpace(a.Body))
+		}
 	}
 	return b.String()
 }

@@ -23,6 +23,9 @@ func (x *Exchange) reply() demo.Reply {
 		return surface.Reply(p, x.provider.ResponseText(p.Model))
 	case post && strings.HasSuffix(path, "/audio/transcriptions"):
 		return x.transcription()
+	case get && strings.Contains(path, "/files/"):
+		body, _ := json.Marshal(map[string]string{"object": "file", "id": path[strings.LastIndexByte(path, '/')+1:]})
+		return demo.Reply{Status: http.StatusOK, Body: body}
 	case get && strings.HasSuffix(path, "/models"):
 		return demo.Models(x.HTTP.Header, x.provider.Name)
 	default:

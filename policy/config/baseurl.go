@@ -315,6 +315,16 @@ func (u BaseURL) EndsInVersion() bool {
 	return isVersion(path[strings.LastIndexByte(path, '/')+1:])
 }
 
+// Of returns the base URL for a client's path of another version than llm.PathPrefix
+// (/v2/rerank): without the version at the end of its path, if it has one.
+func (u BaseURL) Of(clientPath string) BaseURL {
+	if u.EndsInVersion() && !strings.HasPrefix(clientPath, llm.PathPrefix+"/") {
+		root := strings.TrimSuffix(u.Path, "/")
+		u.Path = root[:strings.LastIndexByte(root, '/')]
+	}
+	return u
+}
+
 // cleanPath returns a path with only its safe segments, and its trailing slash.
 func cleanPath(path string) string {
 	path, _, _ = strings.Cut(path, "?")

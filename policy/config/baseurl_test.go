@@ -249,6 +249,28 @@ func TestBaseURLForms(t *testing.T) {
 	}
 }
 
+// A path of another version takes the place of the base URL's.
+func TestBaseURLOf(t *testing.T) {
+	for _, c := range []struct{ base, want string }{
+		{"https://h.example", "/v2/rerank"},
+		{"https://h.example/v1", "/v2/rerank"},
+		{"https://h.example/api/v1/", "/api/v2/rerank"},
+		{"https://h.example/v2", "/v2/rerank"},
+		{"https://h.example/v1/openai", "/v1/openai/v2/rerank"},
+	} {
+		base, err := ParseBaseURL(c.base, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Join(base.Of("/v2/rerank"), nil, "/v2/rerank"); got != c.want {
+			t.Errorf("%s: %s, want %s", c.base, got, c.want)
+		}
+		if got := base.Of("/v1/rerank"); got != base {
+			t.Errorf("%s is %s for a path of /v1", c.base, got)
+		}
+	}
+}
+
 func TestJoin(t *testing.T) {
 	const chat = "/v1/chat/completions"
 	for _, c := range []struct{ base, client, want string }{

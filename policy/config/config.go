@@ -186,6 +186,10 @@ type GatewayConfig struct {
 	OnlyConfiguredProviders bool `yaml:"only_allow_configured_providers,omitempty"`
 	// Allow only models that are listed under a provider.
 	OnlyConfiguredModels bool `yaml:"only_allow_configured_models,omitempty"`
+	// Provider of requests that name no model, because they concern what one provider
+	// stores: responses by id, files, batches. A client names another one in the header
+	// x-weir-provider. Without either, it must be the only configured provider.
+	DefaultProvider string `yaml:"default_provider,omitempty"`
 	// Which models serve a request, and in which order they are tried.
 	ModelSelection *StrategyConfig `yaml:"model_selection,omitempty"`
 	// Which keys of a provider are used, and in which order they are tried.

@@ -98,6 +98,7 @@ var rules = []named{
 	{[]string{"x-forwarded-*"}, Rule{Reserved: true, Passes: Never}},
 	{[]string{"x-envoy-*"}, Rule{Internal: true, Added: true, Reserved: true, Passes: Never}},
 	{[]string{"x-weir-*"}, Rule{Internal: true, Reserved: true, Passes: Never}},
+	{[]string{metadata.ProviderHeader}, Rule{Reserved: true, Passes: Never}}, // the client's choice: see Policy.planStored
 	{[]string{"x-request-id"}, Rule{Internal: true, Added: true, Passes: Always}},
 	{[]string{"http2-settings"}, Rule{Internal: true}},
 	{[]string{"x-forwarded-proto"}, Rule{Internal: true, Added: true, Reserved: true, Passes: Never}},

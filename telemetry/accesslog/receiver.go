@@ -234,7 +234,7 @@ func (r *Receiver) request(e *entry) {
 // progress reports the attempt whose response to a running request has begun.
 func (r *Receiver) progress(e *entry, c *metadata.LogContext) {
 	p, ok := r.sink.(Progress)
-	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil {
+	if planned := nth(c, e.attempts); ok && e.status >= 200 && e.status < 300 && planned != nil && !llm.IsStored(c.Operation) {
 		p.Responding(planned.Cluster, c.KeyID, planned.Model, e.start)
 	}
 }
@@ -316,7 +316,7 @@ func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attem
 	a := &Attempt{
 		RequestID: e.requestID, Start: e.start, Number: n,
 		Key: c.Key, KeyID: c.KeyID,
-		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
+		Operation: c.Operation, Stored: llm.IsStored(c.Operation), Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
 		Status: e.status, Cause: e.attemptCause(cause),
 		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
 		Quota: e.quota,
@@ -339,7 +339,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	out := &Request{
 		RequestID: e.requestID, Start: e.start,
 		Key: c.Key, KeyID: c.KeyID, ClientIP: e.clientIP,
-		Operation: c.Operation, Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
+		Operation: c.Operation, Stored: llm.IsStored(c.Operation), Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
 		Status: e.status, Attempts: e.attempts, Stream: c.Stream,
 		Duration: e.duration, FirstByte: e.firstByte, LastByte: e.lastByte,
 		BytesIn: e.bytesIn, BytesOut: e.bytesOut,
@@ -350,13 +350,16 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	if e.totalTokens > 0 && llm.CountsInputOnly(c.Operation) {
 		out.Tokens = llm.Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
 	}
+	if out.Stored {
+		out.Tokens = llm.Tokens{} // of the request that made what is stored
+	}
 	// Where Weir could not add an error to the end of a stream, it ended the request.
 	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
 		e.truncated = true
 	}
 	// After a clean end without the last event, Envoy reports the usage that it had
 	// read until then as final.
-	if e.early != "" && (!e.usage || e.truncated) {
+	if e.early != "" && !out.Stored && (!e.usage || e.truncated) {
 		out.Tokens = llm.ReadEarlyUsage(e.early)
 	}
 	if planned := nth(c, e.attempts); planned != nil {

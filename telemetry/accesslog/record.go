@@ -92,6 +92,7 @@ type Attempt struct {
 	KeyID string // its id
 
 	Operation  string // gen_ai.operation.name of OpenTelemetry: chat, text_completion, embeddings
+	Stored     bool   // the operation concerns what the provider stores, and no model
 	Asked      string // the model as the client wrote it
 	AskedLabel string // Asked if it is a configured name, else OtherLabel
 
@@ -125,6 +126,7 @@ type Request struct {
 	ClientIP string
 
 	Operation  string // as in Attempt
+	Stored     bool   // as in Attempt
 	Asked      string // the model as the client wrote it
 	AskedLabel string // Asked if it is a configured name, else OtherLabel
 

@@ -94,10 +94,11 @@ func (t *Tracker) Adopt(p *policy.Policy, keys *identity.Index) {
 // seconds, but keeps them for longer while no Weir is connected.
 const stale = 30 * time.Second
 
-// Attempt records an attempt that has ended.
+// Attempt records an attempt that has ended. One for what a provider stores says little of
+// whether its models work.
 func (t *Tracker) Attempt(a *accesslog.Attempt) {
 	s := t.settings.Load()
-	if s == nil {
+	if s == nil || a.Stored {
 		return
 	}
 	now := t.now()
