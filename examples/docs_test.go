@@ -374,7 +374,8 @@ func TestCosts(t *testing.T) {
 	}
 }
 
-var quoted = regexp.MustCompile(`(?s)'[^']*'|"(?:\\.|[^"\\])*"`)
+// quoted is what a shell takes as it is: texts in quotes, and the lines up to a quoted END.
+var quoted = regexp.MustCompile(`(?s)<<'END'\n.*?\nEND\n|'[^']*'|"(?:\\.|[^"\\])*"`)
 
 // TestCommandsInZsh: no command has an unquoted pattern, which zsh refuses if it matches
 // no file.

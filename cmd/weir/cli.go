@@ -19,6 +19,7 @@ type cli struct {
 	Bootstrap  bootstrapCmd  `cmd:"" help:"Print the bootstrap configuration of an Envoy for 'weir serve'."`
 	Check      checkCmd      `cmd:"" help:"Check a configuration file: print every problem with its file, line and path."`
 	Explain    explainCmd    `cmd:"" help:"Explain what would happen to a request: every candidate, the plan, and what each provider would receive."`
+	Import     importCmd     `cmd:"" help:"Turn another gateway's configuration into one of Weir."`
 	Schema     schemaCmd     `cmd:"" help:"Print the JSON Schema of the configuration file, for editors."`
 	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the versions of Weir and of the Envoy it runs."`
@@ -108,6 +109,11 @@ func (c explainCmd) Validate() error {
 		return errors.New("standard input cannot be both the configuration and the request: give one of them as a file")
 	}
 	return nil
+}
+
+type importCmd struct {
+	From string `arg:"" enum:"litellm,ngrok" help:"Gateway: litellm (the proxy's config.yaml) or ngrok (a traffic policy, which Weir reads unchanged)."`
+	File string `arg:"" completion:"file" help:"Configuration of that gateway; - is standard input."`
 }
 
 type schemaCmd struct{}

@@ -22,7 +22,7 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _weir; echo "${COMPREPLY[*]}"`, "bash"
 			t.Errorf("%q: %v, %q, want %q", line, err, got, want)
 		}
 	}
-	f("weir ", "run serve bootstrap check explain schema completion version help")
+	f("weir ", "run serve bootstrap check explain import schema completion version help")
 	f("weir ch", "check")
 	f("weir --v", "--version")
 	f("weir run --l", "--listen --log-format --log-level")

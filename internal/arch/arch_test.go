@@ -29,7 +29,7 @@ var (
 // product has the packages of the product in the order of the stages. A package imports
 // only packages further down.
 var product = []rule{
-	{"cmd/weir", []string{"admin", "demo", "envoy", "gateway", "llm", "metadata", "policy", "policy/config"}, nil, "flags, signals, exit codes and what is printed"},
+	{"cmd/weir", []string{"admin", "demo", "envoy", "gateway", "llm", "metadata", "policy", "policy/config", "policy/litellm"}, nil, "flags, signals, exit codes and what is printed"},
 	{"gateway", []string{"admin", "envoy", "extproc", "extproc/admit", "extproc/peers", "extproc/wire", "gateway/retire", "internal/memory", "internal/private", "internal/sample", "policy", "policy/config", "policy/expression", "telemetry", "telemetry/accesslog", "telemetry/health", "telemetry/limits", "telemetry/rolling", "xds"}, nil, "it connects the parts of the product"},
 	{"gateway/retire", []string{"metadata", "policy", "internal/requestkey"}, []string{"google.golang.org/grpc", "github.com/envoyproxy", "github.com/prometheus", "net/http"}, "what requests need is tracked by ids and clusters alone"},
 	{"admin", []string{"identity", "llm", "llm/body", "policy", "telemetry/limits"}, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "operators get what the gateway reports, however it runs"},
@@ -47,6 +47,7 @@ var product = []rule{
 	{"telemetry/limits", nil, []string{"google.golang.org/grpc", "github.com/envoyproxy"}, "it counts; whoever enforces a limit calls it"},
 	{"policy", []string{"identity", "llm", "llm/body", "metadata", "policy/catalogue", "policy/config", "policy/expression", "policy/header", "policy/nearest", "policy/tokens"}, transport, "rules are values in, values out: no Envoy, no gRPC, no HTTP"},
 	{"policy/catalogue", []string{"llm", "policy/config"}, transport, "facts about providers, as a configuration would state them"},
+	{"policy/litellm", []string{"policy/config"}, transport, "a file in, a file out"},
 	{"policy/config", []string{"llm", "policy/expression", "policy/nearest"}, transport, "a file is decoded before it is given a meaning"},
 	{"policy/expression", []string{"policy/header", "policy/nearest"}, transport, "it evaluates strategies and does not know where their values come from"},
 	{"policy/header", []string{"llm", "metadata"}, transport, "one table says what happens to a header, for all who act on it"},

@@ -59,8 +59,8 @@ type SecretStore struct {
 
 var notEnvName = regexp.MustCompile(`[^A-Z0-9]`)
 
-// envName returns the name of the environment variable for a secret.
-func envName(store, key string) string {
+// EnvName returns the name of the environment variable for a secret.
+func EnvName(store, key string) string {
 	clean := func(s string) string { return notEnvName.ReplaceAllString(strings.ToUpper(s), "_") }
 	return "WEIR_SECRET_" + clean(store) + "_" + clean(key)
 }
@@ -68,7 +68,7 @@ func envName(store, key string) string {
 // Get returns a secret. It fails if the secret is missing, with an error that names the
 // places where it can be set, or if it cannot be a header value.
 func (s SecretStore) Get(store, key string) (Secret, error) {
-	name := envName(store, key)
+	name := EnvName(store, key)
 	if v := s.Getenv(name); v != "" {
 		return s.checked(store, key, v)
 	}
