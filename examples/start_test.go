@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,10 +41,16 @@ func TestGettingStarted(t *testing.T) {
 		return cmd
 	}
 	done := map[string]int{}
+	var stops []func()
 	for _, b := range blocks(ports.Replace(documents(t, startPage)[startPage])) {
 		done[b.info]++
 		switch {
 		case b.info == "yaml":
+			if done["yaml"] > 1 { // the page says to stop both gateways first
+				for _, stop := range stops {
+					stop()
+				}
+			}
 			if err := os.WriteFile(filepath.Join(dir, "weir.yaml"), []byte(b.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +60,7 @@ func TestGettingStarted(t *testing.T) {
 			if done["run"] > 1 {
 				admin = secondAdmin
 			}
-			background(t, shell("exec "+b.text), admin)
+			stops = append(stops, background(t, shell("exec "+b.text), admin))
 		case b.info == "sh":
 			out, err := shell(b.text).Output()
 			if err != nil {
@@ -88,8 +95,9 @@ func environment() []string {
 	})
 }
 
-// background runs a gateway until the end of the test, and waits until it is ready.
-func background(t *testing.T, cmd *exec.Cmd, admin string) {
+// background runs a gateway until stop is called or the test ends, and waits until it is
+// ready.
+func background(t *testing.T, cmd *exec.Cmd, admin string) (stop func()) {
 	t.Helper()
 	var log gatewaytest.Output
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -99,7 +107,7 @@ func background(t *testing.T, cmd *exec.Cmd, admin string) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		select {
 		case err := <-ended:
@@ -117,6 +125,7 @@ func background(t *testing.T, cmd *exec.Cmd, admin string) {
 			t.Errorf("a clean start and stop has warnings:\n%s", log.String())
 		}
 	})
+	t.Cleanup(stop)
 	gatewaytest.Eventually(t, cmd.String()+" to be ready", func() bool {
 		resp, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {
@@ -125,4 +134,5 @@ func background(t *testing.T, cmd *exec.Cmd, admin string) {
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
+	return stop
 }

@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,10 +137,17 @@ type buildError struct {
 
 func (e *buildError) Error() string { return "go build ./cmd/weir: " + e.err.Error() + "\n" + e.out }
 
-// Root is the folder of the module.
+// Root returns the folder of the module: the first one above the test's that has go.mod.
+// It works for binaries that were built with -trimpath, too.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	dir, err := os.Getwd()
+	for err == nil && dir != filepath.Dir(dir) {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
 }
 
 // Binary builds the weir command once for all tests of a process. Call
