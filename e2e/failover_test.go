@@ -17,11 +17,15 @@ var failures = []struct {
 	name   string
 	answer recorder.Response
 }{
+	{"400: the key", recorder.Status(400, nil, `[{"error":{"code":400,"status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]`)},
+	{"400: the context", recorder.Status(400, nil, `{"error":{"code":"context_length_exceeded","type":"invalid_request_error"}}`)},
 	{"401", recorder.Status(401, nil, "no")},
+	{"402", recorder.Status(402, nil, "no")},
 	{"403", recorder.Status(403, nil, "no")},
 	{"404", recorder.Status(404, nil, "no")},
 	{"408", recorder.Status(408, nil, "no")},
 	{"409", recorder.Status(409, nil, "no")},
+	{"410", recorder.Status(410, nil, "no")},
 	{"429", recorder.Status(429, http.Header{"Retry-After": {"3600"}}, "slow down")},
 	{"500", recorder.Status(500, nil, "broken")},
 	{"503", recorder.Status(503, nil, "busy")},

@@ -30,7 +30,7 @@ func (p *Processor) gate(stream *wire.Stream, x *exchange) error {
 	}
 	status, contentType, encoding := responseHeaders(x.in.Headers)
 	judge := &x.judged.judge
-	judge.Reset(g.Response, g.MayStream)
+	judge.Reset(g.Response, g.MayStream, g.Helped())
 	verdict := judge.Headers(status, contentType, encoding, x.in.EndOfStream)
 	var late alarm
 	if verdict == llm.Undecided && g.Stream {

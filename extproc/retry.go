@@ -55,8 +55,9 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	x.field[0] = wire.Field{Key: metadata.ModelField, Value: wire.String(next.Model)}
 	meta := append(x.meta[:0], wire.Metadata{Namespace: metadata.PlanNamespace, Fields: x.field[:1]})
 	x.out = wire.Response{Kind: wire.RequestBody}
-	if next.Last && g.Hold {
-		g.Hold = false
+	if g.Hold && (next.Last || g.Wider != 0) {
+		g.Hold = !next.Last
+		g.Wider >>= 1
 		meta = append(meta, x.gateMetadata(&g))
 	}
 	x.mark(&g)

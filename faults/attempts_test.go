@@ -59,7 +59,7 @@ func statuses() group {
 		code  int
 		cause string
 	}{
-		{401, "auth"}, {403, "auth"}, {404, "status_4xx"}, {408, "timeout"}, {409, "status_4xx"}, {429, "rate_limit"},
+		{401, "auth"}, {402, "account"}, {403, "auth"}, {404, "status_4xx"}, {408, "timeout"}, {409, "status_4xx"}, {410, "status_4xx"}, {429, "rate_limit"},
 		{500, "status_5xx"}, {502, "status_5xx"}, {503, "status_5xx"}, {504, "timeout"}, {529, "status_5xx"},
 	} {
 		faults = append(faults, fault{what: fmt.Sprint(s.code), in: inShapes, behaviours: first(status(s.code)),
@@ -69,7 +69,25 @@ func statuses() group {
 		faults = append(faults, fault{what: fmt.Sprint(code, ": the request is wrong"), in: inShapes, behaviours: first(status(code)),
 			want: want{from: "A", status: code, log: fmt.Sprint("A ", code, " status_4xx")}})
 	}
+	says := func(message string) step {
+		text := `{"error":{"message":"` + message + `","type":"invalid_request_error"}}`
+		return headers("400 No", "content-type: application/json", fmt.Sprint("content-length: ", len(text))).and(data(text))
+	}
+	for _, s := range []struct{ cause, message string }{
+		{"invalid_key", "API key not valid. Please pass a valid API key."},
+		{"account", "Your credit balance is too low to access the Anthropic API."},
+		{"region", "User location is not supported for the API use."},
+		{"unknown_model", "The model has been decommissioned."},
+		{"unsupported_feature", "m does not support tools"},
+		{"context_length", "prompt is too long: 215000 tokens > 200000 maximum"},
+	} {
+		faults = append(faults, fault{what: fmt.Sprintf("400: %q", s.message), in: inShapes, behaviours: first(says(s.message)), want: second("400 " + s.cause)})
+	}
 	faults = append(faults,
+		fault{what: "400: `model_decommissioned`; B answers 400", in: inShapes, behaviours: []behaviour{does(says("The model has been decommissioned.")), does(status(400))},
+			want: want{from: "B", status: 400, log: "A 400 unknown_model, B 400 status_4xx"}},
+		fault{what: "400: `model_decommissioned`; A is the only provider", in: inShapes, behaviours: only(says("The model has been decommissioned.")),
+			want: want{from: "A", status: 400, log: "A 400 status_4xx"}},
 		fault{what: "500; B answers 429", in: every, behaviours: []behaviour{does(status(500)), does(status(429, "retry-after: 7"))},
 			want: want{from: "B", status: 429, header: map[string]string{"retry-after": "7"}, log: "A 500 status_5xx, B 429 rate_limit"}},
 		fault{what: "503 in HTML; A is the only provider", in: both,

@@ -6,7 +6,8 @@ import (
 )
 
 const gateText = "While the plan has another attempt, a response is held until it has content: a stream until the first event with content, any other\n" +
-	"response until the first bytes of a well-formed body. Anything else is a failed attempt."
+	"response until the first choice, output item or content block with content, or the first bytes of any other list. Anything else is\n" +
+	"a failed attempt."
 
 // nonAnswers: status 200, and no response.
 func nonAnswers() group {
@@ -22,6 +23,15 @@ func nonAnswers() group {
 		{what: "an error after fields without content", in: in(chat), behaviours: first(whole(document, `{"id":"1","object":"chat.completion","model":"m","error":{"message":"@ is overloaded"}}`)), want: second("200 error_answer")},
 		{what: "a response that failed", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","status":"failed","error":{"code":"server_error","message":"no"},"output":[]}`)), want: second("200 error_answer")},
 		{what: "an end with `finish_reason: error`", in: in(chatStream), behaviours: first(head, opening, data(chunk(`{}`, `"error"`)), last, end), want: second("200 error_answer")},
+		{what: "a choice with `finish_reason: error`", in: in(chat), behaviours: first(whole(document, `{"choices":[{"finish_reason":"error","message":{"role":"assistant","content":"I"}}]}`)), want: second("200 error_answer")},
+		{what: "an error in a choice", in: in(chat), behaviours: first(whole(document, `{"choices":[{"index":0,"message":{"role":"assistant","content":""},"error":{"code":502}}]}`)), want: second("200 error_answer")},
+		{what: "an error that is a text", in: every, behaviours: first(whole(document, `{"error":"@ is overloaded"}`)), want: second("200 error_answer")},
+		{what: "`detail`", in: every, behaviours: first(whole(document, `{"detail":"@ is overloaded"}`)), want: second("200 error_answer")},
+		{what: "a list of errors", in: every, behaviours: first(whole(document, `{"errors":[{"message":"@ is overloaded"}]}`)), want: second("200 error_answer")},
+		{what: "`success: false`", in: every, behaviours: first(whole(document, `{"result":null,"success":false}`)), want: second("200 error_answer")},
+		{what: "`code` and `message`", in: every, behaviours: first(whole(document, `{"code":"Throttling","message":"@ is overloaded","request_id":"1"}`)), want: second("200 error_answer")},
+		{what: "an event with `code` and `message`", in: in(chatStream), behaviours: first(head, data(`data: {"code":"Throttling","message":"@ is overloaded","request_id":"1"}`+"\n\n"), end), want: second("200 error_answer")},
+		{what: "an error in a list", in: every, behaviours: first(whole(document, `[{"error":{"code":503,"message":"@ is overloaded"}}]`)), want: second("200 error_answer")},
 		{what: "an error object byte by byte", in: in(chat), behaviours: first(headers("200 OK", "content-type: application/json", "transfer-encoding: chunked"), slowly(chat.broken, 0), end), want: second("200 error_answer")},
 		{what: "an error object for a stream", in: streams, behaviours: first(whole(document, chat.broken)), want: second("200 error_answer")},
 		// What comes over HTTP/2 is not held: see RATIONALE.md, "Why is a response held
@@ -36,6 +46,10 @@ func nonAnswers() group {
 		{what: "the response completes without content", in: in(responsesStream), behaviours: first(head, opening, last, end), want: second("200 empty_answer")},
 		{what: "comments, then the end", in: streams, behaviours: first(head, data(": wait\n\n", ": wait\n\n"), end), want: second("200 empty_answer")},
 		{what: "an empty body", in: unaries, behaviours: first(whole(document, "")), want: second("200 empty_answer")},
+		{what: "no choices, no output, no content", in: in(chat, responses, messages), behaviours: first(empty), want: second("200 empty_answer")},
+		{what: "`choices: null`", in: in(chat), behaviours: first(whole(document, `{"id":"1","choices":null}`)), want: second("200 empty_answer")},
+		{what: "a choice without content", in: in(chat), behaviours: first(whole(document, `{"choices":[{"message":{"role":"assistant","content":null},"finish_reason":"stop"}]}`)), want: second("200 empty_answer")},
+		{what: "the response of another API", in: in(chat, responses, messages), behaviours: first(whole(document, `{"result":{"response":"I am @"}}`)), want: second("200 wrong_answer")},
 		{what: "an empty stream", in: streams, behaviours: first(head, end), want: second("200 empty_answer")},
 		{what: "204", in: both, behaviours: first(headers("204 No Content")), want: second("204 empty_answer")},
 		{what: "HTML", in: every, behaviours: first(whole("text/html", "<!doctype html><p>Welcome")), want: second("200 wrong_answer")},
@@ -93,7 +107,7 @@ func committed() group {
 	}
 	return group{title: "Responses that pass", about: "B is in the plan, and is not tried.", on: usual, faults: []fault{
 		{what: "events without content, then content: the client has it before more arrives", in: streams, behaviours: first(head, opening, content, clientHas, rest, last, end), want: asItCame()},
-		{what: "half of a response: the client has it before more arrives", in: unaries, behaviours: first(head, content, clientHas, rest), want: asItCame()},
+		{what: "the first choice, item or block of a response: the client has it before more arrives", in: unaries, behaviours: first(head, content, clientHas, rest), want: asItCame()},
 		passes("an argument of a tool call", chatStream, toolCall, argument),
 		passes("a refusal", chatStream, chunk(`{"refusal":"No"}`, "null")),
 		passes("reasoning", chatStream, chunk(`{"reasoning_content":"Hm"}`, "null")),
@@ -108,8 +122,10 @@ func committed() group {
 		passes("text next to an error that is null", chatStream, strings.Replace(chunk(`{"content":"I"}`, "null"), `{"id"`, `{"error":null,"id"`, 1)),
 		passes("text about an error", chatStream, chunk(`{"content":"{\"error\":{\"message\":\"no\"}}"}`, "null")),
 		{what: "content and an error in one packet", in: streams, behaviours: first(head, func(x *exchange) { data(x.mode.content[0] + x.mode.broken)(x) }, end), want: asItCame()},
-		{what: "an error that is null", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","error":null,"status":"completed","output":[]}`)), want: asItCame()},
-		{what: "no choices, no output", in: unaries, behaviours: first(empty), want: asItCame()},
+		{what: "an empty error", in: in(chat), behaviours: first(whole(document, `{"error":{},`+strings.Join(chat.answer(), "")[1:])), want: asItCame()},
+		{what: "a call of a tool, and nothing else", in: in(chat), behaviours: first(whole(document, `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]},"finish_reason":"tool_calls"}]}`)), want: asItCame()},
+		{what: "an error that is null", in: in(responses), behaviours: first(whole(document, `{"id":"1","object":"response","error":null,"status":"completed","output":[{"type":"function_call"}]}`)), want: asItCame()},
+		{what: "an embedding of nothing", in: in(embeddings), behaviours: first(empty), want: asItCame()},
 		{what: "one JSON document for a stream", in: in(chatStream), behaviours: first(whole(document, strings.Join(chat.answer(), ""))), want: asItCame()},
 		{what: "70 KiB of comments, then content", in: streams, behaviours: first(head, data(strings.Repeat(": wait\n\n", 70<<10/8)), clientHas, opening, content, rest, last, end), want: asItCame()},
 		{what: "a first event of 70 KiB", in: streams, behaviours: first(head, data(": "+strings.Repeat("x", 70<<10)+"\n\n"), opening, content, rest, last, end), want: asItCame()},

@@ -13,8 +13,9 @@ type mode struct {
 	kind      string // the content type of a response
 
 	// opening comes before anything was said: events that carry no content.
-	// Then the model speaks: content is its first word, or the first half of an
-	// answer in one piece, rest is what follows. last ends a stream by the rules
+	// Then the model speaks: content is its first word, or the beginning of an
+	// answer in one piece, up to the end of its first choice or what corresponds to
+	// it, rest is what follows. last ends a stream by the rules
 	// of its API.
 	opening, content, rest, last []string
 	// broken is an error in the place of a response or event, refused one after
@@ -34,8 +35,8 @@ var (
 	chat = &mode{
 		name: "chat", path: "/v1/chat/completions", kind: document,
 		asks:    `"messages":[{"role":"user","content":"Hello"}]`,
-		content: []string{`{"id":"1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","con`},
-		rest:    []string{`tent":"I am @"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}`},
+		content: []string{`{"id":"1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"I am @"},"finish_reason":"stop"}`},
+		rest:    []string{`],"usage":{"prompt_tokens":1,"completion_tokens":3,"total_tokens":4}}`},
 		broken:  `{"error":{"message":"@ is overloaded","type":"server_error","param":null,"code":null}}`,
 		empty:   `{"id":"1","object":"chat.completion","model":"m","choices":[]}`,
 	}
@@ -50,8 +51,8 @@ var (
 	responses = &mode{
 		name: "responses", path: "/v1/responses", kind: document,
 		asks:    `"input":"Hello"`,
-		content: []string{`{"id":"1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"2","role":"assi`},
-		rest:    []string{`stant","content":[{"type":"output_text","text":"I am @"}]}],"usage":{"input_tokens":1,"output_tokens":3,"total_tokens":4}}`},
+		content: []string{`{"id":"1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"2","role":"assistant","content":[{"type":"output_text","text":"I am @"}]}`},
+		rest:    []string{`],"usage":{"input_tokens":1,"output_tokens":3,"total_tokens":4}}`},
 		broken:  chat.broken,
 		empty:   `{"id":"1","object":"response","status":"completed","model":"m","output":[]}`,
 	}
@@ -70,8 +71,8 @@ var (
 	messages = &mode{
 		name: "messages", path: "/v1/messages", kind: document, anthropic: true,
 		asks:    `"max_tokens":9,"messages":[{"role":"user","content":"Hello"}]`,
-		content: []string{`{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"te`},
-		rest:    []string{`xt","text":"I am @"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":3}}`},
+		content: []string{`{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"I am @"}`},
+		rest:    []string{`],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":3}}`},
 		broken:  `{"type":"error","error":{"type":"overloaded_error","message":"@ is overloaded"}}`,
 		empty:   `{"id":"1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn"}`,
 	}

@@ -3,7 +3,7 @@
 //   - requests: paths and operations (FindRoute), body fields, media types, and headers
 //     with keys (Credentials);
 //   - errors: codes, statuses and shapes (Error);
-//   - responses: kinds (ResponseKind), content (Event.Judge), last events (LastEvents),
+//   - responses: kinds (ResponseKind), content (Judge), faults (Fault), last events (LastEvents),
 //     usage (ReadEarlyUsage), rate limits (QuotaHeaders) and lists of models (Model).
 //
 // It is the only package that knows these facts; each of them names its source. Package

@@ -73,13 +73,13 @@ func ExampleError_Render() {
 }
 
 // A response with status 200 may still be a failure: its first event tells.
-func ExampleEvent_Judge() {
+func ExampleJudge() {
 	for _, data := range []string{
 		`{"choices":[{"delta":{"role":"assistant"}}]}`,
 		`{"choices":[{"delta":{"content":"Hello"}}]}`,
 		`{"error":{"message":"The server is overloaded","type":"server_error"}}`,
 	} {
-		verdict := llm.Event{Data: []byte(data)}.Judge(llm.KindChat)
+		verdict := llm.Judge{Kind: llm.KindChat}.Event(llm.Event{Data: []byte(data)})
 		fmt.Printf("%t %q\n", verdict.Failed(), verdict.Cause())
 	}
 	// Output:

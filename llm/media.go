@@ -45,3 +45,14 @@ func MediaOf(contentType string) Media {
 	}
 	return MediaOther
 }
+
+// IsText reports whether a Content-Type is that of text without a structure, or of subtitles:
+// the forms of a transcript, which is empty where nobody speaks.
+func IsText(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "text/plain", "text/vtt", "text/srt", "application/x-subrip":
+		return true
+	}
+	return false
+}

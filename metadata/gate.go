@@ -20,6 +20,11 @@ type Gate struct {
 	// Hold is set if the client must receive nothing of the response before it has
 	// content, because another attempt could follow.
 	Hold bool
+	// Faults are those after which an attempt with another provider, model or key can
+	// help; Wider has a bit for each attempt, from the current one on, which is set if a
+	// later one may take a longer prompt.
+	Faults llm.Fault
+	Wider  int
 	// Strict is set if Weir must add an error to a stream that ends without its last
 	// event.
 	Strict bool
@@ -34,6 +39,14 @@ type Gate struct {
 // Needed reports whether Weir has to see the response at all.
 func (g *Gate) Needed() bool { return g.Hold || g.Watches() }
 
+// Helped returns the faults of the current attempt after which the next can help.
+func (g *Gate) Helped() llm.Fault {
+	if g.Wider&1 == 0 {
+		return g.Faults &^ llm.FaultContext
+	}
+	return g.Faults
+}
+
 // Watches reports whether the response is followed to its end.
 func (g *Gate) Watches() bool { return g.Stream && (g.Strict || g.Idle > 0) }
 
@@ -42,6 +55,10 @@ func (g *Gate) fields(c *coder) {
 	c.flag(&g.Stream)
 	c.flag(&g.MayStream)
 	c.flag(&g.Hold)
+	faults := int(g.Faults)
+	c.integer(&faults)
+	g.Faults = llm.Fault(faults)
+	c.integer(&g.Wider)
 	c.flag(&g.Strict)
 	c.duration(&g.Idle)
 	c.duration(&g.Attempt)

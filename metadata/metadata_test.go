@@ -45,7 +45,7 @@ func (r random) plan() Plan {
 
 func (r random) gate() Gate {
 	return Gate{
-		Response: llm.ResponseKind(r.text()), Stream: r.flag(), MayStream: r.flag(), Hold: r.flag(), Strict: r.flag(),
+		Response: llm.ResponseKind(r.text()), Stream: r.flag(), MayStream: r.flag(), Hold: r.flag(), Strict: r.flag(), Faults: llm.Fault(r.IntN(64)), Wider: r.IntN(1 << MaxAttempts),
 		Idle: time.Duration(r.IntN(1e9)) * time.Millisecond, Attempt: time.Duration(r.IntN(1e9)) * time.Millisecond, Deadline: time.UnixMilli(r.Int64N(1 << 45)),
 	}
 }

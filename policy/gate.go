@@ -17,6 +17,9 @@ func (p *Policy) gate(req *Request, plan *Plan) metadata.Gate {
 		// while it is held and complete, and Envoy 1.40 crashes.
 		Hold: p.ResponseGate && !req.Multiplexed && len(plan.Attempts) > 1 && (p.Failover.Reset || p.Failover.Timeout),
 	}
+	if g.Hold {
+		g.Faults, g.Wider = p.Failover.Faults, plan.wider
+	}
 	if p.watchesIdle(len(plan.Attempts)) {
 		g.Idle = p.StreamIdleTimeout
 	}

@@ -255,7 +255,7 @@ func TestFailover(t *testing.T) {
 	f := func(list, want string) {
 		t.Helper()
 		got := newWorld().load(t, "on_http_request: [{type: ai-gateway, config: {"+list+"}}]").Failover
-		if got := fmt.Sprint(got.Statuses, got.ConnectFailure, got.Reset, got.Timeout); got != want {
+		if got := fmt.Sprint(got.Statuses, got.ConnectFailure, got.Reset, got.Timeout, got.Faults); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", list, got, want)
 		}
 	}
@@ -266,12 +266,13 @@ func TestFailover(t *testing.T) {
 		}
 		return strings.Trim(fmt.Sprint(all), "[]")
 	}
-	f(``, "[401 403 404 408 409 429 "+hundred(500)+"] true true true")
-	f(`failover_on: []`, "[] false false false")
-	f(`failover_on: [503, "503", 5xx]`, "[503 "+strings.Replace(hundred(500), " 503", "", 1)+"] false false false")
-	f(`failover_on: [4xx]`, "["+hundred(400)+"] false false false")
-	f(`failover_on: [connect_failure]`, "[] true false false")
-	f(`failover_on: [reset, 400, timeout]`, "[400] false true true")
+	f(``, "[401 402 403 404 408 409 410 429 "+hundred(500)+"] true true true 63")
+	f(`failover_on: []`, "[] false false false 0")
+	f(`failover_on: [503, "503", 5xx]`, "[503 "+strings.Replace(hundred(500), " 503", "", 1)+"] false false false 0")
+	f(`failover_on: [4xx]`, "["+hundred(400)+"] false false false 0")
+	f(`failover_on: [connect_failure]`, "[] true false false 0")
+	f(`failover_on: [timeout, reset, unknown_model, context_length]`, "[] false true true 40")
+	f(`failover_on: [reset, 400, timeout]`, "[400] false true true 0")
 }
 
 // A policy's version is that of everything it was made from.

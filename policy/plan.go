@@ -55,6 +55,9 @@ type Plan struct {
 	// Policy.Header.
 	Withheld []string
 
+	// wider has a bit for each attempt that is set if a later one may take a longer prompt.
+	wider int
+
 	mixed    []mixedHeader
 	attempts [metadata.MaxAttempts]Attempt
 	// Memory for the attempts' edits, and for those of one attempt against the
@@ -251,7 +254,25 @@ func (p *Policy) attempts(out *Plan, choices []choice, req *Request, shaped *sha
 		}
 		out.Attempts = append(out.Attempts, a)
 	}
+	out.wider = wider(tries, choices)
 	return nil
+}
+
+// wider returns a bit for each attempt, which is set if one after it may take a longer prompt:
+// that of another provider, or of a model whose window is larger or unknown.
+func wider(tries []try, choices []choice) int {
+	out := 0
+	for i := range tries {
+		c := &choices[tries[i].choice]
+		for _, later := range tries[i+1:] {
+			next := &choices[later.choice]
+			if next.provider != c.provider || next != c && (next.window == 0 || next.window > c.window) {
+				out |= 1 << i
+				break
+			}
+		}
+	}
+	return out
 }
 
 // tries appends the attempts in the order of preference.

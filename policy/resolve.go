@@ -23,11 +23,12 @@ type choice struct {
 	id       string // the model's id, or the client's own words where it is not known
 	sent     string
 	drop     map[string]bool
+	window   int               // max_context_window, in tokens; 0 is unknown
 	view     *expression.Model // nil where no strategy looks at it
 }
 
 func (m *model) choice() choice {
-	return choice{provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported, view: m.view}
+	return choice{window: m.config.MaxContextWindow, provider: m.provider, id: m.id, sent: m.sent, drop: m.unsupported, view: m.view}
 }
 
 // drops reports whether a body for this choice must not have a key.

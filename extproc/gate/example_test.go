@@ -11,7 +11,7 @@ import (
 // nothing yet, so the next attempt can follow.
 func ExampleJudge() {
 	var judge gate.Judge
-	judge.Reset(llm.KindChat, true)
+	judge.Reset(llm.KindChat, true, llm.NoFault)
 	verdict := judge.Headers(200, "text/event-stream", "", false)
 	fmt.Println(verdict == llm.Undecided)
 

@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 		{"error object, the request is wrong", "chat", true, stream, `data: {"object":"error","message":"no","type":"BadRequestError"}` + "\n\n", "pass", ""},
 		{"comments", "chat", true, stream, ": OPENROUTER PROCESSING\n\n:\n\n", "hold", "empty"},
 		{"events without a type", "chat", true, "text/plain", `data: {"error":"no"}` + "\n\n", "error", ""},
-		{"document for a stream", "chat", true, json, `{"choices":[{}]}`, "pass", ""},
+		{"document for a stream", "chat", true, json, `{"choices":[{"message":{"content":"hi"}}]}`, "pass", ""},
 
 		{"created", "responses", true, stream, "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"output\":[]}}\n\n", "hold", "empty"},
 		{"item added", "responses", true, stream, `data: {"type":"response.output_item.added","item":{}}` + "\n\n", "hold", "empty"},
@@ -82,18 +82,20 @@ func TestJudge(t *testing.T) {
 		{"refusal", "messages", true, stream, `data: {"type":"message_delta","delta":{"stop_reason":"refusal"}}` + "\n\n", "pass", ""},
 		{"overloaded", "messages", true, stream, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n", "error", ""},
 
-		{"document", "chat", false, json, `{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[`, "pass", ""},
+		{"document", "chat", false, json, `{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"message":{"content":"hi"},"finish_reason":"stop"}`, "pass", ""},
+		{"half a choice", "chat", false, json, `{"choices":[{"message":{"content":"hi"}`, "hold", "wrong"},
+		{"a choice that ended with an error", "chat", false, json, `{"choices":[{"message":{"content":"hi"},"finish_reason":"error"}]}`, "error", ""},
 		{"error", "chat", false, json, ` {"error" : {"message":"no"}}`, "error", ""},
-		{"no error", "responses", false, json, `{"id":"r","object":"response","created_at":1,"status":"completed","error":null,"incomplete_details":null`, "pass", ""},
-		{"failed", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"server_error"}`, "error", ""},
+		{"no error", "responses", false, json, `{"id":"r","object":"response","created_at":1,"status":"completed","error":null,"incomplete_details":null,"output":[{"type":"reasoning"}`, "pass", ""},
+		{"failed", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"server_error"}`, "hold", "error"},
 		{"failed for no reason", "responses", false, json, `{"id":"r","status":"failed","error":null,"output":[]}`, "error", ""},
 		{"failed, and cut", "responses", false, json, `{"id":"r","object":"response","status":"failed"`, "hold", "error"},
-		{"failed by the prompt", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"invalid_prompt"}`, "pass", ""},
+		{"failed by the prompt", "responses", false, json, `{"id":"r","object":"response","status":"failed","error":{"code":"invalid_prompt"}}`, "pass", ""},
 		{"error object", "chat", false, json, `{"object":"error","message":"no","type":"InternalServerError","code":500}`, "error", ""},
 		{"error object, the request is wrong", "chat", false, json, `{"object":"error","message":"no","type":"BadRequestError","param":null}`, "pass", ""},
 		{"an error of many keys", "chat", false, json, `{"object":"error"` + strings.Repeat(`,"id":1`, 40) + `}`, "error", ""},
 		{"error of messages", "messages", false, json, `{"type":"error","error":{"type":"overloaded_error"}}`, "error", ""},
-		{"message", "messages", false, json, `{"id":"msg","type":"message","role":"assistant"`, "pass", ""},
+		{"message", "messages", false, json, `{"id":"msg","type":"message","role":"assistant","content":[{"type":"text","text":"hi"}`, "pass", ""},
 		{"half", "chat", false, json, `{"id":"x","obj`, "hold", "wrong"},
 		{"frame only", "chat", false, json, `{"id":"x"}`, "empty", ""},
 		{"empty object", "json", false, json, `{}`, "empty", ""},
@@ -101,20 +103,20 @@ func TestJudge(t *testing.T) {
 		{"space", "chat", false, json, "  \n", "hold", "empty"},
 		{"text", "chat", false, json, "upstream connect error", "wrong", ""},
 		{"a page without a type", "chat", false, "", "<!doctype html>", "wrong", ""},
-		{"byte order mark", "chat", false, json, "\xef\xbb\xbf{\"choices\":[", "pass", ""},
+		{"byte order mark", "chat", false, json, "\xef\xbb\xbf{\"choices\":[{\"text\":\"hi\"}", "pass", ""},
 		{"type by itself", "messages", false, json, `{"type":"error","request_id":"x","error":{"type":"api_error"}}`, "error", ""},
 		{"type without an error", "messages", false, json, `{"type":"error"}`, "error", ""},
 		{"string", "", false, json, `"hello"`, "pass", ""},
 		{"text that says it is a page", "", false, "text/html", "hello", "pass", ""},
 		{"page", "", false, "text/html", "\n<!doctype html>", "wrong", ""},
-		{"many keys", "chat", false, json, "{" + strings.Repeat(`"id":1,`, 40), "pass", ""},
-		{"list", "json", false, json, `[{"embedding":`, "pass", ""},
-		{"choices are none", "chat", false, json, `{"choices":[]}`, "pass", ""},
+		{"many keys", "chat", false, json, "{" + strings.Repeat(`"id":1,`, 40), "hold", "wrong"},
+		{"list", "json", false, json, `[{"embedding":[0.5]}`, "pass", ""},
+		{"choices are none", "chat", false, json, `{"choices":[]}`, "empty", ""},
 	} {
 		t.Run(string(c.kind)+": "+c.name, func(t *testing.T) {
 			for _, size := range []int{1, len(c.body)/2 + 1, len(c.body) + 1} {
 				var j Judge
-				j.Reset(c.kind, c.stream)
+				j.Reset(c.kind, c.stream, llm.NoFault)
 				v := j.Headers(200, c.media, "", false)
 				if v != llm.Undecided {
 					t.Fatalf("headers: %v", v)
@@ -178,7 +180,7 @@ func TestHeaders(t *testing.T) {
 		{"", false, 200, "audio/mpeg", "", true, "empty"},
 	} {
 		var j Judge
-		j.Reset(c.kind, c.stream)
+		j.Reset(c.kind, c.stream, llm.NoFault)
 		if v := j.Headers(c.status, c.media, c.encoding, c.end); v != names[c.want] {
 			t.Errorf("%+v: verdict %d", c, v)
 		}
@@ -188,7 +190,7 @@ func TestHeaders(t *testing.T) {
 func TestHeldIsBounded(t *testing.T) {
 	for _, piece := range []string{": " + strings.Repeat("x", 1000) + "\n\n", strings.Repeat("x", 1000)} {
 		var j Judge
-		j.Reset("chat", true)
+		j.Reset("chat", true, llm.NoFault)
 		j.Headers(200, "text/event-stream", "", false)
 		n := 0
 		for j.Data([]byte(piece), false) == llm.Undecided {
@@ -211,12 +213,12 @@ func TestJudgedAtTheLimit(t *testing.T) {
 		{"text/event-stream", []string{strings.Repeat(": wait\n\n", MaxHeld/8), ":\n\n"}, "empty"},
 		{"text/event-stream", []string{strings.Repeat("data: [DONE]\n\n", MaxHeld/8)}, "empty"},
 		{"application/json", []string{strings.Repeat(" ", MaxHeld), " "}, "empty"},
-		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{}}`}, "error"},
-		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{}}`, ""}, "error"},
+		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{"code":500}}`}, "error"},
+		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2) + `","error":{"code":500}}`, ""}, "error"},
 		{"application/json", []string{`{"id":"` + strings.Repeat("x", MaxHeld/2), strings.Repeat("x", MaxHeld/2), ""}, "pass"},
 	} {
 		var j Judge
-		j.Reset("chat", true)
+		j.Reset("chat", true, llm.NoFault)
 		v := j.Headers(200, c.media, "", false)
 		for i := 0; i < len(c.chunks) && v == llm.Undecided; i++ {
 			v = j.Data([]byte(c.chunks[i]), i == len(c.chunks)-1)
@@ -290,7 +292,7 @@ func TestEndIsBounded(t *testing.T) {
 func TestManyChunks(t *testing.T) {
 	for _, piece := range []string{" ", "x", `"id":1,`} {
 		var j Judge
-		j.Reset("chat", false)
+		j.Reset("chat", false, llm.NoFault)
 		j.Headers(200, "application/json", "", false)
 		v := j.Data([]byte(`{"id":"`), false)
 		read := 0
@@ -322,7 +324,7 @@ func FuzzJudge(f *testing.F) {
 		for _, kind := range []llm.ResponseKind{llm.KindChat, llm.KindResponses, llm.KindMessages, llm.KindJSON} {
 			judge := func(size int) llm.Verdict {
 				var j Judge
-				j.Reset(kind, stream)
+				j.Reset(kind, stream, llm.NoFault)
 				v := j.Headers(200, media, "", false)
 				for rest := body; v == llm.Undecided; {
 					n := min(size, len(rest))

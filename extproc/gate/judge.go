@@ -11,18 +11,19 @@ import (
 const MaxHeld = 64 << 10
 
 // Judge reads the beginning of one response and decides whether it has content or is a
-// failure disguised as success: see llm.Verdict. Call Reset before each response, Headers
+// failure: see llm.Verdict. Call Reset before each response, Headers
 // with its status and headers, and then Data with each chunk of the body until the
 // verdict is no longer llm.Undecided. A Judge holds at most MaxHeld bytes.
 //
 // For example, a response with status 200 whose first event is an error is an
 // llm.ErrorResponse, and the next attempt follows.
 type Judge struct {
-	kind   llm.ResponseKind
+	judge  llm.Judge
 	stream bool // the client may have asked for events
 
 	events bool // the response is a stream of events
 	page   bool // the response says that it is HTML
+	failed bool // the response has a status of failure
 	held   int
 	body   []byte // of a response that is not a stream
 	next   int    // the length at which body is read again
@@ -33,9 +34,9 @@ type Judge struct {
 const keep = 8 << 10
 
 // Reset prepares j for a response of this kind. stream is set if the client may have
-// asked for events.
-func (j *Judge) Reset(kind llm.ResponseKind, stream bool) {
-	*j = Judge{kind: kind, stream: stream, body: again(j.body), reader: j.reader}
+// asked for events. faults are those after which another attempt can help.
+func (j *Judge) Reset(kind llm.ResponseKind, stream bool, faults llm.Fault) {
+	*j = Judge{judge: llm.Judge{Kind: kind, Faults: faults}, stream: stream, body: again(j.body), reader: j.reader}
 	j.reader.reset()
 }
 
@@ -50,27 +51,33 @@ func again(b []byte) []byte {
 // Headers judges the status and the headers. end is set if there is no body.
 func (j *Judge) Headers(status int, contentType, encoding string, end bool) llm.Verdict {
 	if status < 200 || status > 299 {
+		if llm.HasFaults(status) && j.judge.Faults != llm.NoFault && !end && llm.Plain(encoding) {
+			j.failed = true
+			return llm.Undecided
+		}
 		return llm.Accepted // Envoy decides by the status
 	}
-	media, verdict := llm.MediaOf(contentType), llm.Undecided
+	media, verdict, kind := llm.MediaOf(contentType), llm.Undecided, j.judge.Kind
 	switch {
 	case media == llm.MediaEvents:
-		if !j.stream && j.kind != llm.KindAny {
+		if !j.stream && kind != llm.KindAny {
 			return llm.InvalidResponse
 		}
 		j.events = true
 	case media == llm.MediaUnknown, media == llm.MediaJSON:
-		if j.kind == llm.KindAny && media == llm.MediaUnknown {
+		if kind == llm.KindAny && media == llm.MediaUnknown {
 			verdict = llm.Accepted // the bytes may be anything
 		}
-	case media == llm.MediaHTML && j.kind == llm.KindAny:
+	case media == llm.MediaHTML && kind == llm.KindAny:
 		j.page = true // some servers send plain text as HTML
-	case j.kind != llm.KindAny:
+	case kind != llm.KindAny:
 		return llm.InvalidResponse
 	default:
 		verdict = llm.Accepted
 	}
 	switch {
+	case end && kind == llm.KindAny && llm.IsText(contentType):
+		return llm.Accepted // the transcript of silence
 	case end:
 		return llm.EmptyResponse
 	case !llm.Plain(encoding):
@@ -84,7 +91,7 @@ func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 	j.held += len(b)
 	v := llm.Undecided
 	if j.events {
-		v = j.reader.each(b, func(e llm.Event) llm.Verdict { return e.Judge(j.kind) })
+		v = j.reader.each(b, func(e llm.Event) llm.Verdict { return j.judge.Event(e) })
 	} else {
 		j.body = append(j.body, b...)
 		// The body is read again only when it has doubled, however small the chunks are.
@@ -98,18 +105,37 @@ func (j *Judge) Data(b []byte, end bool) llm.Verdict {
 	switch {
 	case v != llm.Undecided:
 		return v
-	case end:
+	case end && !j.failed:
 		return llm.EmptyResponse
-	case j.held > MaxHeld:
+	case end:
 		return llm.Accepted
+	case j.held > MaxHeld:
+		return j.unfinished()
 	}
 	return llm.Undecided
 }
 
-// document judges a response that is not a stream by its first keys.
+// unfinished judges a response whose content has not begun within MaxHeld: it is accepted unless
+// it has an error.
+func (j *Judge) unfinished() llm.Verdict {
+	if !j.events && !j.failed {
+		if v := j.document(true); v.Failed() && v != llm.EmptyResponse && v != llm.InvalidResponse {
+			return v
+		}
+	}
+	return llm.Accepted
+}
+
+// document judges a response that is not a stream.
 func (j *Judge) document(end bool) llm.Verdict {
 	body := bytes.TrimLeft(bytes.TrimPrefix(j.body, byteOrderMark), " \t\r\n")
 	if len(body) == 0 || !end && bytes.HasPrefix(byteOrderMark, body) {
+		return llm.Undecided
+	}
+	if j.failed {
+		if end {
+			return j.judge.Failure(body)
+		}
 		return llm.Undecided
 	}
 	if j.page {
@@ -123,13 +149,13 @@ func (j *Judge) document(end bool) llm.Verdict {
 			switch {
 			case bytes.HasPrefix(body, []byte(field)):
 				j.events, j.body = true, nil
-				return j.reader.each(body, func(e llm.Event) llm.Verdict { return e.Judge(j.kind) })
+				return j.reader.each(body, func(e llm.Event) llm.Verdict { return j.judge.Event(e) })
 			case !end && bytes.HasPrefix([]byte(field), body):
 				return llm.Undecided
 			}
 		}
 	}
-	return llm.JudgeDocument(body, end, j.kind == llm.KindAny)
+	return j.judge.Document(body, end)
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")

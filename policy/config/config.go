@@ -222,7 +222,9 @@ type GatewayConfig struct {
 	// Failures that lead to the next attempt: HTTP statuses, as numbers or strings, and
 	// causes. connect_failure is a failure of name resolution, TCP or TLS. reset is a
 	// connection that ended before the response began. timeout is per_request_timeout.
-	// Envoy does not distinguish the last two: each turns on both.
+	// Envoy does not distinguish the last two: each turns on both. invalid_key, account,
+	// region, unknown_model, unsupported_feature and context_length are errors with status
+	// 400 that another provider or model need not have.
 	FailoverOn FailoverConfig `yaml:"failover_on,omitempty"`
 	// When a provider that keeps failing is tried after all others.
 	OutlierDetection *OutlierDetectionConfig `yaml:"outlier_detection,omitempty"`

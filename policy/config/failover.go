@@ -1,11 +1,16 @@
 package config
 
-import "go.yaml.in/yaml/v4"
+import (
+	"go.yaml.in/yaml/v4"
+
+	"weir/llm"
+)
 
 // DefaultFailover returns the failures that lead to the next attempt if failover_on is
 // absent: those that the request itself did not cause.
 func DefaultFailover() FailoverConfig {
-	return FailoverConfig{"connect_failure", "reset", "timeout", "401", "403", "404", "408", "409", "429", "5xx"}
+	return FailoverConfig{"connect_failure", "reset", "timeout", "401", "402", "403", "404", "408", "409", "410", "429", "5xx",
+		llm.CauseInvalidKey, llm.CauseAccount, llm.CauseRegion, llm.CauseUnknownModel, llm.CauseUnsupportedFeature, llm.CauseContext}
 }
 
 // decodeNode decodes statuses as numbers or strings.

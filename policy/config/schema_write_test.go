@@ -48,7 +48,8 @@ var address = []schema{
 
 // failure is an entry of failover_on: 429 and "429" are the same.
 var failure = schema{"anyOf": []schema{
-	{"type": "string", "enum": []string{"connect_failure", "reset", "timeout", "4xx", "5xx"}},
+	{"type": "string", "enum": []string{"connect_failure", "reset", "timeout", "4xx", "5xx",
+		llm.CauseInvalidKey, llm.CauseAccount, llm.CauseRegion, llm.CauseUnknownModel, llm.CauseUnsupportedFeature, llm.CauseContext}},
 	{"type": "integer", "minimum": 400, "maximum": 599},
 	{"type": "string", "pattern": "^[45][0-9][0-9]$"},
 }}

@@ -186,7 +186,7 @@ func (e *entry) response(f *protofield.Fields) {
 		key, value := mapEntry(f.Bytes)
 		if string(key) != metadata.CauseHeader {
 			e.quota.Set(string(key), string(value))
-		} else if c := metadata.DecodeCause(string(value)); c.Name == CauseErrorResponse || c.Name == CauseEmptyResponse || c.Name == CauseInvalidResponse {
+		} else if c := metadata.DecodeCause(string(value)); llm.IsCause(c.Name) {
 			e.judged, e.judgedStatus = c.Name, c.Status
 		}
 	case f.Is(responseCodeDetails, protowire.BytesType):

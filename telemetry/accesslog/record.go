@@ -32,6 +32,15 @@ const (
 	CauseStatus5xx = "status_5xx"
 	// CauseRedirect: status 3xx, which is never followed.
 	CauseRedirect = "redirect"
+	// CauseAccount: status 402, or an error that says that the provider does not serve the
+	// account. CauseInvalidKey and the others are only found in errors that were held
+	// (llm.Fault).
+	CauseAccount            = llm.CauseAccount
+	CauseInvalidKey         = llm.CauseInvalidKey
+	CauseRegion             = llm.CauseRegion
+	CauseUnknownModel       = llm.CauseUnknownModel
+	CauseUnsupportedFeature = llm.CauseUnsupportedFeature
+	CauseContext            = llm.CauseContext
 	// CauseErrorResponse, CauseEmptyResponse and CauseInvalidResponse: a failure disguised as
 	// success, found while the response was held (gate.Verdict).
 	CauseErrorResponse   = llm.CauseErrorResponse
@@ -65,6 +74,8 @@ func CauseOf(status int) string {
 		return CauseRedirect
 	case status == 401 || status == 403:
 		return CauseAuth
+	case status == 402:
+		return CauseAccount
 	case status == 408 || status == 504:
 		return CauseTimeout
 	case status == 429:

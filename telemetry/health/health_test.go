@@ -123,6 +123,14 @@ var causes = map[string]accesslog.Attempt{
 	"empty":   {Cause: accesslog.CauseEmptyResponse, Status: 200},
 	"400":     {Cause: accesslog.CauseStatus4xx, Status: 400},
 	"401":     {Cause: accesslog.CauseAuth, Status: 401},
+	"402":     {Cause: accesslog.CauseAccount, Status: 402},
+	"key":     {Cause: accesslog.CauseInvalidKey, Status: 400},
+	"account": {Cause: accesslog.CauseAccount, Status: 400},
+	"region":  {Cause: accesslog.CauseRegion, Status: 400},
+	"unknown": {Cause: accesslog.CauseUnknownModel, Status: 400},
+	"feature": {Cause: accesslog.CauseUnsupportedFeature, Status: 400},
+	"context": {Cause: accesslog.CauseContext, Status: 400},
+	"410":     {Cause: accesslog.CauseStatus4xx, Status: 410},
 	"404":     {Cause: accesslog.CauseStatus4xx, Status: 404},
 	"408":     {Cause: accesslog.CauseTimeout, Status: 408},
 	"409":     {Cause: accesslog.CauseStatus4xx, Status: 409},
@@ -205,6 +213,7 @@ func TestTracker(t *testing.T) {
 	f("500 500 500 500 500", "status_5xx for 5")
 	f("500 refused reset cut 302", "redirect for 5")
 	f("401 401 401 401 401", "auth for 5")
+	f("402 key region account 402", "account for 5")
 	f("500 500 500 500 ok 500 500 500 500", "")
 	f("timeout timeout", "")
 	f("timeout timeout timeout", "timeout for 5")
@@ -216,6 +225,7 @@ func TestTracker(t *testing.T) {
 
 	// What says nothing, and what says that all is well.
 	f("404 404 404 404 404 404", "")
+	f("unknown feature context 410 unknown feature context 410", "")
 	f("400 408 409 gone other 400 408 409 gone other 408 408 408 408", "")
 	f("500 500 500 500 404 500", "status_5xx for 5")
 	f("500 500 500 500 left 500", "")

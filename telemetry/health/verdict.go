@@ -30,8 +30,9 @@ func (v verdict) weight() int {
 
 // judge returns the effect of an attempt on its cluster's health. A failure that does
 // not lead to a further attempt is not a reason to start elsewhere. The statuses 404,
-// 408 and 409, all statuses that refuse the request itself, and a response without
-// content have no effect: another model, or another request, may succeed.
+// 408, 409 and 410, all statuses that refuse the request itself, a response without
+// content, and the faults of a model (llm.Fault) have no effect: another model, or another
+// request, may succeed.
 func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 	counts, v := false, failure
 	switch a.Cause {
@@ -43,6 +44,10 @@ func judge(a *accesslog.Attempt, f policy.Failover) verdict {
 		}
 	case accesslog.CauseRedirect, accesslog.CauseErrorResponse, accesslog.CauseInvalidResponse:
 		counts = true // the next attempt follows in any case
+	case accesslog.CauseInvalidKey, accesslog.CauseRegion:
+		counts = true // these were held, and the next attempt follows
+	case accesslog.CauseAccount:
+		counts = a.Status != 402 || slices.Contains(f.Statuses, a.Status)
 	case accesslog.CauseConnectFailure:
 		counts = f.ConnectFailure
 	case accesslog.CauseReset:
