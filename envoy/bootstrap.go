@@ -15,6 +15,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
+	internalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	yaml "go.yaml.in/yaml/v4"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -94,6 +95,10 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		OverloadManager:        connectionLimit(cmp.Or(o.MaxConnections, MostConnections)),
 		MemoryAllocatorManager: allocator(),
 		LayeredRuntime:         runtimeLayers(),
+		// For listeners inside of Envoy, which begin tunnels through HTTP proxies.
+		BootstrapExtensions: []*corev3.TypedExtensionConfig{{
+			Name: "envoy.bootstrap.internal_listener", TypedConfig: toAny(&internalv3.InternalListener{}),
+		}},
 	}
 	limitHeap(b.OverloadManager, maxHeap)
 	if err := b.ValidateAll(); err != nil {

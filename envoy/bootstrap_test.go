@@ -194,6 +194,10 @@ overload_manager:
             value: 0.95
   buffer_factory_config:
     minimum_account_to_track_power_of_two: 16
+bootstrap_extensions:
+  - name: envoy.bootstrap.internal_listener
+    typed_config:
+      '@type': type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener
 memory_allocator_manager:
   bytes_to_release: "67108864"
   memory_release_interval: 1s

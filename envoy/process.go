@@ -166,6 +166,9 @@ func start(c Config, file string, log *slog.Logger) (*process, error) {
 		// one machine would compete.
 		"--disable-hot-restart",
 		"--log-format", logFormat,
+		// Of the lines that an access logger writes to stderr: about tunnels that a proxy
+		// refused. The default is 10 s.
+		"--file-flush-interval-msec", "1000",
 		// A drain asks every connection to close at its next response. By default it
 		// would ask a growing share of them over ten minutes.
 		"--drain-strategy", "immediate",

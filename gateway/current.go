@@ -67,6 +67,9 @@ func (g *Gateway) adoptKeys(next configuration) {
 
 // logInForce logs that a configuration is the current one.
 func (g *Gateway) logInForce(c configuration, more ...any) {
+	if name := c.Policy.ProxyVariable; name != "" {
+		more = append(more, "https_proxy_from", name)
+	}
 	g.log.Info("configuration in force", append([]any{
 		"config", g.options.ConfigFile, "version", c.Policy.Version, "clusters", len(c.Policy.Clusters), "access_keys", c.Keys.Len(),
 	}, more...)...)

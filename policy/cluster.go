@@ -24,6 +24,8 @@ type Cluster struct {
 	DialHost string
 	DialPort int
 	TLS      *ClusterTLS
+	// Proxy is where a tunnel to that host and port begins; nil: the connection is direct.
+	Proxy *HTTPSProxy `json:",omitempty"`
 	// Connections is how they are made and how long they are kept.
 	Connections Connections
 	// Set are the headers that this cluster adds to every request.
@@ -109,6 +111,14 @@ func (p *Policy) Only(needed func(*Cluster) bool) *Policy {
 		for _, h := range c.Set {
 			if h.Secret != "" {
 				out.Secrets[h.Secret] = p.Secrets[h.Secret]
+			}
+		}
+		if c.Proxy != nil {
+			if c.Proxy.Secret != "" {
+				out.Secrets[c.Proxy.Secret] = p.Secrets[c.Proxy.Secret]
+			}
+			if c.Proxy.TLS != nil {
+				out.Roots = p.Roots
 			}
 		}
 		if c.TLS == nil {

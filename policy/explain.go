@@ -62,7 +62,8 @@ type ExplainedAttempt struct {
 	Key      string   `json:"key,omitempty"` // the id of the provider's key
 	Model    string   `json:"model"`
 	URL      string   `json:"url"`
-	Headers  []string `json:"headers"` // name: value
+	Proxy    string   `json:"proxy,omitempty"` // host:port of the HTTP proxy on the way
+	Headers  []string `json:"headers"`         // name: value
 	Body     string   `json:"body"`
 	// Ejected is set if the provider, with this key, keeps failing, or limits this model:
 	// the attempt follows all others. Only a running gateway knows that.
@@ -130,6 +131,9 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		explained := ExplainedAttempt{
 			Provider: a.Cluster.Provider, Key: a.Cluster.Key, Model: a.Model,
 			URL: config.RedactQuery(a.Cluster.Base.Scheme + "://" + a.Authority + a.Path), Headers: a.headers(p, req, plan, i, headers), Body: string(body),
+		}
+		if proxy := a.Cluster.Proxy; proxy != nil {
+			explained.Proxy = proxy.Address()
 		}
 		if e := req.ejection(a); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}

@@ -34,6 +34,7 @@ func (l *loader) providers(p *Policy, g *config.GatewayConfig, at string) {
 	p.byModel = map[string][]*model{}
 	b := &clusterBuilder{loader: l, policy: p, global: g.Headers, at: at, strip: map[string]bool{}}
 	b.headers(at+"headers", g.Headers)
+	b.out = b.egress()
 	for _, e := range entries {
 		if e.path == "" && p.byName[e.base.ID] != e.out {
 			continue // a configured provider goes by its name

@@ -119,6 +119,7 @@ type clusterBuilder struct {
 	at     string
 	strip  map[string]bool
 	made   [][]*Cluster
+	out    egress
 	roots  bool // the system's trusted certificates were looked for
 }
 
@@ -169,6 +170,7 @@ func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, 
 	template := Cluster{Provider: c.ID, Base: base, ResponseHeaders: b.responseHeaders(c), forward: passes}
 	template.DialHost, template.DialPort = b.dial(base)
 	template.TLS = b.clusterTLS(c, base, path)
+	template.Proxy = b.proxy(c, base, path)
 	template.Connections = b.connections(c, base, path)
 	template.Set = b.set(c, &template, header, path)
 	if keys == nil {

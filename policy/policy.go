@@ -26,6 +26,9 @@ type Policy struct {
 	// Roots are the system's trusted certificates, PEM. It is empty if no cluster needs
 	// them.
 	Roots string
+	// ProxyVariable is the environment variable that names the proxy to the providers, if
+	// the configuration does not.
+	ProxyVariable string
 
 	// Client bounds what one connection of a client may take. EnvoyHeapBytes and
 	// WeirMemoryBytes bound the two processes; 0 is what their machine suggests.

@@ -69,7 +69,7 @@ func hosts(p *policy.Policy) int {
 	}
 	shared, own := map[host]bool{}, 0
 	for _, c := range p.Clusters {
-		if _, err := netip.ParseAddr(c.DialHost); err == nil || c.DialHost == "localhost" {
+		if _, err := netip.ParseAddr(c.DialHost); err == nil || c.DialHost == "localhost" || c.Proxy != nil {
 			own++
 			continue
 		}

@@ -28,6 +28,12 @@ func Check(p *policy.Policy) []policy.Invalid {
 		for _, out := range b.clusters(cluster) {
 			c.message(out)
 		}
+		if cluster.Proxy != nil {
+			c.message(b.tunnel(cluster))
+			for _, out := range b.proxyClusters(cluster.Proxy) {
+				c.message(out)
+			}
+		}
 	}
 	for name, value := range p.Secrets {
 		c.cluster = name

@@ -49,10 +49,7 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 		UpstreamBindConfig:        userTimeout(),
 	}
 	if c.TLS != nil {
-		out.TransportSocket = &corev3.TransportSocket{
-			Name:       "envoy.transport_sockets.tls",
-			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(b.tls(c.TLS))},
-		}
+		out.TransportSocket = b.tlsSocket(c.TLS)
 	}
 	b.protocol(out, b.upstreamProtocol(c))
 	behind := b.resolve(out, c)
@@ -65,11 +62,21 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	return append(behind, out)
 }
 
+// tlsSocket returns the transport socket of connections with TLS.
+func (b *builder) tlsSocket(t *policy.ClusterTLS) *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name:       "envoy.transport_sockets.tls",
+		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: b.pack(b.tls(t))},
+	}
+}
+
 // resolve configures how Envoy finds the cluster's hosts, and returns the additional
 // clusters that this needs.
 func (b *builder) resolve(out *clusterv3.Cluster, c *policy.Cluster) []*clusterv3.Cluster {
 	_, err := netip.ParseAddr(c.DialHost)
 	switch {
+	case c.Proxy != nil:
+		b.tunneled(out, c)
 	case err == nil:
 		fixed(out, endpoint(c.DialHost, c.DialPort))
 	case c.DialHost == "localhost":

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 
@@ -43,19 +44,27 @@ const decisionTimeout = 10 * time.Second
 // the retiring policies stay, for requests that were planned with them.
 func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, error) {
 	b := &builder{policy: p, options: o}
-	set := Set{}
+	set := Set{Listeners: []types.Resource{b.listener()}}
 	seen := map[string]bool{}
+	addClusters := func(clusters []*clusterv3.Cluster) {
+		for _, cluster := range clusters {
+			if !seen[cluster.Name] {
+				seen[cluster.Name] = true
+				set.Clusters = append(set.Clusters, cluster)
+			}
+		}
+	}
 	for _, from := range append([]*policy.Policy{p}, retiring...) {
 		if from.Roots != "" && !seen[rootsSecret] {
 			seen[rootsSecret] = true
 			set.Secrets = append(set.Secrets, authorities(rootsSecret, from.Roots))
 		}
 		for _, c := range from.Clusters {
-			for _, cluster := range b.clusters(c) {
-				if !seen[cluster.Name] {
-					seen[cluster.Name] = true
-					set.Clusters = append(set.Clusters, cluster)
-				}
+			addClusters(b.clusters(c))
+			if c.Proxy != nil && !seen[tunnelName(c)] {
+				seen[tunnelName(c)] = true
+				addClusters(b.proxyClusters(c.Proxy))
+				set.Listeners = append(set.Listeners, b.tunnel(c))
 			}
 		}
 		for name, value := range from.Secrets {
@@ -76,7 +85,6 @@ func Resources(p *policy.Policy, retiring []*policy.Policy, o Options) (Set, err
 	}
 	set.Clusters = append(set.Clusters, b.noPlan(), refusing())
 	set.Routes = []types.Resource{b.routes()}
-	set.Listeners = []types.Resource{b.listener()}
 	return set, b.err
 }
 

@@ -140,6 +140,9 @@ func readable(e policy.Explanation) string {
 			fmt.Fprintf(&b, ", key %s", a.Key)
 		}
 		fmt.Fprintf(&b, "\n   %s %s\n", e.Method, a.URL)
+		if a.Proxy != "" {
+			fmt.Fprintf(&b, "   through the proxy %s\n", a.Proxy)
+		}
 		for _, h := range a.Headers {
 			fmt.Fprintf(&b, "   %s\n", gatewayName.ReplaceAllString(h, "$1…"))
 		}

@@ -53,6 +53,15 @@ type Config struct {
 	// Maps the host:port of a base URL to the host:port to connect to. Host name, SNI
 	// and :authority of the request do not change.
 	ConnectTo map[string]string `yaml:"connect_to,omitempty"`
+	// HTTP proxy through which providers with https are reached (CONNECT), such as
+	// http://proxy.internal:3128. User and password before @ may be secrets. If absent,
+	// the environment variable HTTPS_PROXY is read; an empty string means none.
+	HTTPSProxy *Template `yaml:"https_proxy,omitempty"`
+	// Hosts that are reached without the proxy: names (with their subdomains), names that
+	// begin with a dot (subdomains only), IP addresses, ranges, each also with :port, or
+	// *. Loopback addresses never go through it. If absent, the environment variable
+	// NO_PROXY is read.
+	NoProxy []string `yaml:"no_proxy,omitempty"`
 	// Limits on what clients use of the gateway at the same time.
 	Limits LimitsConfig `yaml:"limits,omitempty"`
 	// The traffic policy: at most one ai-gateway action.
@@ -291,6 +300,9 @@ type ProviderConfig struct {
 	// Headers of requests to this provider. They replace those of the action. Values
 	// may contain ${…}.
 	Headers map[string]Template `yaml:"headers,omitempty"`
+	// HTTP proxy through which this provider is reached, in place of the one of all
+	// providers. An empty string means none.
+	HTTPSProxy *Template `yaml:"https_proxy,omitempty"`
 	// How the provider's certificate is verified, and the client certificate for the
 	// provider.
 	TLS *TLSConfig `yaml:"tls,omitempty"`
