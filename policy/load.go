@@ -190,6 +190,7 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 	p.Listen = l.listen()
 	p.AdminListen = l.adminListen(p.Listen)
 	p.ListenTLS = l.listenTLS()
+	p.CORS = l.cors()
 	p.Proxies = l.proxies()
 	p.MaxBodyBytes = config.DefaultMaxBodyBytes
 	if cfg.MaxBodyBytes != 0 {

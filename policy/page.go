@@ -22,7 +22,7 @@ func (p *Policy) AdmitPage(authority, origin string) error {
 		return nil
 	case !NamedInside(authority):
 		return llm.Errorf(llm.InvalidAPIKey, "without access_keys, the gateway serves this machine only, and %.64q may be the name of someone else: use http://127.0.0.1, add access_keys, or set allow_anonymous: true", authority)
-	case !ownPage(origin):
+	case !ownPage(origin) && !p.CORS.allows(origin):
 		return llm.Errorf(llm.InvalidAPIKey, "without access_keys, the gateway serves this machine only, and not the web page %.64q: add access_keys, or set allow_anonymous: true", origin)
 	}
 	return nil

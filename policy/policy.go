@@ -38,6 +38,7 @@ type Policy struct {
 	Listen      []string // not empty
 	AdminListen string
 	// ListenTLS is nil where the listener for clients speaks plain HTTP.
+	CORS      *CORS // nil: no page of another origin may read a response
 	ListenTLS *ListenTLS
 	Proxies   Proxies
 	// Expiries are the files of certificates in use, in the order of the loader.

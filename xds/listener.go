@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -158,7 +159,11 @@ func (b *builder) clientHTTP2() *corev3.Http2ProtocolOptions {
 // httpFilters returns the filters in the order in which a request passes them; a
 // response passes them in the opposite order.
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
-	filters := []*hcmv3.HttpFilter{b.httpFilter(decideFilter, b.decisionProcessor())}
+	var filters []*hcmv3.HttpFilter
+	if b.policy.CORS != nil {
+		filters = append(filters, b.httpFilter(corsFilter, &corsv3.Cors{}))
+	}
+	filters = append(filters, b.httpFilter(decideFilter, b.decisionProcessor()))
 	if b.policy.Telemetry {
 		filters = append(filters,
 			b.httpFilter(usageFilter, b.usage()),
@@ -235,6 +240,10 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 		}
 		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), headerIs(metadata.StreamHeader, exactly(strconv.Itoa(attempts))))
 	}
+	settings := b.returnedHeaders()
+	if p.CORS != nil {
+		settings[corsFilter] = b.pack(b.corsPolicy())
+	}
 	return &routev3.RouteConfiguration{
 		Name:             RouteName,
 		ValidateClusters: boolean(false),
@@ -248,8 +257,8 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 			// of a response for a client that reads slowly.
 			RequestBodyBufferLimit:  wrapperspb.UInt64(uint64(p.MaxBodyBytes + bodySlack)),
 			ResponseHeadersToRemove: []string{metadata.CauseHeader},
-			TypedPerFilterConfig:    b.returnedHeaders(),
-			ResponseHeadersToAdd: append(gatewayHeaders(),
+			TypedPerFilterConfig:    settings,
+			ResponseHeadersToAdd: append(b.responseHeaders(),
 				setHeader(metadata.ProviderHeader, "%CLUSTER_METADATA("+metadata.ClusterMetadata+":"+metadata.ProviderField+")%"),
 				setHeader(metadata.ModelHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.ModelField+")%"),
 				setHeader(metadata.RejectedHeader, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"+metadata.RejectedField+")%"),
@@ -269,6 +278,14 @@ func gatewayHeaders() []*corev3.HeaderValueOption {
 		},
 		setHeader(metadata.AttemptsHeader, "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
 	}
+}
+
+// responseHeaders are added to the responses of routes.
+func (b *builder) responseHeaders() []*corev3.HeaderValueOption {
+	if b.policy.CORS == nil {
+		return gatewayHeaders()
+	}
+	return append(gatewayHeaders(), varyOrigin())
 }
 
 func (b *builder) route(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) *routev3.Route {

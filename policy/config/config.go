@@ -20,6 +20,9 @@ type Config struct {
 	// Certificate for TLS connections of clients. If absent, clients connect with plain
 	// HTTP.
 	TLS *ListenTLSConfig `yaml:"tls,omitempty"`
+	// Web pages of other origins that may send requests (CORS). If absent, no response has
+	// a header that lets a page read it.
+	CORS *CORSConfig `yaml:"cors,omitempty"`
 	// Proxies in front of the gateway, as IP addresses or ranges. For a connection from
 	// one of them, the client's address is the last address in X-Forwarded-For that is
 	// not in this list. Otherwise, it is the address of the connection.
@@ -72,6 +75,15 @@ type Config struct {
 	// Maximum time that running requests get to finish when the gateway stops, 1ms to
 	// 24h.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout,omitempty"`
+}
+
+// CORSConfig is which web pages of other origins may send requests.
+type CORSConfig struct {
+	// Origins of the pages: scheme://host or scheme://host:port; https://*.example.com for
+	// all hosts below example.com; * for every page.
+	Origins []string `yaml:"origins"`
+	// How long a browser remembers that a page may, 1s to 24h.
+	MaxAge time.Duration `yaml:"max_age,omitempty"`
 }
 
 // AdminConfig is the listener for operators.
@@ -438,6 +450,7 @@ const (
 	DefaultPerRequestTimeout = 3 * time.Minute
 	DefaultTotalTimeout      = 6 * time.Minute
 	DefaultStreamIdleTimeout = 5 * time.Minute
+	DefaultCORSMaxAge        = 10 * time.Minute
 	DefaultShutdownTimeout   = 10 * time.Second
 	DefaultAccessLog         = "stdout"
 	DefaultWindow            = time.Minute

@@ -90,6 +90,9 @@ func (e *entry) cause() string {
 	return CauseOf(e.status)
 }
 
+// preflight is the details of Envoy's response to the preflight request of a web page.
+const preflight = "cors_response"
+
 // plain cuts Envoy's response code details before the part that may contain text of
 // the request
 // (https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details).

@@ -373,6 +373,8 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		if e.status >= 400 { // the list of models is a response, too
 			out.Code, out.Cause = strings.TrimPrefix(e.details, metadata.DetailsPrefix), CauseRefused
 		}
+	case e.attempts == 0 && e.details == preflight:
+		out.Operation = "preflight"
 	case e.attempts == 0:
 		out.Cause, out.Rejected = CauseRejected, plain(e.details)
 	case e.redirected():
