@@ -1,6 +1,6 @@
 // Package gateway is the running product. It loads a configuration, publishes its
 // resources to Envoys, adopts it for new requests, and retires what only the previous
-// configuration needed. It owns every goroutine of the process.
+// configuration needed. It starts and ends what runs in the process.
 //
 // It makes no decisions about requests: package policy compiles a configuration and
 // plans requests, xds builds Envoy's resources, and extproc replies to Envoy. It changes

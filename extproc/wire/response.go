@@ -171,7 +171,7 @@ func (r *Response) measure() (room, outside int, err error) {
 	for _, m := range r.Metadata {
 		room += aroundItem + len(m.Namespace) + len(m.Struct)
 		for _, f := range m.Fields {
-			room += aroundItem + len(f.Key) + len(f.Value.str) + len(f.Value.raw)
+			room += aroundItem + len(f.Key) + len(f.Value.str)
 		}
 	}
 	return room, outside, err
@@ -358,8 +358,6 @@ func (e *encoder) namespace(n *Metadata) {
 			e.text(protofield.ValueString, f.Value.str, "a metadata value")
 		case protofield.ValueNumber:
 			e.number(f.Value.num)
-		case rawValue:
-			e.raw(f.Value.raw)
 		default:
 			e.varint(0)
 			e.tag(protofield.ValueNull, protowire.VarintType)

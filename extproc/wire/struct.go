@@ -10,10 +10,6 @@ import (
 	"weir/internal/protofield"
 )
 
-// rawValue is a kind of Value besides the fields of google.protobuf.Value: a whole
-// encoded one.
-const rawValue protowire.Number = -1
-
 // scalar is the result of a search for one field in google.protobuf.Structs. It is shown
 // every place where the field can be, in wire order. The last one counts, as for a
 // parser that builds the whole message.
@@ -108,7 +104,6 @@ type Value struct {
 	kind protowire.Number
 	str  string
 	num  float64
-	raw  []byte
 }
 
 // String is a string value. It must be UTF-8.
@@ -116,9 +111,6 @@ func String(s string) Value { return Value{kind: protofield.ValueString, str: s}
 
 // Number is a number value.
 func Number(n float64) Value { return Value{kind: protofield.ValueNumber, num: n} }
-
-// Raw is an encoded google.protobuf.Value, sent unchanged.
-func Raw(encoded []byte) Value { return Value{kind: rawValue, raw: encoded} }
 
 // AppendChain appends an encoded google.protobuf.Struct with which Envoy's priority_group
 // cluster specifier sends attempt n to the n-th of these clusters. Their names must be
