@@ -14,12 +14,12 @@ import (
 // forward lists what passes to a provider in addition to the defaults.
 type forward struct{ headers, query, body *body.NameSet }
 
-// queryParams pass to every provider, where the base URL and the configuration
-// do not set them: Azure's api-version, beta of Anthropic's SDKs, and what the
-// lists of OpenAI's and Anthropic's APIs take.
-var queryParams = body.NamesOf([]string{
-	"api-version", "beta", "include", "include[]", "limit", "order", "after", "before", "after_id", "before_id", "starting_after",
-})
+// queryParams pass to every provider, where the base URL and the configuration do not set
+// them; storedParams also do with operations on what a provider stores.
+var (
+	queryParams  = body.NamesOf(llm.QueryParams())
+	storedParams = body.NamesOf(llm.StoredQueryParams())
+)
 
 // heldBack are query parameters that never pass: some servers (Rails, Google's APIs, OData)
 // use them as the method or as headers of the request. Names are folded.
@@ -29,9 +29,6 @@ var heldBack = map[string]bool{
 }
 
 var foldParam = strings.NewReplacer("-", "", "_", "", ".", "", "$", "", " ", "")
-
-// storedParams pass with operations on what a provider stores, as do queryParams.
-var storedParams = body.NamesOf([]string{"purpose", "filter", "name", llm.StreamField, "include_obfuscation"})
 
 // takes reports whether a client's query parameter passes. The name is decoded
 // and in lower case.

@@ -29,6 +29,7 @@ var vocabulary = []struct{ what, pattern string }{
 	{"a member of a request", `\b(max_tokens|max_completion_tokens|stream_options|response_format|tool_calls|image_url)\b`},
 	{"a member of a response", `\b(owned_by|has_more|created_at|choices|finish_reason|stop_reason|sequence_number)\b`},
 	{"a member of an API", `^(model|models|stream|messages|usage|delta|prompt|input)$`},
+	{"a query parameter of an API", `^(api-version|after_id|before_id|starting_after|include\[\]|include_obfuscation)$`},
 	{"JSON of an API", `"(error|type|object|model|models|messages|usage)"\s*:`},
 	{"JSON of an API", `json:"(object|usage|choices|delta|messages|owned_by|stream_options)\b`},
 }
