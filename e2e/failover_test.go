@@ -55,6 +55,7 @@ on_http_request:
           base_url: %[1]s
           api_keys: [{value: key-of-first}]
           headers: {x-first-only: "yes", x-first-token: secret-header-of-first}
+          models: [{id: small, max_context_window: 8000}, {id: large, max_context_window: 128000}]
         - id: second
           base_url: https://second.internal/base?version=2
           api_keys: [{value: key-of-second}]
@@ -131,6 +132,18 @@ on_http_request:
 			check(t, id+":m", "2")
 		})
 	}
+	t.Run("a longer context is nowhere", func(t *testing.T) {
+		first.Reset()
+		const overflow = `{"error":{"code":"context_length_exceeded","message":"too long","type":"invalid_request_error"}}`
+		first.Script(recorder.Status(400, nil, overflow), recorder.Status(400, nil, overflow))
+		a := g.Post("/v1/chat/completions", `{"model":"first:large","models":["first:small"]}`)
+		if a.Status != 400 || a.Body != overflow || a.Header.Get("X-Weir-Attempts") != "1" {
+			t.Errorf("response %d %v %s", a.Status, a.Header, a.Body)
+		}
+		if a := g.Post("/v1/chat/completions", `{"model":"first:small","models":["first:large"]}`); a.Status != 200 || a.Header.Get("X-Weir-Model") != "large" {
+			t.Errorf("response %d %v %s", a.Status, a.Header, a.Body)
+		}
+	})
 	for _, status := range []int{400, 413, 422} {
 		t.Run(fmt.Sprint("no failover on ", status), func(t *testing.T) {
 			first.Reset()

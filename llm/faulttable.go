@@ -53,10 +53,15 @@ var faultCodes = map[string]Fault{
 
 	// Azure: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/deployment-types and
 	// https://docs.github.com/rest/models/inference (GitHub Models)
-	"deploymentnotfound":   FaultModel,
-	"unknown_model":        FaultModel,
-	"unavailable_model":    FaultModel,
-	"tokens_limit_reached": FaultContext,
+	"deploymentnotfound":               FaultModel,
+	"unknown_model":                    FaultModel,
+	"unavailable_model":                FaultModel,
+	"tokens_limit_reached":             FaultContext,
+	"model_max_prompt_tokens_exceeded": FaultContext, // GitHub Copilot
+
+	// Baidu: https://cloud.baidu.com/doc/qianfan-api/s/rmwbl43x7
+	"tokens_too_long":     FaultContext,
+	"characters_too_long": FaultContext,
 
 	// Mistral and Perplexity name the type of the error so:
 	// https://docs.mistral.ai/api, https://docs.perplexity.ai/guides/api-error-codes
@@ -106,7 +111,7 @@ var faultTexts = []struct {
 	{FaultKey, "invalid x-api-key", "Anthropic", "https://docs.anthropic.com/en/api/errors"},
 
 	{FaultAccount, "credit balance is too low", "Anthropic", "https://support.anthropic.com/en/articles/8114526"},
-	{FaultAccount, "you have reached your specified api usage limits", "Anthropic", "https://docs.anthropic.com/en/api/rate-limits"},
+	{FaultAccount, "you have reached your specified*api usage limits", "Anthropic", "https://docs.anthropic.com/en/api/rate-limits"},
 	{FaultAccount, "organization has been disabled", "Anthropic", "https://github.com/anthropics/claude-code/issues/9384"},
 	{FaultAccount, "organization has been restricted", "Groq", "https://community.groq.com"},
 	{FaultAccount, "billing hard limit has been reached", "OpenAI", "https://platform.openai.com/docs/guides/error-codes"},
@@ -115,6 +120,7 @@ var faultTexts = []struct {
 	{FaultAccount, "insufficient credits", "OpenRouter", "https://openrouter.ai/docs/api-reference/errors"},
 	{FaultAccount, "exceeded your current quota", "OpenAI, Google", "https://platform.openai.com/docs/guides/error-codes"},
 	{FaultAccount, "account is in good standing", "Alibaba", "https://help.aliyun.com/en/model-studio/error-code"},
+	{FaultAccount, "your organization must be verified", "OpenAI", "https://help.openai.com/en/articles/10910291"},
 	{FaultAccount, "account*is suspended", "Fireworks", "https://docs.fireworks.ai/guides/inference-error-codes"},
 	{FaultAccount, "please enable billing", "Google", "https://ai.google.dev/gemini-api/docs/troubleshooting"},
 
@@ -137,12 +143,15 @@ var faultTexts = []struct {
 	{FaultContext, "request too large for model", "Groq", "https://console.groq.com/docs/rate-limits"},
 	{FaultContext, "exceeded model token limit", "Moonshot", "https://platform.moonshot.ai/docs/api/chat"},
 	{FaultContext, "range of input length should be", "Alibaba", "https://help.aliyun.com/en/model-studio/error-code"},
+	{FaultContext, "model's context length is only", "vLLM", "https://github.com/vllm-project/vllm/blob/main/vllm/renderers/params.py"},
+	{FaultContext, "prompt tokens too long", "Baidu", "https://cloud.baidu.com/doc/qianfan-api/s/rmwbl43x7"},
+	{FaultContext, "greater than the context length", "LM Studio", "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/237"},
 	{FaultContext, "input is too long for requested model", "Amazon Bedrock", "https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html"},
 	{FaultContext, "too many tokens: ", "Cohere", "https://docs.cohere.com/reference/errors"},
 	{FaultContext, "`max_new_tokens` must be <=", "Text Generation Inference, Together", "https://github.com/huggingface/text-generation-inference/blob/main/router/src/validation.rs"},
 	{FaultContext, "must have less than*tokens", "Text Embeddings Inference", "https://github.com/huggingface/text-embeddings-inference/blob/main/core/src/tokenization.rs"},
 	{FaultContext, "input length exceeds the context length", "Ollama", "https://github.com/ollama/ollama/blob/main/server/routes.go"},
-	{FaultContext, "context the overflows", "LM Studio", "https://github.com/lmstudio-ai/lmstudio-bug-tracker"},
+	{FaultContext, "context the overflows", "LM Studio", "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/237"},
 	{FaultContext, "context window exceeds limit", "MiniMax", "https://platform.minimax.io/docs/api-reference/errorcode"},
 	{FaultContext, "contextwindowexceedederror", "LiteLLM", "https://docs.litellm.ai/docs/exception_mapping"},
 
@@ -173,6 +182,9 @@ var faultTexts = []struct {
 	{FaultModel, "on-demand throughput isn", "Amazon Bedrock", "https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles.html"},
 	{FaultModel, "operation does not work with the specified model", "Azure", "https://learn.microsoft.com/azure/ai-foundry/openai/reference"},
 	{FaultModel, "requested model is not supported", "GitHub Copilot", "https://docs.github.com/copilot/reference/ai-models/supported-models"},
+	{FaultModel, "requested model*does not exist", "Hugging Face", "https://huggingface.co/docs/inference-providers/index"},
+	{FaultModel, "model*is no longer available", "Google", "https://ai.google.dev/gemini-api/docs/deprecations"},
+	{FaultModel, "model*has been retired", "Azure", "https://learn.microsoft.com/azure/ai-foundry/openai/concepts/model-retirements"},
 	{FaultModel, "unable to access model", "Together", "https://docs.together.ai/docs/error-codes"},
 	{FaultModel, "not a chat model", "OpenAI", "https://platform.openai.com/docs/guides/error-codes"},
 	{FaultModel, "unknown model", "GitHub Models", "https://docs.github.com/rest/models/inference"},

@@ -224,6 +224,8 @@ func TestJudgeFaults(t *testing.T) {
 		{`{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\n \"error\": {\"message\": \"User location is not supported for the API use.\"}}"}}}`, CauseRegion},
 		{`{"error":{"message":"The model ` + "`x`" + ` has been decommissioned","type":"invalid_request_error","code":"model_decommissioned"}}`, CauseUnknownModel},
 		{`{"error":{"message":"{'error': '/chat/completions: Invalid model name passed in model=gone. Call ` + "`/v1/models`" + ` to view available models for your key.'}","type":"None","param":"None","code":"400"}}`, CauseUnknownModel},
+		{`{"error":{"message":{"error":"/chat/completions: Invalid model name passed in model=gone."},"type":"None","code":"400"}}`, CauseUnknownModel},
+		{`{"code":20012,"message":"Model does not exist. Please check it carefully.","data":null}`, CauseUnknownModel},
 		{`{"error":{"message":"gone/gone is not a valid model ID","code":400}}`, CauseUnknownModel},
 		{`{"error":{"message":"Model Not Exist","type":"invalid_request_error"}}`, CauseUnknownModel},
 		{`{"error":{"message":"registry.ollama.ai/library/tiny:1b does not support tools","type":"invalid_request_error"}}`, CauseUnsupportedFeature},

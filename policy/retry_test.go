@@ -88,3 +88,34 @@ func checkRetries(t testing.TB, plan *Plan) {
 		}
 	}
 }
+
+// After which attempts a longer prompt may be taken: the bits of the first, the second and so
+// on, from the right.
+func TestWider(t *testing.T) {
+	p := newWorld().load(t, `
+providers:
+  - id: a
+    base_url: http://a.internal
+    api_keys: [{value: k}, {value: l}]
+    models: [{id: small, max_context_window: 8000}, {id: same, max_context_window: 8000}, {id: large, max_context_window: 128000}, {id: unknown}]
+  - {id: b, base_url: http://b.internal, models: [{id: tiny, max_context_window: 1000}]}
+`)
+	for _, c := range []struct {
+		models string
+		want   int
+	}{
+		{`"a:small"`, 0b00}, // another key does not help
+		{`"a:small","a:same"`, 0b0000},
+		{`"a:large","a:small"`, 0b0000},
+		{`"a:small","a:large"`, 0b0011},
+		{`"a:small","a:unknown"`, 0b0011},
+		{`"a:unknown","a:small"`, 0b0011},
+		{`"a:large","b:tiny"`, 0b011},
+		{`"a:large","a:small","b:tiny"`, 0b01111},
+	} {
+		plan := planned(t, p, llm.EndpointAt(llm.ChatCompletionsPath), "", nil, `{"models":[`+c.models+`]}`)
+		if plan.Gate.Wider != c.want {
+			t.Errorf("%s: %b, want %b", c.models, plan.Gate.Wider, c.want)
+		}
+	}
+}
