@@ -61,7 +61,7 @@ func (b *builder) tunnel(c *policy.Cluster) *listenerv3.Listener {
 		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 			Name: "envoy.filters.network.tcp_proxy",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.pack(&tcpv3.TcpProxy{
-				StatPrefix:       "weir_tunnel",
+				StatPrefix:       "tunnel",
 				ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: proxyName(c.Proxy)},
 				TunnelingConfig:  config,
 				IdleTimeout:      duration(0), // the provider's cluster has one
