@@ -111,7 +111,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	const key = "a-long-key-of-a-client"
 	g := gatewaytest.Start(t, fmt.Sprintf(`
 access_keys: [{name: team, value: %s}]
-providers: [{id: p, base_url: %q}]
+providers: [{id: p, base_url: %q, models: []}]
 `, key, provider.URL()))
 	client := http1(t)
 	const n, burst = 100, 20

@@ -80,7 +80,8 @@ providers:
 	for _, labels := range []string{
 		`weir_requests_total{code="",operation="chat",status="2xx"} 1`,
 		`weir_requests_total{code="invalid_api_key",operation="chat",status="4xx"} 2`,
-		`weir_requests_total{code="unknown_path",operation="unknown",status="4xx"} 2`,
+		`weir_requests_total{code="unknown_path",operation="unknown",status="4xx"} 1`,
+		`weir_requests_total{code="method_not_allowed",operation="unknown",status="4xx"} 1`,
 		`weir_requests_total{code="",operation="models",status="2xx"} 1`,
 	} {
 		if series, want, _ := strings.Cut(labels, "} "); fmt.Sprint(m[series+"}"]) != want {
