@@ -148,7 +148,7 @@ func TestSteeringByLatency(t *testing.T) {
 // errors that it takes to learn of them.
 func TestSteeringByErrors(t *testing.T) {
 	t.Parallel()
-	s := steer(t, `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).randomize()", "ai.models"]`, `{"stream":true,"messages":[]}`)
+	s := steer(t, `["ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).random()", "ai.models"]`, `{"stream":true,"messages":[]}`)
 	// A third, but for chance. What fails is tried for a fraction of each window:
 	// over so many attempts that is never as much.
 	const many = 150

@@ -27,7 +27,9 @@ type Explanation struct {
 	Strategies []StrategyStep `json:"strategies,omitempty"`
 	Keys       []KeyStep      `json:"key_strategies,omitempty"`
 	// Rejected are the entries of the client's list that cannot serve the request.
-	Rejected []string           `json:"rejected,omitempty"`
+	Rejected []string `json:"rejected,omitempty"`
+	// Note says that a strategy leaves the plan without failover to another provider.
+	Note     string             `json:"note,omitempty"`
 	Error    *ExplainedError    `json:"error,omitempty"`
 	Attempts []ExplainedAttempt `json:"attempts,omitempty"`
 	// Timeouts are as the configuration writes them.
@@ -116,6 +118,7 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		return out
 	}
+	out.Note = t.note(p, plan)
 	for _, h := range headers {
 		p.Header(plan, &req.Presented, h.Name, h.Value)
 	}
@@ -157,7 +160,8 @@ type offer struct {
 	sent                   string // what the provider calls it
 	known                  bool
 	code                   llm.Code // why it is no candidate
-	keptBy                 int      // index of the strategy that kept it, -1 for none
+	by                     int      // index of the last strategy that ran for its entry, -1 for none
+	kept                   bool     // by that one
 }
 
 func (o *offer) isTried(a Attempt) bool { return a.Cluster.Provider == o.provider && a.Model == o.sent }
@@ -208,15 +212,12 @@ func (o *offer) candidate(p *Policy, t *Trace) Candidate {
 		c.By = string(o.code) + ": " + rules[o.code]
 	case len(p.strategies.models) == 0:
 		c.Kept, c.By = true, "no strategy is configured"
-	case o.keptBy >= 0:
-		c.Kept, c.By = true, t.strategies[o.keptBy].Strategy
+	case o.kept:
+		c.Kept, c.By = true, t.strategies[o.by].Strategy
+	case o.by >= 0 && slices.ContainsFunc(t.strategies, func(s StrategyStep) bool { return s.Used }):
+		c.By = "left out by " + t.strategies[o.by].Strategy
 	default:
 		c.By = "no strategy chose it"
-		for i := range t.strategies {
-			if t.strategies[i].Used {
-				c.By = "left out by " + t.strategies[i].Strategy
-			}
-		}
 	}
 	return c
 }
@@ -226,7 +227,7 @@ func (t *Trace) offer(entry string, c *choice, code llm.Code) {
 		return
 	}
 	t.offers = append(t.offers, offer{
-		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[strings.ToLower(c.id)] != nil, code: code, keptBy: -1,
+		entry: entry, provider: c.provider.id, model: c.id, sent: c.sent, known: c.provider.byModel[strings.ToLower(c.id)] != nil, code: code, by: -1,
 	})
 }
 
@@ -240,31 +241,41 @@ func (t *Trace) continues() {
 // unknown notes an entry that no provider offers.
 func (t *Trace) unknown(entry string) {
 	if t != nil {
-		t.offers = append(t.offers, offer{entry: entry, model: entry, code: llm.ModelNotFound, keptBy: -1})
+		t.offers = append(t.offers, offer{entry: entry, model: entry, code: llm.ModelNotFound, by: -1})
 	}
 }
 
-// strategy notes what a strategy chose, and whether that was used.
-func (t *Trace) strategy(source string, chosen []*expression.Model, used bool, err error) {
+// strategy begins to note what a strategy chooses.
+func (t *Trace) strategy(source string) {
+	if t != nil {
+		t.strategies = append(t.strategies, StrategyStep{Strategy: source, Chosen: []string{}})
+	}
+}
+
+// ran notes what a strategy chose for one name of the client's.
+func (t *Trace) ran(a *askedFor, chosen []*expression.Model, err error) {
 	if t == nil {
 		return
 	}
-	step := StrategyStep{Strategy: source, Used: used, Chosen: []string{}}
+	last := len(t.strategies) - 1
+	step := &t.strategies[last]
 	for _, m := range chosen {
-		step.Chosen = append(step.Chosen, m.ProviderID+":"+m.ID)
-	}
-	if err != nil {
-		step.Error = err.Error()
-	}
-	if used {
-		for i := range t.offers {
-			o := &t.offers[i]
-			if o.code == "" && slices.ContainsFunc(chosen, func(m *expression.Model) bool { return o.provider == m.ProviderID && o.model == m.ID }) {
-				o.keptBy = len(t.strategies)
-			}
+		if name := m.ProviderID + ":" + m.ID; !slices.Contains(step.Chosen, name) {
+			step.Chosen = append(step.Chosen, name)
 		}
 	}
-	t.strategies = append(t.strategies, step)
+	if err != nil && step.Error == "" {
+		step.Error = err.Error()
+	}
+	step.Used = step.Used || len(a.kept) > 0
+	for i := range t.offers {
+		o := &t.offers[i]
+		if err != nil || o.code != "" || o.entry != a.name {
+			continue
+		}
+		o.by = last
+		o.kept = len(a.kept) > 0 && slices.ContainsFunc(chosen, func(m *expression.Model) bool { return o.provider == m.ProviderID && o.model == m.ID })
+	}
 }
 
 func (t *Trace) keys(c *choice, source string, chosen []*expression.Key, err error) {

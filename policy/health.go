@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"weir/identity"
 	"weir/metadata"
 	"weir/policy/config"
+	"weir/policy/expression"
 )
 
 // Health is the state of the clusters while a request is planned. Reading it changes
@@ -59,6 +61,40 @@ func (r *Request) ejection(a *Attempt) *Ejection {
 type try struct {
 	choice  int // index
 	cluster *Cluster
+}
+
+// starts reports whether requests may start at a cluster, with a model as it is sent: it is
+// not ejected, or this request may probe it.
+func (r *Request) starts(cluster *Cluster, model string) bool {
+	key := keyID(r.Key)
+	return r.Health.Ejection(cluster.Name, key, model) == nil || r.Probe && r.Health.MayProbe(cluster.Name, key, model, r.Now)
+}
+
+// candidateHealth tells strategies which candidates of a request are ejected.
+type candidateHealth struct {
+	request *Request
+	choice  choice // that a key is chosen for
+}
+
+// ModelEjected implements expression.Health: no key of the model's provider may start.
+func (h *candidateHealth) ModelEjected(m *expression.Model) bool {
+	var surface *surface
+	var sent string
+	switch of := m.Tag.(type) {
+	case *choice:
+		surface, sent = of.surface, of.sent
+	case *model:
+		surface, sent = of.provider.serves(h.request.Endpoint), of.sent
+	}
+	if surface == nil {
+		return false
+	}
+	return !slices.ContainsFunc(surface.clusters, func(c *Cluster) bool { return h.request.starts(c, sent) })
+}
+
+// KeyEjected implements expression.Health.
+func (h *candidateHealth) KeyEjected(k *expression.Key) bool {
+	return !h.request.starts(h.choice.surface.clusters[k.Tag.(int)], h.choice.sent)
 }
 
 // order moves the attempts at ejected clusters, and those with ejected models, behind the

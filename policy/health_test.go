@@ -2,6 +2,8 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -219,5 +221,90 @@ func TestEjectedAllocations(t *testing.T) {
 	health.eject("b#1:m")
 	if after := testing.AllocsPerRun(100, func() { r.plan(t) }); after > before {
 		t.Errorf("%v allocations, %v without an ejection", after, before)
+	}
+}
+
+// TestRandomHealth tests what a strategy that ends in random makes of ejections: no request
+// starts with a model that may not, and every request has the others to fall back to.
+func TestRandomHealth(t *testing.T) {
+	for _, strategy := range []string{"ai.models.random()", "ai.models.randomize()"} {
+		p, f := withHealth(t, `
+on_http_request:
+  - type: ai-gateway
+    config:
+      only_allow_configured_providers: true
+      model_selection: {strategy: ["`+strategy+`"]}
+      api_key_selection: {strategy: ["ai.keys.random()"]}
+`+strings.NewReplacer(", {id: n}", "", "\n", "\n      ").Replace(strings.TrimRight(threeProviders, "\n")))
+		random := rand.New(rand.NewPCG(1, 2))
+		// first returns how many of 300 plans begin with each key, and how many of those probe.
+		first := func(body string, probe bool) (counts map[string]int, probes int) {
+			counts = map[string]int{}
+			for range 300 {
+				r := newPlanRequest(t, p, "", body, nil)
+				r.request.Health, r.request.Probe, r.request.Random = f, probe, random
+				plan := r.plan(t)
+				if len(plan.Attempts) != 4 {
+					t.Fatalf("%d attempts", len(plan.Attempts))
+				}
+				counts[plan.Attempts[0].Cluster.Key]++
+				if plan.Probe {
+					probes++
+				}
+			}
+			return counts, probes
+		}
+		for _, body := range []string{`{"messages":[]}`, `{"model":"m"}`} {
+			check := func(what string, probe bool, want ...string) {
+				t.Helper()
+				counts, probes := first(body, probe)
+				for _, key := range want {
+					if counts[key] < 20 {
+						t.Errorf("%s, %s: %s is first %d times", strategy, what, key, counts[key])
+					}
+				}
+				if len(counts) != len(want) || (probes > 0) != (what == "due") {
+					t.Errorf("%s, %s: %v first, %d probes, want %v", strategy, what, counts, probes, want)
+				}
+			}
+			check("all well", true, "a#1", "a#2", "b#1", "c#1")
+			f.eject("b#1")
+			check("one ejected", true, "a#1", "a#2", "c#1")
+			f.eject("a#1:long/name")
+			check("a model of a key, too", true, "a#2", "c#1")
+			f.eject("a#2")
+			check("all keys of a provider", true, "c#1")
+			f.byKey["b#1"].due = true
+			check("due", true, "b#1", "c#1")
+			check("due, but not to be probed", false, "c#1")
+			f.eject("c#1")
+			f.byKey["b#1"].due = false
+			check("all ejected", true, "a#1", "a#2", "b#1", "c#1")
+			for _, h := range f.byKey {
+				*h = fakeHealth{}
+			}
+		}
+	}
+}
+
+// Of more instances than a plan has attempts, it has those that are not ejected.
+func TestRandomHealthOfMany(t *testing.T) {
+	config := "on_http_request:\n  - type: ai-gateway\n    config:\n      model_selection: {strategy: [ai.models.random()]}\n      providers:\n"
+	for i := range 40 {
+		config += fmt.Sprintf("        - {id: p-%d, base_url: http://p-%d.internal, api_keys: [{value: k}], models: [{id: m}]}\n", i, i)
+	}
+	p, f := withHealth(t, config)
+	for i := range 37 {
+		f.eject(fmt.Sprintf("p-%d#1", i))
+	}
+	r := newPlanRequest(t, p, "", `{"model":"m"}`, nil)
+	r.request.Health, r.request.Random = f, rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		plan := r.plan(t)
+		for i, a := range plan.Attempts {
+			if well := f.byKey[a.Cluster.Key].ejection == nil; well != (i < 3) {
+				t.Fatalf("attempt %d is at %s", i+1, a.Cluster.Key)
+			}
+		}
 	}
 }

@@ -33,6 +33,9 @@ func (l *loader) places(p *Policy) map[string]config.Problem {
 	for _, e := range p.Expiries {
 		add(e.path)
 	}
+	for i := range p.strategies.modelSource {
+		add(config.IndexPath(p.strategies.path, i))
+	}
 	return out
 }
 
@@ -88,7 +91,7 @@ func (l Loaded) ProblemsOf(all []Invalid) config.Problems {
 // An expired certificate is a warning and not a problem: it must not keep another change,
 // such as the removal of a key, from taking effect.
 func (l Loaded) Warnings(now time.Time) config.Problems {
-	var out config.Problems
+	out := l.strategyWarning()
 	for _, e := range l.Policy.Expiries {
 		var text string
 		switch {

@@ -120,7 +120,7 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 	asked := entries(make([]string, 0, body.MaxModels+1), req.Body)
 	if len(asked) == 0 {
 		if byStrategy {
-			return p.autoByStrategy(dst, req, t)
+			return p.autoByStrategy(req, t)
 		}
 		dst = p.auto(dst, req.Endpoint, req.Key, t)
 		if len(dst) == 0 {
@@ -129,14 +129,16 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 		return dst, nil
 	}
 	var first rejection
-	var offers [][]choice
+	var offers []askedFor
 	some := false
 	for _, entry := range asked {
 		var why rejection
 		if byStrategy {
 			var found []choice
 			found, why = p.resolve(req.room(), math.MaxInt, entry, req.Endpoint, req.Key, t)
-			offers = append(offers, req.hold(found))
+			if found = req.hold(found); len(found) > 0 {
+				offers = append(offers, askedFor{name: entry, candidates: req.viewsOf(found)})
+			}
 		} else {
 			dst, why = p.resolve(dst, metadata.MaxAttempts, entry, req.Endpoint, req.Key, t)
 		}
@@ -159,9 +161,7 @@ func (p *Policy) choose(dst []choice, out *Plan, req *Request, t *Trace) ([]choi
 		return dst, nil
 	}
 	dst, left, err := p.filterByStrategy(dst, offers, req, t)
-	for _, i := range left {
-		out.Rejected = append(out.Rejected, asked[i])
-	}
+	out.Rejected = append(out.Rejected, left...)
 	return dst, err
 }
 

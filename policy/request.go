@@ -54,9 +54,9 @@ type Request struct {
 	// candidates are the models that strategies choose from, where they depend on the
 	// request.
 	candidates []*expression.Model
-	places     places
 	marks      []uint64 // see listed
-	found      []choice // what the client's names stand for
+	found      []choice // what the client's names stand for, and what strategies keep of it
+	health     candidateHealth
 }
 
 // Reset empties the request and keeps its memory.
@@ -66,14 +66,13 @@ func (r *Request) Reset() {
 	clear(r.candidates)
 	r.candidates = r.candidates[:0]
 	clear(r.input.Models)
-	r.places.other = nil
 	clear(r.found)
 	r.found = r.found[:0]
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Multiplexed, r.Health, r.Probe, r.Numbers = false, nil, false, nil
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random, r.Hops, r.Provider = "", "", "", "", nil, nil, "", ""
 	r.Presented.Reset()
-	r.view, r.viewed = expression.Request{}, false
+	r.view, r.viewed, r.health = expression.Request{}, false, candidateHealth{}
 }
 
 // inputs returns what expressions read.
@@ -98,7 +97,10 @@ func (r *Request) inputs(p *Policy) *expression.Input {
 		}
 		r.view.Body = r.members
 	}
-	r.input.Request, r.input.Random, r.input.Numbers = &r.view, r.Random, r.Numbers
+	r.input.Request, r.input.Random, r.input.Numbers, r.input.Health = &r.view, r.Random, r.Numbers, nil
+	if r.Health != nil {
+		r.health.request, r.input.Health = r, &r.health
+	}
 	return &r.input
 }
 

@@ -22,6 +22,7 @@ type strategies struct {
 	keys   []*expression.KeyStrategy
 	// Their sources, for Explain.
 	modelSource, keySource []string
+	path                   string // of the model strategies in the configuration
 	world                  *expression.World
 	known                  int                                   // how many models are in it
 	numbers                map[unique.Handle[identity.Model]]int // model.number
@@ -50,7 +51,8 @@ func (l *loader) compile(p *Policy, g *config.GatewayConfig, at string) {
 		return
 	}
 	l.world(p)
-	s.models = compiled(l, p, at+"model_selection.strategy", s.modelSource, s.world.Models)
+	s.path = at + "model_selection.strategy"
+	s.models = compiled(l, p, s.path, s.modelSource, s.world.Models)
 	s.keys = compiled(l, p, at+"api_key_selection.strategy", s.keySource, s.world.Keys)
 	if len(s.models) > 0 {
 		s.offered = make([][]*expression.Model, llm.EndpointCount)
@@ -176,120 +178,139 @@ func (p *Policy) Measured() (models []identity.Model, keys []string) {
 	return p.strategies.measuredModels, p.strategies.measuredKeys
 }
 
-// strategy runs the model strategies over candidates, in order, until take keeps something
-// of a result. If most is not 0, take may get only the first models of a result, at least
-// that many.
-func (p *Policy) strategy(req *Request, candidates []*expression.Model, most int, take func([]*expression.Model) bool, t *Trace) error {
-	var failures []error
+// byStrategy runs the model strategies, in order, for each of asked on its own: the first
+// that keeps some of its candidates decides for it. The candidates of all together are not
+// more than MaxCost allows for one run of a strategy, or little more.
+func (p *Policy) byStrategy(asked []askedFor, req *Request, t *Trace) error {
 	in := req.inputs(p)
-	in.Most = most
+	in.Most = p.strategies.most
+	if t != nil {
+		in.Most = 0 // the explanation lists all that is chosen
+	}
+	var failures []error
+	runs, failed, some := 0, 0, false
 	for i, s := range p.strategies.models {
-		chosen, err := s.Run(in, candidates)
-		if err != nil {
-			failures = append(failures, fmt.Errorf("model_selection.strategy[%d]: %w", i, err))
-			t.strategy(p.strategies.modelSource[i], nil, false, err)
-			continue
+		if !slices.ContainsFunc(asked, askedFor.open) {
+			break
 		}
-		kept := take(chosen)
-		t.strategy(p.strategies.modelSource[i], chosen, kept, nil)
-		if kept {
-			return nil
+		cost := 0
+		t.strategy(p.strategies.modelSource[i])
+		for k := range asked {
+			a := &asked[k]
+			if !a.open() {
+				continue
+			}
+			runs++
+			chosen, err := []*expression.Model(nil), expression.ErrCost
+			if cost <= expression.MaxCost {
+				chosen, err = s.Run(in, a.candidates)
+				cost += in.Cost
+			}
+			if err != nil {
+				if failed++; len(failures) == 0 || failures[len(failures)-1].Error() != failureOf(i, err).Error() {
+					failures = append(failures, failureOf(i, err))
+				}
+			} else {
+				a.kept = p.kept(a, chosen, req)
+				some = some || len(a.kept) > 0
+			}
+			t.ran(a, chosen, err)
 		}
 	}
-	return noChoice(failures, len(p.strategies.models), llm.NoModelsSelected, "the gateway's selection strategies left no model for this request")
+	if some {
+		return nil
+	}
+	return noChoice(failures, failed == runs, llm.NoModelsSelected, "the gateway's selection strategies left no model for this request")
+}
+
+func failureOf(strategy int, err error) error {
+	return fmt.Errorf("model_selection.strategy[%d]: %w", strategy, err)
 }
 
 // noChoice returns the error for strategies that chose nothing: StrategyFailed if all of
 // them failed.
-func noChoice(failures []error, of int, code llm.Code, message string) error {
-	if len(failures) == of {
+func noChoice(failures []error, all bool, code llm.Code, message string) error {
+	if all {
 		code, message = llm.StrategyFailed, "the gateway's selection strategies failed on this request; its operator finds why in the log"
 	}
 	return &llm.Error{Code: code, Message: message, Cause: errors.Join(failures...)}
 }
 
-// autoByStrategy lets the strategies choose from all models that may serve the request.
-func (p *Policy) autoByStrategy(dst []choice, req *Request, t *Trace) ([]choice, error) {
-	candidates, most := req.offers(p), p.strategies.most
-	if t != nil {
-		p.auto(nil, req.Endpoint, req.Key, t)
-		most = 0 // the explanation lists all that is chosen
-	}
-	if len(candidates) == 0 {
-		return nil, p.nothingFor(req)
-	}
-	err := p.strategy(req, candidates, most, func(chosen []*expression.Model) bool {
-		for _, view := range chosen {
-			m, ok := view.Tag.(*model)
-			if !ok {
+// askedFor is what the client asked for with one name, or without any.
+type askedFor struct {
+	name       string
+	candidates []*expression.Model
+	kept       []choice // by a strategy
+}
+
+// open reports whether no strategy has decided yet.
+func (a askedFor) open() bool { return len(a.kept) == 0 }
+
+// kept returns the choices of a strategy's result that can be tried, as far as a plan can be
+// long. A strategy chooses from candidates, and what it returns is checked nevertheless.
+func (p *Policy) kept(a *askedFor, chosen []*expression.Model, req *Request) []choice {
+	out := req.room()
+	for _, view := range chosen {
+		var c choice
+		switch of := view.Tag.(type) {
+		case *choice:
+			c = *of
+		case *model:
+			c = of.choice()
+			if p.admit(&c, of.configured, req.Endpoint, req.Key) != "" {
 				continue
 			}
-			// A strategy can name models that are not among the candidates.
-			c := m.choice()
-			if p.admit(&c, m.configured, req.Endpoint, req.Key) == "" {
-				dst = appendChoice(dst, c)
-			}
-			if len(dst) == metadata.MaxAttempts {
-				break
-			}
 		}
-		return len(dst) > 0
-	}, t)
-	return dst, err
+		if a.name != "" && !slices.Contains(a.candidates, view) {
+			continue
+		}
+		if out = appendChoice(out, c); len(out) == metadata.MaxAttempts {
+			break
+		}
+	}
+	return req.hold(out)
+}
+
+// autoByStrategy lets the strategies choose from all models that may serve the request.
+func (p *Policy) autoByStrategy(req *Request, t *Trace) ([]choice, error) {
+	if t != nil {
+		p.auto(nil, req.Endpoint, req.Key, t)
+	}
+	asked := [1]askedFor{{candidates: req.offers(p)}}
+	if len(asked[0].candidates) == 0 {
+		return nil, p.nothingFor(req)
+	}
+	err := p.byStrategy(asked[:], req, t)
+	return asked[0].kept, err
 }
 
 // filterByStrategy lets the strategies filter what the client asked for. The order of
-// entries stays the client's; inside an entry it is the strategy's. left are the entries
+// names stays the client's; inside one name it is the strategy's. left are the names
 // without any remaining model.
-func (p *Policy) filterByStrategy(dst []choice, asked [][]choice, req *Request, t *Trace) (out []choice, left []int, err error) {
-	places := req.placesFor(p)
-	for i, entry := range asked {
-		for k := range entry {
-			c := &entry[k]
-			if c.model().Tag == nil {
-				c.view.Tag = c
-			}
-			if places.of(c.view) < 0 {
-				places.set(c.view, i)
-				req.candidates = append(req.candidates, c.view)
-			}
+func (p *Policy) filterByStrategy(dst []choice, asked []askedFor, req *Request, t *Trace) (out []choice, left []string, err error) {
+	err = p.byStrategy(asked, req, t)
+	for i := range asked {
+		if len(asked[i].kept) == 0 {
+			left = append(left, asked[i].name)
 		}
-	}
-	most := 0
-	if len(asked) == 1 && t == nil {
-		most = p.strategies.most // the order is the strategy's
-	}
-	kept := make([][]choice, len(asked))
-	err = p.strategy(req, req.candidates, most, func(chosen []*expression.Model) bool {
-		some := false
-		for _, view := range chosen {
-			i := places.of(view)
-			if i < 0 {
-				continue
-			}
-			some = true
-			if len(kept[i]) == metadata.MaxAttempts {
-				continue // no more of it can be tried, whatever other entries bring
-			}
-			c, ok := view.Tag.(*choice)
-			if !ok {
-				c = new(choice)
-				*c = view.Tag.(*model).choice()
-				c.surface = c.provider.serves(req.Endpoint)
-			}
-			kept[i] = appendChoice(kept[i], *c)
-		}
-		return some
-	}, t)
-	for i, entry := range kept {
-		if len(entry) == 0 && len(asked[i]) > 0 {
-			left = append(left, i)
-		}
-		for _, c := range entry {
+		for _, c := range asked[i].kept {
 			dst = appendChoice(dst, c)
 		}
 	}
 	return dst, left, err
+}
+
+// viewsOf returns choices as expressions see them.
+func (r *Request) viewsOf(choices []choice) []*expression.Model {
+	from := len(r.candidates)
+	for i := range choices {
+		c := &choices[i]
+		if c.model().Tag == nil {
+			c.view.Tag = c
+		}
+		r.candidates = append(r.candidates, c.view)
+	}
+	return r.candidates[from:len(r.candidates):len(r.candidates)]
 }
 
 // model returns the choice as expressions see it.
@@ -309,6 +330,7 @@ func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 	var failures []error
 	in := req.inputs(p)
 	in.Models = append(in.Models[:0], c.model())
+	req.health.choice = *c // a copy, so that c stays on the stack
 	for i, s := range p.strategies.keys {
 		chosen, err := s.Run(in, c.provider.keyViews)
 		t.keys(c, p.strategies.keySource[i], chosen, err)
@@ -326,5 +348,5 @@ func (p *Policy) byKey(c *choice, req *Request, t *Trace) ([]*Cluster, error) {
 			return out, nil
 		}
 	}
-	return nil, noChoice(failures, len(p.strategies.keys), llm.NoModelsSelected, "the gateway's key selection strategies left no provider key for this request")
+	return nil, noChoice(failures, len(failures) == len(p.strategies.keys), llm.NoModelsSelected, "the gateway's key selection strategies left no provider key for this request")
 }

@@ -130,6 +130,9 @@ func readable(e policy.Explanation) string {
 	if len(e.Rejected) > 0 {
 		fmt.Fprintf(&b, "\nleft out  %s\n", strings.Join(e.Rejected, ", "))
 	}
+	if e.Note != "" {
+		fmt.Fprintf(&b, "\n%s\n", e.Note)
+	}
 	fmt.Fprintf(&b, "\nplan  at most %s for an attempt, %s for all\n", e.AttemptTimeout, e.TotalTimeout)
 	for i, a := range e.Attempts {
 		fmt.Fprintf(&b, "\n%d. %s", i+1, a.Provider)
@@ -160,6 +163,8 @@ func strategySteps(b *strings.Builder, e policy.Explanation) {
 	for _, s := range e.Strategies {
 		result := strings.Join(s.Chosen, ", ")
 		switch {
+		case s.Error != "" && result != "":
+			result += "; for other names it failed at " + s.Error
 		case s.Error != "":
 			result = "failed at " + s.Error
 		case result == "":

@@ -81,6 +81,14 @@ type counter struct {
 	cost int
 }
 
+// spent returns the cost; nil is that of an evaluation that did not begin.
+func (c *counter) spent() int {
+	if c == nil {
+		return 0
+	}
+	return c.cost
+}
+
 var errCost = interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: "cost limit"}
 
 // SetValue implements interpreter.EvalState. It panics above the limit, as cel-go's own

@@ -7,13 +7,6 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// Random is the randomness of random and randomize: *rand.Rand of
-// math/rand/v2.
-type Random interface {
-	// IntN is uniform in [0, n).
-	IntN(n int) int
-}
-
 // Input is what one evaluation reads, and its memory. It is used by one goroutine at a
 // time, and can be used again.
 type Input struct {
@@ -22,6 +15,8 @@ type Input struct {
 	// Random may be nil: then random returns the first element, and randomize does not
 	// change the order.
 	Random Random
+	// Health may be nil: then nothing is ejected.
+	Health Health
 	// Numbers may be nil: then all of a model's are 0 and a key's quota is unknown. If it is
 	// a Snapshot of the strategy's World, the strategy uses what was evaluated with it.
 	Numbers Numbers
@@ -32,6 +27,9 @@ type Input struct {
 	// caller needs. The rest may be left out. 0 is all.
 	Most int
 
+	// Cost is what the last run cost, in steps: little more than MaxCost at most.
+	Cost int
+
 	run run
 }
 
@@ -41,6 +39,7 @@ type run struct {
 	world   *World
 	request *Request
 	random  Random
+	health  Health
 	most    int
 	numbers Numbers
 	secret  func(store, key string) (string, error)
@@ -63,10 +62,15 @@ type run struct {
 	slots    []slot
 	values   []ref.Val // of slots that are evaluated once
 	cost     int       // of slots and loops
+	root     *counter  // of the evaluation
+	counts   func(any) // sets root
+	total    int       // cost of all that has been evaluated
 	variable string    // of the loop that is running
 	element  ref.Val   // its value
 	members  []uint64  // of the candidates, a bit for each model of the world
 	places   []uint64  // of candidates, behind their ranks
+
+	shuffling []*Model // memory for a list of which only the first are needed
 
 	ai, aiKeys, req, conn, key, secrets, self object
 }
@@ -92,13 +96,19 @@ func (in *Input) start(w *World) *run {
 		r.ai, r.aiKeys = object{aiKind, r}, object{aiKeyKind, r}
 		r.req, r.conn = object{reqKind, r}, object{connKind, r}
 		r.key, r.secrets, r.self = object{accessKeyKind, r}, object{secretsKind, r}, object{runKind, r}
+		r.counts = func(state any) {
+			if c, ok := state.(*counter); ok {
+				r.root = c
+			}
+		}
 	}
-	r.world, r.random, r.most, r.request, r.numbers = w, in.Random, in.Most, in.Request, in.Numbers
+	r.world, r.random, r.health, r.most, r.request, r.numbers = w, in.Random, in.Health, in.Most, in.Request, in.Numbers
+	r.total = 0
 	if r.request == nil {
 		r.request = &noRequest
 	}
 	r.headers.all, r.headers.read = r.request.Headers, r.headers.read[:0]
-	r.body.members, r.body.read = r.request.Body, r.body.read[:0]
+	r.body.members = r.request.Body
 	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
 	r.choosesKey, r.results = false, nil
 	if s, ok := in.Numbers.(*Snapshot); ok {
@@ -122,12 +132,12 @@ func (r *run) begin(slots []slot) {
 // in memory.
 func (r *run) finish() {
 	clear(r.headers.read[:cap(r.headers.read)])
-	clear(r.body.read[:cap(r.body.read)])
 	clear(r.values)
-	r.request, r.random, r.secret, r.numbers, r.results = &noRequest, nil, nil, nil, nil
+	clear(r.shuffling)
+	r.request, r.random, r.health, r.secret, r.numbers, r.results = &noRequest, nil, nil, nil, nil, nil
 	r.headers.all, r.body.members = nil, nil
 	r.models.models, r.keys = nil, nil
-	r.offers, r.authors, r.keyVals, r.keyMeta = nil, nil, nil, nil
+	r.offers, r.authors, r.keyVals, r.keyMeta, r.root = nil, nil, nil, nil, nil
 }
 
 // ResolveName implements interpreter.Activation.

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -25,6 +26,13 @@ const (
 	// tenths of a second.
 	costLimit = 1_000_000
 )
+
+// MaxCost is the limit for the cost of a run, and a limit for those who run a strategy more
+// than once for a request.
+const MaxCost = costLimit
+
+// ErrCost is the error of a run that costs more. It is safe to log.
+var ErrCost = fmt.Errorf("it takes more than %d steps, as nested loops over many elements do", costLimit)
 
 // language is CEL with the names of one place in the configuration. It is immutable.
 type language struct {
@@ -114,6 +122,7 @@ const (
 	fnSortByKeys = "@sortByKeys"
 	fnRandom     = "@random"
 	fnRandomize  = "@randomize"
+	fnShuffle    = "@shuffle"
 	sortVar      = "@sorted"
 )
 
@@ -164,6 +173,7 @@ func listFunctions() []cel.EnvOption {
 		cel.Function("randomize", cel.MemberOverload("list_randomize", []*cel.Type{list}, list)),
 		cel.Function(fnRandom, cel.Overload(fnRandom, []*cel.Type{cel.DynType, cel.DynType}, cel.DynType, cel.BinaryBinding(random))),
 		cel.Function(fnRandomize, cel.Overload(fnRandomize, []*cel.Type{cel.DynType, cel.DynType}, cel.DynType, cel.BinaryBinding(randomize))),
+		cel.Function(fnShuffle, cel.Overload(fnShuffle, []*cel.Type{cel.DynType, cel.DynType}, cel.DynType, cel.BinaryBinding(shuffleLast))),
 	}
 	for _, name := range []string{"onlyProviders", "ignoreProviders", "onlyAuthors", "ignoreAuthors"} {
 		opts = append(opts, cel.Function(name, lax, filter(name, stringList)))

@@ -143,7 +143,7 @@ func TestHostileRequests(t *testing.T) {
 	for name, value := range bodies {
 		request := &Request{
 			Method: "\xff", Path: megabyte, ID: "\x00", Headers: headersOf("x", "\xff\x00", "x", megabyte[:60000], "", ""),
-			Body: []Member{{[]byte("x"), []byte(value)}, {[]byte("\xff"), []byte("1")}, {[]byte("x"), []byte(value)}},
+			Body: []Member{{Name: []byte("x"), Value: []byte(value)}, {Name: []byte("\xff"), Value: []byte("1")}, {Name: []byte("x"), Value: []byte(value)}},
 		}
 		for _, source := range []string{
 			"ai.models.filter(m, m.id == req.body.x)",

@@ -17,6 +17,7 @@ type program struct {
 	// shared is the expression with slots and loops; nil if it has none.
 	shared interpreter.InterpretableV2
 	slots  []slot
+	whole  *part // the shared form, if it is one part
 	info   *ast.SourceInfo
 }
 
@@ -35,6 +36,11 @@ func (p *program) share(l *language, lowered *tree, w *World) error {
 		return err
 	}
 	p.slots = s.slots
+	if len(s.slots) == 1 {
+		if of, ok := s.slots[0].(*part); ok && of.root {
+			p.whole = of
+		}
+	}
 	p.shared, err = l.metered(s.AST)
 	return err
 }
@@ -49,12 +55,18 @@ func (l *language) metered(a *ast.AST) (interpreter.InterpretableV2, error) {
 // eval evaluates the shared form, and the plain form if that is not possible or fails.
 func (p *program) eval(r *run) (ref.Val, error) {
 	if p.shared != nil && r.shares(p.slots) {
+		if p.whole != nil {
+			return p.whole.value(r), nil
+		}
 		r.begin(p.slots)
-		if v := exec(p.shared, r); !types.IsUnknownOrError(v) {
+		v := exec(p.shared, r)
+		r.total = r.root.spent() + r.cost
+		if !types.IsUnknownOrError(v) {
 			return v, nil
 		}
 	}
 	v := exec(p.plain, r)
+	r.total += r.root.spent()
 	if err, ok := v.(*types.Err); ok {
 		return nil, p.failure(err)
 	}
@@ -63,13 +75,14 @@ func (p *program) eval(r *run) (ref.Val, error) {
 
 // exec evaluates an expression. A panic becomes an error: cel-go panics when it is
 // cancelled, and if a value cannot be the key of a map.
-func exec(e interpreter.InterpretableV2, a interpreter.Activation) (v ref.Val) {
+func exec(e interpreter.InterpretableV2, r *run) (v ref.Val) {
+	r.root = nil
 	return guard(func() ref.Val {
-		frame, err := interpreter.NewExecutionFrame(a)
+		frame, err := interpreter.NewExecutionFrame(r)
 		if err != nil {
 			return types.WrapErr(err)
 		}
-		v := e.Exec(frame)
+		v := e.(*interpreter.ObservableInterpretable).ObserveExec(frame, r.counts)
 		frame.Close() // not after a panic: then the frame is in the middle of something
 		return v
 	})
@@ -101,7 +114,7 @@ var plainErrors = map[string]bool{
 func (p *program) failure(err error) error {
 	var cancelled interpreter.EvalCancelledError
 	if errors.As(err, &cancelled) {
-		return fmt.Errorf("it takes more than %d steps, as nested loops over many elements do", costLimit)
+		return ErrCost
 	}
 	message := "it cannot be evaluated for this request"
 	var safe safeError

@@ -21,13 +21,18 @@ type Request struct {
 	// header.Rule does not allow to read.
 	Headers iter.Seq2[string, string]
 	// Body has the top-level members of a JSON body. Of members with the same name the
-	// last counts.
+	// last counts. What is read of it is kept there, so that it is decoded once for all
+	// expressions: only one goroutine may use a Request at a time.
 	Body []Member
 	Key  AccessKey
 }
 
 // Member is a top-level member of a request body: its name and its JSON value.
-type Member struct{ Name, Value []byte }
+type Member struct {
+	Name, Value []byte
+
+	decoded ref.Val // once it was read: many strategies may read it
+}
 
 // AccessKey is the client's access key.
 type AccessKey struct {
@@ -126,12 +131,6 @@ func (h *headers) Value() any                { return h }
 type body struct {
 	mapBase
 	members []Member
-	read    []member
-}
-
-type member struct {
-	at  int
-	val ref.Val
 }
 
 func (b *body) Find(key ref.Val) (ref.Val, bool) {
@@ -141,21 +140,17 @@ func (b *body) Find(key ref.Val) (ref.Val, bool) {
 	}
 	for i := len(b.members) - 1; i >= 0; i-- {
 		if string(b.members[i].Name) == string(name) {
-			return b.value(i), true
+			return b.members[i].value(), true
 		}
 	}
 	return types.NullValue, false
 }
 
-func (b *body) value(at int) ref.Val {
-	for _, m := range b.read {
-		if m.at == at {
-			return m.val
-		}
+func (m *Member) value() ref.Val {
+	if m.decoded == nil {
+		m.decoded = jsonOf(m.Value)
 	}
-	v := jsonOf(b.members[at].Value)
-	b.read = append(b.read, member{at, v})
-	return v
+	return m.decoded
 }
 
 func (b *body) Get(key ref.Val) ref.Val { v, _ := b.Find(key); return v }

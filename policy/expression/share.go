@@ -348,7 +348,9 @@ func readsNumbers(e ast.Expr) bool {
 }
 
 // isRandom reports whether a node may have another value each time.
-func isRandom(e ast.Expr) bool { return isCall(e, fnRandom) || isCall(e, fnRandomize) }
+func isRandom(e ast.Expr) bool {
+	return isCall(e, fnRandom) || isCall(e, fnRandomize) || isCall(e, fnShuffle)
+}
 
 // reads reports whether the value of an expression may depend on a variable, or be
 // another one each time.

@@ -36,6 +36,7 @@ func (s *ModelStrategy) Run(in *Input, candidates []*Model) ([]*Model, error) {
 	defer r.finish()
 	r.models.models = candidates
 	v, err := s.eval(r)
+	in.Cost = r.total
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +122,7 @@ func (w *World) strategy(l *language, source string, k *kind) (*program, found, 
 		return nil, found{}, issues
 	}
 	lowered := lower(checked)
+	lowered.drawLast(lowered.Expr())
 	p, err := l.program(lowered)
 	if err == nil && k == modelKind {
 		err = p.share(l, lowered, w)
