@@ -29,21 +29,22 @@ func TestHTTPSProxy(t *testing.T) {
 	provider := func(id, rest string) string {
 		return fmt.Sprintf("\n  - {id: %s, api_keys: [{value: key-of-the-provider}], tls: {ca_file: %s}, models: [{id: m}], %s}", id, far.CA().File(t), rest)
 	}
-	g := gatewaytest.Start(t, fmt.Sprintf(`
+	config := fmt.Sprintf(`
 https_proxy: http://user:${secrets.get('proxy', 'password')}@%s
 no_proxy: [near.example]
 connect_to: {"near.example:443": %q}
 providers:
-  - {id: backup, base_url: %q}`, proxy.Addr(), far.Addr(), backup.URL())+
-		provider("far", "base_url: https://far.example/v1")+
-		provider("two", "base_url: https://far.example/v1, http2: true")+
-		provider("alone", `base_url: "https://alone.example:8443/v1", https_proxy: "http://`+proxy.Addr()+`"`)+
-		provider("near", "base_url: https://near.example/v1")+
-		provider("login", `base_url: https://far.example/v1, https_proxy: "http://`+login.Addr()+`"`)+
-		provider("broken", `base_url: https://far.example/v1, https_proxy: "http://`+broken.Addr()+`"`)+
-		provider("closed", `base_url: https://far.example/v1, https_proxy: "http://`+closed+`"`)+
-		provider("nowhere", `base_url: https://far.example/v1, https_proxy: "http://nowhere.invalid:3128"`)+
-		provider("deaf", `base_url: https://deaf.example/v1`)+"\n",
+  - {id: backup, base_url: %q}`, proxy.Addr(), far.Addr(), backup.URL()) +
+		provider("far", "base_url: https://far.example/v1") +
+		provider("two", "base_url: https://far.example/v1, http2: true") +
+		provider("alone", `base_url: "https://alone.example:8443/v1", https_proxy: "http://`+proxy.Addr()+`"`) +
+		provider("near", "base_url: https://near.example/v1") +
+		provider("login", `base_url: https://far.example/v1, https_proxy: "http://`+login.Addr()+`"`) +
+		provider("broken", `base_url: https://far.example/v1, https_proxy: "http://`+broken.Addr()+`"`) +
+		provider("closed", `base_url: https://far.example/v1, https_proxy: "http://`+closed+`"`) +
+		provider("nowhere", `base_url: https://far.example/v1, https_proxy: "http://nowhere.invalid:3128"`) +
+		provider("deaf", `base_url: https://deaf.example/v1`) + "\n"
+	g := gatewaytest.Start(t, config,
 		gatewaytest.Env("WEIR_SECRET_PROXY_PASSWORD", password), gatewaytest.Secrets("key-of-the-provider", password, credential))
 
 	for _, test := range []struct {
@@ -84,6 +85,23 @@ providers:
 			}
 		})
 	}
+	t.Run("another proxy, while a stream runs", func(t *testing.T) {
+		other := recorder.StartProxy(t, map[string]string{"far.example:443": far.Addr()})
+		gate := make(chan struct{})
+		far.Reset()
+		far.Script(recorder.Gated(gate))
+		running := background(t, g, `{"model":"far:m","stream":true}`)
+		far.WaitRequests(t, 1)
+		g.Reload(strings.Replace(config, "@"+proxy.Addr(), "@"+other.Addr(), 1))
+		if a := g.Post("/v1/chat/completions", `{"model":"far:m","messages":[]}`); a.Status != 200 || len(other.Requests()) != 1 {
+			t.Errorf("%d %s, %d tunnels through the other proxy", a.Status, a.Body, len(other.Requests()))
+		}
+		close(gate)
+		if a := running(); a.Status != 200 || !strings.HasSuffix(a.Body, "data: [DONE]\n\n") {
+			t.Errorf("the stream: %d %s", a.Status, a.Body)
+		}
+		g.Reload(config)
+	})
 	refusals := []struct{ model, proxy, reason string }{
 		{"login", login.Addr(), "tunnel_response:407"},
 		{"broken", broken.Addr(), "tunnel_response:502"},
