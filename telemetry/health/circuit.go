@@ -119,6 +119,14 @@ func (c *circuit) probe(key string, now time.Time) (turn, bool) {
 	return turn{c, s, &next}, c.state.CompareAndSwap(s, &next)
 }
 
+// well reports whether the newest attempt before one that began at began, of those that
+// count, was a success.
+func (c *circuit) well(began time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.succeeded.IsZero() && began.After(c.succeeded) && c.row.weight() == 0 && c.state.Load() == nil
+}
+
 // attempt is what was observed of one attempt.
 type attempt struct {
 	key        string // the id of the client's access key

@@ -29,8 +29,8 @@ type view struct {
 	key string // the id of the access key; empty: of all clients
 	all circuit
 
-	// models are those that the provider has limited, by the provider's names; nil if
-	// there are none. The map never changes: it is replaced.
+	// models are those that the provider has limited, or that failed while others did
+	// not, by the provider's names; nil if there are none. The map never changes: it is replaced.
 	models atomic.Pointer[map[string]*limited]
 	mu     sync.Mutex // held while models is replaced
 }
@@ -154,21 +154,23 @@ func (c *cluster) observe(now time.Time, a attempt, single bool, d policy.Outlie
 }
 
 // observe records an attempt. A 429 concerns the requested model, any other failure
-// the cluster, and a success both.
+// the cluster, and a success both. But a failure right after a success of the cluster may
+// well be the model's alone: it counts for both, so that a model that always fails is
+// ejected although another one, to which its requests fail over, succeeds every time.
 func (v *view) observe(now time.Time, a attempt, d policy.OutlierDetection, tell func(*circuit, *policy.Ejection)) {
 	all, one := a, a
 	switch {
 	case a.verdict == success:
 	case a.cause == accesslog.CauseRateLimit:
 		all.verdict = nothing
-	default:
+	case !v.all.well(a.began):
 		one.verdict = nothing
 	}
 	if e, told := v.all.observe(now, all, d); told {
 		tell(&v.all, e)
 	}
 	m := v.ofModel(a.model)
-	if m == nil && one.verdict == failure {
+	if m == nil && (one.verdict == failure || one.verdict == timeout) {
 		m = v.limit(a.model, a.configured, now)
 	}
 	if m == nil {

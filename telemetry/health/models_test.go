@@ -29,6 +29,15 @@ func TestModels(t *testing.T) {
 	f("500 500 500 500 429 500", "status_5xx for 5")
 	f("500 500 500 500 429/retry-after:7 500", "x:rate_limit status_5xx for 5 x for 7")
 
+	// A model that fails while another one of the cluster succeeds.
+	f("500 ok@y 500 ok@y 500 ok@y 500 ok@y 500 ok@y 500", "x:status_5xx x for 5")
+	f("ok@y timeout ok@y timeout ok@y timeout", "x:timeout x for 5")
+	f("ok@y 500 ok@y 500 ok@y 500 ok 500 ok@y 500", "")
+	f("ok@y 500 500@z ok@y 500 500@z ok@y 500 ok@y 500 ok@y 500", "x:status_5xx x for 5")
+	f("ok@y 404 ok@y 404 ok@y 404 ok@y 404 ok@y 404 ok@y 404", "")
+	f("ok@y 500 500 500 500 500", "status_5xx for 5")
+	f("ok@y 500 ok@y 500 ok@y 500 ok@y 500 ok@y 500 ok@y +5 probe probe@y 500 +10 probe ok", "x:status_5xx yes yes x:status_5xx yes x:returned")
+
 	// Another model is in use, and the cluster; its success brings back that alone.
 	f("429/retry-after:7 probe@y ok@y responding@y", "x:rate_limit yes x for 7")
 	f("500 500 500 500 ok@y 500", "")
