@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"weir/llm"
@@ -80,8 +79,7 @@ func (l *loader) gatewayFields(p *Policy, g *config.GatewayConfig, at string) {
 	if g.MaxOutputTokens < 0 || g.MaxOutputTokens > config.MaxTokens {
 		l.problem(at+"max_output_tokens", "must be from 1 to %d", config.MaxTokens)
 	}
-	p.outputLimit.tokens = g.MaxOutputTokens
-	p.outputLimit.json = strconv.AppendInt(nil, int64(g.MaxOutputTokens), 10)
+	p.outputLimit = newOutputLimit(g.MaxOutputTokens)
 
 	list := g.FailoverOn
 	if list == nil {
@@ -147,7 +145,7 @@ func (l *loader) body(p *Policy, g *config.GatewayConfig, path string) {
 		p.guarded = append(p.guarded, []byte(name))
 	}
 	if p.outputLimit.tokens > 0 {
-		for _, name := range llm.AllOutputFields() {
+		for _, name := range append(llm.AllOutputFields(), llm.ChoiceFields(llm.Completions)...) {
 			p.guarded = append(p.guarded, []byte(name))
 		}
 	}
