@@ -69,7 +69,7 @@ providers:
 		{"midway, messages", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, begun), begun, "200 client_gone", "200 client_gone", "15+?=? cached 5 reasoning 0"},
 		{"midway, responses", "/v1/responses", `,"stream":true`, then(events, created), created, "200 client_gone", "200 client_gone", "unknown"},
 		{"unary, before the headers", "/v1/chat/completions", ``, recorder.Silence, "", "none client_gone", "none client_gone", "unknown"},
-		{"unary, midway", "/v1/embeddings", ``, then("application/json", `{"object":"list","data":[`), `{"object":"list","data":[`, "200 client_gone", "200 client_gone", "unknown"},
+		{"unary, midway", "/v1/embeddings", ``, then("application/json", `{"object":"list","data":[{`), `{"object":"list","data":[{`, "200 client_gone", "200 client_gone", "unknown"},
 	} {
 		for _, via := range []struct {
 			name     string
