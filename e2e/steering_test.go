@@ -197,7 +197,7 @@ on_http_request:
 			w.Header().Set("x-ratelimit-remaining-requests", left)
 			w.Header().Set("x-ratelimit-reset-requests", reset.String())
 		}
-		_, _ = io.WriteString(w, `{"choices":[]}`)
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"x"}}]}`)
 	})
 	end := time.Now().Add(steeringLimit)
 	var lastOfOne time.Time // when the last request with the first key was sent

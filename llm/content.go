@@ -226,7 +226,9 @@ func (r *reading) whole() Verdict {
 			Error json.RawMessage `json:"error"`
 		}
 		_ = json.Unmarshal(r.fields["response"], &nested)
-		p.field("error", errorRole, nested.Error)
+		if len(nested.Error) > 0 {
+			p.field("error", errorRole, nested.Error)
+		}
 	}
 	switch {
 	case r.typed() && strings.HasSuffix(r.typ, "delta") && r.wholeEvent() == Accepted:

@@ -71,6 +71,8 @@ func (p *problem) field(name string, as role, v json.RawMessage) {
 		if says(v, maxDepth) {
 			p.reported = true
 			p.read(v, maxDepth)
+		} else if v[0] == '{' {
+			p.texted = true // an error without a text, where there is nothing else
 		}
 	case falseRole:
 		p.reported = p.reported || string(v) == "false"
