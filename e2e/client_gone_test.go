@@ -32,6 +32,10 @@ const (
 		"event: content_block_delta\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}` + "\n\n"
 	created = "event: response.created\n" + `data: {"type":"response.created","response":{"output":[],"usage":null}}` + "\n\n" +
 		"event: response.output_text.delta\n" + `data: {"type":"response.output_text.delta","delta":"a"}` + "\n\n"
+	done    = "data: [DONE]\n\n"
+	stopped = "event: message_delta\n" + `data: {"type":"message_delta","delta":{},"usage":{"input_tokens":0,"output_tokens":7}}` + "\n\n" +
+		"event: message_stop\n" + `data: {"type":"message_stop"}` + "\n\n"
+	completed = "event: response.completed\n" + `data: {"type":"response.completed","response":{"output":[],"usage":{"input_tokens":11,"output_tokens":7,"total_tokens":18}}}` + "\n\n"
 )
 
 // When a client leaves, the provider's request ends, no further one is made,
@@ -64,12 +68,18 @@ providers:
 		{"while the headers are held", "/v1/chat/completions", `,"stream":true`, then(events, ""), "", "none client_gone", "none client_gone", "unknown"},
 		{"while an event is held", "/v1/chat/completions", `,"stream":true`, then(events, roleOnly), "", "none client_gone", "none client_gone", "unknown"},
 		{"while what is held told tokens", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, strings.Split(begun, "event: content")[0]), "", "none client_gone", "none client_gone", "unknown"},
-		{"midway, chat", "/v1/chat/completions", `,"stream":true,"stream_options":{"include_usage":true}`, then(events, uncounted), uncounted, "200 client_gone", "200 client_gone", "unknown"},
+		{"midway, chat", "/v1/chat/completions", `,"stream":true,"stream_options":{"include_usage":true}`, then(events, uncounted), uncounted, "200 client_gone", "200 client_gone", "1+1=2 cached 0 reasoning 0, estimated"},
 		{"midway, chat that counts", "/v1/chat/completions", `,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}`, then(events, counted), counted, "200 client_gone", "200 client_gone", "11+2=13 cached 4 reasoning 0"},
-		{"midway, messages", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, begun), begun, "200 client_gone", "200 client_gone", "15+?=? cached 5 reasoning 0"},
-		{"midway, responses", "/v1/responses", `,"stream":true`, then(events, created), created, "200 client_gone", "200 client_gone", "unknown"},
+		{"midway, messages", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, begun), begun, "200 client_gone", "200 client_gone", "15+1=16 cached 5 reasoning 0, estimated"},
+		{"midway, responses", "/v1/responses", `,"stream":true`, then(events, created), created, "200 client_gone", "200 client_gone", "1+1=2 cached 0 reasoning 0, estimated"},
 		{"unary, before the headers", "/v1/chat/completions", ``, recorder.Silence, "", "none client_gone", "none client_gone", "unknown"},
-		{"unary, midway", "/v1/embeddings", ``, then("application/json", `{"object":"list","data":[{`), `{"object":"list","data":[{`, "200 client_gone", "200 client_gone", "unknown"},
+		{"unary, midway", "/v1/embeddings", ``, then("application/json", `{"object":"list","data":[{`), `{"object":"list","data":[{`, "200 client_gone", "200 client_gone", "1+?=1 cached 0 reasoning 0, estimated"},
+		// Many clients leave at the last event, before the end of the response.
+		{"at the end, chat", "/v1/chat/completions", `,"stream":true`, then(events, counted+done), counted + done, "200", "200", "11+2=13 cached 4 reasoning 0"},
+		{"at the end, chat without usage", "/v1/chat/completions", `,"stream":true`, then(events, uncounted+done), uncounted + done, "200", "200", "1+1=2 cached 0 reasoning 0, estimated"},
+		{"at the end, completions", "/v1/completions", `,"stream":true`, then(events, counted+done), counted + done, "200", "200", "11+2=13 cached 4 reasoning 0"},
+		{"at the end, messages", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, begun+stopped), begun + stopped, "200", "200", "15+7=22 cached 5 reasoning 0"},
+		{"at the end, responses", "/v1/responses", `,"stream":true`, then(events, created+completed), created + completed, "200", "200", "11+7=18 cached 0 reasoning 0"},
 	} {
 		for _, via := range []struct {
 			name     string
@@ -119,16 +129,16 @@ providers:
 				checks = append(checks, func(t *testing.T) {
 					l := waitLogged(t, g.Stdout, "the lines of "+model, 1, func(l *logLine) bool { return l.Asked == model })[0]
 					r, attempts := l.request, l.attempts
-					if r.String() != c.request || !r.ClientGone || r.Truncated || r.Attempts != 1 || r.Provider != p.Name {
+					if r.String() != c.request || r.ClientGone != strings.Contains(c.request, "client_gone") || r.Truncated || r.Attempts != 1 || r.Provider != p.Name {
 						t.Errorf("request %s, client_gone %t, truncated %t, %d attempts, of %s; want %s", &r, r.ClientGone, r.Truncated, r.Attempts, r.Provider, c.request)
 					}
 					if len(attempts) != 1 || attempts[0].String() != c.want || !attempts[0].Final {
 						t.Errorf("attempts %s, want %s", l.attemptList(), c.want)
 					}
-					if r.BytesOut != len(c.read) || r.Duration <= 0 || c.read != "" && r.FirstByte == nil || r.LastByte != nil {
+					if r.BytesOut != len(c.read) || r.Duration <= 0 || c.read != "" && r.FirstByte == nil || (r.LastByte != nil) != (c.request == "200") {
 						t.Errorf("%d bytes out, want %d; took %g ms, first byte %s, last byte %s", r.BytesOut, len(c.read), r.Duration, ms(r.FirstByte), ms(r.LastByte))
 					}
-					if got := r.Tokens.String(); got != c.tokens {
+					if got := r.usage(); got != c.tokens {
 						t.Errorf("tokens %s, want %s", got, c.tokens)
 					}
 				})
@@ -141,7 +151,7 @@ providers:
 		plain.Script(thenReset(events, begun))
 		a := g.Post("/v1/messages", `{"model":"plain:m","stream":true,"max_tokens":9}`)
 		r := loggedAs(t, g, a.Header).request
-		if a.Err == nil || r.String() != "200 reset" || r.ClientGone || r.Truncated || r.Tokens.String() != "15+?=? cached 5 reasoning 0" {
+		if a.Err == nil || r.String() != "200 reset" || r.ClientGone || r.Truncated || r.usage() != "15+1=16 cached 5 reasoning 0, estimated" {
 			t.Errorf("%v; logged %s, client_gone %t, truncated %t, tokens %s", a.Err, &r, r.ClientGone, r.Truncated, r.Tokens)
 		}
 	})

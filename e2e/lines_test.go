@@ -37,6 +37,7 @@ type logLine struct {
 	Truncated   bool     `json:"truncated"`
 	Final       bool     `json:"final"`
 	Tokens      *tokens  `json:"tokens"`
+	Estimated   bool     `json:"usage_estimated"`
 	ClientIP    string   `json:"client_ip"`
 	BytesIn     int      `json:"bytes_in"`
 	BytesOut    int      `json:"bytes_out"`
@@ -62,6 +63,14 @@ func (t *tokens) String() string {
 		return strconv.Itoa(*n)
 	}
 	return fmt.Sprintf("%d+%s=%s cached %d reasoning %d", t.Input, known(t.Output), known(t.Total), t.Cached, t.Reasoning)
+}
+
+// usage returns a line's tokens in short.
+func (l *logLine) usage() string {
+	if l.Estimated {
+		return l.Tokens.String() + ", estimated"
+	}
+	return l.Tokens.String()
 }
 
 // String returns a line's status, cause and code in short.

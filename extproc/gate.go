@@ -133,7 +133,7 @@ func (p *Processor) trailers(stream *wire.Stream, x *exchange, g *metadata.Gate)
 // truncated returns the metadata by which the access log tells a truncated stream.
 func (x *exchange) truncated() []wire.Metadata {
 	x.field[0] = wire.Field{Key: metadata.TruncatedField, Value: wire.Number(1)}
-	x.meta[0] = wire.Metadata{Namespace: metadata.EndNamespace, Fields: x.field[:1]}
+	x.meta[0] = wire.Metadata{Namespace: metadata.ResponseNamespace, Fields: x.field[:1]}
 	return x.meta[:1]
 }
 

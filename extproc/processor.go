@@ -324,7 +324,7 @@ func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire
 	}
 	c.Asked = x.plan.Presented.Scrub(c.Asked)
 	if plan != nil {
-		c.Stream = plan.Stream
+		c.Stream, c.Prompt = plan.Stream, plan.Prompt
 		c.Attempts = make([]metadata.LoggedAttempt, len(plan.Attempts))
 		for i := range plan.Attempts {
 			c.Attempts[i] = metadata.LoggedAttempt{Cluster: plan.Attempts[i].Cluster.Name, Model: plan.Attempts[i].Model}

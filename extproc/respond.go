@@ -35,16 +35,13 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 	)
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
-		if kind := req.Endpoint.Response.Stream(x.body.CountsStream()); kind != "" {
+		if kind := req.Endpoint.Response.Stream(); kind != "" {
 			x.set = append(x.set, wire.SetHeader{Key: metadata.StreamKindHeader, Value: kind})
 		}
 	} else {
 		// The route's timeout of an attempt ends with the response headers. This one
 		// also ends a response whose body arrives too slowly.
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
-	}
-	if as := req.Endpoint.UsageAs; as != "" {
-		x.set = append(x.set, wire.SetHeader{Key: metadata.UsageHeader, Value: as})
 	}
 	fields := append(x.field[:0],
 		wire.Field{Key: metadata.ModelField, Value: wire.String(first.Model)},

@@ -38,9 +38,6 @@ type Endpoint struct {
 	// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/),
 	// or a name in its style where it has none.
 	Operation string
-	// UsageAs is how Envoy must read the token usage of responses. It is set where Envoy
-	// cannot detect that for every server: some chat servers omit `object`.
-	UsageAs string
 	// Response is what successful responses look like.
 	Response ResponseKind
 	// Index is the position among Endpoints, so that what belongs to endpoints is a list.
@@ -81,13 +78,13 @@ func (e *Endpoint) In(contentType string, anthropic bool) *Endpoint {
 // https://docs.vllm.ai/en/stable/serving/openai_compatible_server). An operation with a form
 // and a JSON body has two rows; that of the form comes first.
 var endpoints = [...]Endpoint{
-	{Path: ChatCompletionsPath, Format: OpenAI, Surface: ChatCompletions, Operation: "chat", UsageAs: ChatUsage, Response: KindChat},
+	{Path: ChatCompletionsPath, Format: OpenAI, Surface: ChatCompletions, Operation: "chat", Response: KindChat},
 	{Path: "/v1/responses", Format: OpenAI, Surface: Responses, Operation: "chat", Response: KindResponses},
 	{Path: "/v1/responses/compact", Format: OpenAI, Surface: Responses, Operation: "compaction", Response: KindJSON},
 	{Path: "/v1/responses/input_tokens", Format: OpenAI, Surface: Responses, Operation: countTokens, Response: KindJSON},
-	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", UsageAs: ChatUsage, Response: KindChat},
-	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: embeddings, UsageAs: ChatUsage, Response: KindJSON},
-	{Path: "/v1/moderations", Format: OpenAI, Operation: "moderation", Response: KindJSON},
+	{Path: "/v1/completions", Format: OpenAI, Surface: Completions, Operation: "text_completion", Response: KindChat},
+	{Path: "/v1/embeddings", Format: OpenAI, Surface: Embeddings, Operation: embeddings, Response: KindJSON},
+	{Path: "/v1/moderations", Format: OpenAI, Operation: moderation, Response: KindJSON},
 	{Path: "/v1/images/generations", Format: OpenAI, Operation: "image_generation", Response: KindJSON},
 	{Path: "/v1/images/edits", Format: OpenAI, Multipart: true, Operation: "image_edit", Response: KindJSON},
 	{Path: "/v1/images/edits", Format: OpenAI, Operation: "image_edit", Response: KindJSON},
@@ -96,23 +93,19 @@ var endpoints = [...]Endpoint{
 	{Path: "/v1/audio/speech", Format: OpenAI, Operation: "speech"},
 	{Path: "/v1/audio/transcriptions", Format: OpenAI, Multipart: true, Operation: "transcription"},
 	{Path: "/v1/audio/translations", Format: OpenAI, Multipart: true, Operation: "translation"},
-	{Path: "/v1/rerank", Format: OpenAI, Operation: rerank, UsageAs: ChatUsage, Response: KindJSON},
-	{Path: "/v2/rerank", Format: OpenAI, Operation: rerank, UsageAs: ChatUsage, Response: KindJSON},
+	{Path: "/v1/rerank", Format: OpenAI, Operation: rerank, Response: KindJSON},
+	{Path: "/v2/rerank", Format: OpenAI, Operation: rerank, Response: KindJSON},
 	{Path: MessagesPath, Format: Anthropic, Surface: Messages, Operation: "chat", Response: KindMessages},
 	{Path: CountTokensPath, Format: Anthropic, Surface: Messages, Operation: countTokens, Response: KindJSON},
 }
 
-// The operations whose tokens are all input.
+// The operations whose tokens are all input, and the one that uses none.
 const (
-	embeddings = "embeddings"
-	rerank     = "rerank"
+	embeddings  = "embeddings"
+	rerank      = "rerank"
+	moderation  = "moderation"
+	countTokens = "count_tokens"
 )
-
-const countTokens = "count_tokens"
-
-// ChatUsage is the usage object of chat completions, which other operations of
-// the OpenAI API share (prompt_tokens, completion_tokens, total_tokens).
-const ChatUsage = "chat"
 
 // endpointByName has the operations by their paths without /v1.
 var endpointByName = func() map[string]*Endpoint {

@@ -104,10 +104,19 @@ func ExampleQuotaHeaders() {
 	// Output: 59 1s true
 }
 
-func ExampleReadEarlyUsage() {
-	t := llm.ReadEarlyUsage(`{"input_tokens":12,"cache_read_input_tokens":100,"output_tokens":1}`)
-	fmt.Println(t.Input, t.CachedInput, t.OutputKnown)
-	// Output: 112 100 false
+func ExampleUsage() {
+	// A stream of messages from which the client disconnected: it has stated its input.
+	u := llm.Usage{
+		Begun:  `{"input_tokens":12,"cache_read_input_tokens":100,"output_tokens":1}`,
+		Sample: "60 1000 20 200",
+	}
+	stated := u.Read("chat")
+	t := u.Complete(stated, "chat", 90, 2000)
+	fmt.Println(t.Input, t.InputEstimated, t.CachedInput)
+	fmt.Println(t.Output, t.OutputEstimated) // 60 bytes of text in the first 1000, then 20 in every 200
+	// Output:
+	// 112 false 100
+	// 40 true
 }
 
 func ExampleMediaOf() {

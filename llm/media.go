@@ -23,6 +23,12 @@ const (
 	MediaUnknown
 )
 
+// opaqueTypes begin the types of bodies without tokens or text.
+var opaqueTypes = [...]string{"audio/", "image/", "video/"}
+
+// OpaqueTypes returns the beginnings of media types whose bodies nobody reads.
+func OpaqueTypes() []string { return opaqueTypes[:] }
+
 // MediaOf returns the kind of a Content-Type. Its parameters may be malformed. Of several
 // types in one header, the first counts.
 func MediaOf(contentType string) Media {

@@ -22,19 +22,11 @@ func (k ResponseKind) Format() Format {
 	return OpenAI
 }
 
-// CountedStream is a stream of chat completions whose client asked for tokens in
-// every event (stream_options.continuous_usage_stats, of vLLM).
-const CountedStream = "chat-counted"
-
-// Stream returns the form of a stream of this kind: the name of the kind, or CountedStream if
-// the client requested tokens in every event (counted). It is empty for a kind whose streams
-// have no last event.
-func (k ResponseKind) Stream(counted bool) string {
-	switch _, ends := k.LastEvents(); {
-	case !ends:
+// Stream returns the name of a stream of this kind; it is empty for a kind whose streams have
+// no last event.
+func (k ResponseKind) Stream() string {
+	if _, ends := k.LastEvents(); !ends {
 		return ""
-	case k == KindChat && counted:
-		return CountedStream
 	}
 	return string(k)
 }

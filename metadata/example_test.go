@@ -13,7 +13,7 @@ import (
 // anything. A value of another version is not read.
 func ExampleLogContext() {
 	context := metadata.LogContext{
-		ID: "7f3a", Operation: "chat", Asked: "fast", KeyID: "k1", Key: "team, a", Stream: true,
+		ID: "7f3a", Operation: "chat", Asked: "fast", KeyID: "k1", Key: "team, a", Stream: true, Prompt: 9,
 		Attempts: []metadata.LoggedAttempt{{Cluster: "openai", Model: "gpt-4o-mini"}},
 	}
 	encoded := context.Encode()
@@ -21,9 +21,9 @@ func ExampleLogContext() {
 	fmt.Println(metadata.DecodeLogContext(encoded).Key)
 	fmt.Printf("%+v\n", metadata.DecodeLogContext("2;"+encoded[2:]))
 	// Output:
-	// 1;4:7f3a,4:chat,4:fast,2:k1,7:team, a,1:1,1:1,6:openai,11:gpt-4o-mini,
+	// 1;4:7f3a,4:chat,4:fast,2:k1,7:team, a,1:1,1:9,1:1,6:openai,11:gpt-4o-mini,
 	// team, a
-	// {ID: Operation: Asked: KeyID: Key: Stream:false Attempts:[]}
+	// {ID: Operation: Asked: KeyID: Key: Stream:false Prompt:0 Attempts:[]}
 }
 
 // The first attempt asked for the model "gpt-4o". For the second, the plan replaces that

@@ -14,7 +14,9 @@ type LogContext struct {
 	// KeyID and Key are the id and the name of the access key.
 	KeyID, Key string
 	Stream     bool
-	Attempts   []LoggedAttempt
+	// Prompt is an estimate of the input tokens, for a response without usage.
+	Prompt   int64
+	Attempts []LoggedAttempt
 }
 
 // LoggedAttempt is where an attempt goes. Envoy's log cannot say: it names the cluster of
@@ -31,6 +33,7 @@ func (l *LogContext) fields(c *coder) {
 	c.text(&l.KeyID)
 	c.text(&l.Key)
 	c.flag(&l.Stream)
+	c.number(&l.Prompt)
 	if n := c.length(len(l.Attempts), MaxAttempts); n > 0 {
 		l.Attempts = make([]LoggedAttempt, n)
 	}

@@ -18,10 +18,6 @@ const (
 	// of its attempts. Its route has no total timeout.
 	StreamHeader = "x-weir-stream"
 
-	// UsageHeader marks a request whose response has the usage object of another
-	// operation (llm.Endpoint.UsageAs). Its route tells Envoy.
-	UsageHeader = "x-weir-usage"
-
 	// HopHeader names the gateways that a request has passed, as RFC 8586 specifies for
 	// content delivery networks: other proxies must not remove it. See policy.Policy.Hop.
 	HopHeader = "cdn-loop"
@@ -73,19 +69,15 @@ const (
 	// are those of llm.ResponseKind.Stream.
 	StreamKindHeader = "x-weir-answer"
 
-	// EarlyNamespace is the dynamic metadata with the latest tokens that a stream
-	// reported, EarlyField its field with the provider's usage object.
-	EarlyNamespace = "weir.early"
-	EarlyField     = "usage"
-
-	// EndNamespace is the dynamic metadata of a stream that ended. TruncatedField is set
-	// if it ended without its last event.
-	EndNamespace   = "weir.end"
+	// ResponseNamespace is the dynamic metadata with what Envoy found in a response: the
+	// usage objects in the fields of llm.UsagePlaces, and the fields below.
+	ResponseNamespace = "weir.response"
+	// SampleField is a sample of the response's text (llm.ReadSample).
+	SampleField = "text"
+	// EndedField is set at the last event of a stream.
+	EndedField = "ended"
+	// TruncatedField is set if a stream ended without its last event.
 	TruncatedField = "truncated"
-
-	// UsageNamespace is the typed dynamic metadata with the tokens of a response
-	// (envoy.data.ai.v3.TokenUsage).
-	UsageNamespace = "weir.usage"
 )
 
 // What the client receives in addition to the provider's response.

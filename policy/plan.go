@@ -39,6 +39,9 @@ type Plan struct {
 	Stream   bool
 	// AttemptTimeout bounds each attempt.
 	AttemptTimeout time.Duration
+	// Prompt is about how many tokens the input has, for a response that does not say. It is 0
+	// without telemetry, and for a form.
+	Prompt int64
 	// Deadline bounds when a later attempt may start.
 	Deadline time.Time
 	// Rejected are the entries of the client's list that cannot serve the request.
@@ -97,6 +100,9 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	}
 	var buffer [metadata.MaxAttempts]choice
 	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout)}
+	if p.Telemetry && !req.Endpoint.Multipart {
+		out.Prompt = int64(tokens.Estimate(req.Body.Bytes))
+	}
 	choices, err := p.choose(buffer[:0], out, req, t)
 	if err != nil {
 		return nil, err

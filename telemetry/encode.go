@@ -36,8 +36,8 @@ const maxText = 256
 //	stream         the client asked for events
 //	client_gone    the client disconnected before the response was complete
 //	truncated      the stream ended without the last event of its API
-//	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning;
-//	               if the response was cut, the numbers that it had reported until then
+//	tokens         null, or input, output (null for embeddings), total, cached_input, reasoning
+//	usage_estimated  the response did not state all of the tokens, and the rest is an estimate
 //	client_ip
 //	bytes_in       of the request's body
 //	bytes_out      of the response's body
@@ -62,6 +62,7 @@ func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = strconv.AppendBool(append(b, `,"client_gone":`...), r.ClientGone)
 	b = strconv.AppendBool(append(b, `,"truncated":`...), r.Truncated)
 	b = appendTokens(b, &r.Tokens)
+	b = strconv.AppendBool(append(b, `,"usage_estimated":`...), r.Tokens.Estimated())
 	b = appendText(b, `,"client_ip":`, r.ClientIP)
 	b = strconv.AppendInt(append(b, `,"bytes_in":`...), r.BytesIn, 10)
 	b = strconv.AppendInt(append(b, `,"bytes_out":`...), r.BytesOut, 10)
@@ -121,11 +122,7 @@ func appendTokens(b []byte, t *llm.Tokens) []byte {
 		b = append(b, "null"...)
 	}
 	b = append(b, `,"total":`...)
-	if t.Cut && !t.OutputKnown {
-		b = append(b, "null"...)
-	} else {
-		b = strconv.AppendInt(b, t.Total, 10)
-	}
+	b = strconv.AppendInt(b, t.Total, 10)
 	b = strconv.AppendInt(append(b, `,"cached_input":`...), t.CachedInput, 10)
 	b = strconv.AppendInt(append(b, `,"reasoning":`...), t.Reasoning, 10)
 	return append(b, '}')

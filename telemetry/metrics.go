@@ -28,7 +28,7 @@ const (
 type metrics struct {
 	tokens, duration, firstToken, perToken *series[prometheus.Observer]
 
-	attempts, failovers, requests, unknown, truncated *series[prometheus.Counter]
+	attempts, failovers, requests, unknown, estimated, truncated *series[prometheus.Counter]
 
 	clientGone, attemptRecords, requestRecords, dropped, suppressed prometheus.Counter
 }
@@ -71,7 +71,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Requests, by the class of the status sent to the client (none if no status was sent) and Weir's error code.",
 			"operation", "status", "code"),
 		unknown: counters("weir_tokens_unknown_total",
-			"Responses that did not report their token usage. The token metrics do not include them, except for usage reported before a stream was cut.", "provider", "operation"),
+			"Responses that did not state all of their token usage.", "provider", "operation"),
+		estimated: counters("weir_tokens_estimated_total",
+			"Tokens that responses did not state, by estimate. gen_ai_client_token_usage does not include them.", "provider", "operation", tokenTypeLabel),
 		truncated: counters("weir_streams_truncated_total",
 			"Streams that the provider ended without the last event of their API. Counted only where telemetry.stream_end or strict_stream_end is on.", "provider", "operation"),
 		clientGone: counter("weir_client_gone_total",

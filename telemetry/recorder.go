@@ -185,16 +185,20 @@ func (m *metrics) served(q *accesslog.Request) {
 	// A response that began used tokens, whichever side ended it.
 	responded := q.Status >= 200 && q.Status < 300 && q.Code == ""
 	t := &q.Tokens
-	switch {
-	case t.Known:
-		m.tokens.get(with("input")).Observe(float64(t.Input))
+	count := func(kind string, n int64, estimated bool) {
+		if estimated {
+			m.estimated.get(labels{q.Provider, q.Operation, kind}).Add(float64(n))
+		} else {
+			m.tokens.get(with(kind)).Observe(float64(n))
+		}
+	}
+	if t.Known {
+		count("input", t.Input, t.InputEstimated)
 		if t.OutputKnown {
-			m.tokens.get(with("output")).Observe(float64(t.Output))
+			count("output", t.Output, t.OutputEstimated)
 		}
-		if t.Cut && responded {
-			m.unknown.get(labels{q.Provider, q.Operation}).Inc()
-		}
-	case responded:
+	}
+	if responded && (!t.Known || t.Estimated()) {
 		m.unknown.get(labels{q.Provider, q.Operation}).Inc()
 	}
 

@@ -131,7 +131,7 @@ func (f *fixture) exposed(t *testing.T) string {
 func truncated() *accesslog.Request {
 	r := request()
 	r.Cause, r.Truncated = accesslog.CauseTruncated, true
-	r.Tokens = llm.Tokens{Known: true, Cut: true, Input: 100, Total: 100, CachedInput: 64}
+	r.Tokens = llm.Tokens{Known: true, OutputKnown: true, OutputEstimated: true, Input: 100, Output: 20, Total: 120, CachedInput: 64}
 	return r
 }
 
@@ -354,7 +354,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	f.Sweep()
 	left := strconv.Itoa(n - sample.Burst)
 	for _, want := range []string{
-		`"code":"invalid_api_key","rejected":"","duration_ms":1.000,"first_byte_ms":null,"last_byte_ms":null,"stream":false,"client_gone":false,"truncated":false,"tokens":null,"client_ip":"2001:db8::1","bytes_in":30,"bytes_out":99,"suppressed":` + left + "}\n",
+		`"code":"invalid_api_key","rejected":"","duration_ms":1.000,"first_byte_ms":null,"last_byte_ms":null,"stream":false,"client_gone":false,"truncated":false,"tokens":null,"usage_estimated":false,"client_ip":"2001:db8::1","bytes_in":30,"bytes_out":99,"suppressed":` + left + "}\n",
 		`"kind":"suppressed","cause":"refused","code":"unknown_path","rejected":"","suppressed":` + left + "}\n",
 		`"kind":"suppressed","cause":"refused","code":"","rejected":"http1.codec_error","suppressed":` + left + "}\n",
 		`"kind":"suppressed","cause":"client_gone","code":"","rejected":"","suppressed":` + left + "}\n",

@@ -5,21 +5,14 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	decompressv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/compression/gzip/decompressor/v3"
-	aiv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ai_protocol_manager/v3"
 	decompressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/decompressor/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	llmv3 "github.com/envoyproxy/go-control-plane/envoy/type/ai/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"weir/llm"
 	"weir/metadata"
 )
-
-// usageFilter is the name by which routes configure the filter that reads token usage.
-const usageFilter = "weir.usage"
 
 // LogFlush is the longest time that Envoy holds a log entry before it sends it.
 const LogFlush = 20 * time.Millisecond
@@ -29,10 +22,6 @@ const (
 	// running or does not read. Beyond that, Envoy drops entries and counts them. A
 	// logger with that much sends before LogFlush has passed.
 	logBuffer = 4 << 20
-	// maxUsageJSON and maxUsageEvent bound what Envoy buffers of a response to find
-	// the token usage in it. Embeddings are the largest responses with usage.
-	maxUsageJSON  = 10 << 20
-	maxUsageEvent = 4 << 20
 	// maxInflateRatio is the highest ratio of deflate. With its default bound, 100,
 	// Envoy drops the rest of a response without an error.
 	maxInflateRatio = 1032
@@ -88,20 +77,6 @@ func (b *builder) accessLogOptions() *hcmv3.HttpConnectionManager_HcmAccessLogOp
 	return &hcmv3.HttpConnectionManager_HcmAccessLogOptions{AccessLogFlushInterval: duration(logInterval)}
 }
 
-// usage makes Envoy read the token usage of responses, so that Weir does not have to
-// see them. Envoy 1.40 marks the filter as work in progress: only this function and
-// the receiver's reading of envoy.data.ai.v3.TokenUsage depend on it.
-func (b *builder) usage() *aiv3.AiProtocolManager {
-	return &aiv3.AiProtocolManager{ResponseHandling: &aiv3.ResponseHandling{TokenUsage: &aiv3.TokenUsageExtraction{
-		IncludeUnconfiguredRoutes: true,
-		MetadataNamespace:         metadata.UsageNamespace,
-		Limits: &aiv3.TokenUsageExtractionLimits{
-			MaxJsonBodySize: number(maxUsageJSON),
-			MaxSseEventSize: number(maxUsageEvent),
-		},
-	}}}
-}
-
 // decompressor decompresses the responses of a provider that compresses although it
 // was asked not to: usage is read from plain text.
 func (b *builder) decompressor() *decompressorv3.Decompressor {
@@ -111,16 +86,9 @@ func (b *builder) decompressor() *decompressorv3.Decompressor {
 			CommonConfig:            &decompressorv3.Decompressor_CommonDirectionConfig{Enabled: &corev3.RuntimeFeatureFlag{DefaultValue: boolean(false), RuntimeKey: "weir.decompress_requests"}},
 			AdvertiseAcceptEncoding: boolean(false),
 		},
+		// The provider was asked for plain text, so a proxy's no-transform cannot mean this.
+		ResponseDirectionConfig: &decompressorv3.Decompressor_ResponseDirectionConfig{
+			CommonConfig: &decompressorv3.Decompressor_CommonDirectionConfig{IgnoreNoTransformHeader: true},
+		},
 	}
-}
-
-// chatUsage marks a route whose responses have the usage object of chat completions
-// but not their shape.
-func (b *builder) chatUsage(r *routev3.Route) {
-	if r.TypedPerFilterConfig == nil {
-		r.TypedPerFilterConfig = map[string]*anypb.Any{}
-	}
-	r.TypedPerFilterConfig[usageFilter] = b.pack(&aiv3.AiProtocolManagerPerRoute{
-		Response: &aiv3.ResponsePerRoute{LlmProtocol: llmv3.LLMProtocol_OPENAI_CHAT_COMPLETIONS},
-	})
 }

@@ -22,7 +22,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"weir/llm"
 	"weir/metadata"
 	"weir/policy/header"
 )
@@ -166,13 +165,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	filters = append(filters, b.httpFilter(decideFilter, b.decisionProcessor()))
 	if b.policy.Telemetry {
 		filters = append(filters,
-			b.httpFilter(usageFilter, b.usage()),
-			b.httpFilter("weir.early", b.early()),
-		)
-		if b.policy.StreamEnd {
-			filters = append(filters, b.httpFilter("weir.end", b.streamEnd()))
-		}
-		filters = append(filters,
+			b.httpFilter("weir.usage", b.responses()),
 			b.httpFilter("weir.decompress", b.decompressor()),
 		)
 	}
@@ -215,19 +208,12 @@ func (b *builder) decisionProcessor() *extprocv3.ExternalProcessor {
 // routes returns first the routes for complete responses, then those for streams.
 // Streams have no total timeout: extproc bounds the time until they begin. Envoy's
 // idle timer runs from the request on, through all attempts, so a stream that may wait
-// for several providers has a route with a longer idle timeout. Each has a variant
-// that sets how the usage of a response is read, where Envoy cannot tell. A request
-// with one attempt names its cluster in a header; all others have a chain of clusters.
+// for several providers has a route with a longer idle timeout. A request with one
+// attempt names its cluster in a header; all others have a chain of clusters.
 func (b *builder) routes() *routev3.RouteConfiguration {
 	p := b.policy
 	var routes []*routev3.Route
 	add := func(action *routev3.RouteAction, match ...*routev3.HeaderMatcher) {
-		if p.Telemetry {
-			usage := headerIs(metadata.UsageHeader, exactly(llm.ChatUsage))
-			marked := b.route(action, append([]*routev3.HeaderMatcher{usage}, match...)...)
-			b.chatUsage(marked)
-			routes = append(routes, marked)
-		}
 		routes = append(routes, b.route(action, match...))
 	}
 	idle := max(p.TotalTimeout, p.Limits.ClientBodyTimeout)

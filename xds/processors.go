@@ -94,7 +94,7 @@ func (b *builder) gateProcessor() *extprocv3.ExternalProcessor {
 		}},
 		MetadataOptions: &extprocv3.MetadataOptions{
 			ForwardingNamespaces: namespaces(metadata.GateNamespace),
-			ReceivingNamespaces:  namespaces(metadata.PlanNamespace, metadata.EndNamespace),
+			ReceivingNamespaces:  namespaces(metadata.PlanNamespace, metadata.ResponseNamespace),
 		},
 	}
 }

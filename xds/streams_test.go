@@ -18,22 +18,24 @@ import (
 	"weir/extproc/gate"
 	"weir/internal/gatewaytest"
 	"weir/llm"
+	"weir/policy"
 )
 
 var streamKinds = []llm.ResponseKind{llm.KindChat, llm.KindResponses, llm.KindMessages}
 
-// TestStreamEndKinds: a kind of streams has a script if it has a last event.
-func TestStreamEndKinds(t *testing.T) {
-	b := &builder{}
-	scripts := b.streamEnd().XdsMatcher.GetMatcherTree().GetExactMatchMap().Map
+// TestResponseKinds: a kind of streams has a script of its own if it has a last event.
+func TestResponseKinds(t *testing.T) {
+	b := &builder{policy: &policy.Policy{}}
+	m := b.responses().XdsMatcher
+	scripts := m.GetMatcherTree().GetExactMatchMap().Map
 	for _, kind := range append([]llm.ResponseKind{llm.KindAny, llm.KindJSON}, streamKinds...) {
 		_, ends := kind.LastEvents()
 		if _, ok := scripts[string(kind)]; ok != ends {
 			t.Errorf("%s: has a script: %v, has a last event: %v", kind, ok, ends)
 		}
 	}
-	if _, ok := scripts[llm.CountedStream]; !ok {
-		t.Error("streams that count their tokens have no script")
+	if m.OnNoMatch == nil {
+		t.Error("other responses have no script")
 	}
 }
 
@@ -96,7 +98,11 @@ const before = "data: {\"choices\":[]}\n\n"
 // after every byte and, before that, arrives whole, byte by byte, and in two chunks with
 // any border. The script runs in Envoy.
 func TestEndScript(t *testing.T) {
-	run := runLua(t)
+	var texts []string
+	for _, c := range endCases {
+		texts = append(texts, before+c.text)
+	}
+	run := runLua(t, texts)
 	for i, c := range endCases {
 		text := before + c.text
 		for _, kind := range streamKinds {
@@ -111,7 +117,7 @@ func TestEndScript(t *testing.T) {
 			if got := weir.String(); (got[len(got)-1] == 'e') != want {
 				t.Errorf("%s, %q: Weir finds an end: %t, want %t", kind, c.text, !want, want)
 			}
-			lua, at := run(kind, i), 0
+			lua, at := run("ends", kind, i), 0
 			if len(lua) != weir.Len() {
 				t.Fatalf("%s, %q: the script has %d results, want %d: %.200s", kind, c.text, len(lua), weir.Len(), lua)
 			}
@@ -143,11 +149,13 @@ func weirEnds(kind llm.ResponseKind, chunks ...string) bool {
 	return end.Complete()
 }
 
-// luaHarness runs the scripts with streams of its own, and responds with what they found.
+// luaHarness runs the scripts with responses of its own, and responds with what they found:
+// whether each beginning of a text is a whole stream, or the usage of a text. Both arrive in
+// chunks of every kind.
 const luaHarness = `
-local function ends(script, ...)
-  local chunks, at, ended = {...}, 0, true
-  local headers = {[":status"] = "200", ["content-type"] = "text/event-stream"}
+local function run(script, media, ...)
+  local chunks, at, found = {...}, 0, {}
+  local headers = {[":status"] = "200", ["content-type"] = media}
   script({
     headers = function() return {get = function(_, name) return headers[name] end} end,
     bodyChunks = function()
@@ -157,39 +165,66 @@ local function ends(script, ...)
         return chunk and {length = function() return #chunk end, getBytes = function(_, from, n) return string.sub(chunk, from + 1, from + n) end}
       end
     end,
-    streamInfo = function() return {dynamicMetadata = function() return {set = function() ended = false end} end} end,
+    streamInfo = function() return {dynamicMetadata = function() return {set = function(_, _, key, value) found[key] = value end} end} end,
   })
-  return ended and "e" or "-"
+  return found
+end
+
+local function ends(script, ...)
+  local found = run(script, "text/event-stream", ...)
+  return found.ended and found.truncated and "?" or found.ended and "e" or found.truncated and "-" or "?"
+end
+
+local function usage(script, ...)
+  local found = run(script, nil, ...)
+  return (found.usage or "") .. "|" .. (found.begun or "")
 end
 
 envoy_on_response = nil
 
+local function bytes(text)
+  local out = {}
+  for i = 1, #text do out[i] = string.sub(text, i, i) end
+  return out
+end
+
 function envoy_on_request(handle)
-  local kind, i = string.match(handle:headers():get(":path"), "^/(%a+)/(%d+)$")
-  local text, out = cases[i + 1], {}
-  for cut = 0, #text do
-    local part, bytes = string.sub(text, 1, cut), {}
-    for border = 0, cut do
-      out[#out + 1] = ends(scripts[kind], string.sub(part, 1, border), string.sub(part, border + 1))
-      bytes[border] = border > 0 and string.sub(part, border, border) or nil
+  local what, kind, i = string.match(handle:headers():get(":path"), "^/(%a+)/(%a+)/(%d+)$")
+  local text, out, script = cases[i + 1], {}, scripts[kind]
+  if what == "usage" then
+    out[1] = usage(script, text)
+    for border = 1, #text - 1 do
+      out[#out + 1] = usage(script, string.sub(text, 1, border), string.sub(text, border + 1))
     end
-    out[#out + 1] = ends(scripts[kind], unpack(bytes))
+    out[#out + 1] = usage(script, unpack(bytes(text)))
+    local all = {}
+    for _, found in ipairs(out) do
+      if found ~= all[#all] then all[#all + 1] = found end
+    end
+    handle:respond({[":status"] = "200"}, table.concat(all, "\n"))
+    return
+  end
+  for cut = 0, #text do
+    local part = string.sub(text, 1, cut)
+    for border = 0, cut do
+      out[#out + 1] = ends(script, string.sub(part, 1, border), string.sub(part, border + 1))
+    end
+    out[#out + 1] = ends(script, unpack(bytes(part)))
   end
   handle:respond({[":status"] = "200"}, table.concat(out))
 end
 `
 
-// runLua starts an Envoy and returns a function that runs a kind's script on a case.
-func runLua(t *testing.T) func(kind llm.ResponseKind, i int) string {
+// runLua starts an Envoy and returns a function that runs a kind's script on a text.
+func runLua(t *testing.T, texts []string) func(what string, kind llm.ResponseKind, i int) string {
 	t.Helper()
 	var script strings.Builder
 	script.WriteString("scripts, cases = {}, {}\n")
-	for _, c := range endCases {
-		fmt.Fprintf(&script, "cases[#cases + 1] = %q\n", before+c.text)
+	for _, text := range texts {
+		fmt.Fprintf(&script, "cases[#cases + 1] = %s\n", luaString(text))
 	}
-	for _, kind := range streamKinds {
-		last, _ := kind.LastEvents()
-		fmt.Fprintf(&script, "do\n%s\nscripts[%q] = envoy_on_response\nend\n", endLua(last), kind)
+	for _, kind := range append([]llm.ResponseKind{llm.KindJSON}, streamKinds...) {
+		fmt.Fprintf(&script, "do\n%s\nscripts[%q] = envoy_on_response\nend\n", responseLua(kind, true), kind)
 	}
 	script.WriteString(luaHarness)
 	// A path of a socket has 107 bytes at most.
@@ -246,8 +281,8 @@ static_resources:
 		}
 		return err == nil
 	})
-	return func(kind llm.ResponseKind, i int) string {
-		resp, err := client.Get(fmt.Sprintf("http://lua/%s/%d", kind, i))
+	return func(what string, kind llm.ResponseKind, i int) string {
+		resp, err := client.Get(fmt.Sprintf("http://lua/%s/%s/%d", what, kind, i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,6 +293,15 @@ static_resources:
 		}
 		return string(b)
 	}
+}
+
+// luaString returns a text as a string of Lua.
+func luaString(text string) string {
+	var out strings.Builder
+	for _, b := range []byte(text) {
+		fmt.Fprintf(&out, `\%03d`, b)
+	}
+	return `"` + out.String() + `"`
 }
 
 func statusError(resp *http.Response) error {

@@ -1,7 +1,6 @@
 package body
 
 import (
-	"bytes"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -122,14 +121,4 @@ func repeatedModel(name string) *llm.Error {
 // a parser would use a model that the policy has not seen.
 func foldedModel(name []byte, as string) *llm.Error {
 	return llm.Errorf(llm.DuplicateKey, "%q reads as %q to some parsers; spell it %q", name, as, as)
-}
-
-// CountsStream reports whether the stream's options name continuous_usage_stats.
-func (b *Body) CountsStream() bool {
-	for _, m := range b.Members {
-		if string(m.Name) == "stream_options" && bytes.Contains(b.Bytes[m.Value.Start:m.Value.End], []byte(`"continuous_usage_stats"`)) {
-			return true
-		}
-	}
-	return false
 }

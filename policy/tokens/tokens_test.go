@@ -118,3 +118,17 @@ func FuzzExceeds(f *testing.F) {
 		checkExceeds(t, body, n-1)
 	})
 }
+
+func TestEstimate(t *testing.T) {
+	for body, want := range map[string]int{
+		`{}`: 0,
+		`{"model":"m","messages":[{"role":"user","content":"hi"}]}`:                                                          3 + 3 + 2, // "user" is text, too
+		`{"messages":[{"content":"\u4f60\u597d"}]}`:                                                                          3 + 3 + 2,
+		`{"messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAAAAAAAAAAAAAAAAAA"}}]}]}`: 3 + 3,
+		`{"input":"` + strings.Repeat("word ", 1000) + `"}`:                                                                  1250,
+	} {
+		if got := Estimate([]byte(body)); got != want {
+			t.Errorf("%.80s: %d, want %d", body, got, want)
+		}
+	}
+}

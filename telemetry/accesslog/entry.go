@@ -48,13 +48,10 @@ type entry struct {
 	context  string // metadata.LogContext, encoded
 	refused  bool
 	rejected string // models
-	tokens   llm.Tokens
-	usage    bool   // Envoy has read the whole response for tokens
-	early    string // the usage object that a stream sent before its end
-	// truncated is set if the stream ended without the last event of its API.
-	truncated bool
-	// totalTokens is set if the provider reports only a total.
-	totalTokens int64
+	usage    llm.Usage
+	// ended is set if the last event of the stream's API has passed, truncated if the stream
+	// ended without it.
+	ended, truncated bool
 }
 
 // flags is a set of fields of ResponseFlags, by field number.
@@ -119,6 +116,13 @@ func (e *entry) read(b []byte) {
 	}
 	if e.judged != "" {
 		e.status = e.judgedStatus
+	}
+	// Many clients disconnect at the last event, before the provider's last byte.
+	if e.ended && e.flags.has(clientConnectionClosed, clientReset) {
+		e.flags &^= 1<<clientConnectionClosed | 1<<clientReset
+		if e.lastByte == 0 {
+			e.lastByte = e.duration
+		}
 	}
 }
 
@@ -206,20 +210,29 @@ func (e *entry) metadata(f *protofield.Fields) {
 		for in := fields(value); in.Next(); {
 			e.plan(&in)
 		}
-	case f.Num == metadataTypedFilterMetadata && string(key) == metadata.UsageNamespace:
-		e.usage = true
+	case f.Num == metadataFilterMetadata && string(key) == metadata.ResponseNamespace:
 		for in := fields(value); in.Next(); {
-			if in.Is(protofield.AnyValue, protowire.BytesType) {
-				e.tokens, e.totalTokens = readUsage(in.Bytes)
-			}
+			e.found(&in)
 		}
-	case f.Num == metadataFilterMetadata && string(key) == metadata.EarlyNamespace:
-		for in := fields(value); in.Next(); {
-			if key, value := mapEntry(in.Bytes); in.Is(protofield.StructFields, protowire.BytesType) && string(key) == metadata.EarlyField {
-				e.early = text(value)
-			}
-		}
-	case f.Num == metadataFilterMetadata && string(key) == metadata.EndNamespace:
+	}
+}
+
+// found reads the Struct that says what Envoy found in the response.
+func (e *entry) found(f *protofield.Fields) {
+	if !f.Is(protofield.StructFields, protowire.BytesType) {
+		return
+	}
+	key, value := mapEntry(f.Bytes)
+	switch string(key) {
+	case llm.StatedField:
+		e.usage.Stated = text(value)
+	case llm.BegunField:
+		e.usage.Begun = text(value)
+	case metadata.SampleField:
+		e.usage.Sample = text(value)
+	case metadata.EndedField:
+		e.ended = true
+	case metadata.TruncatedField:
 		e.truncated = true
 	}
 }

@@ -1,19 +1,16 @@
 package accesslog
 
 import (
-	"math"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	logv3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
-	aiv3 "github.com/envoyproxy/go-control-plane/envoy/data/ai/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -68,19 +65,9 @@ func inNamespace(name string, fields map[string]any) *logv3.AccessLogCommon {
 	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{name: m.FilterMetadata[metadata.PlanNamespace]}}}
 }
 
-func usageOf(t *testing.T, u *aiv3.TokenUsage) *logv3.AccessLogCommon {
-	t.Helper()
-	a, err := anypb.New(u)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &logv3.AccessLogCommon{Metadata: &corev3.Metadata{TypedFilterMetadata: map[string]*anypb.Any{metadata.UsageNamespace: a, "another": {Value: []byte("\x1a\x02\x08\x09")}}}}
-}
-
 // Each field is read from where Envoy's own types put it.
 func TestEntryFields(t *testing.T) {
 	start := time.Unix(1_800_000_000, 123_456_789)
-	n := wrapperspb.UInt64
 	for name, c := range map[string]struct {
 		common   *logv3.AccessLogCommon
 		request  *logv3.HTTPRequestProperties
@@ -118,20 +105,10 @@ func TestEntryFields(t *testing.T) {
 		"context":            {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.LogField: "a\nb"})}, want: entry{context: "a\nb"}},
 		"rejected":           {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.RejectedField: "m", "plan": "p"})}, want: entry{rejected: "m"}},
 		"refused":            {common: &logv3.AccessLogCommon{Metadata: metadataOf(map[string]any{metadata.RefusedField: true})}, want: entry{refused: true}},
-		"usage": {common: usageOf(t, &aiv3.TokenUsage{
-			Model: "m", InputTokens: n(10), OutputTokens: n(5), TotalTokens: n(99), ProviderTotalTokens: n(98),
-			InputTokenDetails:  &aiv3.InputTokenDetails{CachedTokens: n(4), CacheCreationTokens: n(3), ToolUseTokens: n(2)},
-			OutputTokenDetails: &aiv3.OutputTokenDetails{ReasoningTokens: n(1)},
-			ExtractionStatus:   aiv3.TokenUsage_COMPLETE,
-		}), want: entry{usage: true, tokens: llm.Tokens{Known: true, OutputKnown: true, Input: 10, Output: 5, Total: 15, CachedInput: 4, Reasoning: 1}}},
-		"usage of zero":        {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(0), OutputTokens: n(0)}), want: entry{usage: true, tokens: llm.Tokens{Known: true, OutputKnown: true}}},
-		"input alone":          {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3)}), want: entry{usage: true, tokens: llm.Tokens{Known: true, Input: 3, Total: 3}}},
-		"input alone, broken":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(3), ExtractionStatus: aiv3.TokenUsage_PARTIAL}), want: entry{usage: true}},
-		"a total alone":        {common: usageOf(t, &aiv3.TokenUsage{ProviderTotalTokens: n(12)}), want: entry{usage: true, totalTokens: 12}},
-		"too many tokens":      {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(llm.MaxTokens + 1), OutputTokens: n(1)}), want: entry{usage: true}},
-		"tokens until the end": {common: inNamespace(metadata.EarlyNamespace, map[string]any{metadata.EarlyField: `{"input_tokens":3}`, "x": "y"}), want: entry{early: `{"input_tokens":3}`}},
-		"truncated":            {common: inNamespace(metadata.EndNamespace, map[string]any{metadata.TruncatedField: 1}), want: entry{truncated: true}},
-		"far too many tokens":  {common: usageOf(t, &aiv3.TokenUsage{InputTokens: n(1), OutputTokens: n(math.MaxUint64)}), want: entry{usage: true}},
+		"found": {common: inNamespace(metadata.ResponseNamespace, map[string]any{
+			llm.StatedField: `{"output_tokens":3}`, llm.BegunField: `{"input_tokens":3}`, metadata.SampleField: "1 2 3 4", metadata.EndedField: 1, "x": "y",
+		}), want: entry{usage: llm.Usage{Stated: `{"output_tokens":3}`, Begun: `{"input_tokens":3}`, Sample: "1 2 3 4"}, ended: true}},
+		"truncated": {common: inNamespace(metadata.ResponseNamespace, map[string]any{metadata.TruncatedField: 1}), want: entry{truncated: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := decode(t, &logv3.HTTPAccessLogEntry{CommonProperties: c.common, Request: c.request, Response: c.response})

@@ -70,20 +70,7 @@ const (
 	socketAddressPort    protowire.Number = 3
 
 	// envoy.config.core.v3.Metadata
-	metadataFilterMetadata      protowire.Number = 1
-	metadataTypedFilterMetadata protowire.Number = 2
-
-	// envoy.data.ai.v3.TokenUsage
-	usageInput         protowire.Number = 3
-	usageOutput        protowire.Number = 4
-	usageInputDetails  protowire.Number = 6
-	usageOutputDetails protowire.Number = 7
-	usageTotal         protowire.Number = 8
-	usageStatus        protowire.Number = 9
-
-	// envoy.data.ai.v3.InputTokenDetails and OutputTokenDetails
-	detailsCached    protowire.Number = 1
-	detailsReasoning protowire.Number = 1
+	metadataFilterMetadata protowire.Number = 1
 
 	// opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest
 	exportResourceLogs protowire.Number = 1

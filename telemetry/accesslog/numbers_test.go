@@ -14,7 +14,6 @@ func TestNumbers(t *testing.T) {
 	const als = "envoy.service.accesslog.v3.StreamAccessLogsMessage."
 	const log = "envoy.data.accesslog.v3."
 	const core = "envoy.config.core.v3."
-	const usage = "envoy.data.ai.v3."
 	const otel = "opentelemetry.proto."
 	fieldtest.Numbers(t, map[string]protowire.Number{
 		als + "identifier":                     messageIdentifier,
@@ -65,21 +64,10 @@ func TestNumbers(t *testing.T) {
 		log + "HTTPResponseProperties.response_headers":      responseHeaders,
 		log + "HTTPResponseProperties.response_code_details": responseCodeDetails,
 
-		core + "Address.socket_address":         addressSocketAddress,
-		core + "SocketAddress.address":          socketAddressAddress,
-		core + "SocketAddress.port_value":       socketAddressPort,
-		core + "Metadata.filter_metadata":       metadataFilterMetadata,
-		core + "Metadata.typed_filter_metadata": metadataTypedFilterMetadata,
-
-		usage + "TokenUsage.input_tokens":             usageInput,
-		usage + "TokenUsage.output_tokens":            usageOutput,
-		usage + "TokenUsage.input_token_details":      usageInputDetails,
-		usage + "TokenUsage.output_token_details":     usageOutputDetails,
-		usage + "TokenUsage.provider_total_tokens":    usageTotal,
-		usage + "TokenUsage.extraction_status":        usageStatus,
-		usage + "TokenUsage.PARTIAL":                  partial,
-		usage + "InputTokenDetails.cached_tokens":     detailsCached,
-		usage + "OutputTokenDetails.reasoning_tokens": detailsReasoning,
+		core + "Address.socket_address":   addressSocketAddress,
+		core + "SocketAddress.address":    socketAddressAddress,
+		core + "SocketAddress.port_value": socketAddressPort,
+		core + "Metadata.filter_metadata": metadataFilterMetadata,
 
 		// ExportLogsServiceRequest has the field of LogsData (opentelemetry-proto,
 		// logs_service.proto), but its package needs another module.

@@ -343,24 +343,18 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		Status: e.status, Attempts: e.attempts, Stream: c.Stream,
 		Duration: e.duration, FirstByte: e.firstByte, LastByte: e.lastByte,
 		BytesIn: e.bytesIn, BytesOut: e.bytesOut,
-		Tokens:     e.tokens,
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
-	}
-	if e.totalTokens > 0 && llm.CountsInputOnly(c.Operation) {
-		out.Tokens = llm.Tokens{Known: true, Input: e.totalTokens, Total: e.totalTokens}
-	}
-	if out.Stored {
-		out.Tokens = llm.Tokens{} // of the request that made what is stored
 	}
 	// Where Weir could not add an error to the end of a stream, it ended the request.
 	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
 		e.truncated = true
 	}
-	// After a clean end without the last event, Envoy reports the usage that it had
-	// read until then as final.
-	if e.early != "" && !out.Stored && (!e.usage || e.truncated) {
-		out.Tokens = llm.ReadEarlyUsage(e.early)
+	if !out.Stored { // else they are of the request that made what is stored
+		out.Tokens = e.usage.Read(c.Operation)
+		if e.attempts > 0 && e.status >= 200 && e.status < 300 && e.bytesOut > 0 {
+			out.Tokens = e.usage.Complete(out.Tokens, c.Operation, c.Prompt, e.bytesOut)
+		}
 	}
 	if planned := nth(c, e.attempts); planned != nil {
 		out.Provider, out.Model = policy.ProviderOf(planned.Cluster), planned.Model
