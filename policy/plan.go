@@ -101,7 +101,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	var buffer [metadata.MaxAttempts]choice
 	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout)}
 	if p.Telemetry && !req.Endpoint.Multipart {
-		out.Prompt = int64(tokens.Estimate(req.Body.Bytes))
+		out.Prompt = int64(req.estimator.Estimate(req.Body.Bytes))
 	}
 	choices, err := p.choose(buffer[:0], out, req, t)
 	if err != nil {

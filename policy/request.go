@@ -8,6 +8,7 @@ import (
 	"weir/llm"
 	"weir/llm/body"
 	"weir/policy/expression"
+	"weir/policy/tokens"
 )
 
 // Request is everything that planning depends on besides the policy: what the client sent,
@@ -54,6 +55,7 @@ type Request struct {
 	// candidates are the models that strategies choose from, where they depend on the
 	// request.
 	candidates []*expression.Model
+	estimator  tokens.Estimator
 	marks      []uint64 // see listed
 	found      []choice // what the client's names stand for, and what strategies keep of it
 	health     candidateHealth

@@ -210,7 +210,7 @@ func (m *metrics) served(q *accesslog.Request) {
 		return
 	}
 	m.firstToken.get(l).Observe(q.FirstByte.Seconds())
-	if errorType == "" && t.Known && t.Output > 1 && q.LastByte > q.FirstByte {
+	if errorType == "" && t.Known && !t.OutputEstimated && t.Output > 1 && q.LastByte > q.FirstByte {
 		m.perToken.get(l).Observe((q.LastByte - q.FirstByte).Seconds() / float64(t.Output-1))
 	}
 }

@@ -51,7 +51,6 @@ var exempt = []struct{ files, literal, reason string }{
 	{"admin/explain.go", "application/json", "a response of Weir's own API"},
 	{"cmd/weir/quickstart.go", "*", "an example for curl, which people read"},
 	{"metadata/names.go", "model", "a field of Envoy's metadata"},
-	{"metadata/names.go", "usage", "a field of Envoy's metadata"},
 	{"gateway/ejections.go", "model", "an attribute of Weir's log"},
 	{"extproc/processor.go", "models", "details of a response in Envoy's log"},
 	{"telemetry/encode.go", `,"model":`, "a field of Weir's log"},

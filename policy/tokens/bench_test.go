@@ -62,3 +62,13 @@ func BenchmarkExceedsIsCertain(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEstimate estimates a request of 1 KiB.
+func BenchmarkEstimate(b *testing.B) {
+	body := []byte(`{"messages":[{"role":"user","content":"` + strings.Repeat("word ", 200) + `"}]}`)
+	var e Estimator
+	b.ReportAllocs()
+	for b.Loop() {
+		e.Estimate(body)
+	}
+}

@@ -51,22 +51,33 @@ func Exceeds(body []byte, limit int) (over bool, atLeast int) {
 // English, and in Chinese.
 const bytesPerToken = 4
 
+// Estimator estimates the tokens of requests, one after the other. It keeps memory for the
+// next one.
+type Estimator struct {
+	walk        walk
+	fixed, text int
+}
+
 // Estimate returns about as many tokens as Exceeds counts. It reads the same parts of the
 // request, but counts the bytes of text instead of tokenizing it: it is made for every
 // request. The body must be a valid JSON object. It is not kept.
-func Estimate(body []byte) int {
-	fixed, text := 0, 0
-	w := walk{cursor: cursor{body: body}}
-	w.fixed = func(n int) bool {
-		fixed += n
-		return true
+func (e *Estimator) Estimate(body []byte) int {
+	w := &e.walk
+	if w.chunk == nil {
+		w.fixed = func(n int) bool {
+			e.fixed += n
+			return true
+		}
+		w.chunk = func(text []byte) bool {
+			e.text += len(text)
+			return true
+		}
 	}
-	w.chunk = func(chunk []byte) bool {
-		text += len(chunk)
-		return true
-	}
+	e.fixed, e.text = 0, 0
+	w.cursor, w.stopped, w.depth, w.used = cursor{body: body}, false, 0, 0
 	w.request()
-	return fixed + (text+bytesPerToken-1)/bytesPerToken
+	w.cursor = cursor{}
+	return e.fixed + (e.text+bytesPerToken-1)/bytesPerToken
 }
 
 // bounds are a lower and an upper bound of an estimate.

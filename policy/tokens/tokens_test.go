@@ -120,6 +120,7 @@ func FuzzExceeds(f *testing.F) {
 }
 
 func TestEstimate(t *testing.T) {
+	var e Estimator
 	for body, want := range map[string]int{
 		`{}`: 0,
 		`{"model":"m","messages":[{"role":"user","content":"hi"}]}`:                                                          3 + 3 + 2, // "user" is text, too
@@ -127,7 +128,7 @@ func TestEstimate(t *testing.T) {
 		`{"messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAAAAAAAAAAAAAAAAAA"}}]}]}`: 3 + 3,
 		`{"input":"` + strings.Repeat("word ", 1000) + `"}`:                                                                  1250,
 	} {
-		if got := Estimate([]byte(body)); got != want {
+		if got := e.Estimate([]byte(body)); got != want {
 			t.Errorf("%.80s: %d, want %d", body, got, want)
 		}
 	}
