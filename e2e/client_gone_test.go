@@ -32,6 +32,7 @@ const (
 		"event: content_block_delta\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}` + "\n\n"
 	created = "event: response.created\n" + `data: {"type":"response.created","response":{"output":[],"usage":null}}` + "\n\n" +
 		"event: response.output_text.delta\n" + `data: {"type":"response.output_text.delta","delta":"a"}` + "\n\n"
+	vectors = `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,`
 	done    = "data: [DONE]\n\n"
 	stopped = "event: message_delta\n" + `data: {"type":"message_delta","delta":{},"usage":{"input_tokens":0,"output_tokens":7}}` + "\n\n" +
 		"event: message_stop\n" + `data: {"type":"message_stop"}` + "\n\n"
@@ -73,7 +74,7 @@ providers:
 		{"midway, messages", "/v1/messages", `,"stream":true,"max_tokens":9`, then(events, begun), begun, "200 client_gone", "200 client_gone", "15+1=16 cached 5 reasoning 0, estimated"},
 		{"midway, responses", "/v1/responses", `,"stream":true`, then(events, created), created, "200 client_gone", "200 client_gone", "1+1=2 cached 0 reasoning 0, estimated"},
 		{"unary, before the headers", "/v1/chat/completions", ``, recorder.Silence, "", "none client_gone", "none client_gone", "unknown"},
-		{"unary, midway", "/v1/embeddings", ``, then("application/json", `{"object":"list","data":[{`), `{"object":"list","data":[{`, "200 client_gone", "200 client_gone", "1+?=1 cached 0 reasoning 0, estimated"},
+		{"unary, midway", "/v1/embeddings", ``, then("application/json", vectors), vectors, "200 client_gone", "200 client_gone", "1+?=1 cached 0 reasoning 0, estimated"},
 		// Many clients leave at the last event, before the end of the response.
 		{"at the end, chat", "/v1/chat/completions", `,"stream":true`, then(events, counted+done), counted + done, "200", "200", "11+2=13 cached 4 reasoning 0"},
 		{"at the end, chat without usage", "/v1/chat/completions", `,"stream":true`, then(events, uncounted+done), uncounted + done, "200", "200", "1+1=2 cached 0 reasoning 0, estimated"},

@@ -88,7 +88,4 @@ const (
 const (
 	// periodic is the AccessLogType of an entry about a request that still runs.
 	periodic = 5
-	// partial is the extraction_status of a response whose usage Envoy could read only
-	// in part.
-	partial = 2
 )
