@@ -15,6 +15,10 @@ import (
 // have arrived: the client then receives a timeout error.
 const durationSlack = 100 * time.Millisecond
 
+// streamDuration bounds an attempt to the end of its response. It takes precedence over the
+// cluster's own bound; 0 means none.
+const streamDuration = "x-envoy-upstream-stream-duration-ms"
+
 // refusedRetries is how often a request is sent again to its only provider if the
 // provider did not process it: HTTP/2's REFUSED_STREAM, or a GOAWAY for lower streams
 // (RFC 9113 8.7). It is more than once because a burst of requests above the
@@ -34,14 +38,20 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		wire.SetHeader{Key: metadata.HopHeader, Value: req.Hops},
 	)
 	if plan.Stream {
-		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(len(plan.Attempts))})
+		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(plan.Class)})
+		if plan.OwnTimeouts { // those of the clusters are for complete responses
+			x.set = append(x.set, wire.SetHeader{Key: streamDuration, Value: "0"})
+		}
 		if kind := req.Endpoint.Response.Stream(); kind != "" {
 			x.set = append(x.set, wire.SetHeader{Key: metadata.StreamKindHeader, Value: kind})
 		}
-	} else {
+	} else if !plan.OwnTimeouts {
 		// The route's timeout of an attempt ends with the response headers. This one
 		// also ends a response whose body arrives too slowly.
-		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-stream-duration-ms", Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
+		x.set = append(x.set, wire.SetHeader{Key: streamDuration, Value: strconv.FormatInt((plan.AttemptTimeout + durationSlack).Milliseconds(), 10)})
+	}
+	if plan.OwnTimeouts {
+		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-rq-per-try-timeout-ms", Value: strconv.FormatInt(plan.AttemptTimeout.Milliseconds(), 10)})
 	}
 	fields := append(x.field[:0],
 		wire.Field{Key: metadata.ModelField, Value: wire.String(first.Model)},

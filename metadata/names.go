@@ -14,8 +14,8 @@ const (
 	// no chain, because Envoy copies metadata into each entry of its log.
 	DirectHeader = "x-weir-cluster"
 
-	// StreamHeader marks a request whose response is a stream. The value is the number
-	// of its attempts. Its route has no total timeout.
+	// StreamHeader marks a request whose response is a stream. The value is the
+	// class that selects its route's idle timeout. Its route has no total timeout.
 	StreamHeader = "x-weir-stream"
 
 	// HopHeader names the gateways that a request has passed, as RFC 8586 specifies for

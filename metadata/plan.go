@@ -33,6 +33,8 @@ type Attempt struct {
 	// Edits turn the body of the first attempt into that of this one.
 	Edits   []body.Edit
 	Headers []HeaderChange
+	// Idle is what Gate.Idle is for this attempt, where Weir watches streams.
+	Idle time.Duration
 }
 
 // HeaderChange is what a later attempt changes about a header of the first. An empty
@@ -71,6 +73,7 @@ func (a *Attempt) fields(c *coder) {
 		c.text(&a.Headers[i].Name)
 		c.octets(&a.Headers[i].Value)
 	}
+	c.duration(&a.Idle)
 }
 
 // size is about the length of the encoded plan.

@@ -36,6 +36,11 @@ type Cluster struct {
 	// ResponseHeaders are names of the provider's headers that pass to clients
 	// in addition to the usual ones; a name may end in '*'.
 	ResponseHeaders []string `json:",omitempty"`
+	// Timeout bounds an attempt. It is 0 if no provider has a timeout of its own: the
+	// route's applies to all.
+	Timeout time.Duration `json:",omitempty"`
+	// Idle bounds the silence inside a stream.
+	Idle time.Duration `json:"-"`
 
 	forward *forward
 }

@@ -67,6 +67,9 @@ type ExplainedAttempt struct {
 	Proxy    string   `json:"proxy,omitempty"` // host:port of the HTTP proxy on the way
 	Headers  []string `json:"headers"`         // name: value
 	Body     string   `json:"body"`
+	// Timeout bounds the attempt, and StreamIdle the silence inside a stream.
+	Timeout    string `json:"timeout"`
+	StreamIdle string `json:"stream_idle_timeout,omitempty"`
 	// Ejected is set if the provider, with this key, keeps failing, or limits this model:
 	// the attempt follows all others. Only a running gateway knows that.
 	Ejected *ExplainedEjection `json:"ejected,omitempty"`
@@ -137,6 +140,10 @@ func (p *Policy) Explain(req *Request, headers []ExplainedHeader) Explanation {
 		}
 		if proxy := a.Cluster.Proxy; proxy != nil {
 			explained.Proxy = proxy.Address()
+		}
+		explained.Timeout = p.timeoutOf(a).String()
+		if plan.Stream {
+			explained.StreamIdle = a.Cluster.Idle.String()
 		}
 		if e := req.ejection(a); e != nil {
 			explained.Ejected = &ExplainedEjection{e.Key != "", e.Model, e.Cause, e.Since, e.Until}

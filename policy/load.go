@@ -216,6 +216,7 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 	p.PerRequestTimeout = l.duration(at+"per_request_timeout", gateway.PerRequestTimeout, config.DefaultPerRequestTimeout)
 	p.TotalTimeout = l.duration(at+"total_timeout", gateway.TotalTimeout, config.DefaultTotalTimeout)
 	p.StreamIdleTimeout = l.duration(at+"stream_idle_timeout", gateway.StreamIdleTimeout, config.DefaultStreamIdleTimeout)
+	l.providerTimeouts(p, gateway, at)
 	l.gatewayFields(p, gateway, at)
 	l.providers(p, gateway, at)
 	l.defaultProvider(p, gateway, at)
@@ -239,6 +240,24 @@ func (l *loader) duration(path string, value, fallback time.Duration) time.Durat
 		l.problem(path, "%s is out of range: write a duration from 1ms to 24h", value)
 	}
 	return value
+}
+
+// providerTimeouts checks the timeouts that providers have in place of the action's.
+func (l *loader) providerTimeouts(p *Policy, g *config.GatewayConfig, at string) {
+	p.longestIdle = p.StreamIdleTimeout
+	if g.PerRequestTimeout > p.TotalTimeout {
+		p.cutTimeouts = append(p.cutTimeouts, at+"per_request_timeout")
+	}
+	for i := range g.Providers {
+		c, path := &g.Providers[i], config.IndexPath(at+"providers", i)
+		l.duration(path+".per_request_timeout", c.PerRequestTimeout, 0)
+		p.longestIdle = max(p.longestIdle, l.duration(path+".stream_idle_timeout", c.StreamIdleTimeout, 0))
+		if c.PerRequestTimeout > p.TotalTimeout {
+			p.cutTimeouts = append(p.cutTimeouts, path+".per_request_timeout")
+		}
+		p.longestAttempt = max(p.longestAttempt, c.PerRequestTimeout)
+		p.ownTimeouts = p.ownTimeouts || c.PerRequestTimeout != 0
+	}
 }
 
 func (l *loader) telemetry(p *Policy) {

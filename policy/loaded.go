@@ -36,6 +36,9 @@ func (l *loader) places(p *Policy) map[string]config.Problem {
 	for i := range p.strategies.modelSource {
 		add(config.IndexPath(p.strategies.path, i))
 	}
+	for _, path := range p.cutTimeouts {
+		add(path)
+	}
 	return out
 }
 
@@ -92,6 +95,9 @@ func (l Loaded) ProblemsOf(all []Invalid) config.Problems {
 // such as the removal of a key, from taking effect.
 func (l Loaded) Warnings(now time.Time) config.Problems {
 	out := l.strategyWarning()
+	for _, path := range l.Policy.cutTimeouts {
+		out = append(out, l.problem(path, fmt.Sprintf("is longer than total_timeout, %s, which ends the attempt earlier", l.Policy.TotalTimeout)))
+	}
 	for _, e := range l.Policy.Expiries {
 		var text string
 		switch {

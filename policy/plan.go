@@ -37,8 +37,12 @@ type Field struct{ Name, Value string }
 type Plan struct {
 	Attempts []Attempt
 	Stream   bool
-	// AttemptTimeout bounds each attempt.
+	// AttemptTimeout bounds each attempt. If OwnTimeouts is set, it is the longest of
+	// their timeouts, and each attempt's cluster has its own.
 	AttemptTimeout time.Duration
+	OwnTimeouts    bool
+	// Class selects Envoy's idle timeout: see Policy.EnvoyIdle.
+	Class int
 	// Prompt is about how many tokens the input has, for a response that does not say. It is 0
 	// without telemetry, and for a form.
 	Prompt int64
@@ -99,7 +103,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 		return nil, err
 	}
 	var buffer [metadata.MaxAttempts]choice
-	out := &Plan{Stream: p.streams(req, &shaped), AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout)}
+	out := &Plan{Stream: p.streams(req, &shaped), Deadline: req.Now.Add(p.TotalTimeout)}
 	if p.Telemetry && !req.Endpoint.Multipart {
 		out.Prompt = int64(req.estimator.Estimate(req.Body.Bytes))
 	}
@@ -116,6 +120,7 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	if err := p.fields(out, req); err != nil {
 		return nil, err
 	}
+	p.timeouts(out)
 	out.Gate = p.gate(req, out)
 	return out, nil
 }
@@ -327,6 +332,9 @@ func (p *Plan) Retries(dst []metadata.Attempt) []metadata.Attempt {
 		dst = append(dst, metadata.Attempt{
 			Cluster: a.Cluster.Name, Model: a.Model, Path: a.Path, Authority: a.Authority, Edits: a.Edits, Headers: p.changes(i),
 		})
+		if p.Gate.Idle != 0 {
+			dst[i-1].Idle = a.Cluster.Idle
+		}
 	}
 	return dst
 }

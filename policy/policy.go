@@ -74,6 +74,10 @@ type Policy struct {
 	onlyConfiguredProviders bool
 	onlyConfiguredModels    bool
 	defaultProvider         string
+	ownTimeouts             bool          // some provider has a per_request_timeout
+	longestIdle             time.Duration // of all providers
+	longestAttempt          time.Duration // of providers with a timeout of their own
+	cutTimeouts             []string      // fields with a longer timeout than total_timeout
 	query                   []config.Param
 	set                     []body.KeyValue // in every JSON body
 	outputLimit             outputLimit
@@ -105,6 +109,9 @@ func (p *Policy) Prepare() {
 // finds no token usage and no content in compressed ones.
 func (p *Policy) wantsPlainResponses() bool { return p.Telemetry || p.ResponseGate }
 
+// LongestAttempt bounds one attempt at any provider.
+func (p *Policy) LongestAttempt() time.Duration { return max(p.PerRequestTimeout, p.longestAttempt) }
+
 // provider is a provider that requests may be sent to.
 type provider struct {
 	id         string
@@ -126,7 +133,7 @@ type provider struct {
 	names      []string          // of its models, for "did you mean"
 }
 
-// AttemptTimeout bounds one attempt.
+// AttemptTimeout bounds one attempt at a provider without a timeout of its own.
 func (p *Policy) AttemptTimeout() time.Duration { return min(p.PerRequestTimeout, p.TotalTimeout) }
 
 // surface is one API of a provider, with everything an attempt needs.

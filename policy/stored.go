@@ -31,8 +31,8 @@ func (p *Policy) planStored(req *Request) (*Plan, error) {
 	}
 	s := owner.serves(req.Endpoint)
 	out := &Plan{
-		Stream:         req.Endpoint.Content || asksForStream(req),
-		AttemptTimeout: p.AttemptTimeout(), Deadline: req.Now.Add(p.TotalTimeout),
+		Stream:   req.Endpoint.Content || asksForStream(req),
+		Deadline: req.Now.Add(p.TotalTimeout),
 	}
 	out.Attempts = append(out.attempts[:0], Attempt{
 		Cluster: s.clusters[0], Authority: s.authority,
@@ -45,6 +45,7 @@ func (p *Policy) planStored(req *Request) (*Plan, error) {
 	if err := p.fields(out, req); err != nil {
 		return nil, err
 	}
+	p.timeouts(out)
 	out.Gate = p.gate(req, out)
 	return out, nil
 }

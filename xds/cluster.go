@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name: c.Name,
 		// An attempt's own timeout begins with its connection.
-		ConnectTimeout:                duration(min(connectTimeout, b.policy.PerRequestTimeout)),
+		ConnectTimeout:                duration(min(connectTimeout, cmp.Or(c.Timeout, b.policy.PerRequestTimeout))),
 		PerConnectionBufferLimitBytes: number(readBuffer),
 		Metadata: &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
 			metadata.ClusterMetadata: {Fields: map[string]*structpb.Value{metadata.ProviderField: structpb.NewStringValue(c.Provider)}},
@@ -56,6 +57,9 @@ func (b *builder) clusters(c *policy.Cluster) []*clusterv3.Cluster {
 	options := b.upstreamProtocol(c)
 	if behind != nil { // the cluster behind has the connections
 		options = http1()
+		if c.Timeout != 0 { // Envoy reads the timer of an attempt from the cluster in front
+			options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxStreamDuration: duration(c.Timeout)}
+		}
 	}
 	options.HttpFilters = b.upstreamFilters(c)
 	b.protocol(out, options)

@@ -31,9 +31,6 @@ const (
 	// rejects a body just over the limit, and a longer model name or a configured body
 	// key makes a body larger.
 	bodySlack = 1 << 20
-	// idleSlack covers the time between attempts, so that the attempt's own timeout
-	// fires first.
-	idleSlack = 500 * time.Millisecond
 	// routeMetadata is the namespace of the routes' metadata; its field maxBodyField
 	// holds the body limit as text.
 	routeMetadata = "weir"
@@ -219,12 +216,14 @@ func (b *builder) routes() *routev3.RouteConfiguration {
 	idle := max(p.TotalTimeout, p.Limits.ClientBodyTimeout)
 	add(b.toOne(p.TotalTimeout, idle), headerThere(metadata.StreamHeader, false), headerThere(metadata.DirectHeader, true))
 	add(b.toChain(p.TotalTimeout, idle), headerThere(metadata.StreamHeader, false))
-	for attempts := 1; attempts <= metadata.MaxAttempts; attempts++ {
-		to := b.toChain
-		if attempts == 1 {
-			to = b.toOne
+	for class := 1; class <= metadata.MaxAttempts; class++ {
+		of := headerIs(metadata.StreamHeader, exactly(strconv.Itoa(class)))
+		if class == 1 || p.HasOwnTimeouts() {
+			add(b.toOne(0, p.EnvoyIdle(class)), of, headerThere(metadata.DirectHeader, true))
 		}
-		add(to(0, max(p.StreamIdleTimeout, p.LongestWait(attempts)+idleSlack)), headerIs(metadata.StreamHeader, exactly(strconv.Itoa(attempts))))
+		if class > 1 || p.HasOwnTimeouts() {
+			add(b.toChain(0, p.EnvoyIdle(class)), of)
+		}
 	}
 	settings := b.returnedHeaders()
 	if p.CORS != nil {

@@ -62,6 +62,9 @@ func (b *builder) upstreamProtocol(c *policy.Cluster) *httpv3.HttpProtocolOption
 		IdleTimeout:           duration(c.Connections.IdleTimeout),
 		MaxConnectionDuration: duration(c.Connections.MaxDuration),
 	}
+	if c.Timeout != 0 {
+		options.CommonHttpProtocolOptions.MaxStreamDuration = duration(c.Timeout)
+	}
 	return options
 }
 

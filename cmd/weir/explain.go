@@ -143,6 +143,9 @@ func readable(e policy.Explanation) string {
 			fmt.Fprintf(&b, ", key %s", a.Key)
 		}
 		fmt.Fprintf(&b, "\n   %s %s\n", e.Method, a.URL)
+		if a.Timeout != e.AttemptTimeout {
+			fmt.Fprintf(&b, "   timeout %s\n", a.Timeout)
+		}
 		if a.Proxy != "" {
 			fmt.Fprintf(&b, "   through the proxy %s\n", a.Proxy)
 		}

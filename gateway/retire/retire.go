@@ -42,7 +42,7 @@ const (
 // keeps the policy that was current when its headers arrived. Its last attempt begins, at
 // most, a total timeout after its body is complete.
 func Longest(p *policy.Policy) time.Duration {
-	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.PerRequestTimeout
+	return p.Limits.ClientBodyTimeout + p.TotalTimeout + p.LongestAttempt()
 }
 
 // Book counts what requests need of policies. Its methods may be called

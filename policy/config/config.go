@@ -328,6 +328,12 @@ type ProviderConfig struct {
 	// Maximum age of a connection, 1s to 24h. Running requests are completed on it.
 	// Later requests use a new connection, and so the provider's current addresses.
 	MaxConnectionDuration time.Duration `yaml:"max_connection_duration,omitempty"`
+	// Timeout of one attempt at this provider, 1ms to 24h, in place of the action's. At
+	// most total_timeout applies.
+	PerRequestTimeout time.Duration `yaml:"per_request_timeout,omitempty"`
+	// Maximum time without data inside a stream of this provider, 1ms to 24h, in place of
+	// the action's.
+	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
 	// Header for the provider's key, if it is not the one of the format.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
 	// What passes between clients and this provider in addition to what the APIs
