@@ -191,6 +191,12 @@ end
 function envoy_on_request(handle)
   local what, kind, i = string.match(handle:headers():get(":path"), "^/(%a+)/(%a+)/(%d+)$")
   local text, out, script = cases[i + 1], {}, scripts[kind]
+  if what == "large" then
+    for at = 1, #text, 10000 do out[#out + 1] = string.sub(text, at, at + 9999) end
+    local whole, chunked = usage(script, text), usage(script, unpack(out))
+    handle:respond({[":status"] = "200"}, whole == chunked and whole or whole .. "\n" .. chunked)
+    return
+  end
   if what == "usage" then
     out[1] = usage(script, text)
     for border = 1, #text - 1 do

@@ -7,10 +7,8 @@ import (
 	"weir/llm"
 )
 
-// stated is a usage object, large is a text that does not fit into what the script keeps.
+// stated is a usage object.
 const stated = `{"prompt_tokens":11,"completion_tokens":7,"details":{"a":"}\"{","b":[1,{"c":2}]}}`
-
-var large = strings.Repeat("x", wholeBytes)
 
 // usageTexts are responses, and what is found in each: the last usage object, and after a
 // bar the one at the beginning of messages.
@@ -74,5 +72,23 @@ func TestUsageScript(t *testing.T) {
 
 // TestUsageScriptOfLargeResponses: of a large response, the beginning and the end are read.
 func TestUsageScriptOfLargeResponses(t *testing.T) {
-	_ = large
+	large := strings.Repeat("x", wholeBytes)
+	cases := []struct{ name, text, want string }{
+		{"at the end", `{"data":[{"b64_json":"` + large + `"}],"usage":` + stated + `}`, stated + "|"},
+		{"at the beginning", `{"usage":` + stated + `,"data":[{"b64_json":"` + large + `"}]}`, stated + "|"},
+		{"in the middle", `{"data":["` + large + `"],"usage":` + stated + `,"more":["` + large + `"]}`, "|"},
+		{"another object at the end", `{"data":["` + large + `"],"metadata":{"usage":{"input_tokens":99}}}`, "|"},
+		{"event", "data: {\"b64_json\":\"" + large + "\",\"usage\":" + stated + "}\n\n", stated + "|"},
+		{"event of responses", "data: {\"type\":\"response.completed\",\"response\":{\"output\":\"" + large + "\",\"usage\":" + stated + ",\"metadata\":{}}}\n\n", stated + "|"},
+	}
+	var texts []string
+	for _, c := range cases {
+		texts = append(texts, c.text)
+	}
+	run := runLua(t, texts)
+	for i, c := range cases {
+		if got := run("large", llm.KindJSON, i); got != c.want {
+			t.Errorf("%s: found %s, want %s", c.name, got, c.want)
+		}
+	}
 }
