@@ -76,6 +76,7 @@ type loader struct {
 	catalogue []catalogue.Provider
 
 	expiries []Expiry
+	doubts   []doubt
 	inputs   inputs
 	returned map[string]bool // the names of response headers that providers add
 }
@@ -224,6 +225,7 @@ func (l *loader) policy() (*Policy, *AccessKeys) {
 
 	p.NeedsClientAddress = p.uses.Conn
 	p.Expiries = l.expiries
+	p.doubts = l.doubts
 	p.paths = l.paths
 	p.inputs = l.inputs
 	p.Version = l.version(p.inputs)

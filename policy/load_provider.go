@@ -145,7 +145,7 @@ func (l *loader) provider(b *clusterBuilder, e *entry) {
 	l.forward(e)
 	// One that is disabled needs neither key nor secret: its key may be gone.
 	if !e.out.disabled {
-		keys := b.keys(e.path, e.own.APIKeys)
+		keys := b.keys(e.path, e.out.id, e.own.APIKeys, e.own.Auth == nil)
 		for _, k := range keys {
 			e.out.keys = append(e.out.keys, e.out.id+k.id)
 		}

@@ -123,7 +123,8 @@ type clusterBuilder struct {
 	roots  bool // the system's trusted certificates were looked for
 }
 
-func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef {
+// keys reads the keys of a provider. scheme says that Weir sends them after a scheme of its own.
+func (b *clusterBuilder) keys(path, provider string, keys []config.APIKeyConfig, scheme bool) []keyRef {
 	var out []keyRef
 	for i, k := range keys {
 		at := config.IndexPath(path+".api_keys", i) + ".value"
@@ -135,6 +136,9 @@ func (b *clusterBuilder) keys(path string, keys []config.APIKeyConfig) []keyRef 
 		if err != nil {
 			b.problem(at, "%v", err)
 			continue
+		}
+		if text := k.Value.Doubt(v, provider, scheme); text != "" {
+			b.doubts = append(b.doubts, doubt{at, text})
 		}
 		out = append(out, keyRef{"#" + strconv.Itoa(i+1), "#" + strconv.Itoa(i) + k.Value.References(), v})
 	}

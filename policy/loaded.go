@@ -39,6 +39,9 @@ func (l *loader) places(p *Policy) map[string]config.Problem {
 	for _, path := range p.cutTimeouts {
 		add(path)
 	}
+	for _, d := range p.doubts {
+		add(d.path)
+	}
 	return out
 }
 
@@ -90,6 +93,9 @@ func (l Loaded) ProblemsOf(all []Invalid) config.Problems {
 	return out
 }
 
+// doubt is what is probably wrong with the valid value at a path of the file.
+type doubt struct{ path, text string }
+
 // Warnings returns what an operator should know about a valid configuration at a time.
 // An expired certificate is a warning and not a problem: it must not keep another change,
 // such as the removal of a key, from taking effect.
@@ -97,6 +103,9 @@ func (l Loaded) Warnings(now time.Time) config.Problems {
 	out := l.strategyWarning()
 	for _, path := range l.Policy.cutTimeouts {
 		out = append(out, l.problem(path, fmt.Sprintf("is longer than total_timeout, %s, which ends the attempt earlier", l.Policy.TotalTimeout)))
+	}
+	for _, d := range l.Policy.doubts {
+		out = append(out, l.problem(d.path, d.text))
 	}
 	for _, e := range l.Policy.Expiries {
 		var text string

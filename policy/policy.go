@@ -68,6 +68,7 @@ type Policy struct {
 	NeedsClientAddress bool
 
 	inputs                  inputs
+	doubts                  []doubt
 	paths                   map[string]string // in the file, of providers by their ids; empty: only the catalogue has it
 	hop                     string            // this gateway's name in HopHeader
 	gateway                 *config.GatewayConfig

@@ -70,7 +70,7 @@ func EnvName(store, key string) string {
 func (s SecretStore) Get(store, key string) (Secret, error) {
 	name := EnvName(store, key)
 	if v := s.Getenv(name); v != "" {
-		return s.checked(store, key, v)
+		return s.checked(store, key, withoutLineEnd(v))
 	}
 	places := "set the environment variable " + name
 	if s.Dir != "" {
@@ -81,7 +81,7 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 		b, err := s.ReadFile(file)
 		switch {
 		case err == nil:
-			return s.checked(store, key, strings.TrimRight(string(b), "\r\n"))
+			return s.checked(store, key, withoutLineEnd(string(b)))
 		case !errors.Is(err, fs.ErrNotExist):
 			file += " (" + err.Error() + ")"
 		}
@@ -89,6 +89,10 @@ func (s SecretStore) Get(store, key string) (Secret, error) {
 	}
 	return Secret{}, fmt.Errorf("secret %q of store %q is missing: %s", key, store, places)
 }
+
+// withoutLineEnd removes line ends at the end of a value: editors write them into files, and
+// Kubernetes copies them from a Secret into the environment.
+func withoutLineEnd(value string) string { return strings.TrimRight(value, "\r\n") }
 
 // checked returns a secret, or an error if it cannot be a header value: Envoy would reject
 // the whole cluster, or split the header.

@@ -43,9 +43,9 @@ var (
 	secretCall = regexp.MustCompile(`\$\{\s*secrets\.get\(\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*,\s*(?:'([^'\\]+)'|"([^"\\]+)")\s*\)\s*\}`)
 )
 
-// environmentVariable matches the reference to an environment variable in shells and other
-// gateways.
-var environmentVariable = regexp.MustCompile(`\$\{(env\.)?[A-Z][A-Z0-9_]*\}`)
+// environmentVariable matches a reference to an environment variable that could be meant as
+// an expression, anywhere in a template.
+var environmentVariable = regexp.MustCompile(`\$\{(?:env[.:])?[A-Z_][A-Z0-9_]*(?::?[-?+][^}]*)?\}`)
 
 // References returns the references to secrets in a template, unchanged and joined.
 func (t Template) References() string {
@@ -61,6 +61,9 @@ func (t Template) Expand(store SecretStore) (Secret, error) {
 		return Secret{}, err
 	}
 	if program == nil {
+		if hint := environmentHint(string(t)); hint != "" {
+			return Secret{}, errors.New(hint)
+		}
 		return t.insert(store)
 	}
 	if program.UsesRequest() {
@@ -84,10 +87,10 @@ func (t Template) Program() (*expression.TemplateProgram, error) {
 		return nil, nil
 	}
 	program, issues := expression.Template(string(t))
-	if len(issues) > 0 && environmentVariable.MatchString(rest) {
-		return nil, errors.New("environment variables are not expanded: write ${secrets.get('openai', 'api-key')}; it reads WEIR_SECRET_OPENAI_API_KEY")
-	}
 	if len(issues) > 0 {
+		if hint := environmentHint(environmentVariable.FindString(rest)); hint != "" {
+			return nil, errors.New(hint)
+		}
 		// The messages of the compiler repeat parts of the text, which may be a key.
 		return nil, fmt.Errorf("invalid expression at %d:%d: write ${secrets.get('store', 'key')}, or CEL over req, conn and key", issues[0].Line, issues[0].Column)
 	}
