@@ -62,15 +62,18 @@ var outcomes = []struct {
 	{"429 alone", "plain", recorder.Error(429), false, true, stays, "plain 429 rate_limit", "429 rate_limit"},
 	{"500 alone", "plain", recorder.Error(500), false, true, stays, "plain 500 status_5xx", "500 status_5xx"},
 
-	{"refused", "refused", nil, false, false, stays, "refused none connect_failure …, second 200", "200"},
-	{"refused alone", "refused", nil, false, true, stays, "refused none connect_failure", "502 connect_failure"},
-	{"no name", "unresolved", nil, true, false, stays, "unresolved none connect_failure …, second 200", "200"},
-	{"no name alone", "unresolved", nil, false, true, stays, "unresolved none connect_failure", "502 connect_failure"},
-	{"wrong certificate", "untrusted", nil, false, false, stays, "untrusted none connect_failure …, second 200", "200"},
-	{"wrong certificate alone", "untrusted", nil, false, true, stays, "untrusted none connect_failure", "502 connect_failure"},
+	{"refused", "refused", nil, false, false, stays, "refused none connect_failure refused …, second 200", "200"},
+	{"refused alone", "refused", nil, false, true, stays, "refused none connect_failure refused", "502 connect_failure refused"},
+	{"no name", "unresolved", nil, true, false, stays, "unresolved none connect_failure dns …, second 200", "200"},
+	{"no name alone", "unresolved", nil, false, true, stays, "unresolved none connect_failure dns", "502 connect_failure dns"},
+	{"wrong certificate", "untrusted", nil, false, false, stays, "untrusted none connect_failure tls …, second 200", "200"},
+	{"wrong certificate alone", "untrusted", nil, false, true, stays, "untrusted none connect_failure tls", "502 connect_failure tls"},
 	{"no HTTP", "noise", nil, false, false, stays, "noise none reset …, second 200", "200"},
 	{"no HTTP alone", "noise", nil, false, true, stays, "noise none reset", "502 reset"},
-	{"no handshake", "deaf", nil, false, true, stays, "deaf none connect_failure", "502 connect_failure"},
+	{"no handshake", "deaf", nil, false, true, stays, "deaf none connect_failure timeout", "502 connect_failure timeout"},
+	{"hangs up", "closing", nil, false, false, stays, "closing none connect_failure tls …, second 200", "200"},
+	{"hangs up alone", "closing", nil, false, true, stays, "closing none connect_failure tls", "502 connect_failure tls"},
+	{"plain text", "untls", nil, false, false, stays, "untls none connect_failure tls …, second 200", "200"},
 
 	{"silence", "plain", recorder.Silence, false, false, stays, "plain none timeout …, second 200", "200"},
 	{"silence, streamed", "plain", recorder.Silence, true, false, stays, "plain none timeout …, second 200", "200"},
@@ -113,7 +116,10 @@ func TestCauses(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	deaf := recorder.StartRaw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	closing := recorder.StartRaw(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) })
 	urls := map[string]string{
+		"closing":    "https://" + closing,
+		"untls":      strings.Replace(second.URL(), "http:", "https:", 1),
 		"untrusted":  recorder.Start(t, recorder.WithTLS()).URL(),
 		"refused":    "http://" + recorder.ClosedAddr(t),
 		"unresolved": "http://does-not-resolve.internal:8123",

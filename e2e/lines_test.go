@@ -16,6 +16,9 @@ type logLine struct {
 	Time        string   `json:"time"`
 	Kind        string   `json:"kind"`
 	RequestID   string   `json:"request_id"`
+	ClientID    string   `json:"client_request_id"`
+	Method      string   `json:"method"`
+	Path        string   `json:"path"`
 	Key         string   `json:"key"`
 	KeyID       string   `json:"key_id"`
 	Operation   string   `json:"operation"`
@@ -27,6 +30,7 @@ type logLine struct {
 	Attempt     int      `json:"attempt"`
 	Status      *int     `json:"status"`
 	Cause       string   `json:"cause"`
+	Connect     string   `json:"connect_failure"`
 	Code        string   `json:"code"`
 	Rejected    string   `json:"rejected"`
 	Duration    float64  `json:"duration_ms"`
@@ -80,7 +84,7 @@ func (l *logLine) String() string {
 		status = strconv.Itoa(*l.Status)
 	}
 	out := status
-	for _, s := range []string{l.Cause, l.Code, l.Rejected} {
+	for _, s := range []string{l.Cause, l.Connect, l.Code, l.Rejected} {
 		if s != "" {
 			out += " " + s
 		}

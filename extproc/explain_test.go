@@ -64,6 +64,11 @@ func TestExplainAgrees(t *testing.T) {
 		"for some providers":                {"?q=1&of=2&api-version=3", []string{key, "x-a: 1", "x-b: 2", "x-both: 3", "x-other: 4", "x-a: 5"}, ""},
 		"the gateway's own":                 {"", []string{key, "x-own: theirs", "x-sees: theirs", "x-team: theirs", "x-b-key: theirs"}, ""},
 		"Envoy's and Weir's":                {"", []string{key, "x-envoy-a: 1", "x-envoy-max-retries: 9", "x-weir-a: 1", "x-weir-stream: 1", "x-request-id: mine", "x-forwarded-proto: https", "http2-settings: x"}, ""},
+		"a request id":                      {"", []string{key, "x-request-id: Root=1-67891233-abcdef012345678912345678"}, ""},
+		"two request ids":                   {"", []string{key, "x-request-id: a", "x-client-request-id: b", "x-weir-client-request-id: c"}, ""},
+		"a hostile request id":              {"", []string{key, "x-request-id: ${jndi:ldap://x}", "x-client-request-id: a b"}, ""},
+		"a key as a request id":             {"", []string{key, "x-request-id: key-0123456789-abcdef"}, ""},
+		"a long request id":                 {"", []string{key, "x-request-id: " + strings.Repeat("a", 129)}, ""},
 		"of one hop":                        {"", []string{key, "connection: keep-alive, X-Hop", "x-hop: 1", "keep-alive: 5", "te: trailers", "upgrade: websocket", "proxy-connection: close", "trailer: x"}, ""},
 		"another te":                        {"", []string{key, "te: gzip"}, ""},
 		"underscores":                       {"", []string{key, "x_odd: 1", "x_api_key: key-0123456789-abcdef"}, ""},
@@ -161,7 +166,7 @@ func TestFiltersFollowTheRules(t *testing.T) {
 			}
 			rule := header.RuleOf(name)
 			sent := []field{{name, "1"}}
-			if got := len(e.mutate(sent, e.early)) == 0; got != rule.Internal {
+			if got := !slices.Contains(e.mutate(sent, e.early), sent[0]); got != rule.Internal {
 				t.Errorf("%s is removed on arrival: %v", name, got)
 			}
 			if got := slices.Contains(e.hidden, name); got != rule.Hidden {
@@ -259,7 +264,7 @@ func (e *envoy) mutate(headers []field, mutations []*mutationv3.HeaderMutation) 
 				return prefix != "" && strings.HasPrefix(h.name, prefix) || whole.MatchString(h.name)
 			})
 		case *mutationv3.HeaderMutation_Append:
-			name, value := action.Append.GetHeader().GetKey(), e.format(action.Append.GetHeader().GetValue())
+			name, value := action.Append.GetHeader().GetKey(), e.format(out, action.Append.GetHeader().GetValue())
 			i := slices.IndexFunc(out, func(h field) bool { return h.name == name })
 			switch {
 			case action.Append.GetAppendAction().String() == "OVERWRITE_IF_EXISTS" && i < 0:
@@ -275,8 +280,15 @@ func (e *envoy) mutate(headers []field, mutations []*mutationv3.HeaderMutation) 
 	return out
 }
 
-// format fills in a field of the request's metadata.
-func (e *envoy) format(value string) string {
+// format fills in a header or a field of the request's metadata.
+func (e *envoy) format(headers []field, value string) string {
+	if name, ok := strings.CutPrefix(value, "%REQ("); ok {
+		i := slices.IndexFunc(headers, func(h field) bool { return h.name == strings.TrimSuffix(name, ")%") })
+		if i < 0 {
+			return ""
+		}
+		return headers[i].value
+	}
 	if field, ok := strings.CutPrefix(value, "%DYNAMIC_METADATA("+metadata.PlanNamespace+":"); ok {
 		return e.conv.metadata[metadata.PlanNamespace].GetFields()[strings.TrimSuffix(field, ")%")].GetStringValue()
 	}

@@ -311,7 +311,7 @@ func (p *Processor) refuse(stream *wire.Stream, x *exchange, req *request, body 
 // logged returns what the access log will say of a request, as far as it was read:
 // body and plan may be nil.
 func (x *exchange) logged(req *request, body *body.Body, plan *policy.Plan) wire.Field {
-	c := metadata.LogContext{ID: req.ID, Operation: req.Operation}
+	c := metadata.LogContext{ID: req.ID, Operation: req.Operation, Path: req.Target, ClientID: req.ClientID}
 	if req.Key != nil {
 		c.KeyID, c.Key = req.Key.ID, req.Key.Name
 	}

@@ -37,6 +37,12 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		wire.SetHeader{Key: ":authority", Value: first.Authority},
 		wire.SetHeader{Key: metadata.HopHeader, Value: req.Hops},
 	)
+	if req.SentType != "" {
+		x.set = append(x.set, wire.SetHeader{Key: "content-type", Value: req.SentType})
+	}
+	if req.SentID != "" {
+		x.set = append(x.set, wire.SetHeader{Key: metadata.SentIDHeader, Value: req.SentID})
+	}
 	if plan.Stream {
 		x.set = append(x.set, wire.SetHeader{Key: metadata.StreamHeader, Value: strconv.Itoa(plan.Class)})
 		if plan.OwnTimeouts { // those of the clusters are for complete responses
@@ -54,7 +60,7 @@ func (p *Processor) respond(x *exchange, current *policy.Policy, plan *policy.Pl
 		x.set = append(x.set, wire.SetHeader{Key: "x-envoy-upstream-rq-per-try-timeout-ms", Value: strconv.FormatInt(plan.AttemptTimeout.Milliseconds(), 10)})
 	}
 	fields := append(x.field[:0],
-		wire.Field{Key: metadata.ModelField, Value: wire.String(first.Model)},
+		wire.Field{Key: metadata.ModelField, Value: wire.String(metadata.HeaderText(first.Model))},
 		x.logged(req, &x.body, plan),
 	)
 	if req.Format != llm.OpenAI {

@@ -52,7 +52,7 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 		wire.SetHeader{Key: ":path", Value: next.Path},
 		wire.SetHeader{Key: ":authority", Value: next.Authority},
 	)
-	x.field[0] = wire.Field{Key: metadata.ModelField, Value: wire.String(next.Model)}
+	x.field[0] = wire.Field{Key: metadata.ModelField, Value: wire.String(metadata.HeaderText(next.Model))}
 	meta := append(x.meta[:0], wire.Metadata{Namespace: metadata.PlanNamespace, Fields: x.field[:1]})
 	x.out = wire.Response{Kind: wire.RequestBody}
 	held, otherIdle := g.Hold && (next.Last || g.Wider != 0), g.Idle != 0 && g.Idle != next.Idle

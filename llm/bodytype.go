@@ -2,6 +2,7 @@ package llm
 
 import (
 	"mime"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := params["charset"]
 	switch {
-	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+	case charset != "" && !isUTF8(charset, e.Multipart):
 		// A provider that decodes by it could read another model than Weir.
 		return "", Errorf(InvalidBody, "the request body must be UTF-8, not charset %.32q", charset)
 	case err == nil && !ReadAlike(contentType, params):
@@ -30,6 +31,30 @@ func (e *Endpoint) BodyType(contentType, encoding string) (boundary string, err 
 		return "", Errorf(InvalidBody, "%s takes multipart/form-data, not Content-Type %.64q", e.Path, contentType)
 	}
 	return "", Errorf(InvalidBody, "%s takes JSON: send Content-Type: application/json, not %.64q", e.Path, contentType)
+}
+
+// utf8Labels are the names of UTF-8 (https://encoding.spec.whatwg.org/#names-and-labels).
+var utf8Labels = []string{"utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8"}
+
+// isUTF8 reports whether a charset is UTF-8. The Content-Type of a form reaches the provider,
+// so of a form only the two names are taken that all parsers know. That of JSON does not:
+// see SentType.
+func isUTF8(charset string, form bool) bool {
+	names := utf8Labels
+	if form {
+		names = names[:2]
+	}
+	return slices.Contains(names, strings.ToLower(charset))
+}
+
+// SentType returns the Content-Type to send to a provider in place of the client's, or an
+// empty string if the client's can stay. JSON has no parameters (RFC 8259 11), and some
+// providers refuse a type that has any.
+func (e *Endpoint) SentType(contentType string) string {
+	if e.Multipart || contentType == "" || contentType == JSONType {
+		return ""
+	}
+	return JSONType
 }
 
 // ReadAlike reports whether all parsers find the same charset and boundary in a content

@@ -21,9 +21,9 @@ func ExampleLogContext() {
 	fmt.Println(metadata.DecodeLogContext(encoded).Key)
 	fmt.Printf("%+v\n", metadata.DecodeLogContext("2;"+encoded[2:]))
 	// Output:
-	// 1;4:7f3a,4:chat,4:fast,2:k1,7:team, a,1:1,1:9,1:1,6:openai,11:gpt-4o-mini,
+	// 1;4:7f3a,4:chat,4:fast,2:k1,7:team, a,1:1,1:9,1:1,6:openai,11:gpt-4o-mini,0:,0:,
 	// team, a
-	// {ID: Operation: Asked: KeyID: Key: Stream:false Prompt:0 Attempts:[]}
+	// {ID: Operation: Asked: KeyID: Key: Stream:false Prompt:0 Attempts:[] Path: ClientID:}
 }
 
 // The first attempt asked for the model "gpt-4o". For the second, the plan replaces that

@@ -17,6 +17,10 @@ type LogContext struct {
 	// Prompt is an estimate of the input tokens, for a response without usage.
 	Prompt   int64
 	Attempts []LoggedAttempt
+	// Path is that of the client, without the query.
+	Path string
+	// ClientID is the client's own id of the request; empty if it sent none.
+	ClientID string
 }
 
 // LoggedAttempt is where an attempt goes. Envoy's log cannot say: it names the cluster of
@@ -41,11 +45,13 @@ func (l *LogContext) fields(c *coder) {
 		c.text(&l.Attempts[i].Cluster)
 		c.text(&l.Attempts[i].Model)
 	}
+	c.text(&l.Path)
+	c.text(&l.ClientID)
 }
 
 // size is about the length of the encoded context.
 func (l *LogContext) size() int {
-	n := len(l.ID) + len(l.Operation) + len(l.Asked) + len(l.KeyID) + len(l.Key) + 8*overhead
+	n := len(l.ID) + len(l.Operation) + len(l.Asked) + len(l.KeyID) + len(l.Key) + len(l.Path) + len(l.ClientID) + 12*overhead
 	for i := range l.Attempts {
 		n += len(l.Attempts[i].Cluster) + len(l.Attempts[i].Model) + 2*overhead
 	}

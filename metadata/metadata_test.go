@@ -51,7 +51,7 @@ func (r random) gate() Gate {
 }
 
 func (r random) logContext() LogContext {
-	l := LogContext{ID: r.text(), Operation: r.text(), Asked: r.text(), KeyID: r.text(), Key: r.text(), Stream: r.flag()}
+	l := LogContext{ID: r.text(), Operation: r.text(), Asked: r.text(), KeyID: r.text(), Key: r.text(), Stream: r.flag(), Path: r.text(), ClientID: r.text()}
 	for range r.IntN(MaxAttempts + 1) {
 		l.Attempts = append(l.Attempts, LoggedAttempt{r.text(), r.text()})
 	}

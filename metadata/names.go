@@ -18,6 +18,15 @@ const (
 	// class that selects its route's idle timeout. Its route has no total timeout.
 	StreamHeader = "x-weir-stream"
 
+	// ClientIDHeader has the id that the client gave the request in x-request-id, which
+	// Envoy replaces. SentIDHeader is where it goes on: to OpenAI and Azure, it is the
+	// client's id (https://platform.openai.com/docs/api-reference/debugging-requests).
+	ClientIDHeader = "x-weir-client-request-id"
+	SentIDHeader   = "x-client-request-id"
+
+	// RefusingCluster is the cluster that stands in for a host whose name does not resolve.
+	RefusingCluster = "weir/refusing"
+
 	// HopHeader names the gateways that a request has passed, as RFC 8586 specifies for
 	// content delivery networks: other proxies must not remove it. See policy.Policy.Hop.
 	HopHeader = "cdn-loop"
@@ -30,7 +39,7 @@ const (
 
 	// The fields of PlanNamespace.
 	PlanField     = "plan"     // an encoded Plan, if there is a second attempt
-	ModelField    = "model"    // the model of the current attempt
+	ModelField    = "model"    // the model of the current attempt, as a HeaderText
 	FormatField   = "format"   // the llm.Format of the client's API, if it is not OpenAI
 	RejectedField = "rejected" // requested models that were not available
 	RefusedField  = "refused"  // set if Weir itself sent the response

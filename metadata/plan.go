@@ -141,6 +141,27 @@ func DecodeRetry(encoded string, n int, cluster string, length int, now time.Tim
 	return r, nil
 }
 
+// HeaderText writes a name as the value of a header, which must be ASCII (RFC 9110 5.5): what
+// is not printable ASCII is percent-encoded, and so is '%', so that clients can decode it.
+func HeaderText(name string) string {
+	encoded := func(c byte) bool { return c < ' ' || c >= 0x7f || c == '%' }
+	for i := range len(name) {
+		if !encoded(name[i]) {
+			continue
+		}
+		b := []byte(name[:i])
+		for j := i; j < len(name); j++ {
+			if encoded(name[j]) {
+				b = fmt.Appendf(b, "%%%02X", name[j])
+			} else {
+				b = append(b, name[j])
+			}
+		}
+		return string(b)
+	}
+	return name
+}
+
 // HeaderList writes names that clients sent as the value of one header: a list, with
 // everything escaped that could end a name or the header.
 func HeaderList(names []string) string {

@@ -9,6 +9,7 @@ import (
 	"weir/llm"
 	"weir/llm/body"
 	"weir/metadata"
+	"weir/policy/config"
 	"weir/policy/header"
 )
 
@@ -24,7 +25,8 @@ type Arrival struct {
 	method, path, authority, origin string
 	contentType, encoding, length   string
 	hops, id, provider              string
-	anthropic                       bool // the client is one of Anthropic's API
+	given, sent                     string // the client's ids of the request
+	anthropic                       bool   // the client is one of Anthropic's API
 	credentials                     llm.Credentials
 	count, size                     int // of the client's own headers
 }
@@ -58,6 +60,10 @@ func (a *Arrival) Header(name, value string) {
 		a.id = value
 	case metadata.ProviderHeader:
 		a.provider = value
+	case metadata.ClientIDHeader:
+		a.given = value
+	case metadata.SentIDHeader:
+		a.sent = value
 	case llm.VersionHeader:
 		a.anthropic = true
 	default:
@@ -70,6 +76,12 @@ type Admission struct {
 	llm.Route
 	// ID is Envoy's id of the request.
 	ID string
+	// ClientID is the client's own id of the request; empty if it sent none that may be
+	// logged. Target is its path, without the query, as it may be logged.
+	ClientID, Target string
+	// SentID and SentType are what to send as metadata.SentIDHeader and Content-Type;
+	// empty: what the client sent.
+	SentID, SentType string
 	// Key is the client's access key, or nil if none is needed.
 	Key *identity.Key
 	// Presented are the credentials that the client sent.
@@ -92,6 +104,10 @@ type Admission struct {
 func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential string) (*identity.Key, error)) (Admission, error) {
 	out := Admission{ID: a.id, Length: -1, Provider: a.provider}
 	credential := a.credentials.First()
+	for _, c := range a.credentials {
+		out.Presented.Add(c, false)
+	}
+	a.identify(&out)
 	var err error
 	out.Route, err = llm.FindRoute(a.method, a.path)
 	if out.Endpoint == nil && (a.anthropic || err != nil && a.credentials.Anthropic(a.path)) {
@@ -119,9 +135,7 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 	if out.Key, err = authenticate(credential); err != nil {
 		return out, err
 	}
-	for _, c := range a.credentials {
-		out.Presented.Add(c, out.Key != nil && c == credential)
-	}
+	out.Presented.Add(credential, out.Key != nil)
 	if out.Models {
 		return out, nil
 	}
@@ -131,6 +145,7 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 			return out, err
 		}
 	}
+	out.SentType = out.Endpoint.SentType(a.contentType)
 	if n, err := strconv.ParseUint(a.length, 10, 63); err == nil {
 		if err := p.bodySize(n); err != nil {
 			return out, err
@@ -152,6 +167,29 @@ func (p *Policy) Admit(a *Arrival, noBody bool, authenticate func(credential str
 
 func unwantedBody(e *llm.Endpoint) error {
 	return llm.Errorf(llm.InvalidBody, "%s %s takes no body", e.Method, e.Path)
+}
+
+// maxTarget bounds the path in the log.
+const maxTarget = 256
+
+// identify sets what the log says of a request that may be refused: its path, and the
+// client's own id of it.
+func (a *Arrival) identify(out *Admission) {
+	out.Target, _, _ = strings.Cut(a.path, "?")
+	out.Target = out.Presented.Scrub(out.Target)
+	out.Target = strings.ToValidUTF8(out.Target[:min(len(out.Target), maxTarget)], "")
+	if out.Presented.In(out.Target) {
+		out.Target = config.Redacted
+	}
+	valid := func(id string) bool { return header.IsRequestID(id) && !out.Presented.In(id) }
+	if valid(a.given) {
+		out.ClientID = a.given
+		if a.sent == "" {
+			out.SentID = a.given
+		}
+	} else if valid(a.sent) {
+		out.ClientID = a.sent
+	}
 }
 
 // ReadBody reads the body of an admitted request into out. Of a body that it
@@ -197,4 +235,5 @@ func (p *Policy) bodySize(bytes uint64) error {
 func (r *Request) Admitted(a *Admission) {
 	r.Endpoint, r.Query, r.Key, r.Presented = a.Endpoint, a.Query, a.Key, a.Presented
 	r.Method, r.Path, r.ID, r.Hops, r.Provider = cmp.Or(a.Endpoint.Method, "POST"), a.Path, a.ID, a.Hops, a.Provider
+	r.SentType, r.SentID = a.SentType, a.SentID
 }

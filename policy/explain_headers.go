@@ -38,6 +38,8 @@ func (p *Policy) Arriving(method, target, id string, client []ExplainedHeader, b
 	for _, h := range client {
 		rule := header.RuleOf(h.Name)
 		switch {
+		case h.Name == "x-request-id":
+			out = append(out, ExplainedHeader{metadata.ClientIDHeader, h.Value})
 		case rule.OneHop, rule.Internal, rule.Hidden, slices.Contains(oneHop, h.Name):
 		case h.Name == "te" && h.Value != "trailers": // as RFC 9110 10.1.4 has it
 		case h.Name == "content-length": // the body's
@@ -59,10 +61,16 @@ func (a *Attempt) headers(p *Policy, req *Request, plan *Plan, n int, arrived []
 		if rule.Passes == header.Replaced || rule.Passes == header.Never || rule.Added || h.Name == "content-length" || slices.Contains(a.Cluster.Strip, h.Name) {
 			continue
 		}
+		if h.Name == "content-type" && req.SentType != "" {
+			h.Value = req.SentType
+		}
 		if i := slices.IndexFunc(overwritten, func(o FixedHeader) bool { return o.Name == h.Name }); i >= 0 {
 			h.Value = overwritten[i].Value
 		}
 		out = append(out, h.Name+": "+h.Value)
+	}
+	if req.SentID != "" {
+		out = append(out, metadata.SentIDHeader+": "+req.SentID)
 	}
 	if req.Hops != "" {
 		out = append(out, metadata.HopHeader+": "+req.Hops)

@@ -66,7 +66,7 @@ type mixedHeader struct {
 // lower case. It is called for each of them, in their order, before the plan is
 // encoded.
 func (p *Policy) Header(plan *Plan, own *Presented, name, value string) {
-	rule, has := header.RuleOf(name), own.In(value) || own.In(name)
+	rule, has := header.RuleOf(name), own.In(value) || own.In(name) || name == metadata.SentIDHeader && !header.IsRequestID(value)
 	if rule.Passes == header.Always && !has {
 		return
 	}

@@ -41,8 +41,9 @@ type Request struct {
 	// what header.Rule lets them see, and nothing that holds a credential.
 	Headers iter.Seq2[string, string]
 	Random  expression.Random
-	// Hops is the value of metadata.HopHeader to send on.
-	Hops string
+	// Hops is the value of metadata.HopHeader to send on; SentType and SentID are as in
+	// Admission.
+	Hops, SentType, SentID string
 	// Provider is the one that the client named for what it keeps: see Policy.planStored.
 	Provider string
 
@@ -73,6 +74,7 @@ func (r *Request) Reset() {
 	r.Endpoint, r.Query, r.Key, r.Body, r.Now = nil, "", nil, nil, time.Time{}
 	r.Multiplexed, r.Health, r.Probe, r.Numbers = false, nil, false, nil
 	r.Method, r.Path, r.ID, r.ClientIP, r.Headers, r.Random, r.Hops, r.Provider = "", "", "", "", nil, nil, "", ""
+	r.SentType, r.SentID = "", ""
 	r.Presented.Reset()
 	r.view, r.viewed, r.health = expression.Request{}, false, candidateHealth{}
 }

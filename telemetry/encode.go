@@ -20,6 +20,8 @@ const maxText = 256
 //	time           start, RFC 3339 with milliseconds, UTC
 //	kind           "request"
 //	request_id
+//	client_request_id  the client's own id of the request (x-request-id or x-client-request-id)
+//	method, path   of the client's request; the path has no query
 //	key, key_id    name and id of the access key
 //	operation      chat, text_completion, embeddings, …
 //	asked_model    as the client wrote it
@@ -28,6 +30,7 @@ const maxText = 256
 //	attempts       number of attempts
 //	status         sent to the client
 //	cause          why it did not succeed; empty if it did
+//	connect_failure  dns, refused, unreachable, tls, timeout or other, if cause is connect_failure
 //	code           the gateway's error code, if the gateway itself responded
 //	rejected       why Envoy rejected the request, if it did
 //	duration_ms    from time to the end
@@ -44,6 +47,9 @@ const maxText = 256
 //	suppressed     only if lines were suppressed: how many of the same kind (see refusals)
 func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = appendHead(b, r.Start, `","kind":"request","request_id":`, r.RequestID)
+	b = appendText(b, `,"client_request_id":`, r.ClientID)
+	b = appendText(b, `,"method":`, r.Method)
+	b = appendText(b, `,"path":`, r.Path)
 	b = appendText(b, `,"key":`, r.Key)
 	b = appendText(b, `,"key_id":`, r.KeyID)
 	b = appendText(b, `,"operation":`, r.Operation)
@@ -53,6 +59,7 @@ func appendRequest(b []byte, r *accesslog.Request) []byte {
 	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(r.Attempts), 10)
 	b = appendStatus(b, r.Status)
 	b = appendText(b, `,"cause":`, r.Cause)
+	b = appendText(b, `,"connect_failure":`, r.ConnectFailure)
 	b = appendText(b, `,"code":`, r.Code)
 	b = appendText(b, `,"rejected":`, r.Rejected)
 	b = appendMS(append(b, `,"duration_ms":`...), r.Duration)
@@ -89,6 +96,7 @@ func appendAttempt(b []byte, a *accesslog.Attempt) []byte {
 	b = strconv.AppendInt(append(b, `,"attempt":`...), int64(a.Number), 10)
 	b = appendStatus(b, a.Status)
 	b = appendText(b, `,"cause":`, a.Cause)
+	b = appendText(b, `,"connect_failure":`, a.ConnectFailure)
 	b = appendMS(append(b, `,"duration_ms":`...), a.Duration)
 	b = appendSome(b, `,"first_byte_ms":`, a.FirstByte)
 	b = strconv.AppendBool(append(b, `,"stream":`...), a.Stream)

@@ -26,6 +26,9 @@ func TestLines(t *testing.T) {
 	hostile.RequestID = strings.Repeat("世", 100)
 	f.Request(hostile)
 	f.Request(truncated())
+	unconnected := failed()
+	unconnected.Status, unconnected.Cause, unconnected.ConnectFailure = 0, accesslog.CauseConnectFailure, accesslog.ConnectDNS
+	f.Attempt(unconnected)
 
 	f.Close()
 	golden(t, "lines.jsonl", f.log.String())

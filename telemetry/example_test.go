@@ -27,5 +27,5 @@ func ExampleRecorder() {
 		fmt.Println(err)
 	}
 	// Output:
-	// {"time":"2026-12-01T12:00:00.000Z","kind":"attempt","request_id":"7f3a","key":"","key_id":"","operation":"","asked_model":"","provider":"openai","provider_key":"","model":"gpt-4o","attempt":1,"status":503,"cause":"status_5xx","duration_ms":120.000,"first_byte_ms":null,"stream":false,"final":false}
+	// {"time":"2026-12-01T12:00:00.000Z","kind":"attempt","request_id":"7f3a","key":"","key_id":"","operation":"","asked_model":"","provider":"openai","provider_key":"","model":"gpt-4o","attempt":1,"status":503,"cause":"status_5xx","connect_failure":"","duration_ms":120.000,"first_byte_ms":null,"stream":false,"final":false}
 }

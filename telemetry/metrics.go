@@ -28,7 +28,7 @@ const (
 type metrics struct {
 	tokens, duration, firstToken, perToken *series[prometheus.Observer]
 
-	attempts, failovers, requests, unknown, estimated, truncated *series[prometheus.Counter]
+	attempts, failovers, unconnected, requests, unknown, estimated, truncated *series[prometheus.Counter]
 
 	clientGone, attemptRecords, requestRecords, dropped, suppressed prometheus.Counter
 }
@@ -67,6 +67,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Attempts at providers, by outcome: ok or the cause of the failure.", "provider", "model", "outcome"),
 		failovers: counters("weir_failovers_total",
 			"Attempts that failed and were followed by another.", "provider", "cause"),
+		unconnected: counters("weir_connect_failures_total",
+			"Attempts for which no connection was made, by reason: dns, refused, unreachable, tls, timeout or other.", "provider", "reason"),
 		requests: counters("weir_requests_total",
 			"Requests, by the class of the status sent to the client (none if no status was sent) and Weir's error code.",
 			"operation", "status", "code"),

@@ -90,6 +90,9 @@ func (r *Recorder) Attempt(a *accesslog.Attempt) {
 	if a.Cause != "" && !a.Final {
 		m.failovers.get(labels{a.Provider, a.Cause}).Inc()
 	}
+	if a.ConnectFailure != "" {
+		m.unconnected.get(labels{a.Provider, a.ConnectFailure}).Inc()
+	}
 	r.observe(a)
 	if r.log != nil {
 		r.log.attempt(a)

@@ -54,7 +54,7 @@ func served() *accesslog.Attempt {
 
 func request() *accesslog.Request {
 	return &accesslog.Request{
-		RequestID: "0f6b7f2e-9f7c-4a57-8a4e-5b3a6f8d1c11", Start: start, Key: "team-a", KeyID: "aigk_1", ClientIP: "203.0.113.9", Operation: "chat",
+		RequestID: "0f6b7f2e-9f7c-4a57-8a4e-5b3a6f8d1c11", Start: start, ClientID: "client-7f3a", Method: "POST", Path: "/v1/chat/completions", Key: "team-a", KeyID: "aigk_1", ClientIP: "203.0.113.9", Operation: "chat",
 		Asked: "gpt-x", AskedLabel: "gpt-x", Provider: "azure", Model: "gpt-x-2026", ModelLabel: "gpt-x-2026", Status: 200, Attempts: 2,
 		Stream: true, Duration: 2016 * msec, FirstByte: 316 * msec, LastByte: 2015 * msec, BytesIn: 812, BytesOut: 20480,
 		Tokens: llm.Tokens{Known: true, OutputKnown: true, Input: 100, Output: 51, Total: 151, CachedInput: 64, Reasoning: 20},

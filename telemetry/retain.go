@@ -14,7 +14,7 @@ func (r *Recorder) Retain(known func(provider, model string) bool) {
 	defer r.retain.Unlock()
 	all := map[target]bool{}
 	m := r.metrics
-	for _, list := range []func(map[target]bool){m.tokens.list, m.duration.list, m.firstToken.list, m.perToken.list, m.attempts.list, m.failovers.list, m.unknown.list, m.estimated.list, m.truncated.list} {
+	for _, list := range []func(map[target]bool){m.tokens.list, m.duration.list, m.firstToken.list, m.perToken.list, m.attempts.list, m.failovers.list, m.unconnected.list, m.unknown.list, m.estimated.list, m.truncated.list} {
 		list(all)
 	}
 	now := r.now()
@@ -39,7 +39,7 @@ func (r *Recorder) Retain(known func(provider, model string) bool) {
 		}
 	}
 	r.gone = since
-	for _, forget := range []func(map[target]bool){m.tokens.forget, m.duration.forget, m.firstToken.forget, m.perToken.forget, m.attempts.forget, m.failovers.forget, m.unknown.forget, m.estimated.forget, m.truncated.forget} {
+	for _, forget := range []func(map[target]bool){m.tokens.forget, m.duration.forget, m.firstToken.forget, m.perToken.forget, m.attempts.forget, m.failovers.forget, m.unconnected.forget, m.unknown.forget, m.estimated.forget, m.truncated.forget} {
 		forget(gone)
 	}
 }

@@ -79,7 +79,7 @@ func listenAddress(socket netip.AddrPort) *corev3.Address {
 }
 
 func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
-	early := &earlyv3.HeaderMutation{Mutations: removeInternal()}
+	early := &earlyv3.HeaderMutation{Mutations: arrivals()}
 	out := &hcmv3.HttpConnectionManager{
 		StatPrefix: "weir",
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
@@ -119,6 +119,9 @@ func (b *builder) connectionManager() *hcmv3.HttpConnectionManager {
 func removeInternal() []*mutationv3.HeaderMutation {
 	var out []*mutationv3.HeaderMutation
 	for _, name := range header.With(func(r header.Rule) bool { return r.Internal }) {
+		if name == requestIDHeader {
+			continue // see arrivals
+		}
 		prefix, all := strings.CutSuffix(name, "*")
 		var others []string
 		for other, rule := range header.All() {
@@ -133,6 +136,17 @@ func removeInternal() []*mutationv3.HeaderMutation {
 		}
 	}
 	return out
+}
+
+// arrivals changes the headers of a client before anything reads them. The order matters:
+// the client's id of the request is kept under a name that clients cannot set, and then
+// removed.
+func arrivals() []*mutationv3.HeaderMutation {
+	keep := setHeader(metadata.ClientIDHeader, "%REQ("+requestIDHeader+")%")
+	return append(removeInternal(),
+		&mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: keep}},
+		removeHeader(requestIDHeader),
+	)
 }
 
 // clientHTTP2 bounds what one HTTP/2 connection of a client can hold in Envoy.

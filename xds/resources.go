@@ -8,6 +8,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 
+	"weir/metadata"
 	"weir/policy"
 )
 
@@ -17,9 +18,8 @@ const (
 	RouteName    = "weir"
 	// noPlanCluster is the cluster for requests without a plan. It has no endpoint, so
 	// Envoy itself responds with an error.
-	noPlanCluster = "weir/no-plan"
-	// refusingCluster stands in for a host whose name does not resolve.
-	refusingCluster = "weir/refusing"
+	noPlanCluster   = "weir/no-plan"
+	refusingCluster = metadata.RefusingCluster
 )
 
 // Options are the inputs of Resources besides the policy.

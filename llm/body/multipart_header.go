@@ -82,13 +82,20 @@ func headerLine(line []byte) (key, value string, ok bool) {
 	return string(name), strings.Trim(string(rest), " \t"), true
 }
 
-// plainDisposition is the form of Content-Disposition that all parsers read in the same
-// way. It excludes `name*=` and `name*0=` (some read them as `name`), backslashes (an escape
-// for some), tabs (part of the name for multipart), and blanks around `=` and a last
-// semicolon (busboy drops the part).
+// plainDisposition is the form of Content-Disposition in which all parsers read the same
+// name. It excludes `name*=` and `name*0=` (some read them as `name`), tabs (part of the name
+// for multipart), and blanks around `=` and a last semicolon (busboy drops the part).
+//
+// A backslash is an escape for some parsers (RFC 2616 2.2: Go's and curl's clients write it
+// before quotes and backslashes) and a character for others (browsers). So only a file name
+// that is the last parameter may have one: wherever it ends, no name follows. Nor may a
+// parser that ends it at an escaped quote find a parameter in its rest.
 var plainDisposition = regexp.MustCompile("^(?i:form-data)" +
-	"(; *([A-Za-z0-9_-]+|(?i:filename)\\*)=" +
-	"(\"[^\"\\\\]*\"|[A-Za-z0-9!#$%&'*+.^_`|~-]+))+$")
+	"(; *([A-Za-z0-9_-]+|(?i:filename)\\*)=(\"[^\"\\\\]*\"|" + dispositionToken + "))*" +
+	"(; *(?i:filename)=\"([^\"\\\\]|\\\\[^\"])*(\\\\\"([^\"\\\\;=]|\\\\[^;=])*)?\"" +
+	"(; *(?i:filename)\\*=" + dispositionToken + ")?)?$")
+
+const dispositionToken = "[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 
 func (p *partHeader) readDisposition(n int, value string) *llm.Error {
 	if !plainDisposition.MatchString(value) || !utf8.ValidString(value) {

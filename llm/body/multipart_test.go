@@ -64,6 +64,14 @@ func TestReadMultipart(t *testing.T) {
 	f(header(`Content-Disposition: form-data; name="file"; filename="é.wav"; filename*=utf-8''%C3%A9.wav`), want{})
 	f(header(`Content-Disposition: form-data; name="file"; filename="rename*=model; name=model"`), want{})
 	f(header(`Content-Disposition: form-data; name="image[]"`), want{})
+	for _, name := range []string{
+		`a\"b.wav`, `a \"quoted\" word.wav`, `\"`, `a\\b.wav`, `a\\`, `C:\temp\a.wav`, `a\\\"`, `; name=x\\`,
+	} {
+		for _, more := range []string{"", `; filename*=UTF-8''a%22b.wav`} {
+			f(header(`Content-Disposition: form-data; name="file"; filename="`+name+`"`+more), want{})
+			f(header(`Content-Disposition: form-data; name="file";filename="`+name+`"`+more), want{})
+		}
+	}
 	f(multipartForm(`Content-Disposition: form-data; name="model"||日本`), want{model: "日本"})
 }
 
@@ -144,12 +152,24 @@ func TestReadMultipartRefuses(t *testing.T) {
 	// Where parsers disagree on its name.
 	shape := `part 1 of the form must have a Content-Disposition of the form: form-data; name="…"`
 	header(`Content-Disposition: attachment; name="model"`, shape)
-	header(`Content-Disposition: form-data`, shape)
+	header(`Content-Disposition: form-data`, "part 1 of the form must have one name in its Content-Disposition")
 	nameOnly(`name*=utf-8''model`, shape)
 	nameOnly(`name="x"; name*=utf-8''model`, shape)
 	nameOnly(`name*0="mo"; name*1="del"`, shape)
 	nameOnly(`name="mod\el"`, shape)
 	nameOnly(`name="x"; filename="a\"; name=\"model"`, shape)
+	// Some end the file name at its first quote, and some at none before a backslash.
+	nameOnly(`name="x"; filename="a\"; name=model; b="`, shape)
+	nameOnly(`name="x"; filename="a\" name=model"`, shape)
+	nameOnly(`filename="a\"b"; name="model"`, shape)
+	nameOnly(`filename="a\\"; name="model"`, shape)
+	nameOnly(`filename="a\b"; name="model"`, shape)
+	nameOnly(`name="x"; filename="C:\temp\"`, shape)
+	nameOnly(`name="x"; filename="a\"`, shape)
+	nameOnly(`name="x"; filename="a""`, shape)
+	nameOnly(`name="x"; filename="a\"b"; filename="c\"d"`, shape)
+	nameOnly(`name="x"; filename="a\"b"; filename*="; name=model"`, shape)
+	nameOnly(`name="x"; size="a\"b"`, shape)
 	nameOnly(`name = "model"`, shape)
 	nameOnly(`name="model";`, shape)
 	nameOnly("\tname=\"model\"", shape)

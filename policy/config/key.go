@@ -40,7 +40,7 @@ func environmentHint(text string) string {
 	for _, f := range environmentForms {
 		if m := f.FindStringSubmatch(strings.TrimSpace(text)); m != nil {
 			store, key := secretNamed(m[1])
-			return fmt.Sprintf("environment variables are not expanded: write ${secrets.get('%s', '%s')}; it reads %s", store, key, envName(store, key))
+			return fmt.Sprintf("environment variables are not expanded: write ${secrets.get('%s', '%s')}; it reads %s", store, key, EnvName(store, key))
 		}
 	}
 	return ""
@@ -111,5 +111,5 @@ func (t Template) Doubt(value Secret, provider string, scheme bool) string {
 	if strings.Contains(string(t), "${") || slices.Contains(unusedKeys, strings.ToLower(string(t))) {
 		return ""
 	}
-	return fmt.Sprintf("the key is written in the file: write ${secrets.get('%s', 'api-key')}, and put the key into %s", provider, envName(provider, "api-key"))
+	return fmt.Sprintf("the key is written in the file: write ${secrets.get('%s', 'api-key')}, and put the key into %s", provider, EnvName(provider, "api-key"))
 }

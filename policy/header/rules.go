@@ -87,7 +87,7 @@ var rules = []named{
 	// What the APIs of OpenAI, Anthropic, OpenRouter and their SDKs define, and trace
 	// context (https://www.w3.org/TR/trace-context).
 	{[]string{
-		"anthropic-*", "openai-beta", "x-stainless-*", "idempotency-key", "x-client-request-id",
+		"anthropic-*", "openai-beta", "x-stainless-*", "idempotency-key", metadata.SentIDHeader,
 		"x-goog-api-client", "http-referer", "x-title", "x-app",
 		"sec-fetch-mode", // of every request of Node's fetch
 		"traceparent", "tracestate",
@@ -99,6 +99,7 @@ var rules = []named{
 	{[]string{"x-envoy-*"}, Rule{Internal: true, Added: true, Reserved: true, Passes: Never}},
 	{[]string{"x-weir-*"}, Rule{Internal: true, Reserved: true, Passes: Never}},
 	{[]string{metadata.ProviderHeader}, Rule{Reserved: true, Passes: Never}}, // the client's choice: see Policy.planStored
+	{[]string{metadata.ClientIDHeader}, Rule{Internal: true, Added: true, Reserved: true, Passes: Never}},
 	{[]string{"x-request-id"}, Rule{Internal: true, Added: true, Passes: Always}},
 	{[]string{"http2-settings"}, Rule{Internal: true}},
 	{[]string{"x-forwarded-proto"}, Rule{Internal: true, Added: true, Reserved: true, Passes: Never}},

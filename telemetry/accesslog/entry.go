@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -41,6 +42,9 @@ type entry struct {
 	details             string
 	bytesIn, bytesOut   int64
 	quota               llm.QuotaHeaders
+	method, path        string // the path is the provider's if the request was passed on
+	upstream            string // the cluster of the host
+	transport           string // why the connection failed
 	judged              string // the cause that the gate found
 	judgedStatus        int    // the status that the provider sent
 
@@ -160,6 +164,10 @@ func (e *entry) common(f *protofield.Fields) {
 				e.flags |= 1 << in.Num
 			}
 		}
+	case commonUpstreamCluster:
+		e.upstream = string(f.Bytes)
+	case commonTransportFailure:
+		e.transport = string(f.Bytes)
 	case commonMetadata:
 		for in := fields(f.Bytes); in.Next(); {
 			e.metadata(&in)
@@ -172,11 +180,29 @@ func (e *entry) common(f *protofield.Fields) {
 // request reads HTTPRequestProperties.
 func (e *entry) request(f *protofield.Fields) {
 	switch {
+	case f.Is(requestMethod, protowire.VarintType):
+		e.method = methodName(f.Scalar)
+	case f.Is(requestPath, protowire.BytesType):
+		path, _, _ := bytes.Cut(f.Bytes, []byte("?"))
+		e.path = string(path[:min(len(path), maxPath)])
 	case f.Is(requestID, protowire.BytesType):
 		e.requestID = string(f.Bytes)
 	case f.Is(requestBodyBytes, protowire.VarintType):
 		e.bytesIn = int64(f.Scalar)
 	}
+}
+
+// maxPath is how much is kept of a path. A line of the log has fewer bytes of it.
+const maxPath = 512
+
+// methodName returns the name of an envoy.config.core.v3.RequestMethod. Of other methods,
+// Envoy does not log the name.
+func methodName(method uint64) string {
+	names := [...]string{"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+	if method < uint64(len(names)) {
+		return names[method]
+	}
+	return ""
 }
 
 // response reads HTTPResponseProperties.

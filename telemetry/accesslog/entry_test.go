@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -75,8 +76,12 @@ func TestEntryFields(t *testing.T) {
 		want     entry
 	}{
 		"nothing":    {},
-		"request id": {request: &logv3.HTTPRequestProperties{RequestId: "r", Path: "/x", UserAgent: "ua"}, want: entry{requestID: "r"}},
-		"bytes in":   {request: &logv3.HTTPRequestProperties{RequestBodyBytes: 1 << 40, RequestHeadersBytes: 7}, want: entry{bytesIn: 1 << 40}},
+		"request id": {request: &logv3.HTTPRequestProperties{RequestId: "r", UserAgent: "ua"}, want: entry{requestID: "r"}},
+		"path":       {request: &logv3.HTTPRequestProperties{RequestMethod: corev3.RequestMethod_DELETE, Path: "/x?key=secret"}, want: entry{method: "DELETE", path: "/x"}},
+		"long path":  {request: &logv3.HTTPRequestProperties{RequestMethod: 99, Path: strings.Repeat("/x", maxPath)}, want: entry{path: strings.Repeat("/x", maxPath/2)}},
+		"connect failure": {common: &logv3.AccessLogCommon{UpstreamCluster: "weir/refusing", UpstreamTransportFailureReason: "delayed connect error: Connection refused"},
+			want: entry{upstream: "weir/refusing", transport: "delayed connect error: Connection refused"}},
+		"bytes in": {request: &logv3.HTTPRequestProperties{RequestBodyBytes: 1 << 40, RequestHeadersBytes: 7}, want: entry{bytesIn: 1 << 40}},
 		"client": {common: &logv3.AccessLogCommon{
 			DownstreamRemoteAddress: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 				Address: "2001:db8::1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 9},

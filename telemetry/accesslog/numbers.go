@@ -29,8 +29,10 @@ const (
 	commonFirstSent               protowire.Number = 7
 	commonFirstUpstream           protowire.Number = 9
 	commonLastUpstream            protowire.Number = 10
+	commonUpstreamCluster         protowire.Number = 15
 	commonResponseFlags           protowire.Number = 16
 	commonMetadata                protowire.Number = 17
+	commonTransportFailure        protowire.Number = 18
 	commonDuration                protowire.Number = 23
 	commonAttempts                protowire.Number = 24
 	commonType                    protowire.Number = 33
@@ -53,6 +55,8 @@ const (
 	clientReset            protowire.Number = 28
 
 	// envoy.data.accesslog.v3.HTTPRequestProperties
+	requestMethod    protowire.Number = 1
+	requestPath      protowire.Number = 5
 	requestID        protowire.Number = 9
 	requestBodyBytes protowire.Number = 12
 

@@ -321,6 +321,7 @@ func (r *Receiver) attemptRecord(e *entry, q *request, n int, final bool) *Attem
 		Duration: e.duration, FirstByte: e.firstByte, Stream: c.Stream, Final: final,
 		Quota: e.quota,
 	}
+	a.ConnectFailure = e.connectFailure(a.Cause)
 	if !final && len(c.Attempts) == 1 { // nothing else leads to another attempt there
 		a.Cause = CauseUnprocessed
 	}
@@ -338,6 +339,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	c := &q.context
 	out := &Request{
 		RequestID: e.requestID, Start: e.start,
+		Method: e.method, Path: c.Path, ClientID: c.ClientID,
 		Key: c.Key, KeyID: c.KeyID, ClientIP: e.clientIP,
 		Operation: c.Operation, Stored: llm.IsStored(c.Operation), Asked: c.Asked, AskedLabel: names.AskedLabel(c.Asked),
 		Status: e.status, Attempts: e.attempts, Stream: c.Stream,
@@ -345,6 +347,9 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 		BytesIn: e.bytesIn, BytesOut: e.bytesOut,
 		ClientGone: e.flags.has(clientConnectionClosed, clientReset),
 		ModelLabel: OtherLabel,
+	}
+	if c.Path == "" { // Weir has not seen the request, nor changed its path
+		out.Path = e.path
 	}
 	// Where Weir could not add an error to the end of a stream, it ended the request.
 	if e.refused && e.details == metadata.DetailsPrefix+string(llm.StreamTruncated) {
@@ -376,6 +381,7 @@ func (r *Receiver) record(e *entry, q *request) *Request {
 	default:
 		out.Cause = e.cause()
 	}
+	out.ConnectFailure = e.connectFailure(out.Cause)
 	out.HeapFull = e.heapFull()
 	if out.ClientGone {
 		out.Cause = CauseClientGone

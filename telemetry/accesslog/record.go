@@ -115,6 +115,8 @@ type Attempt struct {
 
 	Status int    // of the provider's response; 0 if there was none
 	Cause  string // one of the Causes
+	// ConnectFailure is why no connection was made; empty for any other cause.
+	ConnectFailure string
 
 	Duration  time.Duration // from the attempt's start to its end
 	FirstByte time.Duration // from the attempt's start to the first byte of the response; 0 if there was none
@@ -131,6 +133,11 @@ type Attempt struct {
 type Request struct {
 	RequestID string
 	Start     time.Time
+
+	// Method is empty if it is not one of HTTP's own. Path is without the query.
+	Method, Path string
+	// ClientID is the client's own id of the request; empty if it sent none.
+	ClientID string
 
 	Key      string // name of the access key that the client used
 	KeyID    string // its id
@@ -149,6 +156,9 @@ type Request struct {
 	Code     string // Weir's error code, if the gateway itself responded
 	Cause    string // one of the Causes
 	Attempts int
+	// ConnectFailure is why no connection was made for the last attempt; empty for any
+	// other cause.
+	ConnectFailure string
 	// HeapFull is set when Envoy refused or ended the request because its heap
 	// was nearly full.
 	HeapFull bool
