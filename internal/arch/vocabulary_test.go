@@ -40,6 +40,7 @@ var exempt = []struct{ files, literal, reason string }{
 	{"policy/forward_response.go", "*", "a table of headers by name, those of APIs among others"},
 	{"policy/config/baseurl_query.go", "authorization", "a query parameter, as servers of any kind name it"},
 	{"policy/litellm/*.go", "*", "the format of another gateway's configuration"},
+	{"policy/config/key.go", "api-key", "the name of a secret in examples"},
 	{"policy/config/unknown.go", "prompt", "a name in other gateways' configurations"},
 	{"policy/config/unknown.go", "input", "a field of the configuration: pricing.input"},
 	{"policy/load_provider.go", "input", "a field of the configuration: pricing.input"},
