@@ -18,6 +18,11 @@ const (
 	anthropicTokensReset
 	anthropicInput
 	anthropicInputReset
+	anthropicOutput
+	anthropicOutputReset
+	remaining
+	reset
+	retryAfterMS
 	retryAfter
 
 	quotaHeaders = iota
@@ -30,7 +35,11 @@ const (
 //     and Azure OpenAI; a reset is the time that is still to pass.
 //   - anthropic-ratelimit-*: https://docs.anthropic.com/en/api/rate-limits,
 //     "Response headers"; a reset is a moment, by RFC 3339.
-//   - retry-after: RFC 9110, 10.2.3.
+//   - x-ratelimit-remaining and x-ratelimit-reset, of requests: OpenRouter, where the reset
+//     is a moment in milliseconds since 1970 (https://openrouter.ai/docs/api-reference/limits).
+//   - retry-after: RFC 9110, 10.2.3; retry-after-ms, in milliseconds: Azure OpenAI and
+//     OpenAI, whose SDKs prefer it (https://github.com/openai/openai-python,
+//     _base_client.py, _parse_retry_after_header).
 var quotaNames = [quotaHeaders]string{
 	remainingRequests:      "x-ratelimit-remaining-requests",
 	remainingTokens:        "x-ratelimit-remaining-tokens",
@@ -42,6 +51,11 @@ var quotaNames = [quotaHeaders]string{
 	anthropicTokensReset:   "anthropic-ratelimit-tokens-reset",
 	anthropicInput:         "anthropic-ratelimit-input-tokens-remaining",
 	anthropicInputReset:    "anthropic-ratelimit-input-tokens-reset",
+	anthropicOutput:        "anthropic-ratelimit-output-tokens-remaining",
+	anthropicOutputReset:   "anthropic-ratelimit-output-tokens-reset",
+	remaining:              "x-ratelimit-remaining",
+	reset:                  "x-ratelimit-reset",
+	retryAfterMS:           "retry-after-ms",
 	retryAfter:             "retry-after",
 }
 
@@ -82,14 +96,14 @@ type Quota struct {
 // numbers of more than 18 digits, malformed times, and times more than 48 hours away.
 // It returns false if no value remains.
 //
-// A 429 with retry-after means that no request remains until that time, whatever the
+// A 429 with retry-after-ms or retry-after means that no request remains until that time, whatever the
 // other headers say.
 func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
 	if *h == (QuotaHeaders{}) {
 		return Quota{}, false
 	}
 	var q Quota
-	for _, s := range [...]struct{ remaining, reset int }{{remainingRequests, resetRequests}, {anthropicRequests, anthropicRequestsReset}} {
+	for _, s := range [...]struct{ remaining, reset int }{{remainingRequests, resetRequests}, {anthropicRequests, anthropicRequestsReset}, {remaining, reset}} {
 		if q.RemainingRequests == nil {
 			q.RemainingRequests, q.ResetRequests = h.limit(s.remaining, s.reset, now)
 		}
@@ -103,8 +117,14 @@ func (h *QuotaHeaders) Quota(status int, now time.Time) (Quota, bool) {
 			q.RemainingTokens, q.ResetTokens = h.limit(s.remaining, s.reset, now)
 		}
 	}
+	// Of Anthropic's two kinds of tokens, the tighter limit counts.
+	if n, t := h.limit(anthropicOutput, anthropicOutputReset, now); n != nil && (q.RemainingTokens == nil || *n < *q.RemainingTokens) {
+		q.RemainingTokens, q.ResetTokens = n, t
+	}
 	if status == 429 {
-		if t, ok := parseRetryAfter(h[retryAfter], now); ok {
+		if n, ok := parseCount(h[retryAfterMS]); ok && n <= maxReset.Milliseconds() {
+			q.RemainingRequests, q.ResetRequests = new(int64), now.Add(time.Duration(n)*time.Millisecond)
+		} else if t, ok := parseRetryAfter(h[retryAfter], now); ok {
 			q.RemainingRequests, q.ResetRequests = new(int64), t
 		}
 	}
@@ -131,7 +151,8 @@ func parseCount(s string) (int64, bool) {
 }
 
 // parseReset parses an RFC 3339 time (Anthropic), or a remaining duration: "6m0s",
-// "88ms" (OpenAI, Groq), or seconds (Azure).
+// "88ms" (OpenAI, Groq), or seconds (Azure). A number that is too large for a duration is a
+// moment: milliseconds (OpenRouter) or seconds since 1970.
 func parseReset(s string, now time.Time) (time.Time, bool) {
 	switch {
 	case s == "" || len(s) > 64 || s[0] < '0' || s[0] > '9':
@@ -139,6 +160,11 @@ func parseReset(s string, now time.Time) (time.Time, bool) {
 	case len(s) > 10 && s[4] == '-':
 		t, err := time.Parse(time.RFC3339, s)
 		return near(t, err == nil, now)
+	}
+	if n, ok := parseCount(s); ok && n >= 1e12 {
+		return near(time.UnixMilli(n), true, now)
+	} else if ok && n >= 1e9 {
+		return near(time.Unix(n, 0), true, now)
 	}
 	if strings.Trim(s, ".0123456789") == "" {
 		s += "s"

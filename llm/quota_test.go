@@ -82,6 +82,17 @@ func TestQuota(t *testing.T) {
 			x-ratelimit-reset-tokens: 7s
 			retry-after: 7`, "requests 0 in 7s; tokens 0 in 7s"},
 		{"429 with a date", 429, "retry-after: Mon, 02 Nov 2026 10:01:00 GMT", "requests 0 in 1m0s"},
+		{"429 with milliseconds", 429, "retry-after: 9\nretry-after-ms: 1500", "requests 0 in 1.5s"},
+		{"429 with milliseconds that make no sense", 429, "retry-after: 9\nretry-after-ms: 999999999999", "requests 0 in 9s"},
+		{"openrouter", 429, "x-ratelimit-limit: 20\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1793613630500", "requests 0 in 30.5s"},
+		{"a reset in seconds since 1970", 200, "x-ratelimit-remaining: 3\nx-ratelimit-reset: 1793613630", "requests 3 in 30s"},
+		{"a reset long ago", 200, "x-ratelimit-remaining: 3\nx-ratelimit-reset: 1000000000", "requests 3"},
+		{"anthropic: output tokens", 429, `
+			anthropic-ratelimit-input-tokens-remaining: 700
+			anthropic-ratelimit-input-tokens-reset: 2026-11-02T10:00:03Z
+			anthropic-ratelimit-output-tokens-remaining: 0
+			anthropic-ratelimit-output-tokens-reset: 2026-11-02T10:00:40Z`, "tokens 0 in 40s"},
+		{"anthropic: output tokens only", 200, "anthropic-ratelimit-output-tokens-remaining: 9", "tokens 9"},
 		{"429 without a time", 429, "retry-after: soon", ""},
 		{"retry-after of 503", 503, "retry-after: 7", ""},
 		{"reset without remaining", 200, "x-ratelimit-reset-requests: 1s", ""},
