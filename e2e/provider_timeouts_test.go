@@ -33,7 +33,7 @@ on_http_request:
       outlier_detection: {disabled: true}
       providers:
         - {id: cloud, base_url: %s, per_request_timeout: %s}
-        - {id: local, base_url: "http://named.internal", per_request_timeout: 45s, stream_idle_timeout: 2s}
+        - {id: local, base_url: "http://named.internal", per_request_timeout: 45s, stream_idle_timeout: 2s, strict_stream_end: true}
 `, port, cloud.URL(), short))
 	loading := func(x *recorder.Exchange) {
 		select {
@@ -78,5 +78,48 @@ on_http_request:
 				t.Errorf("%s after %v, want %s after %v to %v: %s", got, took, c.want, c.least, c.most, r.Body)
 			}
 		})
+	}
+}
+
+// TestProviderStrictEnd: strict_stream_end of a provider holds for its own streams, whatever
+// attempt they are, and not for those of others.
+func TestProviderStrictEnd(t *testing.T) {
+	t.Parallel()
+	loose := recorder.Start(t, recorder.WithName("loose"))
+	strict := recorder.Start(t, recorder.WithName("strict"))
+	g := gatewaytest.Start(t, fmt.Sprintf(`
+on_http_request:
+  - type: ai-gateway
+    config:
+      outlier_detection: {disabled: true}
+      providers:
+        - {id: loose, base_url: %s}
+        - {id: strict, base_url: %s, strict_stream_end: true}
+`, loose.URL(), strict.URL()))
+	half := "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\n"
+	for _, c := range []struct {
+		models        string
+		loose, strict recorder.Response
+		want          bool
+	}{
+		{`"strict:m"`, nil, recorder.Events(half), true},
+		{`"loose:m"`, recorder.Events(half), nil, false},
+		{`"strict:m","loose:m"`, nil, recorder.Events(half), true},
+		{`"loose:m","strict:m"`, recorder.Events(half), nil, false},
+		{`"loose:m","strict:m"`, recorder.Error(503), recorder.Events(half), true},
+		{`"strict:m","loose:m"`, recorder.Events(half), recorder.Error(503), false},
+	} {
+		loose.Reset()
+		strict.Reset()
+		if c.loose != nil {
+			loose.Script(c.loose)
+		}
+		if c.strict != nil {
+			strict.Script(c.strict)
+		}
+		r := g.Post("/v1/chat/completions", fmt.Sprintf(`{"models":[%s],"messages":[],"stream":true}`, c.models))
+		if got := strings.Contains(r.Body, `"stream_truncated"`); r.Status != 200 || r.Err != nil || got != c.want || !strings.HasPrefix(r.Body, half) {
+			t.Errorf("%s: %d, %v, error event %t, want %t: %s", c.models, r.Status, r.Err, got, c.want, r.Body)
+		}
 	}
 }

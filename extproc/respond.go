@@ -124,7 +124,7 @@ func (x *exchange) chainMetadata(plan *policy.Plan) wire.Metadata {
 
 func (x *exchange) gateMetadata(g *metadata.Gate) wire.Metadata {
 	fields := append(x.gate[:0], wire.Field{Key: metadata.GateField, Value: wire.String(g.Encode())})
-	if g.Watches() {
+	if g.Watches() || g.Later {
 		fields = append(fields, wire.Field{Key: metadata.WatchField, Value: wire.String(metadata.GateOn)})
 	}
 	return wire.Metadata{Namespace: metadata.GateNamespace, Fields: fields}

@@ -55,15 +55,15 @@ func (p *Processor) retry(stream *wire.Stream, x *exchange, attempt string) erro
 	x.field[0] = wire.Field{Key: metadata.ModelField, Value: wire.String(metadata.HeaderText(next.Model))}
 	meta := append(x.meta[:0], wire.Metadata{Namespace: metadata.PlanNamespace, Fields: x.field[:1]})
 	x.out = wire.Response{Kind: wire.RequestBody}
-	held, otherIdle := g.Hold && (next.Last || g.Wider != 0), g.Idle != 0 && g.Idle != next.Idle
-	if held {
+	was := g
+	if g.Hold && (next.Last || g.Wider != 0) {
 		g.Hold = !next.Last
 		g.Wider >>= 1
 	}
-	if held || otherIdle {
-		if otherIdle {
-			g.Idle = next.Idle
-		}
+	if g.Strict = next.Strict; g.Idle != 0 {
+		g.Idle = next.Idle
+	}
+	if g != was {
 		meta = append(meta, x.gateMetadata(&g))
 	}
 	x.mark(&g)

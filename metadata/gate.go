@@ -28,6 +28,9 @@ type Gate struct {
 	// Strict is set if Weir must add an error to a stream that ends without its last
 	// event.
 	Strict bool
+	// Later is set if a later attempt may be Strict: Envoy decides with the request, and not
+	// with an attempt, whether Weir sees a stream. It is not encoded.
+	Later bool
 	// Idle is the longest time between two chunks of a stream; 0 if Envoy bounds it.
 	Idle time.Duration
 	// Deadline bounds how long the response may be held; Attempt is the timeout of

@@ -33,6 +33,8 @@ type Attempt struct {
 	// Edits turn the body of the first attempt into that of this one.
 	Edits   []body.Edit
 	Headers []HeaderChange
+	// Strict is what Gate.Strict is for this attempt.
+	Strict bool
 	// Idle is what Gate.Idle is for this attempt, where Weir watches streams.
 	Idle time.Duration
 }
@@ -73,6 +75,7 @@ func (a *Attempt) fields(c *coder) {
 		c.text(&a.Headers[i].Name)
 		c.octets(&a.Headers[i].Value)
 	}
+	c.flag(&a.Strict)
 	c.duration(&a.Idle)
 }
 

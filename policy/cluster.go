@@ -41,6 +41,8 @@ type Cluster struct {
 	Timeout time.Duration `json:",omitempty"`
 	// Idle bounds the silence inside a stream.
 	Idle time.Duration `json:"-"`
+	// StrictEnd is set if a stream that ends without its last event gets an error event.
+	StrictEnd bool `json:"-"`
 
 	forward *forward
 }

@@ -10,12 +10,15 @@ import (
 func (p *Policy) gate(req *Request, plan *Plan) metadata.Gate {
 	g := metadata.Gate{
 		Response: req.Endpoint.Response, Stream: plan.Stream, MayStream: plan.Stream || req.Body.MayStream,
-		Strict:   p.StrictStreamEnd,
+		Strict:   plan.Attempts[0].Cluster.StrictEnd,
 		Deadline: plan.Deadline, Attempt: plan.AttemptTimeout,
 		// Without another attempt after a timeout or a reset, a held response would be
 		// lost. Over HTTP/2, another response to the same client can pause this one
 		// while it is held and complete, and Envoy 1.40 crashes.
 		Hold: p.ResponseGate && !req.Multiplexed && len(plan.Attempts) > 1 && (p.Failover.Reset || p.Failover.Timeout),
+	}
+	for i := range plan.Attempts {
+		g.Later = g.Later || plan.Stream && plan.Attempts[i].Cluster.StrictEnd
 	}
 	if g.Hold {
 		g.Faults, g.Wider = p.Failover.Faults, plan.wider

@@ -176,6 +176,10 @@ func (b *clusterBuilder) clusters(c config.ProviderConfig, base config.BaseURL, 
 	template.TLS = b.clusterTLS(c, base, path)
 	template.Proxy = b.proxy(c, base, path)
 	template.Connections = b.connections(c, base, path)
+	template.StrictEnd = b.policy.StrictStreamEnd
+	if c.StrictStreamEnd != nil {
+		template.StrictEnd = *c.StrictStreamEnd
+	}
 	template.Idle = cmp.Or(c.StreamIdleTimeout, b.policy.StreamIdleTimeout)
 	if b.policy.ownTimeouts {
 		template.Timeout = min(cmp.Or(c.PerRequestTimeout, b.policy.PerRequestTimeout), b.policy.TotalTimeout)

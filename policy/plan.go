@@ -330,7 +330,7 @@ func (p *Plan) Retries(dst []metadata.Attempt) []metadata.Attempt {
 	for i := 1; i < len(p.Attempts); i++ {
 		a := &p.Attempts[i]
 		dst = append(dst, metadata.Attempt{
-			Cluster: a.Cluster.Name, Model: a.Model, Path: a.Path, Authority: a.Authority, Edits: a.Edits, Headers: p.changes(i),
+			Cluster: a.Cluster.Name, Model: a.Model, Path: a.Path, Authority: a.Authority, Edits: a.Edits, Headers: p.changes(i), Strict: a.Cluster.StrictEnd,
 		})
 		if p.Gate.Idle != 0 {
 			dst[i-1].Idle = a.Cluster.Idle

@@ -334,6 +334,9 @@ type ProviderConfig struct {
 	// Maximum time without data inside a stream of this provider, 1ms to 24h, in place of
 	// the action's.
 	StreamIdleTimeout time.Duration `yaml:"stream_idle_timeout,omitempty"`
+	// Add an error event to a stream of this provider that ends without its last event. If
+	// absent, the action's value applies.
+	StrictStreamEnd *bool `yaml:"strict_stream_end,omitempty"`
 	// Header for the provider's key, if it is not the one of the format.
 	Auth *AuthConfig `yaml:"auth,omitempty"`
 	// What passes between clients and this provider in addition to what the APIs
