@@ -160,7 +160,7 @@ func (m *mixed) traffic() {
 		ask(401, "POST", path, json, chat(`"model":"good:m"`), "Authorization", "Bearer "+logWrongKey)
 		ask(401, "POST", path, json, chat(`"model":"good:m"`), "Authorization", "Basic "+logWrongKey)
 		ask(200, "POST", path, json, chat(`"model":"good:m"`), "Authorization", "Bearer "+logWrongKey+"\t", "X-Api-Key", logWrongKey, "Authorization", "Bearer "+logClientKey)
-		ask(404, "POST", "/v1/"+logQuery, json, chat(`"model":"good:m"`))
+		ask(404, "POST", "/v1/nothing?x="+logQuery, json, chat(`"model":"good:m"`))
 		ask(404, "POST", path, json, chat(`"model":"unknown"`))
 		ask(400, "POST", path, json, strings.NewReader(`{"model":"good:m",`+logPrompt))
 		ask(400, "POST", path, json, strings.NewReader(logPrompt))
@@ -169,7 +169,7 @@ func (m *mixed) traffic() {
 		ask(-1, "POST", path, json, chat(`"model":"good:m"`), "X-Large", strings.Repeat(logHeader, 6000))
 	}
 	for _, broken := range []string{
-		"GET /" + logQuery + " HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + logClientKey + "\r\nBad Header " + logHeader + "\r\n\r\n",
+		"GET /?x=" + logQuery + " HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + logClientKey + "\r\nBad Header " + logHeader + "\r\n\r\n",
 		"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + logClientKey + "\r\nTransfer-Encoding: chunked\r\n\r\n" + logPrompt + "\r\n",
 		"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + logClientKey + "\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n" + logPrompt,
 		"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nX-Api-Key: " + logClientKey + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
