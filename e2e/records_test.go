@@ -149,7 +149,8 @@ func TestRequestIDs(t *testing.T) {
 	})
 }
 
-// Nothing that clients or providers write is shown, but for the name of a model.
+// Nothing that clients or providers write is shown, except the name of a model, the path and
+// the method of the request, and the id that the client gave it.
 func TestContentIsNotLogged(t *testing.T) {
 	t.Parallel()
 	p := recorder.Start(t)
@@ -166,7 +167,7 @@ providers:
 		"X-Request-Id": {"SENTINEL"}, "Openai-Organization": {"SENTINEL"},
 	}
 	hostile := []string{
-		"Authorization", "Bearer SENTINEL-access-key", "User-Agent", "SENTINEL", "Referer", "SENTINEL", "Cookie", "a=SENTINEL", "X-Request-Id", "SENTINEL",
+		"Authorization", "Bearer SENTINEL-access-key", "User-Agent", "SENTINEL", "Referer", "SENTINEL", "Cookie", "a=SENTINEL", "X-Request-Id", "id-of-the-client",
 		"X-Forwarded-For", "SENTINEL", "X-Note", "\"},{\"SENTINEL\":\"", "Traceparent", "SENTINEL", "X-Weir-Model", "SENTINEL", "X-Envoy-Original-Path", "/SENTINEL",
 		"Openai-Organization", "SENTINEL", "Accept", "SENTINEL", "Anthropic-Beta", "SENTINEL",
 	}
@@ -186,12 +187,12 @@ providers:
 		n++
 	}
 	for _, c := range []struct{ method, path, body string }{
-		{"POST", "/v1/SENTINEL?SENTINEL=SENTINEL", "SENTINEL"},
+		{"POST", "/v1/nothing?SENTINEL=SENTINEL", "SENTINEL"},
 		{"SENTINEL", "/v1/chat/completions", "SENTINEL"},
 		{"POST", "/v1/chat/completions", "SENTINEL"},
 		{"POST", "/v1/chat/completions", `{"model":{"SENTINEL":1},` + prompt + `}`},
 		{"POST", "/v1/embeddings", `{"model":"q:m",` + prompt + `}`},
-		{"GET", "/v1/models/SENTINEL", ""},
+		{"GET", "/v1/models/nothing?SENTINEL", ""},
 		{"OPTIONS", "*", ""},
 	} {
 		if c.path != "*" {

@@ -86,7 +86,7 @@ func TestResets(t *testing.T) {
 		if _, err := g.Dial().Write(flood.Bytes()); err != nil {
 			t.Fatal(err)
 		}
-		gatewaytest.Eventually(t, "Envoy to see all of them", func() bool { return cancelled() == cancelledBefore+cancels })
+		gatewaytest.Eventually(t, "Envoy to see all of them", func() bool { return cancelled() >= cancelledBefore+cancels })
 		if n := asked() - askedBefore; n > cancels/5 {
 			t.Errorf("%d of %d cancelled requests got to Weir", n, cancels)
 		}
