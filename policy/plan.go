@@ -114,6 +114,11 @@ func (p *Policy) plan(req *Request, t *Trace) (*Plan, error) {
 	if err := p.attempts(out, choices, req, &shaped, t); err != nil {
 		return nil, err
 	}
+	return p.complete(out, req)
+}
+
+// complete adds what depends on the attempts as a whole, of any kind of request.
+func (p *Policy) complete(out *Plan, req *Request) (*Plan, error) {
 	if err := refuseSelectors(out, req); err != nil {
 		return nil, err
 	}

@@ -59,8 +59,7 @@ func (r rejection) worsens(code llm.Code) bool {
 func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, key *identity.Key, t *Trace) ([]choice, rejection) {
 	why := rejection{code: llm.ModelNotFound, entry: entry}
 	name := strings.ToLower(entry)
-	owner, rest, low := p.owner(entry, name)
-	if offers := p.byModel[name]; len(offers) > 0 && !(owner != nil && owner.configured && onlyBuiltIn(offers)) {
+	if offers := p.byModel[name]; len(offers) > 0 && !p.meansOwner(offers, entry, name) {
 		served := false
 		for _, m := range offers {
 			c := m.choice()
@@ -81,6 +80,7 @@ func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, 
 		}
 		return dst, why
 	}
+	owner, rest, low := p.owner(entry, name)
 	if owner == nil {
 		return p.unlisted(dst, most, entry, name, e, key, t)
 	}
@@ -103,11 +103,15 @@ func (p *Policy) resolve(dst []choice, most int, entry string, e *llm.Endpoint, 
 	return appendUpTo(dst, c, most), rejection{}
 }
 
-// onlyBuiltIn reports whether only providers that the configuration does not have offer a
-// model. Some serve models of others and put the author before a slash, openai/gpt-oss-20b
-// for one: a configured provider of that name is what the client means.
-func onlyBuiltIn(offers []*model) bool {
-	return !slices.ContainsFunc(offers, func(m *model) bool { return m.provider.configured })
+// meansOwner reports whether a name that is a model's id means the provider that it begins
+// with: if only providers that the configuration does not have offer the model. Some serve
+// models of others and put the author before a slash, openai/gpt-oss-20b for one.
+func (p *Policy) meansOwner(offers []*model, entry, name string) bool {
+	if slices.ContainsFunc(offers, func(m *model) bool { return m.provider.configured }) {
+		return false
+	}
+	owner, _, _ := p.owner(entry, name)
+	return owner != nil && owner.configured
 }
 
 // unlisted finds who may serve a name that no provider lists and that names no provider:

@@ -6,6 +6,7 @@ import (
 
 	"weir/llm"
 	"weir/llm/body"
+	"weir/metadata"
 	"weir/policy/config"
 )
 
@@ -39,15 +40,7 @@ func (p *Policy) planStored(req *Request) (*Plan, error) {
 		Path:  withQuery(s.join(req), config.MergeQuery(s.base.RawQuery, shaped.params, owner.forward.clientQuery(req))),
 		Edits: edits, Length: body.EditedLen(len(req.Body.Bytes), edits),
 	})
-	if err := refuseSelectors(out, req); err != nil {
-		return nil, err
-	}
-	if err := p.fields(out, req); err != nil {
-		return nil, err
-	}
-	p.timeouts(out)
-	out.Gate = p.gate(req, out)
-	return out, nil
+	return p.complete(out, req)
 }
 
 // join returns the path at the provider of a request for a Stored operation.
@@ -96,8 +89,8 @@ func (p *Policy) keeper(req *Request) (*provider, error) {
 			return only, nil
 		case len(able) > 1:
 			const most = 10
-			return nil, llm.Errorf(llm.ProviderNotFound, "%s %s names no model, so the gateway cannot tell which provider has it: send the header x-weir-provider (%s)",
-				req.Method, llm.Clip(req.Path), strings.Join(able[:min(len(able), most)], ", "))
+			return nil, llm.Errorf(llm.ProviderNotFound, "%s %s names no model, so the gateway cannot tell which provider has it: send the header %s (%s)",
+				req.Method, llm.Clip(req.Path), metadata.ProviderHeader, strings.Join(able[:min(len(able), most)], ", "))
 		case why != nil:
 			return nil, why
 		}
@@ -105,7 +98,7 @@ func (p *Policy) keeper(req *Request) (*provider, error) {
 	}
 	owner := p.byName[strings.ToLower(name)]
 	if owner == nil || owner.disabled {
-		return nil, llm.Errorf(llm.ProviderNotFound, "x-weir-provider names %q, which is not a provider of this gateway", llm.Clip(name))
+		return nil, llm.Errorf(llm.ProviderNotFound, "%s names %q, which is not a provider of this gateway", metadata.ProviderHeader, llm.Clip(name))
 	}
 	return owner, p.keeps(owner, req)
 }

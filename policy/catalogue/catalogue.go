@@ -34,11 +34,6 @@ type Provider struct {
 	Kinds map[string]llm.ModelKind `yaml:"-"`
 }
 
-// Source says where the facts about models come from.
-type Source struct {
-	Package, Version, Licence, File, SHA256, Date string
-}
-
 // Providers reads the catalogue. The caller owns what it returns.
 func Providers() []Provider {
 	var out []Provider
@@ -50,12 +45,6 @@ func Providers() []Provider {
 		out[i].take(models)
 	}
 	return out
-}
-
-// ModelsSource returns where the facts about models come from.
-func ModelsSource() Source {
-	source, _ := read()
-	return source
 }
 
 // model is a line of models.json.
@@ -78,9 +67,14 @@ type model struct {
 	Deprecated string `json:"deprecated"`
 }
 
-func read() (Source, []model) {
+// source says where the facts about models come from.
+type source struct {
+	Package, Version, Licence, File, SHA256, Date string
+}
+
+func read() (source, []model) {
 	var file struct {
-		Source Source  `json:"source"`
+		Source source  `json:"source"`
 		Models []model `json:"models"`
 	}
 	if err := json.Unmarshal(modelsJSON, &file); err != nil {

@@ -15,7 +15,7 @@ func TestCatalogue(t *testing.T) {
 	if len(all) != 9 {
 		t.Errorf("%d providers, want the nine of the documentation", len(all))
 	}
-	_, models := read()
+	s, models := read()
 	seen := 0
 	for _, p := range all {
 		seen += len(p.Models)
@@ -57,7 +57,7 @@ func TestCatalogue(t *testing.T) {
 	if seen != len(models) {
 		t.Errorf("%d models of %d are those of a provider", seen, len(models))
 	}
-	if s := ModelsSource(); s.Package == "" || s.Version == "" || s.Licence == "" || s.Date == "" || len(s.SHA256) != 64 {
+	if s.Package == "" || s.Version == "" || s.Licence == "" || s.Date == "" || len(s.SHA256) != 64 {
 		t.Errorf("the source is %+v", s)
 	}
 }
